@@ -1,0 +1,115 @@
+//! The latest state and short history of every check; every reader reads only this.
+
+mod entry;
+mod health;
+
+pub use entry::{Counts, DURATION_BOUNDS, Entry, Module, View};
+pub use health::{Standing, Thresholds};
+
+use crate::spec::{Check, Key};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock, atomic::{AtomicBool, Ordering::Relaxed}},
+};
+use tokio::sync::broadcast;
+
+/// How many events a slow listener may lag behind before it misses some.
+const EVENT_BACKLOG: usize = 1024;
+
+/// Something that happened to a check.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// To which check, as `namespace/name`.
+    #[schema(value_type = String)]
+    pub check: Key,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+    /// In words.
+    pub message: String,
+}
+
+/// What happened to a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum EventKind {
+    /// A manifest and module went live.
+    Loaded,
+    /// A manifest or module was not accepted; whatever ran before goes on.
+    Rejected,
+    /// The check stands elsewhere than before.
+    Changed {
+        /// Where it stood.
+        from: Standing,
+        /// Where it stands.
+        to: Standing,
+    },
+    /// The guest asked for something that is not granted.
+    Denied,
+    /// A round ended and its cleanup did not work.
+    CleanupFailed,
+    /// The check is gone.
+    Removed,
+}
+
+/// All checks, and what happens to them.
+#[derive(Debug)]
+pub struct Board {
+    entries: RwLock<BTreeMap<Key, Arc<Entry>>>,
+    events: broadcast::Sender<Arc<Event>>,
+    ready: AtomicBool,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self { entries: RwLock::default(), events: broadcast::Sender::new(EVENT_BACKLOG), ready: AtomicBool::new(false) }
+    }
+}
+
+impl Board {
+    /// Every check, ordered by namespace and name.
+    pub fn entries(&self) -> Vec<Arc<Entry>> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// One check.
+    pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// The entry of this check, made if there is none.
+    pub fn enter(&self, check: &Arc<Check>) -> Arc<Entry> {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Arc::new(Entry::new(Arc::clone(check), self.events.clone()));
+        Arc::clone(entries.entry(check.key.clone()).or_insert_with(fresh))
+    }
+
+    /// Takes a check off the board.
+    pub fn remove(&self, key: &Key) {
+        let removed = self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+        if let Some(entry) = removed {
+            entry.tell(EventKind::Removed, String::new());
+        }
+    }
+
+    /// Listens to what happens from now on.
+    pub fn listen(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.events.subscribe()
+    }
+
+    /// Every source has been read once and its checks are known.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Relaxed)
+    }
+
+    /// Says whether the daemon is ready; it no longer is once it stops.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Relaxed);
+    }
+}

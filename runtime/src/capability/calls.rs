@@ -1,0 +1,196 @@
+//! The host calls of one check: how many, how they ended, and which one is waited for.
+
+use super::Capability;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// How a host call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallResult {
+    /// The guest got what it asked for.
+    Ok,
+    /// Whatever is at the other end did not deliver.
+    Error,
+    /// It did not deliver in time.
+    Timeout,
+    /// The grant does not cover it.
+    Denied,
+    /// The run has made as many calls as it may.
+    Limited,
+}
+
+impl CallResult {
+    /// Every result, in the order of the discriminants.
+    pub const ALL: [Self; 5] = [Self::Ok, Self::Error, Self::Timeout, Self::Denied, Self::Limited];
+
+    /// The value of the metric label `result`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+            Self::Denied => "denied",
+            Self::Limited => "limited",
+        }
+    }
+}
+
+/// Host calls of one check since it came, by capability and result.
+#[derive(Debug, Default)]
+pub struct Tally([[AtomicU64; CallResult::ALL.len()]; Capability::ALL.len()]);
+
+impl Tally {
+    /// Counts one call.
+    pub fn count(&self, capability: Capability, result: CallResult) {
+        self.0[capability as usize][result as usize].fetch_add(1, Relaxed);
+    }
+
+    /// How many calls of this capability ended like this.
+    pub fn get(&self, capability: Capability, result: CallResult) -> u64 {
+        self.0[capability as usize][result as usize].load(Relaxed)
+    }
+}
+
+/// A call that the host has begun for a guest.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// What is used.
+    pub capability: Capability,
+    /// What it is used on, for people.
+    pub target: String,
+    since: Instant,
+}
+
+/// A finished call, for `aviary check`.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What was used.
+    pub capability: Capability,
+    /// What it was used on, for people.
+    pub target: String,
+    /// How it ended.
+    pub result: CallResult,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// The run has made as many host calls as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this run has made its {0} host calls; `limits: {{ hostCalls: … }}` in the manifest raises that")]
+pub struct TooManyCalls(pub u32);
+
+/// The host calls of the present run.
+#[derive(Debug)]
+pub struct Calls {
+    limit: u32,
+    made: u32,
+    deadline: Instant,
+    waiting: Option<Waiting>,
+    tally: Arc<Tally>,
+    record: Option<Vec<Call>>,
+}
+
+impl Calls {
+    /// No calls yet; `record` keeps each finished one for [`Self::take_record`].
+    pub fn new(limit: u32, tally: Arc<Tally>, record: bool) -> Self {
+        Self { limit, made: 0, deadline: Instant::now(), waiting: None, tally, record: record.then(Vec::new) }
+    }
+
+    /// Starts counting anew for a run that ends at `deadline`.
+    pub fn start_run(&mut self, deadline: Instant) {
+        self.made = 0;
+        self.deadline = deadline;
+        self.waiting = None;
+    }
+
+    /// Books a call and tells until when it may last: the guest's own `timeout`, but always so
+    /// much before the run's deadline that the guest can still say what it waited for.
+    pub fn begin(
+        &mut self,
+        capability: Capability,
+        target: impl Into<String>,
+        timeout: Option<Duration>,
+    ) -> Result<Instant, TooManyCalls> {
+        if self.made >= self.limit {
+            self.tally.count(capability, CallResult::Limited);
+            return Err(TooManyCalls(self.limit));
+        }
+        self.made += 1;
+        let now = Instant::now();
+        self.waiting = Some(Waiting { capability, target: target.into(), since: now });
+        let left = self.deadline.saturating_duration_since(now);
+        let latest = now + left - (left / 20).min(Duration::from_millis(200));
+        Ok(timeout.map_or(latest, |timeout| latest.min(now + timeout)))
+    }
+
+    /// Counts the call begun last.
+    pub fn finish(&mut self, result: CallResult) {
+        let Some(Waiting { capability, target, since }) = self.waiting.take() else { return };
+        self.tally.count(capability, result);
+        if let Some(record) = &mut self.record {
+            record.push(Call { capability, target, result, duration: since.elapsed() });
+        }
+    }
+
+    /// The call that has begun and not finished, counted as timed out: its run is over.
+    pub fn abandon(&mut self) -> Option<Waiting> {
+        let waiting = self.waiting.clone();
+        self.finish(CallResult::Timeout);
+        waiting
+    }
+
+    /// The finished calls since the last time, if they are recorded.
+    pub fn take_record(&mut self) -> Vec<Call> {
+        self.record.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calls(limit: u32) -> Calls {
+        Calls::new(limit, Arc::default(), true)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_ends_before_its_run_does_so_that_the_guest_can_answer() {
+        let mut calls = calls(1);
+        let start = Instant::now();
+        calls.start_run(start + Duration::from_secs(2));
+        let deadline = calls.begin(Capability::Http, "x", None).expect("a first call");
+        assert_eq!(deadline - start, Duration::from_millis(1900));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guest_can_shorten_a_call_but_not_stretch_it() {
+        let mut calls = calls(2);
+        let start = Instant::now();
+        calls.start_run(start + Duration::from_secs(1));
+        let short = calls.begin(Capability::Dns, "x", Some(Duration::from_millis(5))).expect("a call");
+        let long = calls.begin(Capability::Dns, "x", Some(Duration::from_secs(9))).expect("a call");
+        assert_eq!((short - start, long - start), (Duration::from_millis(5), Duration::from_millis(950)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_beyond_the_limit_are_refused_until_the_next_run() {
+        let mut calls = calls(1);
+        calls.start_run(Instant::now());
+        assert!(calls.begin(Capability::Tcp, "a", None).is_ok());
+        assert_eq!(calls.begin(Capability::Tcp, "b", None), Err(TooManyCalls(1)));
+        calls.start_run(Instant::now());
+        assert!(calls.begin(Capability::Tcp, "c", None).is_ok());
+        assert_eq!(calls.tally.get(Capability::Tcp, CallResult::Limited), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_abandoned_call_is_named_and_counts_as_timed_out() {
+        let mut calls = calls(1);
+        calls.start_run(Instant::now());
+        calls.begin(Capability::Http, "https://example.com", None).expect("a call");
+        assert_eq!(calls.abandon().expect("a call under way").target, "https://example.com");
+        assert_eq!(calls.tally.get(Capability::Http, CallResult::Timeout), 1);
+        assert!(calls.abandon().is_none());
+    }
+}

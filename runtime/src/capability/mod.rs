@@ -1,0 +1,65 @@
+//! What the host offers to guests: one word and one file for each interface of `wit/`.
+
+pub mod calls;
+pub mod dns;
+pub mod http;
+pub mod log;
+pub mod metrics;
+pub mod secrets;
+pub mod tcp;
+
+/// The contract as Rust types, made from `wit/`.
+#[expect(missing_docs, reason = "the documentation stands in the WIT files")]
+pub mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "check",
+        imports: {
+            "aviary:check/log": default,
+            "aviary:check/metrics": default,
+            "aviary:check/tcp.[method]connection.remote-address": default,
+            "aviary:check/tcp.[method]connection.connect-ns": default,
+            default: async,
+        },
+        exports: { default: async },
+        with: { "aviary:check/tcp.connection": super::tcp::Connection },
+    });
+}
+
+/// Something that the host can do for a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Capability {
+    /// DNS lookups.
+    Dns,
+    /// HTTP requests.
+    Http,
+    /// The Kubernetes API.
+    Kubernetes,
+    /// Log lines.
+    Log,
+    /// Metrics of the check's own.
+    Metrics,
+    /// Secrets by name.
+    Secrets,
+    /// TCP connections.
+    Tcp,
+}
+
+impl Capability {
+    /// Every capability, in the order of the discriminants.
+    pub const ALL: [Self; 7] =
+        [Self::Dns, Self::Http, Self::Kubernetes, Self::Log, Self::Metrics, Self::Secrets, Self::Tcp];
+
+    /// The name of its interface in `wit/`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Http => "http",
+            Self::Kubernetes => "kubernetes",
+            Self::Log => "log",
+            Self::Metrics => "metrics",
+            Self::Secrets => "secrets",
+            Self::Tcp => "tcp",
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What a run says: an outcome, or the fault that left none.
+
+use serde::Serialize;
+use std::fmt;
+
+/// How a check, or one of its targets, is doing; ordered from good to bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// All is well.
+    Pass,
+    /// It works, and somebody should look.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+/// One of the things that a check looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Target {
+    /// Unique within the outcome, for example a host name.
+    pub name: String,
+    /// How this target is doing.
+    pub status: Status,
+    /// What was seen, for people.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Facts for programs, as key and value.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<(String, String)>,
+}
+
+/// The answer of one poll.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Outcome {
+    /// The judgement over everything.
+    pub status: Status,
+    /// What was seen, for people.
+    pub message: String,
+    /// One line per thing, for checks over many.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<Target>,
+}
+
+impl Outcome {
+    /// A failure with no targets.
+    pub fn fail(message: impl Into<String>) -> Self {
+        Self { status: Status::Fail, message: message.into(), targets: Vec::new() }
+    }
+}
+
+/// On which side a fault lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Blame {
+    /// The module, and so its author.
+    Guest,
+    /// The daemon or the machine, and so the operator.
+    Host,
+}
+
+/// What kind of fault it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// The guest stopped on an illegal step, such as a panic.
+    Trap,
+    /// The guest used up its CPU time.
+    Cpu,
+    /// The guest asked for more memory than it may have.
+    Memory,
+    /// The guest broke the contract, for example with an oversized answer.
+    Protocol,
+    /// The module is missing, or is not a check this daemon can run.
+    Module,
+    /// The machine could not give what the guest needs.
+    Resources,
+}
+
+impl Blame {
+    /// The value of the metric label `blame`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::Host => "host",
+        }
+    }
+}
+
+impl Reason {
+    /// Every reason, in the order of the discriminants.
+    pub const ALL: [Self; 6] =
+        [Self::Trap, Self::Cpu, Self::Memory, Self::Protocol, Self::Module, Self::Resources];
+
+    /// The side that a fault of this kind lies on.
+    pub fn blame(self) -> Blame {
+        match self {
+            Self::Resources => Blame::Host,
+            _ => Blame::Guest,
+        }
+    }
+
+    /// The value of the metric label `reason`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Trap => "trap",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Protocol => "protocol",
+            Self::Module => "module",
+            Self::Resources => "resources",
+        }
+    }
+}
+
+/// Why no outcome was possible.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema, thiserror::Error)]
+#[error("{message}")]
+pub struct Fault {
+    /// What kind of fault it is.
+    pub reason: Reason,
+    /// What happened, for people.
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault of this kind.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+/// What came of one run.
+pub type Verdict = Result<Outcome, Fault>;
+
+impl Status {
+    /// The word for people and for metric labels.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.label())
+    }
+}

@@ -1,0 +1,37 @@
+//! What belongs to one live guest: the data of its Store.
+
+use super::limits::MemoryLimiter;
+use crate::{
+    board::Entry,
+    capability::{calls::Calls, dial::Network, http::Connections, log::GuestLog},
+    spec::Check,
+};
+use std::sync::Arc;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+/// What belongs to one live guest; the capabilities are implemented on it.
+pub struct State {
+    /// The manifest: grants, secrets and limits.
+    pub(crate) check: Arc<Check>,
+    /// Where the check's own metrics and events go.
+    pub(crate) entry: Arc<Entry>,
+    /// What all guests share for reaching out.
+    pub(crate) network: Arc<Network>,
+    /// The host calls of the present run.
+    pub(crate) calls: Calls,
+    /// The guest's log, with the caps of the present run.
+    pub(crate) log: GuestLog,
+    /// Idle HTTP connections that the guest may reuse.
+    pub(crate) connections: Connections,
+    /// The resources that the guest holds.
+    pub(crate) table: ResourceTable,
+    pub(super) wasi: WasiCtx,
+    pub(super) memory: MemoryLimiter,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
