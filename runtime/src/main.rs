@@ -1,1 +1,8 @@
-fn main(){}
+//! The `aviary` command.
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    aviary::cli::Arguments::parse().execute()
+}

@@ -69,8 +69,12 @@ pub enum Reason {
     Cpu,
     /// The guest asked for more memory than it may have.
     Memory,
-    /// The guest broke the contract, for example with an oversized answer.
+    /// The guest broke the contract between component and host.
     Protocol,
+    /// The guest let its time pass without waiting for the host.
+    Timeout,
+    /// The manifest cannot be used.
+    Manifest,
     /// The module is missing, or is not a check this daemon can run.
     Module,
     /// The machine could not give what the guest needs.
@@ -89,8 +93,16 @@ impl Blame {
 
 impl Reason {
     /// Every reason, in the order of the discriminants.
-    pub const ALL: [Self; 6] =
-        [Self::Trap, Self::Cpu, Self::Memory, Self::Protocol, Self::Module, Self::Resources];
+    pub const ALL: [Self; 8] = [
+        Self::Trap,
+        Self::Cpu,
+        Self::Memory,
+        Self::Protocol,
+        Self::Timeout,
+        Self::Manifest,
+        Self::Module,
+        Self::Resources,
+    ];
 
     /// The side that a fault of this kind lies on.
     pub fn blame(self) -> Blame {
@@ -107,6 +119,8 @@ impl Reason {
             Self::Cpu => "cpu",
             Self::Memory => "memory",
             Self::Protocol => "protocol",
+            Self::Timeout => "timeout",
+            Self::Manifest => "manifest",
             Self::Module => "module",
             Self::Resources => "resources",
         }

@@ -1,1 +1,26 @@
-fn main(){}
+//! The project's tasks.
+
+mod demo;
+mod steps;
+mod test;
+
+use anyhow::{Result, bail};
+use std::env;
+
+const USAGE: &str = "\
+cargo xtask run [-- ARGUMENTS]   build the checks and the daemon and run the demo
+cargo xtask checks               build the checks into target/checks
+cargo xtask test                 format, lints, documentation and all tests
+cargo xtask bench                measure the budgets of the design (ROW… for some of them)";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    env::set_current_dir(steps::root())?;
+    match arguments.first().map(String::as_str) {
+        Some("run") => demo::run(arguments.get(1..).unwrap_or_default()),
+        Some("checks") => steps::build_checks(),
+        Some("test") => test::run_all(),
+        Some("bench") => steps::bench(arguments.get(1..).unwrap_or_default()),
+        _ => bail!("say what to do:\n{USAGE}"),
+    }
+}

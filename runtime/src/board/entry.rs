@@ -185,15 +185,14 @@ impl Entry {
         self.state().history.runs().cloned().collect()
     }
 
-    /// A new manifest and module are in force; the check must run before `fresh_until`.
-    pub fn accept(&self, check: Arc<Check>, module: Module, fresh_until: Instant) {
+    /// A new manifest and module are in force.
+    pub fn accept(&self, check: Arc<Check>, module: Module) {
         let message = format!("{} {} is live", module.name, module.digest.short());
         {
             let mut state = self.state();
             state.check = check;
             state.module = Some(Arc::new(module));
             state.rejected = None;
-            state.fresh_until = Some(fresh_until);
         }
         self.tell(EventKind::Loaded, message);
     }
@@ -207,6 +206,11 @@ impl Entry {
             state.rejected = Some(Arc::new(fault));
         }
         self.tell(EventKind::Rejected, message);
+    }
+
+    /// The check counts as stale unless it runs before `fresh_until`.
+    pub fn expect_run(&self, fresh_until: Instant) {
+        self.state().fresh_until = Some(fresh_until);
     }
 
     /// A run has finished; the next one must follow before `fresh_until`.
@@ -232,6 +236,11 @@ impl Entry {
             let kind = EventKind::Changed { from: former, to: standing };
             self.tell(kind, self.view().error());
         }
+    }
+
+    /// A run has finished that does not count, because its round has only begun.
+    pub fn excuse(&self) {
+        self.finished.send_modify(|runs| *runs += 1);
     }
 
     /// Polls were due while the one before was still running.

@@ -1,0 +1,10 @@
+//! The contract of `wit/` as Rust.
+
+wit_bindgen::generate!({
+    path: "../wit",
+    world: "check",
+    export_macro_name: "export_component",
+    pub_export_macro: true,
+    default_bindings_module: "aviary_guest::bindings",
+    additional_derives: [PartialEq],
+});

@@ -1,0 +1,134 @@
+//! How outcomes and targets are made.
+
+use crate::{Outcome, Status, Target};
+
+impl Outcome {
+    /// All is well.
+    pub fn pass(message: impl Into<String>) -> Self {
+        Self::new(Status::Pass, message)
+    }
+
+    /// It works, and somebody should look.
+    pub fn warn(message: impl Into<String>) -> Self {
+        Self::new(Status::Warn, message)
+    }
+
+    /// It does not work.
+    pub fn fail(message: impl Into<String>) -> Self {
+        Self::new(Status::Fail, message)
+    }
+
+    /// A pass if the condition holds, a fail if not.
+    pub fn pass_if(condition: bool, message: impl Into<String>) -> Self {
+        Self::new(if condition { Status::Pass } else { Status::Fail }, message)
+    }
+
+    /// An outcome without targets.
+    pub fn new(status: Status, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), targets: Vec::new() }
+    }
+
+    /// The worst of the targets, with a message that counts and names them. No targets are a fail:
+    /// a check that looked at nothing knows nothing.
+    #[must_use]
+    pub fn from_targets(targets: Vec<Target>) -> Self {
+        let status = targets.iter().map(|target| target.status).max().unwrap_or(Status::Fail);
+        Self { status, message: summary(status, &targets), targets }
+    }
+
+    /// Adds a target; the outcome is never better than its worst target.
+    #[must_use]
+    pub fn target(mut self, target: Target) -> Self {
+        self.status = self.status.max(target.status);
+        self.targets.push(target);
+        self
+    }
+}
+
+impl Target {
+    /// All is well with it.
+    pub fn pass(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(name, Status::Pass, message)
+    }
+
+    /// It works, and somebody should look.
+    pub fn warn(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(name, Status::Warn, message)
+    }
+
+    /// It does not work.
+    pub fn fail(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(name, Status::Fail, message)
+    }
+
+    /// A target without labels.
+    pub fn new(name: impl Into<String>, status: Status, message: impl Into<String>) -> Self {
+        Self { name: name.into(), status, message: message.into(), labels: Vec::new() }
+    }
+
+    /// Adds a fact for programs.
+    #[must_use]
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.push((key.into(), value.into()));
+        self
+    }
+}
+
+fn summary(status: Status, targets: &[Target]) -> String {
+    let [first, ..] = targets else {
+        return "nothing was looked at: there are no targets".into();
+    };
+    if targets.len() == 1 {
+        return format!("{}: {}", first.name, first.message);
+    }
+    let verb = match status {
+        Status::Pass => return format!("all {} targets pass", targets.len()),
+        Status::Warn => "warn",
+        Status::Fail => "fail",
+    };
+    let mut worst = targets.iter().filter(|target| target.status == status);
+    let count = worst.clone().count();
+    let example = worst.next().unwrap_or(first);
+    format!("{count} of {} targets {verb}: {}: {}", targets.len(), example.name, example.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_target_decides() {
+        let outcome = Outcome::from_targets(vec![
+            Target::pass("a", "fine"),
+            Target::fail("b", "refused"),
+            Target::warn("c", "slow"),
+            Target::fail("d", "timeout"),
+        ]);
+        assert_eq!(outcome.status, Status::Fail);
+        assert_eq!(outcome.message, "2 of 4 targets fail: b: refused");
+    }
+
+    #[test]
+    fn a_single_target_speaks_for_itself() {
+        assert_eq!(Outcome::from_targets(vec![Target::pass("a", "fine")]).message, "a: fine");
+    }
+
+    #[test]
+    fn targets_that_all_pass_are_counted() {
+        let outcome = Outcome::from_targets(vec![Target::pass("a", "fine"), Target::pass("b", "fine")]);
+        assert_eq!((outcome.status, outcome.message.as_str()), (Status::Pass, "all 2 targets pass"));
+    }
+
+    #[test]
+    fn no_targets_are_a_fail() {
+        assert_eq!(Outcome::from_targets(Vec::new()).status, Status::Fail);
+    }
+
+    #[test]
+    fn an_outcome_is_never_better_than_its_targets() {
+        let outcome =
+            Outcome::pass("as a whole").target(Target::warn("a", "slow")).target(Target::pass("b", "fine"));
+        assert_eq!(outcome.status, Status::Warn);
+        assert_eq!(Outcome::fail("broken").target(Target::pass("a", "fine")).status, Status::Fail);
+    }
+}

@@ -1,0 +1,62 @@
+//! Secrets that the manifest lists by name. Needs no grant beyond that list.
+//!
+//! ```no_run
+//! use aviary_guest::{http, secrets};
+//!
+//! fn status() -> Result<u16, String> {
+//!     let token = secrets::read_text("token")?;
+//!     let request = http::get("https://api.example.com").header("authorization", format!("Bearer {token}"));
+//!     Ok(request.send()?.status)
+//! }
+//! ```
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::bindings::aviary::check::secrets as raw;
+
+/// Reads one secret, afresh at each call.
+pub fn read(name: &str) -> Result<Vec<u8>, Error> {
+    raw::read(name).map_err(|error| match error {
+        raw::Error::Denied => Error::Denied(name.into()),
+        raw::Error::Unavailable(reason) => Error::Unavailable(reason),
+        raw::Error::TooLarge => Error::TooLarge,
+    })
+}
+
+/// Reads one secret that is text; white space around it is dropped.
+pub fn read_text(name: &str) -> Result<String, Error> {
+    let text = String::from_utf8(read(name)?).map_err(|_| Error::NotText)?;
+    Ok(text.trim().into())
+}
+
+/// Why a secret could not be read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Error {
+    /// The manifest lists no secret of this name.
+    Denied(String),
+    /// Its file, variable or key is not there now; the text says which.
+    Unavailable(String),
+    /// It is larger than 64 KiB.
+    TooLarge,
+    /// It is not UTF-8.
+    NotText,
+}
+
+impl Display for Error {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied(name) => write!(f, "the manifest's `secrets` list no {name:?}"),
+            Self::Unavailable(reason) => write!(f, "the secret is not there: {reason}"),
+            Self::TooLarge => f.write_str("the secret is larger than 64 KiB"),
+            Self::NotText => f.write_str("the secret is not UTF-8"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for String {
+    fn from(error: Error) -> Self {
+        error.to_string()
+    }
+}

@@ -1,0 +1,145 @@
+//! `aviary check`: one full round, here and now.
+
+use super::module::{Subject, read, sandbox};
+use crate::{
+    board::Board,
+    capability::calls::Call,
+    outcome::{Fault, Outcome, Status, Verdict},
+    sandbox::{Guest, Instance, Lost, Sandbox},
+    spec::{self, Check as Manifest},
+};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// Run one full round of a check here and now: init, poll, cleanup.
+#[derive(Args, Debug)]
+pub(super) struct Check {
+    /// A manifest with its module beside it, or a module alone.
+    file: PathBuf,
+    /// Settings as JSON, instead of the manifest's.
+    #[arg(long, value_name = "JSON")]
+    settings: Option<String>,
+    /// Of a manifest with several checks, the one to run, as `name` or `namespace/name`.
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+}
+
+/// A round in progress: its guest and how long each step took.
+struct Round<'a> {
+    sandbox: &'a Sandbox,
+    guest: Arc<Guest>,
+    check: Arc<Manifest>,
+    board: Board,
+    calls: Vec<Call>,
+}
+
+impl Check {
+    pub(super) async fn execute(self) -> Result<ExitCode> {
+        let Subject { mut check, module } = self.choose(read(&self.file)?)?;
+        if let Some(settings) = &self.settings {
+            check.settings = spec::parse_settings(settings).context("--settings")?;
+        }
+        let sandbox = sandbox()?;
+        let begun = Instant::now();
+        let guest = sandbox.load(check.module.as_str(), module).await?;
+        guest.require_for(&check)?;
+        println!("check    {} ({} {})", check.key, check.module, guest.digest.short());
+        step("compile", begun.elapsed(), "done");
+        let board = Board::default();
+        let mut round = Round { sandbox: &sandbox, guest, check: Arc::new(check), board, calls: Vec::new() };
+        let verdict = round.run().await;
+        for call in &round.calls {
+            println!("call     {:>9}  {} {}: {}", took(call.duration), call.capability.name(), call.target, call.result.label());
+        }
+        Ok(report(&verdict))
+    }
+
+    fn choose(&self, subjects: Vec<Subject>) -> Result<Subject> {
+        let names: Vec<_> = subjects.iter().map(|subject| subject.check.key.to_string()).collect();
+        let wanted = |subject: &Subject| match &self.only {
+            Some(only) => subject.check.key.name() == only || subject.check.key.to_string() == *only,
+            None => true,
+        };
+        let mut chosen: Vec<_> = subjects.into_iter().filter(wanted).collect();
+        match (chosen.pop(), chosen.len()) {
+            (Some(subject), 0) => Ok(subject),
+            (None, _) => bail!("{} holds no such check, but {}", self.file.display(), names.join(", ")),
+            (Some(_), _) => bail!("choose one with --only: {}", names.join(", ")),
+        }
+    }
+}
+
+impl Round<'_> {
+    async fn run(&mut self) -> Verdict {
+        let mut instance = self.live().await?;
+        let begun = Instant::now();
+        let ended = instance.init().await;
+        step("init", begun.elapsed(), &told(&ended));
+        let mut verdict = match ended {
+            Ok(Ok(())) => {
+                let begun = Instant::now();
+                let ended = instance.poll(begun + self.check.timeout).await;
+                step("poll", begun.elapsed(), if ended.is_ok() { "done" } else { "lost" });
+                ended.map_or_else(|lost| (lost.into(), true), |outcome| (Ok(outcome), false))
+            }
+            Ok(Err(message)) => (Ok(Outcome::fail(format!("init: {message}"))), false),
+            Err(lost) => (lost.into(), true),
+        };
+        self.calls.extend(instance.take_calls());
+        if verdict.1 {
+            instance = self.live().await?;
+        }
+        let begun = Instant::now();
+        let ended = instance.cleanup().await;
+        step("cleanup", begun.elapsed(), &told(&ended));
+        self.calls.extend(instance.take_calls());
+        if verdict.0.as_ref().is_ok_and(|outcome| outcome.status != Status::Fail) {
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(message)) => verdict.0 = Ok(Outcome::fail(format!("cleanup: {message}"))),
+                Err(lost) => verdict.0 = lost.into(),
+            }
+        }
+        verdict.0
+    }
+
+    async fn live(&self) -> Result<Instance, Fault> {
+        let entry = self.board.enter(&self.check);
+        Instance::new(self.sandbox, &self.guest, Arc::clone(&self.check), entry, true).await
+    }
+}
+
+fn told(ended: &Result<Result<(), String>, Lost>) -> String {
+    match ended {
+        Ok(Ok(())) => "done".to_owned(),
+        Ok(Err(message)) => message.clone(),
+        Err(_) => "lost".to_owned(),
+    }
+}
+
+fn step(name: &str, duration: Duration, how: &str) {
+    println!("{name:<8} {:>9}  {how}", took(duration));
+}
+
+fn took(duration: Duration) -> String {
+    format!("{:.3} ms", duration.as_secs_f64() * 1000.0)
+}
+
+fn report(verdict: &Verdict) -> ExitCode {
+    match verdict {
+        Ok(outcome) => {
+            println!("\n{}: {}", outcome.status, outcome.message);
+            for target in &outcome.targets {
+                println!("  {} {}: {}", target.status, target.name, target.message);
+            }
+            ExitCode::from(u8::from(outcome.status == Status::Fail))
+        }
+        Err(fault) => {
+            let (blame, reason) = (fault.reason.blame().label(), fault.reason.label());
+            println!("\nunknown: {} (blame: {blame}, reason: {reason})", fault.message);
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The command line.
+
+mod check;
+mod inspect;
+mod module;
+mod validate;
+
+use crate::{daemon, telemetry, telemetry::LogFormat};
+use clap::{Args, Parser, Subcommand};
+use std::{
+    net::{Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+/// Runs health checks as sandboxed WebAssembly components.
+///
+/// Start with `aviary check FILE` to try a check here and now, and `aviary run --checks DIR` to
+/// keep running every check in a directory.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// How log lines look.
+    #[arg(long, global = true, env = "AVIARY_LOG_FORMAT", value_enum, default_value = "text")]
+    log_format: LogFormat,
+    /// Log more; `AVIARY_LOG=info,aviary=trace` chooses exactly.
+    #[arg(short, long, global = true, env = "AVIARY_DEBUG")]
+    debug: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Keep running the checks of directories and answer for them over HTTP.
+    Run(Run),
+    /// Run one full round of a check here and now: init, poll, cleanup.
+    ///
+    /// Exit code 0 for pass and warn, 1 for fail, 2 if it could not be judged.
+    Check(check::Check),
+    /// Tell what a module is and which grants it asks for.
+    Inspect(inspect::Inspect),
+    /// Tell whether manifests and modules would be accepted, without running them.
+    Validate(validate::Validate),
+}
+
+/// The settings of the daemon.
+#[derive(Args, Clone, Debug)]
+pub struct Run {
+    /// A directory of manifests and modules; may be given several times.
+    #[arg(long, value_name = "DIR", env = "AVIARY_CHECKS", value_delimiter = ',', required = true)]
+    pub checks: Vec<PathBuf>,
+    /// Where to answer HTTP requests; `:10002` is every address of this machine.
+    #[arg(long, value_name = "ADDRESS", env = "AVIARY_LISTEN", default_value = ":10002", value_parser = parse_listen)]
+    pub listen: SocketAddr,
+    /// Namespace of checks whose manifest names none.
+    #[arg(long, env = "AVIARY_NAMESPACE", default_value = "default", value_parser = parse_namespace)]
+    pub namespace: String,
+    /// How many checks can be live at once; each takes 4 GiB of address space, though not of memory.
+    #[arg(long, value_name = "COUNT", env = "AVIARY_MAX_CHECKS", default_value = "10000",
+          value_parser = clap::value_parser!(u32).range(1..=16_000))]
+    pub max_checks: u32,
+    /// The largest module, once decompressed.
+    #[arg(long, value_name = "SIZE", env = "AVIARY_MAX_MODULE_SIZE", default_value = "4Mi", value_parser = parse_size)]
+    pub max_module_size: usize,
+    /// A file of PEM certificates to trust beside the system's.
+    #[arg(long, value_name = "FILE", env = "AVIARY_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// How long open HTTP requests may take after SIGTERM.
+    #[arg(long, value_name = "DURATION", env = "AVIARY_CLOSE_AFTER", default_value = "5s", value_parser = parse_duration)]
+    pub close_after: Duration,
+    /// How long running checks and their cleanups may take after SIGTERM.
+    #[arg(long, value_name = "DURATION", env = "AVIARY_KILL_AFTER", default_value = "25s", value_parser = parse_duration)]
+    pub kill_after: Duration,
+}
+
+impl Arguments {
+    /// Does what was asked for.
+    pub fn execute(self) -> ExitCode {
+        telemetry::start(self.log_format, self.debug);
+        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return failed(&anyhow::Error::new(error).context("cannot start the async runtime")),
+        };
+        let done = runtime.block_on(async {
+            match self.command {
+                Command::Run(run) => daemon::run(run).await,
+                Command::Check(check) => check.execute().await,
+                Command::Inspect(inspect) => inspect.execute().await,
+                Command::Validate(validate) => validate.execute().await,
+            }
+        });
+        // What still blocks a thread now has had its time.
+        runtime.shutdown_timeout(Duration::from_millis(100));
+        done.unwrap_or_else(|error| failed(&error))
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::from(2)
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let address = match text.strip_prefix(':') {
+        Some(port) => port.parse().map(|port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).ok(),
+        None => text.parse().ok(),
+    };
+    address.ok_or_else(|| "expected an address such as `:10002`, `127.0.0.1:10002` or `[::1]:10002`".to_owned())
+}
+
+fn parse_namespace(text: &str) -> Result<String, String> {
+    crate::spec::Key::new(text, "x").map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    crate::spec::parse_duration(text).map_err(|error| error.to_string())
+}
+
+fn parse_size(text: &str) -> Result<usize, String> {
+    crate::spec::parse_size(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_bare_port_listens_on_every_address() {
+        assert_eq!(parse_listen(":80"), Ok("[::]:80".parse().expect("an address")));
+        assert_eq!(parse_listen("127.0.0.1:1"), Ok("127.0.0.1:1".parse().expect("an address")));
+        assert!(parse_listen("localhost").is_err() && parse_listen(":99999").is_err());
+    }
+
+    #[test]
+    fn every_setting_of_the_daemon_has_an_environment_variable() {
+        let command = Arguments::command();
+        let run = command.find_subcommand("run").expect("the command run");
+        for argument in run.get_arguments().filter(|argument| argument.get_id() != "help") {
+            let variable = argument.get_env().and_then(|name| name.to_str()).unwrap_or_default();
+            assert!(variable.starts_with("AVIARY_"), "{} has none", argument.get_id());
+        }
+    }
+}

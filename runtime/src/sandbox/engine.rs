@@ -1,0 +1,67 @@
+//! The one Engine of the process and the clock that interrupts its guests.
+
+use super::limits::TABLE_ELEMENTS;
+use std::time::Duration;
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+/// How often a running guest gives way.
+pub(super) const TICK: Duration = Duration::from_millis(10);
+/// Core instances of one guest: its own module, the WASI shim and the fixups of the component.
+const CORE_INSTANCES_PER_GUEST: u32 = 8;
+
+/// Builds the Engine, with room for `guests` live ones.
+///
+/// The pool makes instantiating fast and 10,000 live guests possible, but takes 4 GiB of address
+/// space for each. Where the machine has not that much, guests are allocated one by one.
+pub(super) fn build(guests: u32) -> wasmtime::Result<Engine> {
+    let mut config = config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(guests)));
+    let engine = match Engine::new(&config) {
+        Ok(engine) => engine,
+        Err(error) => {
+            tracing::warn!("no address space for a pool of {guests} guests ({error:#}); allocating them one by \
+                 one, which is good for a few thousand; a smaller --max-checks makes the pool smaller");
+            config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+            Engine::new(&config)?
+        }
+    };
+    start_ticking(&engine)?;
+    Ok(engine)
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .wasm_relaxed_simd(false)
+        .wasm_component_model_async(false);
+    config
+}
+
+fn pool(guests: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(guests)
+        .total_core_instances(guests.saturating_mul(CORE_INSTANCES_PER_GUEST))
+        .total_memories(guests)
+        .total_tables(guests.saturating_mul(2))
+        .total_stacks(guests)
+        .table_elements(TABLE_ELEMENTS);
+    pool
+}
+
+/// The thread ends by itself once the last Engine is gone.
+fn start_ticking(engine: &Engine) -> wasmtime::Result<()> {
+    let engine = engine.weak();
+    let tick = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    };
+    std::thread::Builder::new().name("epoch".into()).spawn(tick)?;
+    Ok(())
+}

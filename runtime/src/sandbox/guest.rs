@@ -1,0 +1,144 @@
+//! A module that is compiled and linked once, ready to become live any number of times.
+
+use super::state::State;
+use crate::{
+    capability::{Capability, bindings::CheckPre},
+    grant,
+    outcome::{Fault, Reason},
+    spec::{Check, Digest},
+};
+use wasmtime::{
+    Engine,
+    component::{Component, Linker},
+};
+
+/// The package of the contract and the version this daemon offers.
+const PACKAGE: &str = "aviary:check/";
+const VERSION: &str = "0.1.0";
+
+/// A module that is compiled and linked.
+pub struct Guest {
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Size of its bytes.
+    pub size: usize,
+    /// The names of the interfaces it imports.
+    pub imports: Vec<String>,
+    /// The capabilities it asks for.
+    pub asks: Vec<Capability>,
+    pub(super) pre: CheckPre<State>,
+}
+
+impl Guest {
+    /// Links a component after reading from its imports and exports what it asks for and whether
+    /// it is a check at all.
+    pub(super) fn link(
+        name: &str,
+        digest: Digest,
+        size: usize,
+        component: &Component,
+        linker: &Linker<State>,
+    ) -> Result<Self, Fault> {
+        let refuse = |what: String| Fault::new(Reason::Module, format!("{name} {what}"));
+        require_exports(component, linker.engine()).map_err(&refuse)?;
+        let kind = component.component_type();
+        let imports: Vec<String> = kind.imports(linker.engine()).map(|(name, _)| name.to_owned()).collect();
+        let asks = asked_for(&imports).map_err(&refuse)?;
+        let pre = linker
+            .instantiate_pre(component)
+            .and_then(CheckPre::new)
+            .map_err(|error| refuse(format!("asks for something this daemon does not offer: {error:#}")))?;
+        Ok(Self { digest, size, imports, asks, pre })
+    }
+
+    /// Refuses to run for a check that pins another module or does not grant all this one asks for.
+    pub fn require_for(&self, check: &Check) -> Result<(), Fault> {
+        if let Some(pinned) = check.digest
+            && pinned != self.digest
+        {
+            let (module, digest) = (&check.module, self.digest);
+            let message = format!("{module} has the digest {digest}, and the manifest pins {pinned}");
+            return Err(Fault::new(Reason::Module, message));
+        }
+        self.require_grants(check)
+    }
+
+    fn require_grants(&self, check: &Check) -> Result<(), Fault> {
+        let covered = |capability: &Capability| match capability {
+            Capability::Secrets => !check.secrets.is_empty(),
+            other => check.grants.covers(*other),
+        };
+        let missing: Vec<_> = self.asks.iter().copied().filter(|asked| !covered(asked)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = missing.iter().map(|capability| capability.name()).collect();
+        Err(Fault::new(
+            Reason::Module,
+            format!(
+                "{} imports {}, which its manifest does not grant; to grant it, put under `spec:` (and \
+                 narrow it to what is needed)\n{}",
+                check.module,
+                names.join(" and "),
+                grant::example(&missing)
+            ),
+        ))
+    }
+}
+
+/// The capabilities behind the imports of the contract's package.
+fn asked_for(imports: &[String]) -> Result<Vec<Capability>, String> {
+    let mut asks = Vec::new();
+    for import in imports {
+        let Some((interface, version)) = import.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@')) else {
+            continue;
+        };
+        if !version.starts_with("0.1.") {
+            return Err(format!(
+                "is built for another contract: it imports {import}, and this daemon offers {PACKAGE}{interface}@{VERSION}"
+            ));
+        }
+        asks.extend(Capability::ALL.into_iter().find(|capability| capability.name() == interface));
+    }
+    if asks.contains(&Capability::Kubernetes) {
+        return Err("imports kubernetes, which this version of the daemon does not offer".to_owned());
+    }
+    Ok(asks)
+}
+
+fn require_exports(component: &Component, engine: &Engine) -> Result<(), String> {
+    let kind = component.component_type();
+    let lifecycle = format!("{PACKAGE}lifecycle@0.1.");
+    if kind.exports(engine).any(|(name, _)| name.starts_with(&lifecycle)) {
+        return Ok(());
+    }
+    let exports: Vec<_> = kind.exports(engine).map(|(name, _)| format!("`{name}`")).collect();
+    let exports = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
+    Err(format!(
+        "is a component, but not a check: it exports {exports}, and lacks {PACKAGE}lifecycle@{VERSION}; \
+         build it against the world `check` of aviary:check@{VERSION}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asks(import: &str) -> Result<Vec<Capability>, String> {
+        asked_for(&[import.to_owned()])
+    }
+
+    #[test]
+    fn imports_of_the_contract_are_what_a_module_asks_for() {
+        assert_eq!(asks("aviary:check/http@0.1.0"), Ok(vec![Capability::Http]));
+        assert_eq!(asks("aviary:check/dns@0.1.7"), Ok(vec![Capability::Dns]));
+        assert_eq!(asks("aviary:check/types@0.1.0"), Ok(vec![]));
+        assert_eq!(asks("wasi:io/streams@0.2.6"), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_newer_contract_is_named_beside_the_one_offered() {
+        let refusal = asks("aviary:check/http@0.2.0").expect_err("another contract");
+        assert!(refusal.contains("aviary:check/http@0.2.0") && refusal.contains("http@0.1.0"), "{refusal}");
+    }
+}

@@ -1,0 +1,216 @@
+//! One live guest: a Store and what is called in it.
+
+use super::{
+    Sandbox, answer,
+    guest::Guest,
+    limits::{HANDLES, HOST_CALL_BYTES, MemoryLimiter, RANDOM_BYTES},
+    meter::{Metered, Overspent},
+    out_of,
+    state::State,
+};
+use crate::{
+    board::Entry,
+    capability::{
+        bindings,
+        calls::{Call, Calls},
+        http::Connections,
+        log::{GuestLog, Printed},
+    },
+    outcome::{Fault, Outcome, Reason, Verdict},
+    spec::Check,
+};
+use std::{pin::pin, sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
+use wasmtime::{Store, Trap, component::ResourceTable};
+use wasmtime_wasi::{I32Exit, WasiCtx};
+
+/// One live guest. After a call that lost it, only dropping is left.
+pub struct Instance {
+    store: Store<State>,
+    exports: bindings::Check,
+}
+
+/// A call that did not come back, and so lost its instance.
+#[derive(Debug)]
+pub enum Lost {
+    /// The guest waited on the world beyond its deadline: the check's own failure.
+    Waiting(String),
+    /// The guest or the host is at fault.
+    Fault(Fault),
+}
+
+impl From<Lost> for Verdict {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Waiting(message) => Ok(Outcome::fail(message)),
+            Lost::Fault(fault) => Err(fault),
+        }
+    }
+}
+
+/// What a call may take.
+struct Budget {
+    deadline: Instant,
+    wall: Duration,
+    cpu: Duration,
+}
+
+impl Budget {
+    fn from_now(wall: Duration, cpu: Duration) -> Self {
+        Self { deadline: Instant::now() + wall, wall, cpu }
+    }
+}
+
+impl Instance {
+    /// Makes a guest live for a check. With `record`, its host calls can be taken afterwards.
+    pub async fn new(
+        sandbox: &Sandbox,
+        guest: &Guest,
+        check: Arc<Check>,
+        entry: Arc<Entry>,
+        record: bool,
+    ) -> Result<Self, Fault> {
+        let limit = check.limits.memory;
+        let mut store = Store::new(sandbox.linker.engine(), state(sandbox, check, entry, record));
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(HOST_CALL_BYTES);
+        store.set_max_component_handles(HANDLES);
+        store.epoch_deadline_async_yield_and_update(1);
+        store.set_epoch_deadline(1);
+        match guest.pre.instantiate_async(&mut store).await {
+            Ok(exports) => Ok(Self { store, exports }),
+            Err(error) if store.data().memory.refused() => Err(over_memory(limit, &error)),
+            Err(error) if error.is::<Trap>() => Err(Fault::new(Reason::Trap, format!("starting: {error:#}"))),
+            Err(error) => Err(out_of("cannot make the guest live", &error)),
+        }
+    }
+
+    /// Starts a round. The inner error is the guest's own.
+    pub async fn init(&mut self) -> Result<Result<(), String>, Lost> {
+        let check = Arc::clone(&self.store.data().check);
+        let budget = Budget::from_now(check.timeout, check.limits.init_cpu);
+        let call = async |exports: &bindings::Check, store: &mut Store<State>| {
+            exports.aviary_check_lifecycle().call_init(store, &check.settings).await
+        };
+        Ok(self.call("init", budget, call).await?.map_err(answer::message))
+    }
+
+    /// Judges once, before `deadline`.
+    pub async fn poll(&mut self, deadline: Instant) -> Result<Outcome, Lost> {
+        let check = &self.store.data().check;
+        let budget = Budget { deadline, wall: check.timeout, cpu: check.limits.cpu };
+        let call =
+            async |exports: &bindings::Check, store: &mut Store<State>| exports.aviary_check_lifecycle().call_poll(store).await;
+        Ok(match self.call("poll", budget, call).await? {
+            Ok(outcome) => answer::outcome(outcome),
+            Err(message) => Outcome::fail(answer::message(message)),
+        })
+    }
+
+    /// Ends a round. The inner error is the guest's own.
+    pub async fn cleanup(&mut self) -> Result<Result<(), String>, Lost> {
+        let check = &self.store.data().check;
+        let budget = Budget::from_now(check.timeout, check.limits.cpu);
+        let call =
+            async |exports: &bindings::Check, store: &mut Store<State>| exports.aviary_check_lifecycle().call_cleanup(store).await;
+        Ok(self.call("cleanup", budget, call).await?.map_err(answer::message))
+    }
+
+    /// Bytes of linear memory that the guest holds.
+    pub fn memory(&self) -> usize {
+        self.store.data().memory.held()
+    }
+
+    /// The host calls since the last time, if they are recorded.
+    pub fn take_calls(&mut self) -> Vec<Call> {
+        self.store.data_mut().calls.take_record()
+    }
+
+    async fn call<T>(
+        &mut self,
+        name: &str,
+        budget: Budget,
+        call: impl AsyncFnOnce(&bindings::Check, &mut Store<State>) -> wasmtime::Result<T>,
+    ) -> Result<T, Lost> {
+        let state = self.store.data_mut();
+        state.calls.start_run(budget.deadline);
+        state.log.start_run();
+        state.memory.start_run();
+        self.store.set_epoch_deadline(1);
+        let ended = {
+            let call = pin!(call(&self.exports, &mut self.store));
+            timeout_at(budget.deadline, Metered::new(call, budget.cpu)).await
+        };
+        match ended {
+            Ok(Ok(Ok(value))) => Ok(value),
+            Ok(Ok(Err(error))) => Err(Lost::Fault(self.trapped(name, &error))),
+            Ok(Err(Overspent)) => Err(Lost::Fault(Fault::new(
+                Reason::Cpu,
+                format!("{name} used up its {} of processor time", humantime::format_duration(budget.cpu)),
+            ))),
+            Err(_) => Err(self.timed_out(name, budget.wall)),
+        }
+    }
+
+    fn timed_out(&mut self, name: &str, wall: Duration) -> Lost {
+        let wall = humantime::format_duration(wall);
+        match self.store.data_mut().calls.abandon() {
+            Some(waiting) => {
+                let (capability, target) = (waiting.capability.name(), waiting.target);
+                Lost::Waiting(format!("{name} timed out after {wall} waiting for {capability} {target}"))
+            }
+            None => Lost::Fault(Fault::new(
+                Reason::Timeout,
+                format!("{name} timed out after {wall} without waiting for any host call: it slept or computed"),
+            )),
+        }
+    }
+
+    fn trapped(&self, name: &str, error: &wasmtime::Error) -> Fault {
+        let state = self.store.data();
+        if state.memory.refused() {
+            return over_memory(state.memory.limit(), error);
+        }
+        let last_words = state.log.last_words();
+        let why = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
+            _ if !last_words.is_empty() => last_words,
+            (_, Some(exit)) => format!("the guest exited with code {}", exit.0),
+            (Some(trap), _) => trap.to_string(),
+            (None, None) => format!("{:#}", error.root_cause()),
+        };
+        let reason = if error.is::<Trap>() || error.is::<I32Exit>() { Reason::Trap } else { Reason::Protocol };
+        tracing::debug!(check = %state.check.key, "{name} trapped: {error:?}");
+        Fault::new(reason, answer::message(format!("{name} trapped: {why}")))
+    }
+}
+
+fn state(sandbox: &Sandbox, check: Arc<Check>, entry: Arc<Entry>, record: bool) -> State {
+    let log = GuestLog::new(check.key.clone());
+    let wasi = WasiCtx::builder()
+        .stdout(Printed::stdout(log.clone()))
+        .stderr(Printed::stderr(log.clone()))
+        .max_random_size(RANDOM_BYTES)
+        .build();
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(HANDLES);
+    State {
+        calls: Calls::new(check.limits.host_calls, Arc::clone(&entry.tally), record),
+        memory: MemoryLimiter::new(check.limits.memory),
+        connections: Connections::default(),
+        network: Arc::clone(&sandbox.network),
+        check,
+        entry,
+        log,
+        table,
+        wasi,
+    }
+}
+
+fn over_memory(limit: usize, error: &wasmtime::Error) -> Fault {
+    let limit = limit / (1024 * 1024);
+    let why = error.root_cause();
+    Fault::new(
+        Reason::Memory,
+        format!("the guest wanted more than its {limit} MiB of memory ({why}); `limits: {{ memory: … }}` raises that"),
+    )
+}

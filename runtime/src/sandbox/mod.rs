@@ -1,0 +1,84 @@
+//! Runs guests: compiles and links them once, keeps each live in its own Store, and tells a
+//! check's failure from the fault of a guest or of the host.
+
+mod answer;
+mod compile;
+mod engine;
+mod guest;
+mod instance;
+mod limits;
+mod meter;
+mod state;
+
+pub use guest::Guest;
+pub use instance::{Instance, Lost};
+pub use state::State;
+
+use crate::{
+    capability::{bindings::aviary::check as interfaces, dial::Network},
+    outcome::{Fault, Reason},
+    spec::Digest,
+};
+use compile::Compiler;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+use wasmtime::component::{HasSelf, Linker};
+
+/// The engine, what it offers to guests, and the guests that are in use.
+pub struct Sandbox {
+    linker: Linker<State>,
+    compiler: Compiler,
+    network: Arc<Network>,
+    guests: Mutex<HashMap<Digest, Weak<Guest>>>,
+}
+
+impl Sandbox {
+    /// A sandbox for at most `guests` live guests, which reach out through `network`.
+    ///
+    /// Fails when the machine cannot run WebAssembly at all.
+    pub fn new(guests: u32, network: Arc<Network>) -> wasmtime::Result<Self> {
+        let engine = engine::build(guests)?;
+        let compiler = Compiler::new(engine.clone());
+        Ok(Self { linker: link(&engine)?, compiler, network, guests: Mutex::default() })
+    }
+
+    /// Makes a guest of a module, or finds the one that already stands for these bytes.
+    pub async fn load(&self, name: &str, bytes: Arc<[u8]>) -> Result<Arc<Guest>, Fault> {
+        let digest = Digest::of(&bytes);
+        if let Some(guest) = self.known(&digest) {
+            return Ok(guest);
+        }
+        let size = bytes.len();
+        let component = self.compiler.compile(name, bytes).await?;
+        let guest = Arc::new(Guest::link(name, digest, size, &component, &self.linker)?);
+        let mut guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
+        guests.retain(|_, guest| guest.strong_count() > 0);
+        guests.insert(digest, Arc::downgrade(&guest));
+        Ok(guest)
+    }
+
+    /// The guest of this digest, if a check uses it now.
+    pub fn known(&self, digest: &Digest) -> Option<Arc<Guest>> {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner).get(digest)?.upgrade()
+    }
+}
+
+/// Everything that can be offered. What a guest imports without a grant is refused before it is
+/// linked, so one linker serves all.
+fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    interfaces::dns::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
+    interfaces::http::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
+    interfaces::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
+    interfaces::metrics::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
+    interfaces::secrets::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
+    interfaces::tcp::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
+    Ok(linker)
+}
+
+fn out_of(what: &str, error: &wasmtime::Error) -> Fault {
+    Fault::new(Reason::Resources, format!("{what}: {error:#}"))
+}

@@ -1,0 +1,102 @@
+//! The tasks that obey schedule and lifecycle, one for each check.
+
+mod clock;
+mod task;
+
+pub use clock::Clock;
+
+use crate::{
+    board::{Board, Entry},
+    sandbox::{Guest, Instance, Sandbox},
+    spec::{Check, Key},
+};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use task::Task;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A check that is ready to run.
+pub struct Ready {
+    /// Its manifest.
+    pub check: Arc<Check>,
+    /// Its place on the board.
+    pub entry: Arc<Entry>,
+    /// Its module.
+    pub guest: Arc<Guest>,
+    /// A live guest whose round has begun, if there is one already.
+    pub instance: Option<Instance>,
+}
+
+/// Owns the task of every check.
+pub struct Scheduler {
+    sandbox: Arc<Sandbox>,
+    board: Arc<Board>,
+    clock: Clock,
+    tasks: HashMap<Key, Running>,
+}
+
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Scheduler {
+    /// No tasks yet.
+    pub fn new(sandbox: Arc<Sandbox>, board: Arc<Board>, clock: Clock) -> Self {
+        Self { sandbox, board, clock, tasks: HashMap::new() }
+    }
+
+    /// Runs a check from now on. What ran under its name finishes its run and cleans up first.
+    pub fn start(&mut self, ready: Ready) {
+        let key = ready.check.key.clone();
+        let former = self.tasks.remove(&key).map(|running| {
+            running.stop.cancel();
+            running.task
+        });
+        let stop = CancellationToken::new();
+        let task = Task::new(Arc::clone(&self.sandbox), Arc::clone(&self.board), self.clock, ready);
+        let token = stop.clone();
+        let task = tokio::spawn(async move {
+            if let Some(former) = former {
+                // How it ended is on the board; here it only matters that it did.
+                let _ = former.await;
+            }
+            task.run(token).await;
+        });
+        self.tasks.insert(key, Running { stop, task });
+    }
+
+    /// Lets a check finish its run and clean up. Its task goes on alone; a successor waits for it.
+    pub fn stop(&mut self, key: &Key) {
+        self.tasks.retain(|_, running| !running.task.is_finished());
+        if let Some(running) = self.tasks.get(key) {
+            running.stop.cancel();
+        }
+    }
+
+    /// Lets every check finish its run and clean up, and kills what takes longer than `patience`.
+    /// True if nothing had to be killed.
+    pub async fn shutdown(mut self, patience: Duration) -> bool {
+        for running in self.tasks.values() {
+            running.stop.cancel();
+        }
+        let deadline = tokio::time::Instant::now() + patience;
+        let mut clean = true;
+        for (key, running) in self.tasks.drain() {
+            let abort = running.task.abort_handle();
+            match tokio::time::timeout_at(deadline, running.task).await {
+                Ok(Ok(())) => {}
+                Ok(Err(panic)) => {
+                    tracing::error!(check = %key, "its task had broken down: {panic}");
+                    clean = false;
+                }
+                Err(_) => {
+                    tracing::error!(check = %key, "killed: it did not end within {patience:?}");
+                    abort.abort();
+                    clean = false;
+                }
+            }
+        }
+        clean
+    }
+}

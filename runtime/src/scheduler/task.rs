@@ -1,0 +1,193 @@
+//! The task of one check.
+
+use super::{Clock, Ready};
+use crate::{
+    board::{Board, Entry, EventKind},
+    lifecycle::{Lifecycle, Step},
+    outcome::{Fault, Outcome, Status, Verdict},
+    sandbox::{Guest, Instance, Lost, Sandbox},
+    spec::Check,
+};
+use jiff::Timestamp;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// The longest sleep: a check that follows the wall clock looks at it again after that.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// A check that has not run for so many of its intervals is stale.
+const STALE_AFTER: u32 = 3;
+
+pub(super) struct Task {
+    sandbox: Arc<Sandbox>,
+    board: Arc<Board>,
+    clock: Clock,
+    check: Arc<Check>,
+    entry: Arc<Entry>,
+    guest: Arc<Guest>,
+    instance: Option<Instance>,
+    lifecycle: Lifecycle,
+    spread: u64,
+    due: Duration,
+}
+
+impl Task {
+    pub(super) fn new(sandbox: Arc<Sandbox>, board: Arc<Board>, clock: Clock, ready: Ready) -> Self {
+        let Ready { check, entry, guest, instance } = ready;
+        let spread = check.key.spread();
+        let mut lifecycle = Lifecycle::new(check.ttl, check.startup_grace, spread);
+        let now = clock.uptime();
+        if instance.is_some() {
+            lifecycle.initialised(now, true);
+        }
+        Self { sandbox, board, clock, check, entry, guest, instance, lifecycle, spread, due: now }
+    }
+
+    /// Runs the check until it is told to stop, then ends its round.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        self.entry.expect_run(self.fresh_until());
+        while !stop.is_cancelled() {
+            match self.lifecycle.next(self.clock.uptime(), self.due) {
+                Step::Init => self.init().await,
+                Step::Poll => self.poll().await,
+                Step::Cleanup => self.cleanup().await,
+                Step::Wait(until) => self.wait(until, &stop).await,
+            }
+        }
+        if self.lifecycle.owes_cleanup() {
+            self.cleanup().await;
+        }
+    }
+
+    async fn wait(&mut self, until: Duration, stop: &CancellationToken) {
+        let until = until.min(self.clock.uptime() + LONGEST_SLEEP);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.entry.demanded() => {
+                self.lifecycle.hurry();
+                self.due = self.clock.uptime();
+            }
+            () = sleep_until(self.clock.at(until)) => {
+                if self.check.schedule.follows_wall_clock() && self.clock.uptime() < self.due {
+                    self.due = self.next_due();
+                }
+            }
+        }
+    }
+
+    async fn init(&mut self) {
+        let started = (Timestamp::now(), Instant::now());
+        let ended = match self.live().await {
+            Ok(instance) => instance.init().await,
+            Err(fault) => Err(Lost::Fault(fault)),
+        };
+        let well = matches!(ended, Ok(Ok(())));
+        self.lifecycle.initialised(self.clock.uptime(), well);
+        match ended {
+            Ok(Ok(())) => tracing::debug!(check = %self.check.key, "round begun"),
+            Ok(Err(message)) => self.record(started, Ok(Outcome::fail(format!("init: {message}")))),
+            Err(lost) => {
+                self.instance = None;
+                self.record(started, lost.into());
+            }
+        }
+    }
+
+    async fn poll(&mut self) {
+        let started = (Timestamp::now(), Instant::now());
+        self.board.lag.observe(self.clock.uptime().saturating_sub(self.due));
+        let (verdict, lost) = self.judge().await;
+        let now = self.clock.uptime();
+        let excused =
+            self.lifecycle.in_grace(now) && matches!(&verdict, Ok(outcome) if outcome.status == Status::Fail);
+        self.lifecycle.polled(now, lost);
+        let skipped = self.check.schedule.missed(self.due, now);
+        if skipped > 0 {
+            self.entry.skip(skipped);
+        }
+        self.due = self.next_due();
+        if excused {
+            self.entry.excuse();
+        } else {
+            self.record(started, verdict);
+        }
+    }
+
+    /// One run with its immediate retries, all within one timeout; and whether it lost the instance.
+    async fn judge(&mut self) -> (Verdict, bool) {
+        let deadline = Instant::now() + self.check.timeout;
+        let retries = self.check.retries;
+        let instance = match self.live().await {
+            Ok(instance) => instance,
+            Err(fault) => return (Err(fault), true),
+        };
+        let mut tries = 0;
+        let judged = loop {
+            match instance.poll(deadline).await {
+                Ok(outcome) if outcome.status == Status::Fail && tries < retries && Instant::now() < deadline => {
+                    tries += 1;
+                }
+                judged => break judged,
+            }
+        };
+        let memory = instance.memory();
+        self.entry.set_memory(memory);
+        match judged {
+            Ok(outcome) => (Ok(outcome), false),
+            Err(lost) => {
+                self.instance = None;
+                (lost.into(), true)
+            }
+        }
+    }
+
+    async fn cleanup(&mut self) {
+        let started = (Timestamp::now(), Instant::now());
+        let ended = match self.live().await {
+            Ok(instance) => instance.cleanup().await,
+            Err(fault) => Err(Lost::Fault(fault)),
+        };
+        self.instance = None;
+        self.lifecycle.cleaned(self.clock.uptime(), matches!(ended, Ok(Ok(()))));
+        let verdict = match ended {
+            Ok(Ok(())) => return tracing::info!(check = %self.check.key, "cleaned up"),
+            Ok(Err(message)) => Ok(Outcome::fail(format!("cleanup: {message}"))),
+            Err(lost) => lost.into(),
+        };
+        let message = match &verdict {
+            Ok(outcome) => outcome.message.clone(),
+            Err(fault) => fault.message.clone(),
+        };
+        tracing::warn!(check = %self.check.key, "{message}");
+        self.entry.tell(EventKind::CleanupFailed, message);
+        self.record(started, verdict);
+    }
+
+    /// The live guest, made if there is none.
+    async fn live(&mut self) -> Result<&mut Instance, Fault> {
+        let instance = match self.instance.take() {
+            Some(instance) => instance,
+            None => {
+                let (check, entry) = (Arc::clone(&self.check), Arc::clone(&self.entry));
+                Instance::new(&self.sandbox, &self.guest, check, entry, false).await?
+            }
+        };
+        Ok(self.instance.insert(instance))
+    }
+
+    fn record(&self, (started, begun): (Timestamp, Instant), verdict: Verdict) {
+        self.entry.record(started, begun.elapsed(), verdict, self.fresh_until());
+    }
+
+    /// Until when the check counts as fresh, given when it runs next.
+    fn fresh_until(&self) -> Instant {
+        let period = self.check.schedule.period(self.clock.now());
+        let next = self.lifecycle.not_before().max(self.due);
+        self.clock.at(next + period * STALE_AFTER)
+    }
+
+    fn next_due(&self) -> Duration {
+        let now = self.clock.now();
+        now.uptime + self.check.schedule.delay(now, self.spread)
+    }
+}

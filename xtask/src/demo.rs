@@ -1,0 +1,31 @@
+//! `cargo xtask run`: the demo.
+
+use crate::steps::{build_checks, build_daemon, target};
+use anyhow::{Context, Result};
+use std::{fs, os::unix::process::CommandExt, path::Path, process::Command};
+
+const DEMO: &str = "deploy/demo";
+const ADDRESS: &str = "127.0.0.1:10002";
+
+/// Builds everything and becomes the daemon. Further arguments are the daemon's.
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    build_checks()?;
+    let daemon = build_daemon()?;
+    for module in fs::read_dir(target().join("checks"))? {
+        let module = module?;
+        fs::copy(module.path(), Path::new(DEMO).join(module.file_name()))?;
+    }
+    eprintln!(
+        "\n\x1b[1mAviary runs the checks in {DEMO}\x1b[0m
+  everything    curl -i http://{ADDRESS}/health
+  one check     curl -s http://{ADDRESS}/api/v1/checks/demo/web
+  metrics       curl -s http://{ADDRESS}/metrics
+  what happens  curl -N http://{ADDRESS}/api/v1/events
+  a failure     echo 'the disk is on fire' > {DEMO}/trouble.txt, and rm it again
+  your own      put a .wasm, or a manifest and its .wasm, into {DEMO}
+Ctrl-C lets every check clean up and ends it.\n"
+    );
+    let arguments = arguments.iter().filter(|argument| *argument != "--");
+    let error = Command::new(&daemon).args(["run", "--checks", DEMO, "--listen", ADDRESS]).args(arguments).exec();
+    Err(error).with_context(|| format!("cannot start {}", daemon.display()))
+}
