@@ -100,11 +100,13 @@ macro_rules! export {
                 }
             }
 
-            // The names of the symbols mean nothing to a native linker.
+            // The names of the symbols mean nothing to a native linker; there, the check is only tested.
             #[cfg(target_family = "wasm")]
             $crate::bindings::export_component!(
                 Component with_types_in $crate::bindings
             );
+            #[cfg(not(target_family = "wasm"))]
+            const _: Component = Component;
         };
     };
 }

@@ -14,7 +14,9 @@ pub(crate) fn parse<S: DeserializeOwned>(text: &str) -> Result<S, String> {
 
 /// The position is one in JSON that the operator, who wrote YAML, has never seen.
 fn without_position(message: &str) -> &str {
-    message.rfind(" at line ").map_or(message, |end| &message[..end])
+    let position = b" at line ";
+    let end = message.as_bytes().windows(position.len()).rposition(|window| window == position);
+    end.and_then(|end| message.get(..end)).unwrap_or(message)
 }
 
 #[cfg(test)]

@@ -228,7 +228,7 @@ async fn load(
     let check = Arc::clone(&candidate.check);
     let entry = board.enter(&check);
     let never = |fault| Rejected { fault, again: None };
-    let guest = sandbox.load(check.module.as_str(), Arc::clone(&candidate.module)).await.map_err(never)?;
+    let guest = sandbox.load(check.module.file_name(), Arc::clone(&candidate.module)).await.map_err(never)?;
     guest.require_for(&check).map_err(never)?;
     let mut ready = Ready { check, entry, guest, instance: None };
     if replaces && !ready.check.suspend {

@@ -43,7 +43,7 @@ impl Check {
         }
         let sandbox = sandbox()?;
         let begun = Instant::now();
-        let guest = sandbox.load(check.module.as_str(), module).await?;
+        let guest = sandbox.load(check.module.file_name(), module).await?;
         guest.require_for(&check)?;
         println!("check    {} ({} {})", check.key, check.module, guest.digest.short());
         step("compile", begun.elapsed(), "done");

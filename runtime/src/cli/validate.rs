@@ -51,7 +51,7 @@ async fn judge(sandbox: &Sandbox, file: &Path) -> Vec<(String, Result<()>)> {
 }
 
 async fn accept(sandbox: &Sandbox, Subject { check, module }: Subject) -> Result<()> {
-    let guest = sandbox.load(check.module.as_str(), module).await?;
+    let guest = sandbox.load(check.module.file_name(), module).await?;
     Ok(guest.require_for(&check)?)
 }
 

@@ -6,6 +6,7 @@ use crate::{
     lifecycle::{Lifecycle, Step},
     outcome::{Fault, Outcome, Status, Verdict},
     sandbox::{Guest, Instance, Lost, Sandbox},
+    schedule::Due,
     spec::Check,
 };
 use jiff::Timestamp;
@@ -15,8 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 /// The longest sleep: a check that follows the wall clock looks at it again after that.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// A check that has not run for so many of its intervals is stale.
-const STALE_AFTER: u32 = 3;
 
 pub(super) struct Task {
     sandbox: Arc<Sandbox>,
@@ -28,7 +27,7 @@ pub(super) struct Task {
     instance: Option<Instance>,
     lifecycle: Lifecycle,
     spread: u64,
-    due: Duration,
+    due: Due,
 }
 
 impl Task {
@@ -40,14 +39,15 @@ impl Task {
         if instance.is_some() {
             lifecycle.initialised(now, true);
         }
-        Self { sandbox, board, clock, check, entry, guest, instance, lifecycle, spread, due: now }
+        Self { sandbox, board, clock, check, entry, guest, instance, lifecycle, spread, due: Due::Uptime(now) }
     }
 
     /// Runs the check until it is told to stop, then ends its round.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         self.entry.expect_run(self.fresh_until());
         while !stop.is_cancelled() {
-            match self.lifecycle.next(self.clock.uptime(), self.due) {
+            let now = self.clock.now();
+            match self.lifecycle.next(now.uptime, now.uptime + self.due.wait(now)) {
                 Step::Init => self.init().await,
                 Step::Poll => self.poll().await,
                 Step::Cleanup => self.cleanup().await,
@@ -65,13 +65,9 @@ impl Task {
             () = stop.cancelled() => {}
             () = self.entry.demanded() => {
                 self.lifecycle.hurry();
-                self.due = self.clock.uptime();
+                self.due = Due::Uptime(self.clock.uptime());
             }
-            () = sleep_until(self.clock.at(until)) => {
-                if self.check.schedule.follows_wall_clock() && self.clock.uptime() < self.due {
-                    self.due = self.next_due();
-                }
-            }
+            () = sleep_until(self.clock.at(until)) => {}
         }
     }
 
@@ -95,17 +91,17 @@ impl Task {
 
     async fn poll(&mut self) {
         let started = (Timestamp::now(), Instant::now());
-        self.board.lag.observe(self.clock.uptime().saturating_sub(self.due));
+        self.board.lag.observe(self.due.lateness(self.clock.now()));
         let (verdict, lost) = self.judge().await;
-        let now = self.clock.uptime();
-        let excused =
-            self.lifecycle.in_grace(now) && matches!(&verdict, Ok(outcome) if outcome.status == Status::Fail);
-        self.lifecycle.polled(now, lost);
-        let skipped = self.check.schedule.missed(self.due, now);
+        let now = self.clock.now();
+        let failed = matches!(&verdict, Ok(outcome) if outcome.status == Status::Fail);
+        let excused = failed && self.lifecycle.in_grace(now.uptime);
+        self.lifecycle.polled(now.uptime, lost);
+        let (next, skipped) = self.check.schedule.after(self.due, now, self.spread);
         if skipped > 0 {
             self.entry.skip(skipped);
         }
-        self.due = self.next_due();
+        self.due = next;
         if excused {
             self.entry.excuse();
         } else {
@@ -179,15 +175,10 @@ impl Task {
         self.entry.record(started, begun.elapsed(), verdict, self.fresh_until());
     }
 
-    /// Until when the check counts as fresh, given when it runs next.
+    /// Until when the check counts as fresh, given when it may run next.
     fn fresh_until(&self) -> Instant {
-        let period = self.check.schedule.period(self.clock.now());
-        let next = self.lifecycle.not_before().max(self.due);
-        self.clock.at(next + period * STALE_AFTER)
-    }
-
-    fn next_due(&self) -> Duration {
         let now = self.clock.now();
-        now.uptime + self.check.schedule.delay(now, self.spread)
+        let pause = self.lifecycle.not_before().saturating_sub(now.uptime);
+        self.clock.at(now.uptime + pause + self.check.schedule.fresh_for(now) + self.check.timeout)
     }
 }

@@ -164,7 +164,7 @@ impl Scanner {
         used: &mut HashSet<&'a str>,
     ) -> Wanted {
         let Some(check) = &wanted.check else { return wanted };
-        let name = check.module.as_str();
+        let name = check.module.file_name();
         let Some((name, entry)) = modules.get_key_value(name) else {
             let directory = wanted.origin.parent().unwrap_or(&wanted.origin).display();
             let missing = format!("the module {name} is not in {directory}; put it beside the manifest");

@@ -1,0 +1,128 @@
+//! Times of the wall clock.
+
+use super::{MOST_MISSED, ScheduleError};
+use croner::{
+    Cron,
+    errors::CronError,
+    parser::{CronParser, Seconds, Year},
+};
+use jiff::{SignedDuration, Timestamp, Zoned, civil, tz::TimeZone};
+use std::{fmt, time::Duration};
+
+/// What may follow an `@`, beside `every`.
+const ALIASES: [&str; 6] = ["yearly", "annually", "monthly", "weekly", "daily", "hourly"];
+
+const LONGEST_EXPRESSION: usize = 200;
+
+/// A clock that was set back by less than this is waited for, so that no due time is kept twice.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
+
+/// A cron expression in a time zone, which fires at some time.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Calendar {
+    cron: Cron,
+    text: String,
+    zone: TimeZone,
+    shortest_gap: Duration,
+}
+
+impl Calendar {
+    /// A cron expression in the zone with this IANA name; without one, in UTC.
+    pub(super) fn parse(text: &str, zone: Option<&str>) -> Result<Self, ScheduleError> {
+        let refuse = |reason: String| ScheduleError::NotCron(text.to_owned(), reason);
+        let expression = match text.strip_prefix('@') {
+            // The one alias of Kubernetes that the parser does not know.
+            Some("midnight") => "@daily",
+            Some(alias) if !ALIASES.contains(&alias) => {
+                return Err(refuse(format!("after `@` write {} or `every 90s`", ALIASES.join(", "))));
+            }
+            _ => text,
+        };
+        let fields = expression.split_whitespace().count();
+        if !expression.starts_with('@') && !(5..=6).contains(&fields) {
+            return Err(refuse(format!("it has {fields} fields: write 5, or 6 with seconds first")));
+        }
+        if expression.len() > LONGEST_EXPRESSION {
+            return Err(refuse(format!("it is longer than {LONGEST_EXPRESSION} characters")));
+        }
+        let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
+        let cron = parser.parse(expression).map_err(|error| refuse(reason(&error)))?;
+        let zone = match zone {
+            None => TimeZone::UTC,
+            Some(name) => TimeZone::get(name).map_err(|_| ScheduleError::UnknownZone(name.to_owned()))?,
+        };
+        let shortest_gap = shortest_gap(&cron).ok_or_else(|| ScheduleError::Never(text.to_owned()))?;
+        Ok(Self { cron, text: text.to_owned(), zone, shortest_gap })
+    }
+
+    /// The first time strictly after `start`.
+    pub(super) fn next(&self, start: Timestamp) -> Timestamp {
+        let start = Zoned::new(start, self.zone.clone());
+        match self.cron.find_next_occurrence(&start, false) {
+            Ok(next) => next.timestamp(),
+            // The calendar ends in the year 5000.
+            Err(_) => Timestamp::MAX,
+        }
+    }
+
+    /// The time to keep after the run for `due` has ended at `now`, and how many passed meanwhile.
+    pub(super) fn after(&self, due: Timestamp, now: Timestamp) -> (Timestamp, u64) {
+        let set_back = due.duration_since(now);
+        if set_back > SignedDuration::ZERO {
+            return (self.next(if set_back < PATIENCE { due } else { now }), 0);
+        }
+        let mut next = self.next(due);
+        for missed in 0..MOST_MISSED {
+            if next > now {
+                return (next, missed);
+            }
+            next = self.next(next);
+        }
+        (self.next(now), MOST_MISSED)
+    }
+
+    /// The expression's time on the clocks of its own zone.
+    #[cfg(test)]
+    pub(super) fn local(&self, time: Timestamp) -> Zoned {
+        time.to_zoned(self.zone.clone())
+    }
+
+    /// The shortest time between two of its times.
+    pub(super) fn shortest_gap(&self) -> Duration {
+        self.shortest_gap
+    }
+}
+
+impl fmt::Display for Calendar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.text, self.zone.iana_name().unwrap_or("UTC"))
+    }
+}
+
+/// The shortest gap within eight years, or 500 times; `None` if there is no time at all.
+///
+/// Counted without a time zone from a fixed leap year, so that the answer never depends on the day.
+fn shortest_gap(cron: &Cron) -> Option<Duration> {
+    let start = civil::date(2024, 1, 1).at(0, 0, 0, 0);
+    let mut previous = cron.find_next_occurrence(&start, true).ok()?;
+    let mut shortest = Duration::MAX;
+    for _ in 0..500 {
+        let Ok(next) = cron.find_next_occurrence(&previous, false) else { break };
+        shortest = shortest.min(Duration::try_from(next.duration_since(previous)).unwrap_or(shortest));
+        if next.year() > start.year() + 8 {
+            break;
+        }
+        previous = next;
+    }
+    Some(shortest)
+}
+
+/// The parser's own words without their titles.
+fn reason(error: &CronError) -> String {
+    match error {
+        CronError::InvalidPattern(reason)
+        | CronError::IllegalCharacters(reason)
+        | CronError::ComponentError(reason) => reason.trim_end_matches('.').to_owned(),
+        other => other.to_string(),
+    }
+}

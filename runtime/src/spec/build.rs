@@ -1,0 +1,189 @@
+//! From what was written to what is meant: every rule that concerns more than one value.
+
+use super::{
+    Check, Error, Key, KeyError, Limits, Secret, TimeSpan,
+    check::{INTERVAL, TIMEOUT},
+    quote, raw,
+};
+use crate::schedule::{Schedule, ScheduleError};
+use serde_json::{Map, Value};
+use serde_saphyr::Spanned;
+use std::{collections::HashSet, num::NonZeroU32, sync::Arc, time::Duration};
+
+/// The longest timeout: a run that hangs holds a place among the concurrent runs.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// The most bytes of settings, as JSON.
+const MOST_SETTINGS: usize = 64 * 1024;
+
+const MOST_RETRIES: u32 = 10;
+const LONGEST_OWNER: usize = 128;
+
+/// The check that a manifest means.
+pub(super) fn build(manifest: raw::Manifest, default_namespace: &str) -> Result<Check, Error> {
+    let raw::Manifest { metadata, spec, .. } = manifest;
+    let schedule = schedule(&spec)?;
+    let timeout = timeout(spec.timeout.as_ref(), &schedule)?;
+    let ttl = ttl(spec.ttl.as_ref(), &schedule)?;
+    Ok(Check {
+        timeout,
+        ttl,
+        startup_grace: startup_grace(spec.startup_grace.as_ref(), ttl)?,
+        schedule,
+        digest: spec.digest,
+        failure_threshold: threshold("failureThreshold", spec.failure_threshold.as_ref())?,
+        success_threshold: threshold("successThreshold", spec.success_threshold.as_ref())?,
+        retries: retries(spec.retries.as_ref())?,
+        suspend: spec.suspend,
+        severity: spec.severity,
+        owner: spec.owner.as_ref().map(owner).transpose()?,
+        settings: spec.settings.as_ref().map_or_else(|| Ok("{}".into()), settings)?,
+        secrets: secrets(&spec.secrets)?,
+        grants: spec.grants,
+        limits: spec.limits.as_ref().map_or_else(|| Ok(Limits::default()), limits)?,
+        ..Check::bare(key(&metadata, default_namespace)?, spec.module)
+    })
+}
+
+fn key(metadata: &raw::Metadata, default_namespace: &str) -> Result<Key, Error> {
+    let namespace = metadata.namespace.as_ref();
+    Key::new(namespace.map_or(default_namespace, |namespace| &namespace.value), &metadata.name.value).map_err(
+        |error| {
+            let at = match (&error, namespace) {
+                (KeyError::Namespace(_), Some(namespace)) => namespace.referenced,
+                _ => metadata.name.referenced,
+            };
+            Error::at(at, error)
+        },
+    )
+}
+
+fn schedule(spec: &raw::Spec) -> Result<Schedule, Error> {
+    let (text, location) = match (&spec.interval, &spec.schedule, &spec.time_zone) {
+        (Some(_), Some(schedule), _) => {
+            return Err(Error::at(
+                schedule.referenced,
+                "interval and schedule exclude each other: remove one of them",
+            ));
+        }
+        (_, None, Some(zone)) => return Err(Error::at(zone.referenced, ScheduleError::ZoneWithoutCron)),
+        (None, None, None) => return Ok(Schedule::Interval(INTERVAL)),
+        (Some(interval), None, None) => {
+            return Schedule::every(interval.value.get())
+                .map_err(|error| Error::at(interval.referenced, error));
+        }
+        (None, Some(schedule), _) => (&schedule.value, schedule.referenced),
+    };
+    let zone = spec.time_zone.as_ref();
+    Schedule::cron(text, zone.map(|zone| zone.value.as_str())).map_err(|error| {
+        let at = match (&error, zone) {
+            (ScheduleError::UnknownZone(_) | ScheduleError::ZoneWithoutCron, Some(zone)) => zone.referenced,
+            _ => location,
+        };
+        Error::at(at, error)
+    })
+}
+
+fn timeout(timeout: Option<&Spanned<TimeSpan>>, schedule: &Schedule) -> Result<Duration, Error> {
+    let gap = schedule.shortest_gap();
+    let Some(Spanned { value, referenced, .. }) = timeout else { return Ok(TIMEOUT.min(gap)) };
+    let refuse = |reason: String| Err(Error::at(*referenced, reason));
+    match value.get() {
+        Duration::ZERO => refuse("timeout is 0s: choose at least 1ms".to_owned()),
+        span if span > LONGEST_TIMEOUT => refuse(format!("timeout {value} is too long: 1h is the most")),
+        span if span > gap => refuse(format!(
+            "timeout {value} does not fit: the check runs every {}, so choose a shorter timeout or fewer runs",
+            TimeSpan::from(gap)
+        )),
+        span => Ok(span),
+    }
+}
+
+fn ttl(ttl: Option<&Spanned<TimeSpan>>, schedule: &Schedule) -> Result<Option<Duration>, Error> {
+    let Some(Spanned { value, referenced, .. }) = ttl else { return Ok(None) };
+    let gap = schedule.shortest_gap();
+    if value.get() < gap {
+        let gap = TimeSpan::from(gap);
+        return Err(Error::at(
+            *referenced,
+            format!("ttl {value} is shorter than the {gap} between two runs: choose at least {gap}"),
+        ));
+    }
+    Ok(Some(value.get()))
+}
+
+fn startup_grace(grace: Option<&Spanned<TimeSpan>>, ttl: Option<Duration>) -> Result<Duration, Error> {
+    let Some(Spanned { value, referenced, .. }) = grace else { return Ok(Duration::ZERO) };
+    match ttl {
+        Some(ttl) if value.get() >= ttl => Err(Error::at(
+            *referenced,
+            format!(
+                "startupGrace {value} is not shorter than the ttl of {}: no failure would ever count",
+                TimeSpan::from(ttl)
+            ),
+        )),
+        _ => Ok(value.get()),
+    }
+}
+
+fn threshold(key: &str, count: Option<&Spanned<u32>>) -> Result<NonZeroU32, Error> {
+    let Some(Spanned { value, referenced, .. }) = count else { return Ok(NonZeroU32::MIN) };
+    NonZeroU32::new(*value).ok_or_else(|| Error::at(*referenced, format!("{key} is 0: choose at least 1")))
+}
+
+fn retries(retries: Option<&Spanned<u32>>) -> Result<u32, Error> {
+    match retries {
+        Some(retries) if retries.value > MOST_RETRIES => Err(Error::at(
+            retries.referenced,
+            format!("retries is {}: choose at most {MOST_RETRIES}", retries.value),
+        )),
+        _ => Ok(retries.map_or(0, |retries| retries.value)),
+    }
+}
+
+fn owner(owner: &Spanned<String>) -> Result<Arc<str>, Error> {
+    let text = owner.value.as_str();
+    if text.is_empty() || text.len() > LONGEST_OWNER || text.contains(char::is_control) {
+        let message =
+            format!("owner {} is not valid: write 1 to {LONGEST_OWNER} bytes in one line", quote(text));
+        return Err(Error::at(owner.referenced, message));
+    }
+    Ok(text.into())
+}
+
+fn settings(settings: &Spanned<Map<String, Value>>) -> Result<Arc<str>, Error> {
+    let text =
+        serde_json::to_string(&settings.value).map_err(|error| Error::at(settings.referenced, error))?;
+    match text.len() {
+        0..=MOST_SETTINGS => Ok(text.into()),
+        size => Err(Error::at(
+            settings.referenced,
+            format!("settings are {size} bytes as JSON: {MOST_SETTINGS} are the most"),
+        )),
+    }
+}
+
+fn secrets(secrets: &[Spanned<raw::Secret>]) -> Result<Vec<Secret>, Error> {
+    let mut names = HashSet::new();
+    secrets
+        .iter()
+        .map(|Spanned { value, referenced, .. }| {
+            if !names.insert(&value.name) {
+                return Err(Error::at(*referenced, format!("secret {} is named twice", quote(&value.name))));
+            }
+            Secret::new(&value.name, value.file.as_deref(), value.env.as_deref())
+                .map_err(|error| Error::at(*referenced, error))
+        })
+        .collect()
+}
+
+fn limits(limits: &Spanned<raw::Limits>) -> Result<Limits, Error> {
+    let Limits { memory, cpu, host_calls, .. } = Limits::default();
+    let raw::Limits { memory: own_memory, cpu: own_cpu, host_calls: own_host_calls } = limits.value;
+    Limits::new(
+        own_memory.unwrap_or(memory),
+        own_cpu.map_or(cpu, TimeSpan::get),
+        own_host_calls.unwrap_or(host_calls),
+    )
+    .map_err(|error| Error::at(limits.referenced, error))
+}

@@ -1,0 +1,62 @@
+//! A file of several documents.
+
+use super::{Check, Error, build::build, raw};
+use serde_saphyr::{Location, MergeKeyPolicy, Options, Spanned};
+use std::collections::HashMap;
+
+/// The most bytes of one file, which is also the most that a ConfigMap can hold.
+pub const MAX_FILE: usize = 1024 * 1024;
+
+/// The most documents in one file.
+pub const MAX_DOCUMENTS: usize = 1_000;
+
+/// The checks of a file: YAML (or JSON) documents separated by `---`, each one a manifest.
+///
+/// A manifest without a namespace gets `default_namespace`. The file is refused as a whole, with the first error,
+/// if a document is not a valid manifest, if two name the same check, or if there is none.
+pub fn parse(text: &str, default_namespace: &str) -> Result<Vec<Check>, Error> {
+    if text.len() > MAX_FILE {
+        return Err(Error::whole(format!(
+            "the file has {} bytes: split it, {MAX_FILE} are the most",
+            text.len()
+        )));
+    }
+    let documents: Vec<Spanned<raw::Manifest>> = serde_saphyr::from_multiple_with_options(text, options())?;
+    let mut checks = Vec::with_capacity(documents.len());
+    let mut seen: HashMap<_, Location> = HashMap::new();
+    for Spanned { value, referenced, .. } in documents {
+        let check = build(value, default_namespace)?;
+        if let Some(first) = seen.insert(check.key.clone(), referenced) {
+            let message = format!("{} is defined twice: line {} has it already", check.key, first.line());
+            return Err(Error::at(referenced, message));
+        }
+        checks.push(check);
+    }
+    match checks.is_empty() {
+        true => Err(Error::whole(
+            "the file holds no Check: write a document with `kind: Check`, or remove the file",
+        )),
+        false => Ok(checks),
+    }
+}
+
+/// Strict reading, with nothing that makes a small file large: no aliases, no merge keys.
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_anchors: 0,
+            max_aliases: 0,
+            max_depth: 32,
+            flow_nesting_limit: 32,
+            max_documents: MAX_DOCUMENTS,
+            max_nodes: 100_000,
+        },
+        merge_keys: MergeKeyPolicy::Error,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,347 @@
+use super::*;
+use crate::{
+    schedule::Schedule,
+    spec::{Digest, Limits, SecretSource, Severity, Size, error::Position},
+};
+use std::{num::NonZeroU32, time::Duration};
+
+const HEAD: &str = "apiVersion: aviary.dev/v1alpha1\nkind: Check\n";
+
+/// A manifest whose sixth line and the rest are `spec`.
+fn with(spec: &str) -> String {
+    format!("{HEAD}metadata: {{ name: dns }}\nspec:\n  module: dns.wasm\n{spec}")
+}
+
+fn one(text: &str) -> Check {
+    let mut checks = parse(text, "default").expect(text);
+    assert_eq!(checks.len(), 1);
+    checks.remove(0)
+}
+
+fn refusal(text: &str) -> String {
+    parse(text, "default").expect_err(text).to_string()
+}
+
+#[test]
+fn the_manifest_of_the_design_means_what_it_says() {
+    let check = one(&format!(
+        "{HEAD}\
+metadata: {{ name: cluster-dns, namespace: platform, labels: {{ a: b }}, annotations: {{ c: d }} }}
+spec:
+  module: dns.wasm
+  digest: {digest}
+  interval: 30s
+  timeout: 5s
+  ttl: 10m
+  startupGrace: 10s
+  failureThreshold: 2
+  successThreshold: 3
+  retries: 1
+  suspend: true
+  severity: warning
+  owner: platform-team
+  settings: {{ names: [kubernetes.default.svc.cluster.local], deep: {{ yes: no, on: 1.5 }} }}
+  secrets: [{{ name: token, file: /run/token }}, {{ name: key, env: API_KEY }}]
+  limits: {{ memory: 32Mi, cpu: 500ms, hostCalls: 7 }}
+",
+        digest = Digest::of(b"")
+    ));
+    assert_eq!(check.key.as_str(), "platform/cluster-dns");
+    assert_eq!(check.module.file_name(), "dns.wasm");
+    assert_eq!(check.digest, Some(Digest::of(b"")));
+    assert_eq!(check.schedule, Schedule::Interval(Duration::from_secs(30)));
+    assert_eq!((check.timeout, check.ttl), (Duration::from_secs(5), Some(Duration::from_secs(600))));
+    assert_eq!((check.startup_grace, check.retries, check.suspend), (Duration::from_secs(10), 1, true));
+    assert_eq!(Some(check.failure_threshold), NonZeroU32::new(2));
+    assert_eq!(Some(check.success_threshold), NonZeroU32::new(3));
+    assert_eq!((check.severity, check.owner.as_deref()), (Severity::Warning, Some("platform-team")));
+    assert_eq!(
+        &*check.settings,
+        r#"{"deep":{"on":1.5,"yes":"no"},"names":["kubernetes.default.svc.cluster.local"]}"#
+    );
+    assert_eq!(check.secrets[0].from, SecretSource::File("/run/token".into()));
+    assert_eq!(check.secrets[1].from, SecretSource::Env("API_KEY".to_owned()));
+    assert_eq!(check.limits, Limits::new(Size::mebibytes(32), Duration::from_millis(500), 7).expect("valid"));
+}
+
+#[test]
+fn a_manifest_that_says_nothing_means_the_same_as_none() {
+    let check = one(&with(""));
+    assert_eq!(check, Check::bare(check.key.clone(), check.module.clone()));
+    assert_eq!(check.key.as_str(), "default/dns");
+}
+
+#[test]
+fn json_is_yaml_too() {
+    let text = r#"{"apiVersion":"aviary.dev/v1alpha1","kind":"Check","metadata":{"name":"a"},"spec":{"module":"a.wasm"}}"#;
+    assert_eq!(one(text).key.as_str(), "default/a");
+}
+
+#[test]
+fn the_default_timeout_is_ten_seconds_or_the_gap_between_runs() {
+    for (schedule, seconds) in [
+        ("interval: 1m", 10),
+        ("interval: 3s", 3),
+        ("schedule: '* * * * *'", 10),
+        ("schedule: '*/2 * * * * *'", 2),
+    ] {
+        assert_eq!(one(&with(&format!("  {schedule}"))).timeout, Duration::from_secs(seconds), "{schedule}");
+    }
+}
+
+#[test]
+fn a_schedule_is_read_with_its_time_zone() {
+    let check = one(&with("  schedule: '*/5 * * * *'\n  timeZone: Europe/Berlin"));
+    assert_eq!(check.schedule.to_string(), "*/5 * * * * Europe/Berlin");
+}
+
+#[test]
+fn a_file_may_hold_several_documents_and_empty_ones() {
+    let text =
+        format!("# checks\n---\n{}\n---\n---\n{}...\n", with(""), with("").replace("name: dns", "name: web"));
+    let checks = parse(&text, "team-a").expect("valid");
+    assert_eq!(
+        checks.iter().map(|check| check.key.as_str()).collect::<Vec<_>>(),
+        ["team-a/dns", "team-a/web"]
+    );
+}
+
+#[test]
+fn each_bad_key_or_value_is_refused_where_it_stands() {
+    let text = "a text belongs here";
+    let number = "a whole number belongs here, not negative and not too large";
+    let keys = "keys with values belong here";
+    for (spec, column, message) in [
+        ("intervall: 30s", 3, "unknown key `intervall`; did you mean `interval`?"),
+        ("startupgrace: 1s", 3, "unknown key `startupgrace`; did you mean `startupGrace`?"),
+        ("limits: { hostcalls: 1 }", 13, "unknown key `hostcalls`; did you mean `hostCalls`?"),
+        ("limits: { x: 1 }", 13, "unknown key `x`: possible here are `memory`, `cpu`, `hostCalls`"),
+        ("remedy: {}", 3, "`remedy` is not offered by this version: remove it"),
+        ("serviceAccount: dns", 3, "`serviceAccount` is not offered by this version: remove it"),
+        (
+            "secrets: [{ name: a, secretKeyRef: { name: s } }]",
+            24,
+            "`secretKeyRef` is not offered by this version: remove it",
+        ),
+        ("interval: 30", 13, "`30` has no unit: write for example `30s` for seconds"),
+        (
+            "interval: soon",
+            13,
+            "`soon` is not a span of time: write for example `500ms`, `30s`, `1m30s`, `2h` or `14d`",
+        ),
+        ("interval: [1]", 13, text),
+        ("interval: 1ms", 13, "interval is 1ms: choose at least 10ms"),
+        ("failureThreshold: many", 21, number),
+        ("failureThreshold: -1", 21, number),
+        ("failureThreshold: 1.5", 21, number),
+        ("failureThreshold: 4294967296", 21, number),
+        ("failureThreshold: 0", 21, "failureThreshold is 0: choose at least 1"),
+        ("successThreshold: 0", 21, "successThreshold is 0: choose at least 1"),
+        ("retries: 11", 12, "retries is 11: choose at most 10"),
+        ("suspend: yes", 12, "`true` or `false` belongs here"),
+        ("severity: high", 13, "`high` is not possible here: write `critical` or `warning`"),
+        ("severity: [high]", 13, "a word belongs here"),
+        ("owner: ''", 10, "owner `` is not valid: write 1 to 128 bytes in one line"),
+        ("owner: \"a\\nb\"", 10, "owner `a\\nb` is not valid: write 1 to 128 bytes in one line"),
+        ("settings: [1]", 13, keys),
+        ("settings: { a: .nan }", 18, "`.nan` is no number that JSON knows"),
+        ("settings: { a: 1, a: 2 }", 21, "the key `a` is written twice"),
+        ("settings: { a: &x 1 }", 21, "anchors and aliases are not offered: write the value out"),
+        ("settings: { a: *x }", 18, "anchors and aliases are not offered: write the value out"),
+        ("settings: { <<: { a: 1 } }", 15, "merge keys are not offered: write the values out"),
+        ("settings: { a: !rm x }", 22, "unsupported tag `!rm`"),
+        ("module: b.wasm", 3, "the key `module` is written twice"),
+        ("secrets: { name: a }", 12, "a list belongs here"),
+        ("secrets: [{ name: a }]", 13, "secret `a` needs exactly one source: write either `file` or `env`"),
+        ("secrets: [{ name: a, env: A }, { name: a, env: B }]", 34, "secret `a` is named twice"),
+        ("secrets: [{ env: A }]", 15, "the key `name` is missing"),
+        ("grants: 3", 11, keys),
+        (
+            "limits: { memory: 64MB }",
+            21,
+            "`64MB` is not a size: write whole bytes or for example `500k`, `64Mi` or `1Gi`",
+        ),
+        ("limits: { memory: 2Gi }", 11, "limits.memory is 2Gi: choose between 2Mi and 1Gi"),
+        (
+            "digest: sha256:00",
+            11,
+            "`sha256:00` is not a digest: write `sha256:` and 64 lower-case hexadecimal digits",
+        ),
+    ] {
+        assert_eq!(
+            refusal(&with(&format!("  {spec}\n"))),
+            format!("line 6, column {column}: {message}"),
+            "{spec}"
+        );
+    }
+}
+
+#[test]
+fn values_that_contradict_each_other_are_refused_where_they_meet() {
+    for (spec, place, message) in [
+        (
+            "interval: 30s\n  schedule: '@hourly'",
+            (7, 13),
+            "interval and schedule exclude each other: remove one of them",
+        ),
+        (
+            "interval: 30s\n  timeZone: UTC",
+            (7, 13),
+            "timeZone means nothing to an interval: remove it, or write a cron expression",
+        ),
+        (
+            "schedule: '@every 1m'\n  timeZone: UTC",
+            (7, 13),
+            "timeZone means nothing to an interval: remove it, or write a cron expression",
+        ),
+        (
+            "timeZone: Mars/Base\n  schedule: '@hourly'",
+            (6, 13),
+            "time zone `Mars/Base` is not known: write for example `Europe/Berlin`",
+        ),
+        (
+            "schedule: 99 * * * *",
+            (6, 13),
+            "schedule `99 * * * *` is not a cron expression: Number out of bounds",
+        ),
+        ("schedule: 0 0 30 2 *", (6, 13), "impossible schedule `0 0 30 2 *`: no such time ever comes"),
+        (
+            "timeout: 5s\n  interval: 2s",
+            (6, 12),
+            "timeout 5s does not fit: the check runs every 2s, so choose a shorter timeout or fewer runs",
+        ),
+        (
+            "schedule: '0,1 0 * * *'\n  timeout: 61s",
+            (7, 12),
+            "timeout 1m1s does not fit: the check runs every 1m, so choose a shorter timeout or fewer runs",
+        ),
+        ("timeout: 0s", (6, 12), "timeout is 0s: choose at least 1ms"),
+        ("interval: 1d\n  timeout: 61m", (7, 12), "timeout 1h1m is too long: 1h is the most"),
+        ("ttl: 29s", (6, 8), "ttl 29s is shorter than the 30s between two runs: choose at least 30s"),
+        (
+            "ttl: 1m\n  startupGrace: 60s",
+            (7, 17),
+            "startupGrace 1m is not shorter than the ttl of 1m: no failure would ever count",
+        ),
+    ] {
+        let (line, column) = place;
+        assert_eq!(
+            refusal(&with(&format!("  {spec}\n"))),
+            format!("line {line}, column {column}: {message}"),
+            "{spec}"
+        );
+    }
+}
+
+#[test]
+fn documents_that_are_no_checks_are_refused() {
+    for (text, message) in [
+        ("", "the file holds no Check: write a document with `kind: Check`, or remove the file"),
+        (
+            "# nothing\n---\n---\n",
+            "the file holds no Check: write a document with `kind: Check`, or remove the file",
+        ),
+        (
+            "apiVersion: v1\nkind: ConfigMap\n",
+            "line 1, column 13: `v1` is not possible here: write `aviary.dev/v1alpha1`",
+        ),
+        (
+            "apiVersion: aviary.dev/v1alpha1\nkind: Chek\n",
+            "line 2, column 7: `Chek` is not possible here: write `Check`",
+        ),
+        ("kind: Check\n", "line 1, column 1: the key `apiVersion` is missing"),
+        ("hello", "line 1, column 1: keys with values belong here"),
+        ("[1]", "line 1, column 1: keys with values belong here"),
+        ("metadata: {labels: {b", "line 1, column 20: unclosed bracket '{'"),
+        ("\0asm\u{1}", "line 1, column 1: unexpected character: `\\u{0}'"),
+    ] {
+        assert_eq!(refusal(text), message, "{text:?}");
+    }
+}
+
+#[test]
+fn names_and_modules_that_lead_elsewhere_are_refused() {
+    let named = |metadata: &str| format!("{HEAD}metadata: {metadata}\nspec: {{ module: a.wasm }}\n");
+    assert!(refusal(&named("{ name: ../a }")).starts_with("line 3, column 19: name `../a` is not valid"));
+    assert!(
+        refusal(&named("{ name: \"a\\0\" }")).starts_with("line 3, column 19: name `a\\u{0}` is not valid")
+    );
+    assert!(
+        refusal(&named("{ name: a, namespace: A }"))
+            .starts_with("line 3, column 33: namespace `A` is not valid")
+    );
+    assert!(refusal(&named(&format!("{{ name: {} }}", "a".repeat(10_000)))).len() < 300);
+    assert_eq!(refusal(&named("{ namespace: a }")), "line 3, column 13: the key `name` is missing");
+    let module =
+        |module: &str| refusal(&format!("{HEAD}metadata: {{ name: a }}\nspec: {{ module: {module} }}\n"));
+    assert!(module("../a.wasm").starts_with("line 4, column 17: module `../a.wasm` is not a file name"));
+    assert!(module("builtin:dns").starts_with("line 4, column 17: module `builtin:dns` cannot be loaded"));
+    assert_eq!(
+        refusal(&format!("{HEAD}metadata: {{ name: a }}\nspec: {{}}\n")),
+        "line 4, column 7: the key `module` is missing"
+    );
+}
+
+#[test]
+fn a_check_that_is_defined_twice_is_refused_with_both_lines() {
+    let text = format!(
+        "{}---\n{}",
+        with(""),
+        with("").replace("{ name: dns }", "{ name: dns, namespace: default }")
+    );
+    assert_eq!(refusal(&text), "line 7, column 1: default/dns is defined twice: line 1 has it already");
+}
+
+#[test]
+fn a_later_document_is_refused_at_its_own_line() {
+    let error =
+        parse(&format!("{}---\n{}", with(""), with("  owner: ''\n")), "default").expect_err("empty owner");
+    assert_eq!(error.position, Some(Position { line: 12, column: 10 }));
+}
+
+#[test]
+fn files_that_are_too_much_are_refused_quickly() {
+    assert_eq!(
+        refusal(&"#".repeat(MAX_FILE + 1)),
+        "the file has 1048577 bytes: split it, 1048576 are the most"
+    );
+    let documents = (0..=MAX_DOCUMENTS)
+        .map(|number| format!("{}---\n", with("").replace("dns }", &format!("dns-{number} }}"))));
+    assert!(refusal(&documents.collect::<String>()).contains("too many documents: split the file"));
+    assert!(refusal(&with(&format!("  settings: {{ a: {}", "[".repeat(100_000)))).len() < 300);
+    let block: String = (0..200).map(|depth| format!("{}a:\n", " ".repeat(depth + 4))).collect();
+    assert!(refusal(&with(&format!("  settings:\n{block}"))).contains("too deeply nested"));
+    assert!(refusal(&with(&format!("  settings: [{}]", "1,".repeat(200_000)))).len() < 300);
+    assert!(refusal(&with(&format!("  {}: 1", "x".repeat(1_000)))).len() < 1_000);
+    let settings = refusal(&with(&format!("  settings: {{ a: {} }}", "x".repeat(65_536))));
+    assert_eq!(settings, "line 6, column 13: settings are 65544 bytes as JSON: 65536 are the most");
+}
+
+#[test]
+fn no_cut_of_a_manifest_makes_it_panic() {
+    let whole = with("  settings: { a: [\"ü\", 'b'], c: |\n    text\n }\n  schedule: '*/5 * * * *'\n");
+    for (end, _) in whole.char_indices() {
+        let _ = parse(&whole[..end], "default");
+        let _ = parse(&whole[end..], "default");
+    }
+}
+#[test]
+fn zz_timing() {
+    let t = |name: &str, text: String| { let s = std::time::Instant::now(); let r = parse(&text, "default"); println!("{name} {} bytes {:?} {:?}", text.len(), s.elapsed(), r.map(|c| c.len()).map_err(|e| e.to_string())); };
+    t("rare cron x1000", (0..1000).map(|n| format!("{}---\n", with("  schedule: '0 0 29 2 +MON#5'\n").replace("dns }", &format!("dns-{n} }}")))).collect());
+    t("secondly cron x1000", (0..1000).map(|n| format!("{}---\n", with("  schedule: '58 59 23 31 12 FRI'\n").replace("dns }", &format!("dns-{n} }}")))).collect());
+    t("many keys", with(&format!("  settings: {{ {} }}", (0..49_000).map(|n| format!("a{n}: 1,")).collect::<String>())));
+    t("many int keys", with(&format!("  settings: {{ {} }}", (0..49_000).map(|n| format!("{n}: 1,")).collect::<String>())));
+    t("nested", with(&format!("  settings: {{ a: {}", "[".repeat(1_000_000))));
+    t("list", with(&format!("  settings: {{ a: [{}] }}", "1,".repeat(99_000))));
+    t("labels", format!("{HEAD}metadata: {{ name: a, labels: {{ {} }} }}\nspec: {{ module: a.wasm }}", (0..49_000).map(|n| format!("a{n}: b,")).collect::<String>()));
+    t("comments", "#\n".repeat(500_000));
+    t("quotes", with(&format!("  settings: {{ a: \"{}\" }}", "\\n".repeat(500_000))));
+    t("indent", with(&format!("  settings:\n{}", (0..1400).map(|d| format!("{}a:\n", " ".repeat(d + 4))).collect::<String>())));
+    t("docs", "---\n".repeat(200_000));
+    t("colons", with(&": ".repeat(500_000)));
+    t("qs", with(&"? ".repeat(500_000)));
+    t("dashes", with(&format!("  settings: \n   {}", "- ".repeat(500_000))));
+    t("flow?", with(&format!("  settings: {{{}", "?a,".repeat(300_000))));
+    t("pct", "%TAG ! x\n".repeat(100_000));
+}
