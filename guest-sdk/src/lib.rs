@@ -21,20 +21,24 @@
 //! The crate's `Cargo.toml` says `crate-type = ["cdylib"]`, and
 //! `cargo build --release --target wasm32-wasip2` makes the `.wasm` file.
 //!
-//! Each module but [`duration`] and [`tls`] is a capability. A component asks for exactly those whose
-//! functions it calls; all but [`log`] and [`metrics`] have to be granted in the check's manifest.
+//! [`dns`], [`http`], [`kubernetes`], [`log`], [`metrics`], [`secrets`] and [`tcp`] are capabilities. A
+//! component asks for exactly those whose functions it calls; all but `log` and `metrics` have to be
+//! granted in the check's manifest. [`duration`], [`limits`] and [`pattern`] are kinds of settings.
 
 use serde::de::DeserializeOwned;
 
 pub use bindings::aviary::check::types::{Outcome, Status, Target};
+pub use outcome::Finding;
 pub use serde_json as json;
 
 pub mod dns;
 pub mod duration;
 pub mod http;
 pub mod kubernetes;
+pub mod limits;
 pub mod log;
 pub mod metrics;
+pub mod pattern;
 pub mod secrets;
 pub mod tcp;
 pub mod tls;

@@ -2,6 +2,27 @@
 
 use crate::{Outcome, Status, Target};
 
+/// Something that is wrong with a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub status: Status,
+    /// What was seen, for people.
+    pub message: String,
+}
+
+impl Finding {
+    /// It works, and somebody should look.
+    pub fn warn(message: impl Into<String>) -> Self {
+        Self { status: Status::Warn, message: message.into() }
+    }
+
+    /// It does not work.
+    pub fn fail(message: impl Into<String>) -> Self {
+        Self { status: Status::Fail, message: message.into() }
+    }
+}
+
 impl Outcome {
     /// All is well.
     pub fn pass(message: impl Into<String>) -> Self {
@@ -61,6 +82,14 @@ impl Target {
         Self::new(name, Status::Fail, message)
     }
 
+    /// A pass with the summary if nothing was found, else the worst finding and all their messages.
+    pub fn from_findings(name: impl Into<String>, summary: impl Into<String>, findings: &[Finding]) -> Self {
+        let status = findings.iter().map(|finding| finding.status).max().unwrap_or(Status::Pass);
+        let messages: Vec<_> = findings.iter().map(|finding| finding.message.as_str()).collect();
+        let message = if messages.is_empty() { summary.into() } else { messages.join("; ") };
+        Self::new(name, status, message)
+    }
+
     /// A target without labels.
     pub fn new(name: impl Into<String>, status: Status, message: impl Into<String>) -> Self {
         Self { name: name.into(), status, message: message.into(), labels: Vec::new() }
@@ -117,6 +146,13 @@ mod tests {
     fn targets_that_all_pass_are_counted() {
         let outcome = Outcome::from_targets(vec![Target::pass("a", "fine"), Target::pass("b", "fine")]);
         assert_eq!((outcome.status, outcome.message.as_str()), (Status::Pass, "all 2 targets pass"));
+    }
+
+    #[test]
+    fn the_worst_finding_decides_and_all_are_told() {
+        let target = Target::from_findings("a", "fine", &[Finding::fail("no body"), Finding::warn("slow")]);
+        assert_eq!((target.status, target.message.as_str()), (Status::Fail, "no body; slow"));
+        assert_eq!(Target::from_findings("a", "fine", &[]), Target::pass("a", "fine"));
     }
 
     #[test]

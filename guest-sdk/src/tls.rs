@@ -2,12 +2,32 @@
 
 use std::fmt::{Display, Formatter, Result};
 
+use serde::Deserialize;
+
 pub use crate::bindings::aviary::check::tls::{Certificate, TlsError, TlsOptions};
 
 impl Default for TlsOptions {
     /// Trusts the daemon's roots.
     fn default() -> Self {
         Self { ca: None, verify: true }
+    }
+}
+
+/// How to trust, as settings have it: `{ca: <PEM>, skipVerify: false}`, each optional.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TlsSettings {
+    /// PEM certificates to trust beside the daemon's roots.
+    #[serde(default)]
+    pub ca: Option<String>,
+    /// True takes any certificate.
+    #[serde(default)]
+    pub skip_verify: bool,
+}
+
+impl From<TlsSettings> for TlsOptions {
+    fn from(settings: TlsSettings) -> Self {
+        Self { ca: settings.ca, verify: !settings.skip_verify }
     }
 }
 

@@ -1,13 +1,13 @@
 //! The checks that should be running, each with its last good guest.
 
 use crate::{
-    board::{Board, Module},
+    board::{Board, Entry, Module},
     outcome::{Fault, Outcome, Reason, Verdict},
-    sandbox::{Instance, Lost, Sandbox},
+    sandbox::{Guest, Instance, Lost, Sandbox},
     schedule::backoff,
     scheduler::{Clock, Ready, Scheduler},
     source::{Candidate, Change},
-    spec::{Check, Key},
+    spec::{self, Check, Key},
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -213,8 +213,8 @@ impl Inventory {
         let live = self.slots.get(key).is_some_and(|slot| slot.live);
         let goes_on = if live { "; the former one goes on" } else { "" };
         tracing::warn!(check = %key, "not loaded{goes_on}: {}", fault.message);
-        let entry = self.board.get(key).unwrap_or_else(|| self.board.enter(&Arc::new(Check::unknown(key.clone()))));
-        entry.reject(fault);
+        let nameless = || self.board.enter(&Arc::new(Check::bare(key.clone(), spec::Module::named_after(key))));
+        self.board.get(key).unwrap_or_else(nameless).reject(fault);
     }
 }
 
@@ -230,17 +230,17 @@ async fn load(
     let never = |fault| Rejected { fault, again: None };
     let guest = sandbox.load(check.module.file_name(), Arc::clone(&candidate.module)).await.map_err(never)?;
     guest.require_for(&check).map_err(never)?;
-    let mut ready = Ready { check, entry, guest, instance: None };
-    if replaces && !ready.check.suspend {
-        let begun = begin(&sandbox, &ready).await;
-        ready.instance = Some(begun.map_err(|fault| Rejected { fault, again: Some(candidate) })?);
+    let mut instance = None;
+    if replaces && !check.suspend {
+        let begun = begin(&sandbox, &guest, &check, &entry).await;
+        instance = Some(begun.map_err(|fault| Rejected { fault, again: Some(candidate) })?);
     }
-    Ok(ready)
+    Ok(Ready { check, entry, guest, instance })
 }
 
 /// Begins a round beside the guest that runs, and cleans up again if that does not work.
-async fn begin(sandbox: &Sandbox, ready: &Ready) -> Result<Instance, Fault> {
-    let live = || Instance::new(sandbox, &ready.guest, Arc::clone(&ready.check), Arc::clone(&ready.entry), false);
+async fn begin(sandbox: &Sandbox, guest: &Guest, check: &Arc<Check>, entry: &Arc<Entry>) -> Result<Instance, Fault> {
+    let live = || Instance::new(sandbox, guest, Arc::clone(check), Arc::clone(entry), false);
     let mut instance = live().await?;
     let verdict = match instance.init().await {
         Ok(Ok(())) => return Ok(instance),
@@ -251,10 +251,11 @@ async fn begin(sandbox: &Sandbox, ready: &Ready) -> Result<Instance, Fault> {
         }
     };
     if let Err(Lost::Fault(fault)) = instance.cleanup().await {
-        tracing::warn!(check = %ready.check.key, "cleanup after a failed init: {}", fault.message);
+        tracing::warn!(check = %check.key, "cleanup after a failed init: {}", fault.message);
     }
-    Err(match verdict {
-        Ok(outcome) => Fault::new(Reason::Module, format!("the new version does not start: {}", outcome.message)),
-        Err(fault) => Fault::new(fault.reason, format!("the new version does not start: {}", fault.message)),
-    })
+    let (reason, why) = match verdict {
+        Ok(outcome) => (Reason::Module, outcome.message),
+        Err(fault) => (fault.reason, fault.message),
+    };
+    Err(Fault::new(reason, format!("the new version does not start: {why}")))
 }

@@ -247,7 +247,8 @@ mod tests {
         for _ in 0..20 {
             log.write(Level::Info, &"y".repeat(LINE_LENGTH * 2));
         }
-        assert_eq!((log.spent().bytes, log.spent().dropped), (BYTES_PER_RUN, 4));
+        let spent = log.spent();
+        assert_eq!((spent.bytes, spent.dropped), (BYTES_PER_RUN, 4));
     }
 
     #[test]

@@ -5,7 +5,11 @@ mod inspect;
 mod module;
 mod validate;
 
-use crate::{daemon, telemetry, telemetry::LogFormat};
+use crate::{
+    daemon,
+    spec::{Key, Size, SizeError, TimeSpan},
+    telemetry::{self, LogFormat},
+};
 use clap::{Args, Parser, Subcommand};
 use std::{
     net::{Ipv6Addr, SocketAddr},
@@ -111,15 +115,16 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn parse_namespace(text: &str) -> Result<String, String> {
-    crate::spec::Key::new(text, "x").map(|_| text.to_owned()).map_err(|error| error.to_string())
+    Key::new(text, "x").map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    crate::spec::parse_duration(text).map_err(|error| error.to_string())
+    text.parse::<TimeSpan>().map(TimeSpan::get).map_err(|error| error.to_string())
 }
 
 fn parse_size(text: &str) -> Result<usize, String> {
-    crate::spec::parse_size(text).map_err(|error| error.to_string())
+    let size: Size = text.parse().map_err(|error: SizeError| error.to_string())?;
+    usize::try_from(size.get()).map_err(|_| format!("{text} is more than this machine can address"))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub(super) struct Subject {
 /// A sandbox for a few guests.
 pub(super) fn sandbox() -> Result<Sandbox> {
     let network = Network::new(NetworkOptions::default()).context("cannot set up the network")?;
-    Sandbox::new(4, Arc::new(network)).context("cannot run WebAssembly on this machine")
+    Sandbox::new(4, Arc::new(network)).map_err(anyhow::Error::from).context("cannot run WebAssembly on this machine")
 }
 
 /// The checks of a manifest file with their modules, or the bare check of a module file.

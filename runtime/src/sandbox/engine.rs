@@ -36,8 +36,7 @@ fn config() -> Config {
         .concurrency_support(false)
         .wasm_memory64(false)
         .wasm_multi_memory(false)
-        .wasm_relaxed_simd(false)
-        .wasm_component_model_async(false);
+        .wasm_relaxed_simd(false);
     config
 }
 

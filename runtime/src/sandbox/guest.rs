@@ -80,7 +80,7 @@ impl Guest {
                  narrow it to what is needed)\n{}",
                 check.module,
                 names.join(" and "),
-                grant::example(&missing)
+                grant::examples(&missing)
             ),
         ))
     }

@@ -93,6 +93,17 @@ fn a_due_time_is_waited_for_until_it_has_come() {
 }
 
 #[test]
+fn a_due_time_is_late_only_once_it_has_passed() {
+    assert_eq!(uptime(1_500).lateness(at_uptime(1_499)), Duration::ZERO);
+    assert_eq!(uptime(1_500).lateness(at_uptime(1_750)), Duration::from_millis(250));
+    assert_eq!(
+        wall("2026-01-01T00:00:01Z").lateness(at_wall("2026-01-01T00:00:02Z")),
+        Duration::from_secs(1)
+    );
+    assert_eq!(wall("2026-01-01T00:00:01Z").lateness(at_wall("2026-01-01T00:00:00Z")), Duration::ZERO);
+}
+
+#[test]
 fn cron_has_five_fields_or_six_with_seconds_and_known_aliases() {
     for (text, next) in [
         ("*/5 * * * *", "2026-03-04T10:05:00Z"),

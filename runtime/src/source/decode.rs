@@ -1,9 +1,7 @@
 //! Module files: plain or compressed, never larger than the cap once decoded.
 
+use crate::spec::ENDINGS;
 use std::io::{self, Read};
-
-/// Endings of module files, the compressed ones first.
-const ENDINGS: [&str; 3] = [".wasm.zst", ".wasm.gz", ".wasm"];
 
 /// Why a module's bytes cannot be had.
 #[derive(Debug, thiserror::Error)]

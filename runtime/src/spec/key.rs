@@ -51,6 +51,18 @@ impl Key {
         Ok(Self { text: format!("{namespace}/{name}").into(), slash: namespace.len() })
     }
 
+    /// The check that a file stands for: its name without the ending, with dashes for everything that a name
+    /// cannot have. `namespace` is the operator's, and valid.
+    pub fn from_file(namespace: &str, stem: &str) -> Self {
+        let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+        let name: String = stem.chars().take(LONGEST).map(letter).collect();
+        let name = match name.trim_matches('-') {
+            "" => "unnamed",
+            name => name,
+        };
+        Self { text: format!("{namespace}/{name}").into(), slash: namespace.len() }
+    }
+
     /// The part before the slash.
     pub fn namespace(&self) -> &str {
         &self.text[..self.slash]
@@ -191,5 +203,15 @@ mod tests {
             tenths[usize::try_from(spread % 10).expect("small")] += 1;
         }
         assert!(tenths.iter().all(|count| (850..1150).contains(count)), "{tenths:?}");
+    }
+
+    #[test]
+    fn every_file_stands_for_a_valid_check() {
+        for (stem, name) in [("web", "web"), ("My_Check.v2", "my-check-v2"), ("_", "unnamed"), ("größe", "gr--e")] {
+            let key = Key::from_file("default", stem);
+            assert_eq!(key.name(), name);
+            assert_eq!(key.to_string().parse(), Ok(key));
+        }
+        assert_eq!(Key::from_file("default", &"x".repeat(500)).name().len(), LONGEST);
     }
 }

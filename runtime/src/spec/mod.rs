@@ -22,6 +22,7 @@ pub use error::{Error, Position};
 pub use file::{MAX_DOCUMENTS, MAX_FILE, parse};
 pub use key::{Key, KeyError};
 pub use limits::{Limits, LimitsError};
+pub(crate) use module::ENDINGS;
 pub use module::{Module, ModuleError};
 pub use raw::schema;
 pub use secret::{Secret, SecretError, SecretSource};

@@ -1,6 +1,6 @@
 //! The name of a module's file.
 
-use super::quote;
+use super::{Key, quote};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{fmt, str::FromStr, sync::Arc};
@@ -9,7 +9,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 const LONGEST: usize = 253;
 
 /// The endings of a module: plain, and packed in two ways.
-const ENDINGS: [&str; 3] = [".wasm", ".wasm.zst", ".wasm.gz"];
+pub(crate) const ENDINGS: [&str; 3] = [".wasm", ".wasm.zst", ".wasm.gz"];
 
 /// Places a later version will load modules from.
 const NOT_YET: [&str; 2] = ["builtin:", "oci://"];
@@ -44,9 +44,9 @@ impl Module {
         &self.0
     }
 
-    /// The name without its ending, which names the check of a module that has no manifest.
-    pub fn stem(&self) -> &str {
-        stem(&self.0).unwrap_or(&self.0)
+    /// The module that a check is expected to have of which nothing but the name is known.
+    pub fn named_after(key: &Key) -> Self {
+        Self(format!("{}.wasm", key.name()).into())
     }
 }
 
@@ -92,11 +92,9 @@ mod tests {
 
     #[test]
     fn a_module_is_a_file_with_a_known_ending() {
-        for (text, stem) in
-            [("dns.wasm", "dns"), ("dns.v2.wasm.zst", "dns.v2"), ("My_dns-2.wasm.gz", "My_dns-2")]
-        {
+        for text in ["dns.wasm", "dns.v2.wasm.zst", "My_dns-2.wasm.gz"] {
             let module: Module = text.parse().expect("valid");
-            assert_eq!((module.file_name(), module.stem()), (text, stem));
+            assert_eq!(module.file_name(), text);
         }
     }
 

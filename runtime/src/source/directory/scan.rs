@@ -93,12 +93,13 @@ impl Scanner {
                 put(wanted, key, claim);
             }
         }
-        for entry in entries.iter().filter(|entry| is_module(&entry.name) && !used.contains(entry.name.as_str())) {
-            let (key, claim) = self.lone_module(entry);
-            if !wanted.contains_key(&key) {
-                let claim = self.with_module(claim, &modules, &mut used);
-                put(wanted, key, claim);
+        for entry in entries.iter().filter(|entry| is_module(&entry.name)) {
+            if used.contains(entry.name.as_str()) {
+                continue;
             }
+            let (key, claim) = self.lone_module(entry);
+            let claim = self.with_module(claim, &modules, &mut used);
+            wanted.entry(key).or_insert(claim);
         }
     }
 

@@ -325,23 +325,3 @@ fn no_cut_of_a_manifest_makes_it_panic() {
         let _ = parse(&whole[end..], "default");
     }
 }
-#[test]
-fn zz_timing() {
-    let t = |name: &str, text: String| { let s = std::time::Instant::now(); let r = parse(&text, "default"); println!("{name} {} bytes {:?} {:?}", text.len(), s.elapsed(), r.map(|c| c.len()).map_err(|e| e.to_string())); };
-    t("rare cron x1000", (0..1000).map(|n| format!("{}---\n", with("  schedule: '0 0 29 2 +MON#5'\n").replace("dns }", &format!("dns-{n} }}")))).collect());
-    t("secondly cron x1000", (0..1000).map(|n| format!("{}---\n", with("  schedule: '58 59 23 31 12 FRI'\n").replace("dns }", &format!("dns-{n} }}")))).collect());
-    t("many keys", with(&format!("  settings: {{ {} }}", (0..49_000).map(|n| format!("a{n}: 1,")).collect::<String>())));
-    t("many int keys", with(&format!("  settings: {{ {} }}", (0..49_000).map(|n| format!("{n}: 1,")).collect::<String>())));
-    t("nested", with(&format!("  settings: {{ a: {}", "[".repeat(1_000_000))));
-    t("list", with(&format!("  settings: {{ a: [{}] }}", "1,".repeat(99_000))));
-    t("labels", format!("{HEAD}metadata: {{ name: a, labels: {{ {} }} }}\nspec: {{ module: a.wasm }}", (0..49_000).map(|n| format!("a{n}: b,")).collect::<String>()));
-    t("comments", "#\n".repeat(500_000));
-    t("quotes", with(&format!("  settings: {{ a: \"{}\" }}", "\\n".repeat(500_000))));
-    t("indent", with(&format!("  settings:\n{}", (0..1400).map(|d| format!("{}a:\n", " ".repeat(d + 4))).collect::<String>())));
-    t("docs", "---\n".repeat(200_000));
-    t("colons", with(&": ".repeat(500_000)));
-    t("qs", with(&"? ".repeat(500_000)));
-    t("dashes", with(&format!("  settings: \n   {}", "- ".repeat(500_000))));
-    t("flow?", with(&format!("  settings: {{{}", "?a,".repeat(300_000))));
-    t("pct", "%TAG ! x\n".repeat(100_000));
-}

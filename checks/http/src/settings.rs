@@ -1,0 +1,211 @@
+//! What to ask for, and what to expect of the answers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aviary_guest::duration;
+use aviary_guest::http::{IpFamily, Method};
+use aviary_guest::json::Value;
+use aviary_guest::limits::{Expiry, Latency};
+use aviary_guest::pattern::Pattern;
+use aviary_guest::tls::TlsSettings;
+use serde::Deserialize;
+
+/// The settings of the check.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// The pages, each one a target.
+    pub urls: Vec<String>,
+    /// The method; `GET` unless told otherwise.
+    #[serde(default = "get", with = "MethodName")]
+    pub method: Method,
+    /// Headers to send.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The body to send.
+    #[serde(default)]
+    pub body: Option<String>,
+    /// How many redirects to follow.
+    #[serde(default)]
+    pub redirects: u8,
+    /// How long a page may take; the run's own deadline holds in any case.
+    #[serde(default, deserialize_with = "duration::optional")]
+    pub timeout: Option<Duration>,
+    /// Which addresses may be dialled.
+    #[serde(default = "any", with = "IpFamilyName")]
+    pub ip_family: IpFamily,
+    /// How to trust.
+    #[serde(default)]
+    pub tls: Option<TlsSettings>,
+    /// What to expect.
+    #[serde(default)]
+    pub expect: Expectations,
+}
+
+/// What to expect of an answer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Expectations {
+    /// Good statuses; none is any `2xx`.
+    #[serde(default)]
+    pub status: Vec<StatusClass>,
+    /// Headers by name.
+    #[serde(default)]
+    pub headers: BTreeMap<String, HeaderRule>,
+    /// What the body says.
+    #[serde(default)]
+    pub body: BodyRule,
+    /// Values in a JSON body, by JSON Pointer.
+    #[serde(default)]
+    pub json: BTreeMap<String, Value>,
+    /// How long the answer may take.
+    #[serde(default)]
+    pub latency: Latency,
+    /// How long the certificate has to be good for.
+    #[serde(default)]
+    pub certificate: Expiry,
+}
+
+/// One status, `200`, or a class of them, `2xx`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Value")]
+pub enum StatusClass {
+    /// Exactly this one.
+    One(u16),
+    /// All from this hundred.
+    Hundred(u16),
+}
+
+impl StatusClass {
+    /// Whether the status is one of these.
+    #[must_use]
+    pub fn contains(self, status: u16) -> bool {
+        match self {
+            Self::One(one) => status == one,
+            Self::Hundred(hundred) => status / 100 == hundred,
+        }
+    }
+}
+
+/// What a header has to be.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum HeaderRule {
+    /// There, with a value that matches.
+    Matches(Pattern),
+    /// There.
+    Present,
+    /// Not there.
+    Absent,
+}
+
+/// What a body has to say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BodyRule {
+    /// Each one has to match.
+    #[serde(default)]
+    pub matches: Vec<Pattern>,
+    /// None may match.
+    #[serde(default)]
+    pub not_matches: Vec<Pattern>,
+}
+
+impl TryFrom<Value> for StatusClass {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        let text = value.as_str().map_or_else(|| value.to_string(), String::from);
+        let class = match text.strip_suffix("xx") {
+            Some(hundred) => {
+                hundred.parse().ok().filter(|hundred| (1..=5).contains(hundred)).map(Self::Hundred)
+            }
+            None => text.parse().ok().filter(|one| (100..600).contains(one)).map(Self::One),
+        };
+        class.ok_or_else(|| format!("{text:?} is no status: write one like 200 or a class like \"2xx\""))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "Method", rename_all = "UPPERCASE")]
+enum MethodName {
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Options,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "IpFamily", rename_all = "lowercase")]
+enum IpFamilyName {
+    Any,
+    Ipv4,
+    Ipv6,
+}
+
+fn get() -> Method {
+    Method::Get
+}
+
+fn any() -> IpFamily {
+    IpFamily::Any
+}
+
+#[cfg(test)]
+mod tests {
+    use aviary_guest::json::{from_value, json};
+
+    use super::*;
+
+    fn status(text: Value) -> Result<StatusClass, String> {
+        from_value(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_status_is_a_number_a_text_or_a_class() {
+        assert_eq!(status(json!(204)), Ok(StatusClass::One(204)));
+        assert_eq!(status(json!("204")), Ok(StatusClass::One(204)));
+        assert_eq!(status(json!("5xx")), Ok(StatusClass::Hundred(5)));
+        for wrong in [json!("6xx"), json!("xx"), json!("ok"), json!(20), json!("2x")] {
+            let error = status(wrong).expect_err("no status");
+            assert!(error.contains("is no status"), "{error}");
+        }
+    }
+
+    #[test]
+    fn everything_but_the_urls_has_a_default() {
+        let settings: Settings = from_value(json!({"urls": ["http://a"]})).expect("valid");
+        assert_eq!((settings.method, settings.redirects), (Method::Get, 0));
+        assert!(from_value::<Settings>(json!({})).is_err());
+    }
+
+    #[test]
+    fn all_settings_are_read() {
+        let settings: Settings = from_value(json!({
+            "urls": ["https://a"], "method": "POST", "headers": {"accept": "text/html"}, "body": "{}",
+            "redirects": 3, "timeout": "2s", "ipFamily": "ipv6", "tls": {"skipVerify": true},
+            "expect": {
+                "status": ["2xx", 401],
+                "headers": {"server": "absent", "etag": "present", "content-type": {"matches": "json"}},
+                "body": {"matches": ["ok"], "notMatches": ["error"]},
+                "json": {"/a/0": 1},
+                "latency": {"warnAbove": "200ms", "failAbove": "1s"},
+                "certificate": {"warnBefore": "14d"},
+            },
+        }))
+        .expect("valid");
+        assert_eq!(settings.timeout, Some(Duration::from_secs(2)));
+        assert_eq!(settings.ip_family, IpFamily::Ipv6);
+        assert_eq!(settings.expect.status, [StatusClass::Hundred(2), StatusClass::One(401)]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        assert!(from_value::<Settings>(json!({"urls": [], "url": "http://a"})).is_err());
+        assert!(from_value::<Settings>(json!({"urls": [], "expect": {"statuses": []}})).is_err());
+    }
+}
