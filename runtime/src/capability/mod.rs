@@ -1,12 +1,14 @@
 //! What the host offers to guests: one word and one file for each interface of `wit/`.
 
 pub mod calls;
+pub mod dial;
 pub mod dns;
 pub mod http;
 pub mod log;
 pub mod metrics;
 pub mod secrets;
 pub mod tcp;
+pub mod tls;
 
 /// The contract as Rust types, made from `wit/`.
 #[expect(missing_docs, reason = "the documentation stands in the WIT files")]
@@ -15,11 +17,13 @@ pub mod bindings {
         path: "../wit",
         world: "check",
         imports: {
-            "aviary:check/log": default,
-            "aviary:check/metrics": default,
-            "aviary:check/tcp.[method]connection.remote-address": default,
-            "aviary:check/tcp.[method]connection.connect-ns": default,
-            default: async,
+            "aviary:check/dns": async,
+            "aviary:check/http": async,
+            "aviary:check/kubernetes": async,
+            "aviary:check/secrets": async,
+            "aviary:check/tcp.[method]connection.connect-ns": trappable | exact,
+            "aviary:check/tcp.[method]connection.remote-address": trappable | exact,
+            "aviary:check/tcp": async | trappable,
         },
         exports: { default: async },
         with: { "aviary:check/tcp.connection": super::tcp::Connection },
