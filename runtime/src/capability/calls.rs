@@ -86,7 +86,7 @@ pub struct Calls {
     limit: u32,
     made: u32,
     deadline: Instant,
-    waiting: Option<Waiting>,
+    waiting: Vec<Waiting>,
     tally: Arc<Tally>,
     record: Option<Vec<Call>>,
 }
@@ -94,14 +94,21 @@ pub struct Calls {
 impl Calls {
     /// No calls yet; `record` keeps each finished one for [`Self::take_record`].
     pub fn new(limit: u32, tally: Arc<Tally>, record: bool) -> Self {
-        Self { limit, made: 0, deadline: Instant::now(), waiting: None, tally, record: record.then(Vec::new) }
+        Self {
+            limit,
+            made: 0,
+            deadline: Instant::now(),
+            waiting: Vec::new(),
+            tally,
+            record: record.then(Vec::new),
+        }
     }
 
     /// Starts counting anew for a run that ends at `deadline`.
     pub fn start_run(&mut self, deadline: Instant) {
         self.made = 0;
         self.deadline = deadline;
-        self.waiting = None;
+        self.waiting.clear();
     }
 
     /// Books a call and tells until when it may last: the guest's own `timeout`, but always so
@@ -118,26 +125,29 @@ impl Calls {
         }
         self.made += 1;
         let now = Instant::now();
-        self.waiting = Some(Waiting { capability, target: target.into(), since: now });
+        self.waiting.push(Waiting { capability, target: target.into(), since: now });
         let left = self.deadline.saturating_duration_since(now);
         let latest = now + left - (left / 20).min(Duration::from_millis(200));
         Ok(timeout.map_or(latest, |timeout| latest.min(now + timeout)))
     }
 
-    /// Counts the call begun last.
+    /// Counts the call begun last that has not finished.
     pub fn finish(&mut self, result: CallResult) {
-        let Some(Waiting { capability, target, since }) = self.waiting.take() else { return };
+        let Some(Waiting { capability, target, since }) = self.waiting.pop() else { return };
         self.tally.count(capability, result);
         if let Some(record) = &mut self.record {
             record.push(Call { capability, target, result, duration: since.elapsed() });
         }
     }
 
-    /// The call that has begun and not finished, counted as timed out: its run is over.
+    /// The calls that have begun and not finished, counted as timed out: their run is over. Returns
+    /// the first.
     pub fn abandon(&mut self) -> Option<Waiting> {
-        let waiting = self.waiting.clone();
-        self.finish(CallResult::Timeout);
-        waiting
+        let first = self.waiting.first().cloned();
+        while !self.waiting.is_empty() {
+            self.finish(CallResult::Timeout);
+        }
+        first
     }
 
     /// The finished calls since the last time, if they are recorded.

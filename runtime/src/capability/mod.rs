@@ -10,6 +10,8 @@ pub mod secrets;
 pub mod tcp;
 pub mod tls;
 
+use std::time::Duration;
+
 /// The contract as Rust types, made from `wit/`.
 #[expect(missing_docs, reason = "the documentation stands in the WIT files")]
 pub mod bindings {
@@ -27,6 +29,7 @@ pub mod bindings {
         },
         exports: { default: async },
         with: { "aviary:check/tcp.connection": super::tcp::Connection },
+        trappable_error_type: { "aviary:check/tcp.error" => super::tcp::Failure },
     });
 }
 
@@ -66,4 +69,14 @@ impl Capability {
             Self::Tcp => "tcp",
         }
     }
+}
+
+/// A guest's timeout.
+fn milliseconds(timeout: Option<u32>) -> Option<Duration> {
+    timeout.map(|timeout| Duration::from_millis(timeout.into()))
+}
+
+/// A guest's text as a part of a message.
+fn shorten(text: &str) -> String {
+    text.chars().take(100).flat_map(char::escape_debug).collect()
 }

@@ -1,0 +1,91 @@
+//! DNS lookups: one question to one server, without cache and without a retry.
+
+mod exchange;
+mod records;
+#[cfg(test)]
+mod tests;
+
+use super::{
+    Capability,
+    bindings::aviary::check::dns::{Answer, Error, Host, Query, RecordType, Transport},
+    calls::CallResult,
+    dial::Network,
+    milliseconds, shorten,
+};
+use crate::{grant::Grants, sandbox::state::State};
+use hickory_resolver::proto::rr::Name;
+use std::net::{IpAddr, SocketAddr};
+use tokio::time::{Instant, timeout_at};
+
+/// The longest answer section, in records.
+const MOST_RECORDS: usize = 256;
+
+impl Host for State {
+    async fn lookup(&mut self, query: Query) -> Result<Answer, Error> {
+        let deadline =
+            self.calls.begin(Capability::Dns, shorten(&query.name), milliseconds(query.timeout_ms));
+        let deadline = deadline.map_err(|error| Error::Denied(error.to_string()))?;
+        let result = lookup(&self.network, &self.check.grants, &query, deadline).await;
+        self.calls.finish(match &result {
+            Ok(_) => CallResult::Ok,
+            Err(Error::Denied(_)) => CallResult::Denied,
+            Err(Error::Timeout) => CallResult::Timeout,
+            Err(_) => CallResult::Error,
+        });
+        result
+    }
+}
+
+/// Asks one server once, and waits for the answer until the deadline.
+pub async fn lookup(
+    network: &Network,
+    grants: &Grants,
+    query: &Query,
+    deadline: Instant,
+) -> Result<Answer, Error> {
+    let name = name(query)?;
+    let asked = query.server.as_deref().map(server).transpose()?;
+    grants.dns(&name.to_ascii(), asked).map_err(|denied| Error::Denied(denied.to_string()))?;
+    let server = asked.unwrap_or(network.cluster);
+    let question = exchange::Question::new(name, records::kind(query.kind));
+    let since = Instant::now();
+    let reply = match query.transport {
+        Transport::Udp => exchange::over_udp(&question, server, deadline).await?,
+        Transport::Tcp => {
+            let ask = exchange::over_tcp(&question, server);
+            timeout_at(deadline, ask).await.map_err(|_| Error::Timeout)??
+        }
+    };
+    Ok(Answer {
+        duration_ns: u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX),
+        code: records::code(reply.metadata.response_code),
+        authoritative: reply.metadata.authoritative,
+        server: server.to_string(),
+        records: reply.answers.iter().filter_map(records::read).take(MOST_RECORDS).collect(),
+    })
+}
+
+fn name(query: &Query) -> Result<Name, Error> {
+    if query.kind == RecordType::Ptr
+        && let Ok(address) = query.name.parse::<IpAddr>()
+    {
+        return Ok(Name::from(address));
+    }
+    // An escaped dot would look like the border of a zone to the grant.
+    let name = Some(query.name.as_str()).filter(|name| !name.is_empty() && !name.contains('\\'));
+    let name = name.and_then(|name| Name::from_str_relaxed(name).ok());
+    let mut name = name.ok_or_else(|| Error::Invalid("the name is no domain name".to_owned()))?;
+    name.set_fqdn(true);
+    Ok(name)
+}
+
+fn server(text: &str) -> Result<SocketAddr, Error> {
+    let server = text.parse().or_else(|_| text.parse().map(|address| SocketAddr::new(address, 53)));
+    let server = server.map_err(|_: std::net::AddrParseError| {
+        Error::Invalid("the server is no address: write `10.0.0.10` or `10.0.0.10:5353`".to_owned())
+    });
+    server.and_then(|server| match server.port() {
+        0 => Err(Error::Invalid("the server cannot have port 0".to_owned())),
+        _ => Ok(server),
+    })
+}

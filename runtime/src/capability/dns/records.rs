@@ -1,0 +1,85 @@
+//! Records as the contract has them.
+
+use crate::capability::bindings::aviary::check::dns::{
+    Caa, Mx, RecordData, RecordType, ResourceRecord, ResponseCode, Soa, Srv,
+};
+use hickory_resolver::proto::{
+    op,
+    rr::{self, Name, RData, Record},
+};
+
+/// The kind of record, as it is asked for.
+pub(super) fn kind(kind: RecordType) -> rr::RecordType {
+    match kind {
+        RecordType::A => rr::RecordType::A,
+        RecordType::Aaaa => rr::RecordType::AAAA,
+        RecordType::Caa => rr::RecordType::CAA,
+        RecordType::Cname => rr::RecordType::CNAME,
+        RecordType::Mx => rr::RecordType::MX,
+        RecordType::Ns => rr::RecordType::NS,
+        RecordType::Ptr => rr::RecordType::PTR,
+        RecordType::Soa => rr::RecordType::SOA,
+        RecordType::Srv => rr::RecordType::SRV,
+        RecordType::Txt => rr::RecordType::TXT,
+    }
+}
+
+/// The server's verdict.
+pub(super) fn code(code: op::ResponseCode) -> ResponseCode {
+    match code {
+        op::ResponseCode::NoError => ResponseCode::NoError,
+        op::ResponseCode::FormErr => ResponseCode::FormatError,
+        op::ResponseCode::ServFail => ResponseCode::ServerFailure,
+        op::ResponseCode::NXDomain => ResponseCode::NameError,
+        op::ResponseCode::NotImp => ResponseCode::NotImplemented,
+        op::ResponseCode::Refused => ResponseCode::Refused,
+        other => ResponseCode::Other(other.into()),
+    }
+}
+
+/// One record, unless it is of a kind that cannot be asked for.
+pub(super) fn read(record: &Record) -> Option<ResourceRecord> {
+    Some(ResourceRecord { name: text(&record.name), ttl: record.ttl, data: data(&record.data)? })
+}
+
+fn data(data: &RData) -> Option<RecordData> {
+    Some(match data {
+        RData::A(address) => RecordData::A(address.0.to_string()),
+        RData::AAAA(address) => RecordData::Aaaa(address.0.to_string()),
+        RData::CAA(caa) => RecordData::Caa(Caa {
+            critical: caa.issuer_critical,
+            tag: caa.tag.clone(),
+            value: String::from_utf8_lossy(&caa.value).into_owned(),
+        }),
+        RData::CNAME(name) => RecordData::Cname(text(&name.0)),
+        RData::MX(mx) => RecordData::Mx(Mx { preference: mx.preference, exchange: text(&mx.exchange) }),
+        RData::NS(name) => RecordData::Ns(text(&name.0)),
+        RData::PTR(name) => RecordData::Ptr(text(&name.0)),
+        RData::SOA(soa) => RecordData::Soa(Soa {
+            primary: text(&soa.mname),
+            mailbox: text(&soa.rname),
+            serial: soa.serial,
+            refresh: soa.refresh,
+            retry: soa.retry,
+            expire: soa.expire,
+            minimum: soa.minimum,
+        }),
+        RData::SRV(srv) => RecordData::Srv(Srv {
+            priority: srv.priority,
+            weight: srv.weight,
+            port: srv.port,
+            target: text(&srv.target),
+        }),
+        RData::TXT(txt) => RecordData::Txt(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
+        _ => return None,
+    })
+}
+
+/// A name without its final dot, save the root's.
+fn text(name: &Name) -> String {
+    let mut text = name.to_ascii();
+    if text.len() > 1 && text.ends_with('.') {
+        text.pop();
+    }
+    text
+}

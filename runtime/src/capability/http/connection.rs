@@ -1,0 +1,169 @@
+//! One HTTP connection. It has no task of its own: whoever waits for something drives it meanwhile.
+
+use crate::capability::{
+    bindings::aviary::check::{http::Error, tls::Certificate},
+    tls::Stream,
+};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    client::conn::{http1, http2},
+    rt::Executor,
+};
+use hyper_util::rt::TokioIo;
+use std::{
+    error::Error as _,
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+use tokio::task::JoinSet;
+
+/// The most that the head of a response may take, in bytes.
+const LONGEST_HEAD: u32 = 64 * 1024;
+/// How much a server may send before it has to wait for the guest's share to be read.
+const WINDOW: u32 = 256 * 1024;
+
+/// An open connection, for one request at a time.
+pub(super) struct Connection {
+    /// The address that was dialled.
+    pub(super) address: SocketAddr,
+    /// The server's certificate, over TLS.
+    pub(super) certificate: Option<Certificate>,
+    sender: Sender,
+    driver: Driver,
+    _tasks: Tasks,
+}
+
+enum Sender {
+    Http1(http1::SendRequest<Full<Bytes>>),
+    Http2(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Connection {
+    /// Starts HTTP on a fresh stream.
+    pub(super) async fn open(
+        stream: Stream,
+        address: SocketAddr,
+        certificate: Option<Certificate>,
+    ) -> Result<Self, Error> {
+        let tasks = Tasks::default();
+        let (sender, driver) = if stream.is_http2() {
+            let mut builder = http2::Builder::new(Spawner(Arc::downgrade(&tasks)));
+            builder.max_header_list_size(LONGEST_HEAD);
+            builder.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
+            let (sender, connection) =
+                builder.handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
+            (Sender::Http2(sender), Driver::new(connection.map(drop)))
+        } else {
+            let mut builder = http1::Builder::new();
+            builder.max_buf_size(LONGEST_HEAD as usize);
+            let (sender, connection) =
+                builder.handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
+            (Sender::Http1(sender), Driver::new(connection.map(drop)))
+        };
+        Ok(Self { address, certificate, sender, driver, _tasks: tasks })
+    }
+
+    /// Whether HTTP/2 is spoken.
+    pub(super) fn is_http2(&self) -> bool {
+        matches!(self.sender, Sender::Http2(_))
+    }
+
+    /// Sends a request and waits for the head of the response.
+    pub(super) async fn send(&mut self, message: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
+        let response = match &mut self.sender {
+            Sender::Http1(sender) => self.driver.alongside(sender.send_request(message)).await,
+            Sender::Http2(sender) => self.driver.alongside(sender.send_request(message)).await,
+        };
+        response.map_err(|error| explain(&error))
+    }
+
+    /// Reads the body up to the limit, and tells whether there was more.
+    pub(super) async fn read(&mut self, body: &mut Incoming, limit: usize) -> Result<(Vec<u8>, bool), Error> {
+        let mut kept = Vec::new();
+        while let Some(frame) = self.driver.alongside(body.frame()).await {
+            let Ok(data) = frame.map_err(|error| explain(&error))?.into_data() else { continue };
+            let room = limit - kept.len();
+            kept.extend_from_slice(&data[..data.len().min(room)]);
+            if data.len() > room {
+                return Ok((kept, true));
+            }
+        }
+        Ok((kept, false))
+    }
+
+    /// Whether another request can be sent at once.
+    pub(super) fn is_ready(&mut self) -> bool {
+        let ready = match &mut self.sender {
+            Sender::Http1(sender) => self.driver.alongside(sender.ready()).now_or_never(),
+            Sender::Http2(sender) => self.driver.alongside(sender.ready()).now_or_never(),
+        };
+        matches!(ready, Some(Ok(())))
+    }
+}
+
+/// What moves the bytes of a connection.
+struct Driver(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Driver {
+    fn new(connection: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Some(Box::pin(connection)))
+    }
+
+    /// Drives the connection until `work` is done.
+    async fn alongside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|task| {
+            if self.0.as_mut().is_some_and(|connection| connection.as_mut().poll(task).is_ready()) {
+                self.0 = None;
+            }
+            work.as_mut().poll(task)
+        })
+        .await
+    }
+}
+
+/// The tasks that HTTP/2 insists on; they end with the connection that owns them.
+type Tasks = Arc<Mutex<JoinSet<()>>>;
+
+/// Starts tasks. They hold clones of it, so it must not keep them alive.
+#[derive(Clone)]
+struct Spawner(Weak<Mutex<JoinSet<()>>>);
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Spawner {
+    fn execute(&self, task: F) {
+        if let Some(tasks) = self.0.upgrade() {
+            let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn(task);
+        }
+    }
+}
+
+fn explain(error: &hyper::Error) -> Error {
+    if error.is_canceled() || error.is_closed() || error.is_incomplete_message() {
+        return Error::Closed;
+    }
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(error) = inner.downcast_ref::<io::Error>() {
+            return match error.kind() {
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+                    Error::Closed
+                }
+                _ => Error::Io(error.to_string()),
+            };
+        }
+        cause = inner.source();
+    }
+    match error.source() {
+        Some(source) => Error::Protocol(format!("{error}: {source}")),
+        None => Error::Protocol(error.to_string()),
+    }
+}

@@ -1,0 +1,170 @@
+//! From a request to its response, over redirects and connections.
+
+use super::{
+    connection::Connection,
+    outgoing::Outgoing,
+    pool::{Connections, Use},
+    redirect,
+};
+use crate::{
+    capability::{
+        bindings::aviary::check::http::{Error, Phase, Protocol, Response, Timings},
+        dial::{DialError, Network, connect},
+        tls::{Alpn, Stream, handshake, server_name},
+    },
+    grant::{Denied, Grants, address::Reach},
+};
+use hyper::{Version, body::Incoming};
+use std::future::Future;
+use tokio::time::Instant;
+
+/// One request with all that it needs.
+pub(super) struct Exchange<'a> {
+    pub(super) network: &'a Network,
+    pub(super) grants: &'a Grants,
+    pub(super) connections: &'a Connections,
+    pub(super) deadline: Instant,
+    pub(super) progress: &'a mut Progress,
+}
+
+/// What a request is waiting for, and how long it has waited for what.
+pub(super) struct Progress {
+    /// What is waited for now.
+    pub(super) phase: Phase,
+    timings: Timings,
+}
+
+type Head = hyper::Response<Incoming>;
+
+impl Exchange<'_> {
+    /// Sends the request, follows redirects as far as it wants, and reads the response.
+    pub(super) async fn run(mut self, mut outgoing: Outgoing) -> Result<Response, Error> {
+        let mut followed = 0;
+        loop {
+            let (connection, head) = self.ask(&outgoing).await?;
+            match redirect::next(&outgoing, head.status(), head.headers(), followed)? {
+                None => return self.finish(outgoing, followed, connection, head).await,
+                Some(url) => redirect::follow(&mut outgoing, url, head.status()),
+            }
+            followed += 1;
+        }
+    }
+
+    async fn ask(&mut self, outgoing: &Outgoing) -> Result<(Connection, Head), Error> {
+        let reach = self.grants.http(outgoing.granted_method(), &outgoing.url);
+        let reach = reach.map_err(|denied| Error::Denied(denied.to_string()))?;
+        if outgoing.reuse
+            && let Some(connection) = self.connections.take(&Use::of(outgoing))
+        {
+            match self.send(connection, outgoing).await {
+                // The server may have closed it just now.
+                Err(Error::Closed) if outgoing.is_repeatable() => {}
+                result => return result,
+            }
+        }
+        let connection = self.open(outgoing, reach).await?;
+        self.send(connection, outgoing).await
+    }
+
+    async fn send(
+        &mut self,
+        mut connection: Connection,
+        outgoing: &Outgoing,
+    ) -> Result<(Connection, Head), Error> {
+        let message = outgoing.message(connection.is_http2())?;
+        let head = self.progress.measure(Phase::Wait, connection.send(message)).await?;
+        Ok((connection, head))
+    }
+
+    async fn open(&mut self, outgoing: &Outgoing, reach: Reach) -> Result<Connection, Error> {
+        let (host, port) = outgoing.host()?;
+        let explain = |error| explain(error, outgoing);
+        let resolve = self.network.resolve(&host, outgoing.family, reach);
+        let addresses = self.progress.measure(Phase::Resolve, resolve).await.map_err(explain)?;
+        let dial = connect(&addresses, port, self.deadline);
+        let (stream, address) = self.progress.measure(Phase::Connect, dial).await.map_err(explain)?;
+        if !outgoing.is_tls() {
+            return Connection::open(Stream::Plain(stream), address, None).await;
+        }
+        let config = self.network.tls.get(outgoing.tls.as_ref(), Alpn::Http).map_err(Error::Invalid)?;
+        let name = server_name(&host).map_err(Error::Invalid)?;
+        let agree = handshake(config, name, stream);
+        let (stream, certificate) = self.progress.measure(Phase::Tls, agree).await.map_err(Error::Tls)?;
+        Connection::open(stream, address, certificate).await
+    }
+
+    async fn finish(
+        self,
+        outgoing: Outgoing,
+        redirects: u8,
+        mut connection: Connection,
+        head: Head,
+    ) -> Result<Response, Error> {
+        let (head, mut body) = head.into_parts();
+        let read = connection.read(&mut body, outgoing.limit);
+        let (body, truncated) = self.progress.measure(Phase::Transfer, read).await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes())));
+        let response = Response {
+            status: head.status.as_u16(),
+            headers: headers.collect(),
+            body,
+            truncated,
+            redirects,
+            protocol: protocol(head.version),
+            remote_address: connection.address.to_string(),
+            certificate: connection.certificate.clone(),
+            timings: self.progress.timings,
+            url: outgoing.url.as_str().to_owned(),
+        };
+        if outgoing.reuse && !truncated {
+            self.connections.put(Use::of(&outgoing), connection);
+        }
+        Ok(response)
+    }
+}
+
+impl Progress {
+    /// Nothing has happened yet.
+    pub(super) fn new() -> Self {
+        let timings = Timings { resolve_ns: 0, connect_ns: 0, tls_ns: 0, wait_ns: 0, transfer_ns: 0 };
+        Self { phase: Phase::Resolve, timings }
+    }
+
+    /// Waits for something, and books how long it took.
+    async fn measure<T>(&mut self, phase: Phase, work: impl Future<Output = T>) -> T {
+        self.phase = phase;
+        let since = Instant::now();
+        let result = work.await;
+        let spent = match phase {
+            Phase::Resolve => &mut self.timings.resolve_ns,
+            Phase::Connect => &mut self.timings.connect_ns,
+            Phase::Tls => &mut self.timings.tls_ns,
+            Phase::Wait => &mut self.timings.wait_ns,
+            Phase::Transfer => &mut self.timings.transfer_ns,
+        };
+        *spent += u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        result
+    }
+}
+
+fn explain(error: DialError, outgoing: &Outgoing) -> Error {
+    match error {
+        DialError::Resolve(text) => Error::Resolve(text),
+        DialError::Forbidden(address) => {
+            Error::Denied(Denied::http_address(outgoing.granted_method(), &outgoing.url, address).to_string())
+        }
+        DialError::Timeout => Error::Timeout(Phase::Connect),
+        DialError::Refused => Error::Refused,
+        DialError::Unreachable => Error::Unreachable,
+        DialError::Io(text) => Error::Io(text),
+    }
+}
+
+fn protocol(version: Version) -> Protocol {
+    match version {
+        Version::HTTP_2 => Protocol::Http2,
+        Version::HTTP_10 => Protocol::Http10,
+        _ => Protocol::Http11,
+    }
+}

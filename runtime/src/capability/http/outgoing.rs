@@ -1,0 +1,188 @@
+//! A guest's request, once it is known that it can be sent.
+
+use crate::{
+    capability::{
+        bindings::aviary::check::http::{Error, IpFamily, Method as GuestMethod, Request},
+        tls::Trust,
+    },
+    grant,
+};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    HeaderMap, Method, Uri, Version,
+    header::{self, HeaderName, HeaderValue},
+};
+use url::{Host, Position, Url};
+
+/// As much of a body as is kept, in bytes.
+pub(super) const MOST_KEPT: usize = 1024 * 1024;
+/// The longest URL, in bytes.
+pub(super) const LONGEST_URL: usize = 8 * 1024;
+const MOST_REDIRECTS: u8 = 10;
+const MOST_HEADERS: usize = 100;
+const LONGEST_HEADERS: usize = 64 * 1024;
+const LARGEST_BODY_SENT: usize = 256 * 1024;
+
+/// Headers that belong to the connection, and so to the daemon.
+const OURS: [HeaderName; 7] = [
+    header::HOST,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::TE,
+    header::TRAILER,
+];
+
+/// A request that can be sent, if it is granted.
+pub(super) struct Outgoing {
+    pub(super) method: GuestMethod,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<Bytes>,
+    pub(super) limit: usize,
+    pub(super) redirects: u8,
+    pub(super) reuse: bool,
+    pub(super) family: IpFamily,
+    pub(super) tls: Option<crate::capability::bindings::aviary::check::tls::TlsOptions>,
+}
+
+impl Outgoing {
+    /// Checks everything that can be checked without a connection.
+    pub(super) fn parse(request: Request) -> Result<Self, Error> {
+        if request.redirects > MOST_REDIRECTS {
+            return Err(Error::Invalid(format!("at most {MOST_REDIRECTS} redirects are followed")));
+        }
+        if request.body.as_ref().is_some_and(|body| body.len() > LARGEST_BODY_SENT) {
+            return Err(Error::Invalid(format!("the body is larger than {LARGEST_BODY_SENT} bytes")));
+        }
+        if request.url.len() > LONGEST_URL {
+            return Err(Error::Invalid(format!("the URL is longer than {LONGEST_URL} bytes")));
+        }
+        let url = Url::parse(&request.url)
+            .map_err(|error| Error::Invalid(format!("the URL is broken: {error}")))?;
+        Ok(Self {
+            url: usable(url).map_err(Error::Invalid)?,
+            method: request.method,
+            headers: headers(&request.headers).map_err(Error::Invalid)?,
+            body: request.body.map(Bytes::from),
+            limit: request.body_limit.map_or(MOST_KEPT, |limit| MOST_KEPT.min(limit as usize)),
+            redirects: request.redirects,
+            reuse: request.reuse_connection,
+            family: request.ip_family,
+            tls: request.tls,
+        })
+    }
+
+    /// The method, as grants know it.
+    pub(super) fn granted_method(&self) -> grant::Method {
+        match self.method {
+            GuestMethod::Get => grant::Method::Get,
+            GuestMethod::Head => grant::Method::Head,
+            GuestMethod::Post => grant::Method::Post,
+            GuestMethod::Put => grant::Method::Put,
+            GuestMethod::Patch => grant::Method::Patch,
+            GuestMethod::Delete => grant::Method::Delete,
+            GuestMethod::Options => grant::Method::Options,
+        }
+    }
+
+    /// Whether it may be sent again when it is not known whether it arrived.
+    pub(super) fn is_repeatable(&self) -> bool {
+        !matches!(self.method, GuestMethod::Post | GuestMethod::Patch)
+    }
+
+    /// Whether TLS is wanted.
+    pub(super) fn is_tls(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    /// The host and port to connect to.
+    pub(super) fn host(&self) -> Result<(Host<&str>, u16), Error> {
+        let host = self.url.host().zip(self.url.port_or_known_default());
+        host.ok_or_else(|| Error::Invalid("the URL has no host".to_owned()))
+    }
+
+    /// How the peer is trusted.
+    pub(super) fn trust(&self) -> Trust {
+        Trust::of(self.tls.as_ref())
+    }
+
+    /// The message to send.
+    pub(super) fn message(&self, http2: bool) -> Result<hyper::Request<Full<Bytes>>, Error> {
+        let mut message = hyper::Request::new(Full::new(self.body.clone().unwrap_or_default()));
+        *message.method_mut() = self.hyper_method();
+        *message.headers_mut() = self.headers.clone();
+        let uri = if http2 { self.url.as_str() } else { &self.url[Position::BeforePath..] };
+        *message.uri_mut() =
+            Uri::try_from(uri).map_err(|error| Error::Invalid(format!("the URL is broken: {error}")))?;
+        if http2 {
+            *message.version_mut() = Version::HTTP_2;
+        } else {
+            let authority = HeaderValue::try_from(&self.url[Position::BeforeHost..Position::BeforePath]);
+            let authority =
+                authority.map_err(|error| Error::Invalid(format!("the host is broken: {error}")))?;
+            message.headers_mut().insert(header::HOST, authority);
+            if !self.reuse {
+                message.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+        }
+        Ok(message)
+    }
+
+    fn hyper_method(&self) -> Method {
+        match self.method {
+            GuestMethod::Get => Method::GET,
+            GuestMethod::Head => Method::HEAD,
+            GuestMethod::Post => Method::POST,
+            GuestMethod::Put => Method::PUT,
+            GuestMethod::Patch => Method::PATCH,
+            GuestMethod::Delete => Method::DELETE,
+            GuestMethod::Options => Method::OPTIONS,
+        }
+    }
+}
+
+/// A URL that a request can go to; the error is for people.
+pub(super) fn usable(mut url: Url) -> Result<Url, String> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("{}: is neither http nor https", url.scheme()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "the URL holds a user name or password: send an `authorization` header instead".to_owned()
+        );
+    }
+    if url.port() == Some(0) {
+        return Err("port 0 cannot be connected to".to_owned());
+    }
+    if url.as_str().len() > LONGEST_URL {
+        return Err(format!("the URL is longer than {LONGEST_URL} bytes"));
+    }
+    url.set_fragment(None);
+    Ok(url)
+}
+
+fn headers(given: &[(String, String)]) -> Result<HeaderMap, String> {
+    let length: usize = given.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if given.len() > MOST_HEADERS || length > LONGEST_HEADERS {
+        return Err(format!("there are more than {MOST_HEADERS} headers or {LONGEST_HEADERS} bytes of them"));
+    }
+    let mut headers = HeaderMap::with_capacity(given.len() + 3);
+    for (name, value) in given {
+        let shown = || name.escape_default().take(64).collect::<String>();
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| format!("`{}` is no name of a header", shown()))?;
+        if OURS.contains(&name) || name == "keep-alive" || name.as_str().starts_with("proxy-") {
+            return Err(format!("the header `{name}` is the daemon's to set"));
+        }
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
+            format!("the value of the header `{name}` has characters that no header can have")
+        })?;
+        headers.append(name, value);
+    }
+    const AGENT: HeaderValue = HeaderValue::from_static(concat!("aviary/", env!("CARGO_PKG_VERSION")));
+    headers.entry(header::USER_AGENT).or_insert(AGENT);
+    Ok(headers)
+}
