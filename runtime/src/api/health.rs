@@ -12,9 +12,9 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use serde::{Deserialize, Deserializer, de::Error};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// How many checks one request runs at a time.
 const CONCURRENT_RUNS: usize = 64;
@@ -79,7 +79,7 @@ pub(super) async fn health(
         }
     }
     if wish.run {
-        stream::iter(&entries).for_each_concurrent(CONCURRENT_RUNS, |entry| async { drop(run(entry).await) }).await;
+        stream::iter(&entries).for_each_concurrent(CONCURRENT_RUNS, |entry| run(entry).map(drop)).await;
     }
     answer(&api, &headers, entries).await
 }
@@ -156,7 +156,7 @@ pub(super) async fn run(entry: &Entry) -> bool {
 
 /// Whether a check is of this namespace and owner, where they are given.
 pub(super) fn matches(view: &View, namespace: Option<&str>, owner: Option<&str>) -> bool {
-    namespace.is_none_or(|namespace| view.check.key.namespace == namespace)
+    namespace.is_none_or(|namespace| view.check.key.namespace() == namespace)
         && owner.is_none_or(|owner| view.check.owner.as_deref() == Some(owner))
 }
 

@@ -4,11 +4,13 @@ mod accept;
 mod answer;
 mod checks;
 mod events;
+mod facts;
 mod formats;
 mod health;
 mod judgement;
 mod metrics;
 mod openapi;
+mod patience;
 mod serve;
 #[cfg(test)]
 mod tests;

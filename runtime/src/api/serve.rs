@@ -1,5 +1,6 @@
 //! The HTTP server: every connection is bounded, owned, and gone when the server is.
 
+use super::patience::Patient;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -66,7 +67,7 @@ async fn connection(stream: TcpStream, router: Router, shutdown: CancellationTok
     let service = TowerToHyperService::new(router);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(http.serve_connection(TokioIo::new(Patient::new(stream)), service));
     let result = tokio::select! {
         result = connection.as_mut() => result,
         () = shutdown.cancelled() => {

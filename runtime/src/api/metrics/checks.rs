@@ -32,7 +32,7 @@ pub(super) struct Row {
 
 impl Row {
     fn new(entry: Arc<Entry>) -> Self {
-        let labels = labels(&[("namespace", &entry.key.namespace), ("check", &entry.key.name)]);
+        let labels = labels(&[("namespace", entry.key.namespace()), ("check", entry.key.name())]);
         Self { view: entry.view(), labels, entry }
     }
 
