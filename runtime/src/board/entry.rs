@@ -1,6 +1,9 @@
 //! What is known about one check.
 
-use super::{Event, EventKind, health::{Health, Standing, Thresholds}};
+use super::{
+    Event, EventKind,
+    health::{Health, Standing, Thresholds},
+};
 use crate::{
     capability::{calls::Tally, metrics::Series},
     history::{History, Run},
@@ -92,12 +95,16 @@ pub struct View {
 }
 
 impl View {
-    /// Why the check is not well, or an empty text.
+    /// Why the check is not well; empty only if it is.
     pub fn error(&self) -> String {
         match (self.standing, &self.latest, &self.rejected) {
             (standing, ..) if standing.is_ok() => String::new(),
             (Standing::Stale, ..) => "has not run for three intervals".to_owned(),
             (_, Some(run), _) => match run.verdict.as_ref() {
+                Ok(outcome) if outcome.status != Status::Fail => {
+                    "works again, but not yet as often in a row as `successThreshold` asks for".to_owned()
+                }
+                Ok(outcome) if outcome.message.is_empty() => "failed without a message".to_owned(),
                 Ok(outcome) => outcome.message.clone(),
                 Err(fault) => fault.message.clone(),
             },
@@ -218,10 +225,8 @@ impl Entry {
         let now = Timestamp::now();
         let change = {
             let mut state = self.state();
-            let thresholds = Thresholds {
-                failure: state.check.failure_threshold,
-                success: state.check.success_threshold,
-            };
+            let thresholds =
+                Thresholds { failure: state.check.failure_threshold, success: state.check.success_threshold };
             let former = state.health.record(&verdict, thresholds, now);
             let state = &mut *state;
             state.counts.add(state.history.push(started, duration, verdict));

@@ -64,24 +64,29 @@ pub struct Thresholds {
 
 /// Where a check stands, since when, and how its latest runs went.
 #[derive(Clone, Copy, Debug)]
-pub struct Health {
+pub(super) struct Health {
     /// Where it stands; never `stale` or `suspended`, which only a reader can tell.
-    pub standing: Standing,
+    pub(super) standing: Standing,
     /// When it came to stand there.
-    pub since: Timestamp,
+    pub(super) since: Timestamp,
     /// Runs in a row without a good outcome.
-    pub consecutive_failures: u32,
+    pub(super) consecutive_failures: u32,
     consecutive_successes: u32,
 }
 
 impl Health {
     /// Nothing is known yet.
-    pub fn unknown(now: Timestamp) -> Self {
+    pub(super) fn unknown(now: Timestamp) -> Self {
         Self { standing: Standing::Unknown, since: now, consecutive_failures: 0, consecutive_successes: 0 }
     }
 
     /// Takes in a run and tells the former standing if it changed.
-    pub fn record(&mut self, verdict: &Verdict, thresholds: Thresholds, now: Timestamp) -> Option<Standing> {
+    pub(super) fn record(
+        &mut self,
+        verdict: &Verdict,
+        thresholds: Thresholds,
+        now: Timestamp,
+    ) -> Option<Standing> {
         let next = Standing::after(verdict);
         let settled = if next.is_ok() {
             self.consecutive_failures = 0;
@@ -128,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_single_failure_below_the_threshold_changes_nothing() {
-        let runs = [outcome(Status::Pass), outcome(Status::Fail), outcome(Status::Pass), outcome(Status::Fail)];
+        let runs =
+            [outcome(Status::Pass), outcome(Status::Fail), outcome(Status::Pass), outcome(Status::Fail)];
         assert_eq!(standings(2, 1, &runs), [Standing::Pass; 4]);
     }
 

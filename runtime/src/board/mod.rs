@@ -2,16 +2,21 @@
 
 mod entry;
 mod health;
+mod lag;
 
 pub use entry::{Counts, DURATION_BOUNDS, Entry, Module, View};
 pub use health::{Standing, Thresholds};
+pub use lag::Lag;
 
 use crate::spec::{Check, Key};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock, atomic::{AtomicBool, Ordering::Relaxed}},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 use tokio::sync::broadcast;
 
@@ -58,9 +63,25 @@ pub enum EventKind {
     Removed,
 }
 
+impl EventKind {
+    /// The word for programs, as in `kind`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Loaded => "loaded",
+            Self::Rejected => "rejected",
+            Self::Changed { .. } => "changed",
+            Self::Denied => "denied",
+            Self::CleanupFailed => "cleanupFailed",
+            Self::Removed => "removed",
+        }
+    }
+}
+
 /// All checks, and what happens to them.
 #[derive(Debug)]
 pub struct Board {
+    /// How late runs start.
+    pub lag: Lag,
     entries: RwLock<BTreeMap<Key, Arc<Entry>>>,
     events: broadcast::Sender<Arc<Event>>,
     ready: AtomicBool,
@@ -68,7 +89,12 @@ pub struct Board {
 
 impl Default for Board {
     fn default() -> Self {
-        Self { entries: RwLock::default(), events: broadcast::Sender::new(EVENT_BACKLOG), ready: AtomicBool::new(false) }
+        Self {
+            lag: Lag::default(),
+            entries: RwLock::default(),
+            events: broadcast::Sender::new(EVENT_BACKLOG),
+            ready: AtomicBool::new(false),
+        }
     }
 }
 

@@ -1,0 +1,105 @@
+//! `/api/v1/checks`: the checks for programs.
+
+use super::{
+    Api,
+    answer::{Asked, Named, Problem, Refusal},
+    facts::{CheckList, Detail, Summary},
+    health::{matches, run},
+};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use serde::{Deserialize, Serialize};
+
+/// Which checks are meant.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wish {
+    /// Only the checks of this namespace.
+    namespace: Option<String>,
+    /// Only the checks of this owner.
+    owner: Option<String>,
+}
+
+/// Lists the checks.
+#[utoipa::path(
+    get,
+    path = "/api/v1/checks",
+    tag = "programs",
+    params(Wish),
+    responses(
+        (status = 200, description = "The checks", body = CheckList),
+        (status = 400, description = "The query has an unknown key", body = Problem),
+        (status = 503, description = "Too many such answers are under way", body = Problem),
+    )
+)]
+pub(super) async fn list(
+    State(api): State<Api>,
+    Asked(wish): Asked<Wish>,
+) -> Result<impl IntoResponse, Refusal> {
+    let entries = api.board.entries();
+    let ((), body) = api
+        .compose(move || {
+            let views = entries.iter().map(|entry| entry.view());
+            let wanted = views.filter(|view| matches(view, wish.namespace.as_deref(), wish.owner.as_deref()));
+            ((), json(&CheckList { checks: wanted.map(|view| Summary::of(&view)).collect() }))
+        })
+        .await?;
+    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body))
+}
+
+/// Tells everything about one check, with its latest runs.
+#[utoipa::path(
+    get,
+    path = "/api/v1/checks/{namespace}/{name}",
+    tag = "programs",
+    params(
+        ("namespace" = String, Path, description = "The check's namespace"),
+        ("name" = String, Path, description = "The check's name"),
+    ),
+    responses(
+        (status = 200, description = "The check", body = Detail),
+        (status = 404, description = "There is no such check", body = Problem),
+    )
+)]
+pub(super) async fn detail(State(api): State<Api>, Named(key): Named) -> Result<impl IntoResponse, Refusal> {
+    let entry = api.board.get(&key).ok_or_else(|| Refusal::unknown(&key))?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(Detail::of(&entry))))
+}
+
+/// Runs one check now and tells everything about it; requests made meanwhile share the run.
+#[utoipa::path(
+    post,
+    path = "/api/v1/checks/{namespace}/{name}/run",
+    tag = "programs",
+    params(
+        ("namespace" = String, Path, description = "The check's namespace"),
+        ("name" = String, Path, description = "The check's name"),
+    ),
+    responses(
+        (status = 200, description = "The check after the run", body = Detail),
+        (status = 404, description = "There is no such check", body = Problem),
+        (status = 409, description = "The check is suspended", body = Problem),
+        (status = 504, description = "The run did not finish in time", body = Problem),
+    )
+)]
+pub(super) async fn run_now(State(api): State<Api>, Named(key): Named) -> Result<impl IntoResponse, Refusal> {
+    let entry = api.board.get(&key).ok_or_else(|| Refusal::unknown(&key))?;
+    if entry.view().check.suspend {
+        let error = format!("{key} is suspended; set `suspend: false` in its manifest to run it");
+        return Err(Refusal::new(StatusCode::CONFLICT, error));
+    }
+    if !run(&entry).await {
+        let error = format!("no run of {key} finished in time; its error and log say what it waits for");
+        return Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, error));
+    }
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(Detail::of(&entry))))
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("text, numbers and lists are always JSON")
+}

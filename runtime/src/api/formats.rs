@@ -1,0 +1,208 @@
+//! The three formats of `/health`.
+
+use super::judgement::Judgement;
+use crate::{
+    board::{Standing, View},
+    outcome::Target,
+};
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+/// How many checks that are not well the line of text names.
+const NAMED: usize = 5;
+
+/// A format of `/health`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// An object with an entry per check.
+    Json,
+    /// One line.
+    Text,
+    /// The draft "Health Check Response Format for HTTP APIs" of the IETF.
+    Draft,
+}
+
+impl Format {
+    /// The formats by media type, the preferred one first.
+    pub(super) const OFFERS: [(&str, Self); 3] = [
+        ("application/json", Self::Json),
+        ("text/plain", Self::Text),
+        ("application/health+json", Self::Draft),
+    ];
+
+    /// The value of `Content-Type`.
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json; charset=utf-8",
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Draft => "application/health+json; charset=utf-8",
+        }
+    }
+}
+
+/// One check in the body of `/health`.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct CheckHealth<'a> {
+    /// Whether it passes, warns or is suspended.
+    ok: bool,
+    /// Why it is not; otherwise empty.
+    error: String,
+    status: Standing,
+    /// When it came to stand there.
+    #[schema(value_type = String, format = DateTime)]
+    since: Timestamp,
+    /// What the latest run saw, if the check is well.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    message: &'a str,
+    /// The things it looked at.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    targets: &'a [Target],
+    /// Why the newest manifest or module is not the one that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejected: Option<&'a str>,
+}
+
+impl<'a> CheckHealth<'a> {
+    fn entry(view: &'a View) -> (String, Self) {
+        (view.check.key.to_string(), Self::of(view))
+    }
+
+    fn of(view: &'a View) -> Self {
+        let outcome = view.latest.as_ref().and_then(|run| run.verdict.as_ref().as_ref().ok());
+        Self {
+            ok: view.standing.is_ok(),
+            error: view.error(),
+            status: view.standing,
+            since: view.since,
+            message: outcome.filter(|_| view.standing.is_ok()).map_or("", |outcome| &outcome.message),
+            targets: outcome.map_or(&[], |outcome| &outcome.targets),
+            rejected: view.rejected.as_ref().map(|fault| fault.message.as_str()),
+        }
+    }
+}
+
+/// The body of `/health` for these checks.
+pub(super) fn write(format: Format, views: &[View], judgement: Judgement) -> Vec<u8> {
+    match format {
+        Format::Json => json(&ByCheck { views, entry: CheckHealth::entry }),
+        Format::Text => line(views, judgement).into_bytes(),
+        Format::Draft => json(&Draft::of(views, judgement)),
+    }
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("text, numbers and maps with text as keys are always JSON")
+}
+
+/// An object with an entry per check, written without collecting it first.
+struct ByCheck<'a, F> {
+    views: &'a [View],
+    entry: F,
+}
+
+impl<'a, T: Serialize, F: Fn(&'a View) -> (String, T)> Serialize for ByCheck<'a, F> {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_map(self.views.iter().map(&self.entry))
+    }
+}
+
+/// For one check the words of khealth, for many a summary of one line.
+fn line(views: &[View], judgement: Judgement) -> String {
+    let text = match (views, judgement) {
+        ([view], _) => words(view),
+        (_, Judgement::NotReady) => "not ready".to_owned(),
+        (_, Judgement::Healthy) => format!("poll success: {}", count(views)),
+        (_, Judgement::Failing | Judgement::Unsure) => format!("poll error: {}", unwell(views)),
+    };
+    text.replace(char::is_control, " ") + "\n"
+}
+
+fn words(view: &View) -> String {
+    let has_run = view.latest.is_some() || view.rejected.is_some();
+    match view.standing {
+        Standing::Pass | Standing::Warn => "poll success".to_owned(),
+        Standing::Suspended => "suspended".to_owned(),
+        Standing::Unknown if !has_run => "routine is not polling yet".to_owned(),
+        Standing::Fail | Standing::Unknown | Standing::Stale => format!("poll error: {}", view.error()),
+    }
+}
+
+fn count(views: &[View]) -> String {
+    let well = views.iter().filter(|view| view.standing.is_ok()).count();
+    format!("{well} of {} checks are well", views.len())
+}
+
+fn unwell(views: &[View]) -> String {
+    let unwell: Vec<&View> = views.iter().filter(|view| !view.standing.is_ok()).collect();
+    let named: Vec<String> =
+        unwell.iter().take(NAMED).map(|view| format!("{}: {}", view.check.key, view.error())).collect();
+    let more = unwell.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("{}; {}{more}", count(views), named.join("; "))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Draft<C> {
+    status: &'static str,
+    release_id: &'static str,
+    service_id: &'static str,
+    checks: C,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Component {
+    component_id: String,
+    component_type: &'static str,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed_value: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed_unit: Option<&'static str>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    output: String,
+}
+
+impl Draft<()> {
+    fn of(views: &[View], judgement: Judgement) -> Draft<impl Serialize> {
+        let all_pass = views.iter().all(|view| matches!(view.standing, Standing::Pass | Standing::Suspended));
+        let status = match judgement {
+            Judgement::Healthy if all_pass => "pass",
+            Judgement::Healthy => "warn",
+            Judgement::Unsure | Judgement::Failing | Judgement::NotReady => "fail",
+        };
+        let checks = ByCheck { views, entry: Component::entry };
+        Draft { status, release_id: env!("CARGO_PKG_VERSION"), service_id: "aviary", checks }
+    }
+}
+
+impl Component {
+    fn entry(view: &View) -> (String, [Self; 1]) {
+        (format!("{}:responseTime", view.check.key), [Self::of(view)])
+    }
+
+    fn of(view: &View) -> Self {
+        let status = match view.standing {
+            Standing::Pass | Standing::Suspended => "pass",
+            Standing::Warn => "warn",
+            Standing::Fail | Standing::Unknown | Standing::Stale => "fail",
+        };
+        let output = match (view.standing, view.latest.as_ref().map(|run| run.verdict.as_ref())) {
+            (Standing::Suspended, _) => "suspended".to_owned(),
+            (Standing::Warn, Some(Ok(outcome))) => outcome.message.clone(),
+            _ => view.error(),
+        };
+        Self {
+            component_id: view.check.key.to_string(),
+            component_type: "component",
+            status,
+            time: view.latest.as_ref().map(|run| run.started),
+            observed_value: view.latest.as_ref().map(|run| run.duration.as_secs_f64() * 1e3),
+            observed_unit: view.latest.as_ref().map(|_| "ms"),
+            output,
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! `/health`: what all checks together say, in three formats, and `/livez` and `/readyz`.
+
+use super::{
+    Api, accept,
+    answer::{Asked, Named, Problem, Refusal},
+    formats::{self, CheckHealth, Format},
+    judgement::judge,
+};
+use crate::board::{Entry, View};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::{FutureExt, StreamExt, stream};
+use serde::{Deserialize, Deserializer, de::Error};
+use std::{sync::Arc, time::Duration};
+
+/// How many checks one request runs at a time.
+const CONCURRENT_RUNS: usize = 64;
+/// How long after its timeout a run is waited for.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// Which checks are meant, and whether they run first.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wish {
+    /// Runs the checks now and waits for them; `?run` is enough.
+    #[serde(default, deserialize_with = "flag")]
+    run: bool,
+    /// Only the checks of this namespace.
+    namespace: Option<String>,
+    /// Only the checks of this owner.
+    owner: Option<String>,
+}
+
+/// Whether the check named in the path runs first.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RunWish {
+    /// Runs the check now and waits for it; `?run` is enough.
+    #[serde(default, deserialize_with = "flag")]
+    run: bool,
+}
+
+/// Whether the cluster is well: the health of all checks.
+#[utoipa::path(
+    method(get, head),
+    path = "/health",
+    tag = "machines",
+    params(Wish),
+    responses(
+        (status = 200, description = "Every critical check passes, warns or is suspended", content(
+            (BTreeMap<String, CheckHealth> = "application/json"),
+            (String = "text/plain"),
+            (serde_json::Value = "application/health+json"),
+        )),
+        (status = 400, description = "The query has an unknown key", body = Problem),
+        (status = 404, description = "No check matches the query", body = Problem),
+        (status = 500, description = "No critical check fails, but one is unknown or stale; as for 200"),
+        (status = 503, description = "A critical check fails, or the daemon is not ready; as for 200"),
+    )
+)]
+pub(super) async fn health(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Asked(wish): Asked<Wish>,
+) -> Result<Response, Refusal> {
+    let mut entries = api.board.entries();
+    if wish.namespace.is_some() || wish.owner.is_some() {
+        entries.retain(|entry| matches(&entry.view(), wish.namespace.as_deref(), wish.owner.as_deref()));
+        if entries.is_empty() {
+            return Err(Refusal::new(
+                StatusCode::NOT_FOUND,
+                "no check has this namespace and owner; /api/v1/checks lists all of them",
+            ));
+        }
+    }
+    if wish.run {
+        stream::iter(&entries).for_each_concurrent(CONCURRENT_RUNS, |entry| run(entry).map(drop)).await;
+    }
+    answer(&api, &headers, entries).await
+}
+
+/// Whether one check is well.
+#[utoipa::path(
+    method(get, head),
+    path = "/health/{namespace}/{name}",
+    tag = "machines",
+    params(
+        ("namespace" = String, Path, description = "The check's namespace"),
+        ("name" = String, Path, description = "The check's name"),
+        RunWish,
+    ),
+    responses(
+        (status = 200, description = "The check passes, warns or is suspended, or is of severity warning", content(
+            (BTreeMap<String, CheckHealth> = "application/json"),
+            (String = "text/plain"),
+            (serde_json::Value = "application/health+json"),
+        )),
+        (status = 400, description = "The query has an unknown key", body = Problem),
+        (status = 404, description = "There is no such check", body = Problem),
+        (status = 500, description = "The check is unknown or stale; as for 200"),
+        (status = 503, description = "The check fails; as for 200"),
+    )
+)]
+pub(super) async fn check_health(
+    State(api): State<Api>,
+    Named(key): Named,
+    headers: HeaderMap,
+    Asked(wish): Asked<RunWish>,
+) -> Result<Response, Refusal> {
+    let entry = api.board.get(&key).ok_or_else(|| Refusal::unknown(&key))?;
+    if wish.run {
+        run(&entry).await;
+    }
+    answer(&api, &headers, vec![entry]).await
+}
+
+/// Whether the daemon runs.
+#[utoipa::path(
+    method(get, head),
+    path = "/livez",
+    tag = "machines",
+    responses((status = 200, description = "It does", body = String, content_type = "text/plain"))
+)]
+pub(super) async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// Whether every source has been read and the daemon is not about to stop.
+#[utoipa::path(
+    method(get, head),
+    path = "/readyz",
+    tag = "machines",
+    responses(
+        (status = 200, description = "It is so", body = String, content_type = "text/plain"),
+        (status = 503, description = "Not yet, or no longer", body = String, content_type = "text/plain"),
+    )
+)]
+pub(super) async fn readyz(State(api): State<Api>) -> (StatusCode, &'static str) {
+    if api.board.is_ready() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
+}
+
+/// Runs a check that is not suspended; false if no run finished in time.
+pub(super) async fn run(entry: &Entry) -> bool {
+    let check = entry.view().check;
+    !check.suspend && entry.run_now(check.timeout + SLACK).await
+}
+
+/// Whether a check is of this namespace and owner, where they are given.
+pub(super) fn matches(view: &View, namespace: Option<&str>, owner: Option<&str>) -> bool {
+    namespace.is_none_or(|namespace| view.check.key.namespace() == namespace)
+        && owner.is_none_or(|owner| view.check.owner.as_deref() == Some(owner))
+}
+
+async fn answer(api: &Api, headers: &HeaderMap, entries: Vec<Arc<Entry>>) -> Result<Response, Refusal> {
+    let format = accept::choose(headers, &Format::OFFERS);
+    let is_ready = api.board.is_ready();
+    let (code, body) = api
+        .compose(move || {
+            let views: Vec<View> = entries.iter().map(|entry| entry.view()).collect();
+            let judgement = judge(&views, is_ready);
+            (judgement.code(), formats::write(format, &views, judgement))
+        })
+        .await?;
+    let head = [(header::CONTENT_TYPE, format.content_type()), (header::CACHE_CONTROL, "no-store")];
+    Ok((code, head, body).into_response())
+}
+
+fn flag<'de, D: Deserializer<'de>>(input: D) -> Result<bool, D::Error> {
+    match String::deserialize(input)?.as_str() {
+        "" | "true" => Ok(true),
+        "false" => Ok(false),
+        other => Err(D::Error::custom(format!("`run` is true or false, not `{other}`"))),
+    }
+}

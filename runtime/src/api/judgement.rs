@@ -1,0 +1,45 @@
+//! What all checks together say; the same for `/health` and for `aviary_cluster_healthy`.
+
+use crate::{
+    board::{Standing, View},
+    spec::Severity,
+};
+use axum::http::StatusCode;
+
+/// What some checks together say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// Every critical check passes, warns or is suspended.
+    Healthy,
+    /// No critical check fails, but one is unknown or stale.
+    Unsure,
+    /// A critical check fails.
+    Failing,
+    /// There are no checks, and the sources have not all been read.
+    NotReady,
+}
+
+impl Judgement {
+    /// How `/health` answers.
+    pub(super) fn code(self) -> StatusCode {
+        match self {
+            Self::Healthy => StatusCode::OK,
+            Self::Unsure => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Failing | Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// Judges checks. Those of severity `warning` are shown but never decide.
+pub(super) fn judge<'a>(views: impl IntoIterator<Item = &'a View>, is_ready: bool) -> Judgement {
+    let mut views = views.into_iter().peekable();
+    if views.peek().is_none() && !is_ready {
+        return Judgement::NotReady;
+    }
+    let critical = views.filter(|view| view.check.severity == Severity::Critical);
+    critical.fold(Judgement::Healthy, |judgement, view| match (judgement, view.standing) {
+        (Judgement::Failing, _) | (_, Standing::Fail) => Judgement::Failing,
+        (_, Standing::Unknown | Standing::Stale) => Judgement::Unsure,
+        (judgement, Standing::Pass | Standing::Warn | Standing::Suspended) => judgement,
+    })
+}

@@ -1,0 +1,157 @@
+//! The text formats of Prometheus: OpenMetrics 1.0 and the classic 0.0.4.
+//!
+//! Written here because prometheus-client writes only the first of them, and takes twice the time.
+
+use crate::capability::metrics::Kind;
+use std::fmt::{Display, Write};
+
+/// How the text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// The text format 0.0.4.
+    Classic,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+/// A text under way.
+pub(super) struct Exposition {
+    out: String,
+    format: Format,
+}
+
+/// One metric, whose samples follow each other.
+pub(super) struct Family<'a> {
+    out: &'a mut String,
+    name: &'a str,
+    kind: Kind,
+    /// Bounds of buckets and how they are written: most histograms of a metric share them.
+    bounds: Vec<(f64, String)>,
+}
+
+impl Exposition {
+    /// An empty text.
+    pub(super) fn new(format: Format) -> Self {
+        Self { out: String::new(), format }
+    }
+
+    /// Begins a metric. Counters are named without `_total`; `help` needs no escaping.
+    pub(super) fn family<'a>(&'a mut self, kind: Kind, name: &'a str, help: &str) -> Family<'a> {
+        let (ending, word) = match (kind, self.format) {
+            (Kind::Gauge, _) => ("", "gauge"),
+            (Kind::Counter, Format::OpenMetrics) => ("", "counter"),
+            (Kind::Counter, Format::Classic) => ("_total", "counter"),
+            (Kind::Histogram, _) => ("", "histogram"),
+        };
+        put(&mut self.out, format_args!("# HELP {name}{ending} {help}\n# TYPE {name}{ending} {word}\n"));
+        Family { out: &mut self.out, name, kind, bounds: Vec::new() }
+    }
+
+    /// The whole text.
+    pub(super) fn finish(mut self) -> String {
+        if self.format == Format::OpenMetrics {
+            self.out.push_str("# EOF\n");
+        }
+        self.out
+    }
+}
+
+impl Family<'_> {
+    /// A sample of a gauge or counter. `labels` come from [`labels`].
+    pub(super) fn number(&mut self, labels: &str, more: &[(&str, &str)], value: f64) {
+        let ending = if self.kind == Kind::Counter { "_total" } else { "" };
+        self.sample(ending, labels, more, value);
+    }
+
+    /// The samples of a histogram; `buckets` are not cumulative, and the last one is infinite.
+    pub(super) fn distribution(
+        &mut self,
+        labels: &str,
+        buckets: impl IntoIterator<Item = (f64, u64)>,
+        sum: f64,
+    ) {
+        let mut bounds = std::mem::take(&mut self.bounds);
+        let mut count = 0;
+        for (index, (bound, observations)) in buckets.into_iter().enumerate() {
+            if bounds.get(index).is_none_or(|known| known.0 != bound) {
+                bounds.truncate(index);
+                bounds.push((bound, written(bound)));
+            }
+            count += observations;
+            self.sample("_bucket", labels, &[("le", &bounds[index].1)], count as f64);
+        }
+        self.bounds = bounds;
+        self.sample("_sum", labels, &[], sum);
+        self.sample("_count", labels, &[], count as f64);
+    }
+
+    fn sample(&mut self, ending: &str, labels: &str, more: &[(&str, &str)], value: f64) {
+        self.out.push_str(self.name);
+        self.out.push_str(ending);
+        if !labels.is_empty() || !more.is_empty() {
+            self.out.push('{');
+            self.out.push_str(labels);
+            push_labels(self.out, labels.is_empty(), more);
+            self.out.push('}');
+        }
+        self.out.push(' ');
+        push_number(self.out, value);
+        self.out.push('\n');
+    }
+}
+
+/// Labels ready for many samples.
+pub(super) fn labels(labels: &[(&str, &str)]) -> String {
+    let mut out = String::new();
+    push_labels(&mut out, true, labels);
+    out
+}
+
+fn push_labels(out: &mut String, mut is_first: bool, labels: &[(&str, &str)]) {
+    for (key, value) in labels {
+        if !std::mem::take(&mut is_first) {
+            out.push(',');
+        }
+        out.push_str(key);
+        out.push_str("=\"");
+        push_escaped(out, value);
+        out.push('"');
+    }
+}
+
+fn push_escaped(out: &mut String, text: &str) {
+    let mut done = 0;
+    for (position, byte) in text.bytes().enumerate() {
+        let escaped = match byte {
+            b'\\' => "\\\\",
+            b'"' => "\\\"",
+            b'\n' => "\\n",
+            _ => continue,
+        };
+        out.push_str(&text[done..position]);
+        out.push_str(escaped);
+        done = position + 1;
+    }
+    out.push_str(&text[done..]);
+}
+
+/// OpenMetrics wants a point in every bound.
+fn written(bound: f64) -> String {
+    if bound.is_finite() { format!("{bound:?}") } else { "+Inf".to_owned() }
+}
+
+/// Most values are one digit, and formatting them as floats is slow.
+fn push_number(out: &mut String, value: f64) {
+    let whole = value as u32;
+    if f64::from(whole) != value {
+        put(out, value);
+    } else if let Some(digit) = char::from_digit(whole, 10) {
+        out.push(digit);
+    } else {
+        put(out, whole);
+    }
+}
+
+fn put(out: &mut String, value: impl Display) {
+    write!(out, "{value}").expect("a String takes everything");
+}

@@ -1,0 +1,55 @@
+//! `/metrics`: everything on the board for Prometheus.
+
+mod checks;
+mod exposition;
+mod guests;
+mod process;
+
+use super::{Api, accept, answer::Refusal};
+use crate::board::Board;
+use axum::{
+    extract::State,
+    http::{HeaderMap, header},
+    response::IntoResponse,
+};
+use exposition::{Exposition, Format};
+use std::sync::Arc;
+
+/// The formats, the preferred one first, with their content types.
+const FORMATS: [(&str, (Format, &str)); 2] = [
+    ("text/plain", (Format::Classic, "text/plain; version=0.0.4; charset=utf-8")),
+    (
+        "application/openmetrics-text",
+        (Format::OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    ),
+];
+
+/// All metrics in the format that `Accept` prefers: Prometheus text 0.0.4 or OpenMetrics 1.0.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "machines",
+    responses(
+        (status = 200, description = "The metrics", content(
+            (String = "text/plain; version=0.0.4"),
+            (String = "application/openmetrics-text; version=1.0.0"),
+        )),
+        (status = 503, description = "Too many such answers are under way", body = super::answer::Problem),
+    )
+)]
+pub(super) async fn metrics(
+    State(api): State<Api>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, Refusal> {
+    let (format, content_type) = accept::choose(&headers, &FORMATS);
+    let board = Arc::clone(&api.board);
+    let ((), body) = api.compose(move || ((), write(&board, format).into_bytes())).await?;
+    Ok(([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")], body))
+}
+
+fn write(board: &Board, format: Format) -> String {
+    let mut out = Exposition::new(format);
+    process::write(&mut out);
+    checks::write(&mut out, board);
+    out.finish()
+}

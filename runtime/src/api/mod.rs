@@ -1,0 +1,101 @@
+//! What the daemon serves over HTTP; everything is read from the board.
+
+mod accept;
+mod answer;
+mod checks;
+mod events;
+mod facts;
+mod formats;
+mod health;
+mod judgement;
+mod metrics;
+mod openapi;
+mod patience;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+pub use serve::serve;
+
+use crate::board::Board;
+use answer::{Large, Refusal};
+use axum::{
+    Router,
+    body::Bytes,
+    http::{StatusCode, Uri},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The most large answers held in memory at a time.
+const MAX_LARGE: usize = 8;
+/// How long a request waits for its turn to get a large answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What every request may use.
+#[derive(Clone)]
+struct Api {
+    board: Arc<Board>,
+    shutdown: CancellationToken,
+    listeners: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+    description: Bytes,
+}
+
+/// All routes. Streams of events end at `shutdown`.
+pub fn router(board: Arc<Board>, shutdown: CancellationToken) -> Router {
+    let (router, description) = routes().split_for_parts();
+    router.fallback(not_found).with_state(Api {
+        board,
+        shutdown,
+        listeners: Arc::new(Semaphore::new(events::MAX_LISTENERS)),
+        large: Arc::new(Semaphore::new(MAX_LARGE)),
+        description: openapi::text(&description),
+    })
+}
+
+fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(openapi::head())
+        .routes(routes!(health::health))
+        .routes(routes!(health::check_health))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(checks::list))
+        .routes(routes!(checks::detail))
+        .routes(routes!(checks::run_now))
+        .routes(routes!(events::events))
+        .routes(routes!(openapi::openapi))
+}
+
+async fn not_found(uri: Uri) -> Refusal {
+    let error = format!(
+        "there is nothing at {}; try /health, /metrics, /api/v1/checks, or /api/v1/openapi.json for all there is",
+        uri.path()
+    );
+    Refusal::new(StatusCode::NOT_FOUND, error)
+}
+
+impl Api {
+    /// Composes a large answer away from the threads that run checks, and only a few at a time:
+    /// clients that ask and do not read cannot fill the memory.
+    async fn compose<T: Send + 'static>(
+        &self,
+        write: impl FnOnce() -> (T, Vec<u8>) + Send + 'static,
+    ) -> Result<(T, Bytes), Refusal> {
+        let permit = timeout(PATIENCE, Arc::clone(&self.large).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else {
+            let error = format!("{MAX_LARGE} large answers are under way; try again when one is done");
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error));
+        };
+        let written = spawn_blocking(move || {
+            let (facts, body) = write();
+            (facts, Bytes::from(Large { body, _permit: permit }))
+        });
+        written.await.map_err(|error| {
+            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("composing the answer failed: {error}"))
+        })
+    }
+}

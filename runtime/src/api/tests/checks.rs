@@ -1,0 +1,76 @@
+use super::*;
+use crate::{
+    capability::{Capability, calls::CallResult},
+    outcome::{Fault, Reason},
+};
+use serde_json::json;
+
+async fn run(board: &Arc<Board>, key: &str) -> (u16, String) {
+    let uri = format!("/api/v1/checks/{key}/run");
+    let response = send(board, Method::POST, &uri, "*/*").await;
+    (response.status().as_u16(), text(response).await)
+}
+
+#[tokio::test]
+async fn checks_are_listed_in_order_and_can_be_chosen() {
+    let board = board();
+    for key in ["b/x", "a/z", "a/y"] {
+        enter(&board, check(key));
+    }
+    let names = |list: serde_json::Value| -> Vec<String> {
+        let checks = list["checks"].as_array().expect("a list").clone();
+        checks.iter().map(|check| check["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    assert_eq!(names(json(&board, "/api/v1/checks").await), ["y", "z", "x"]);
+    assert_eq!(names(json(&board, "/api/v1/checks?namespace=b").await), ["x"]);
+    assert_eq!(names(json(&board, "/api/v1/checks?owner=nobody").await), [""; 0]);
+    assert_eq!(get(&board, "/api/v1/checks?run").await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn one_check_is_told_with_its_module_calls_and_latest_runs_first() {
+    let board = board();
+    let entry = enter_with(&board, "a/b", outcome(Status::Pass, "first"));
+    record(&entry, Err(Fault::new(Reason::Cpu, "busy")));
+    entry.tally.count(Capability::Http, CallResult::Timeout);
+    entry.reject(Fault::new(Reason::Module, "not wasm"));
+    let body = json(&board, "/api/v1/checks/a/b").await;
+    assert_eq!((&body["status"], &body["severity"]), (&json!("unknown"), &json!("critical")));
+    assert_eq!((&body["module"]["sizeBytes"], &body["schedule"]), (&json!(42), &json!("every 30s")));
+    assert_eq!(body["hostCalls"], json!({ "http": { "timeout": 1 } }));
+    assert_eq!(body["rejected"], json!({ "blame": "guest", "reason": "module", "message": "not wasm" }));
+    assert_eq!(body["history"][0]["fault"]["reason"], json!("cpu"));
+    assert_eq!(body["history"][1]["status"], json!("pass"));
+    assert_eq!(get(&board, "/api/v1/checks/a/c").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn running_a_check_answers_with_its_fresh_state_and_shares_the_run() {
+    let board = board();
+    let entry = enter(&board, check("a/b"));
+    let task = tokio::spawn(async move {
+        entry.demanded().await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        record(&entry, outcome(Status::Pass, "fresh"));
+    });
+    let answers = tokio::join!(run(&board, "a/b"), run(&board, "a/b"));
+    for (code, body) in [answers.0, answers.1] {
+        let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!((code, &body["history"][0]["message"]), (200, &json!("fresh")));
+    }
+    task.await.expect("the check's task");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_cannot_be_or_does_not_end_says_so() {
+    let board = board();
+    assert_eq!(run(&board, "a/b").await.0, 404);
+    enter(&board, check("a/b"));
+    assert_eq!(run(&board, "a/b").await.0, 504);
+    let mut suspended = check("a/resting");
+    suspended.suspend = true;
+    enter(&board, suspended);
+    let (code, body) = run(&board, "a/resting").await;
+    assert_eq!(code, 409);
+    assert!(body.contains("suspend: false"), "{body}");
+}

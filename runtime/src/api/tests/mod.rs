@@ -1,0 +1,102 @@
+//! What clients see, through the router or over TCP.
+
+mod checks;
+mod events;
+mod health;
+mod metrics;
+mod openapi;
+mod serve;
+
+use super::router;
+use crate::{
+    board::{Board, Entry, Module},
+    outcome::{Outcome, Status, Verdict},
+    spec::{Check, Digest},
+};
+use axum::{
+    body::Body,
+    http::{Method, Request, StatusCode, header},
+    response::Response,
+};
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// A board whose sources have been read.
+fn board() -> Arc<Board> {
+    let board = Arc::new(Board::default());
+    board.set_ready(true);
+    board
+}
+
+fn check(key: &str) -> Check {
+    let module = "http.wasm".parse().expect("a module");
+    Check::bare(key.parse().expect("a key"), module)
+}
+
+/// Puts a check on the board that has not run.
+fn enter(board: &Board, check: Check) -> Arc<Entry> {
+    let check = Arc::new(check);
+    let entry = board.enter(&check);
+    let module = Module {
+        name: "http.wasm".to_owned(),
+        digest: Digest::of(b"http"),
+        size: 42,
+        imports: vec!["aviary:check/http@0.1.0".to_owned()],
+        loaded: Timestamp::now(),
+    };
+    entry.accept(check, module);
+    entry
+}
+
+fn outcome(status: Status, message: &str) -> Verdict {
+    Ok(Outcome { status, message: message.to_owned(), targets: Vec::new() })
+}
+
+fn record(entry: &Entry, verdict: Verdict) {
+    let fresh_until = Instant::now() + Duration::from_secs(3600);
+    entry.record(Timestamp::now(), Duration::from_millis(12), verdict, fresh_until);
+}
+
+/// Puts a check on the board that has run once.
+fn enter_with(board: &Board, key: &str, verdict: Verdict) -> Arc<Entry> {
+    let entry = enter(board, check(key));
+    record(&entry, verdict);
+    entry
+}
+
+async fn send(board: &Arc<Board>, method: Method, uri: &str, accept: &str) -> Response {
+    let request = Request::builder().method(method).uri(uri).header(header::ACCEPT, accept);
+    let request = request.body(Body::empty()).expect("a request");
+    router(Arc::clone(board), CancellationToken::new()).oneshot(request).await.expect("an answer")
+}
+
+async fn get(board: &Arc<Board>, uri: &str) -> (StatusCode, String) {
+    let response = send(board, Method::GET, uri, "*/*").await;
+    (response.status(), text(response).await)
+}
+
+async fn text(response: Response) -> String {
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    String::from_utf8(body.to_vec()).expect("text")
+}
+
+async fn json(board: &Arc<Board>, uri: &str) -> serde_json::Value {
+    let (code, body) = get(board, uri).await;
+    assert_eq!(code, StatusCode::OK, "{body}");
+    serde_json::from_str(&body).expect("JSON")
+}
+
+fn header_of(response: &Response, name: header::HeaderName) -> &str {
+    response.headers().get(name).map_or("", |value| value.to_str().expect("text"))
+}
+
+#[tokio::test]
+async fn a_path_with_nothing_behind_it_says_where_to_look() {
+    let (code, body) = get(&board(), "/nothing").await;
+    assert_eq!(code, StatusCode::NOT_FOUND);
+    assert!(body.contains("nothing at /nothing; try /health, /metrics, /api/v1/checks"), "{body}");
+}
