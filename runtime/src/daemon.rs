@@ -50,7 +50,7 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
     let inventory = Inventory::new(Arc::new(sandbox), Arc::clone(&board), Clock::start(), 1);
     let inventory = tokio::spawn(inventory.run(inbox, stop.clone(), settings.kill_after));
     let source = tokio::spawn(directories.watch(changes, stop.clone()));
-    let router = api::router(Arc::clone(&board));
+    let router = api::router(Arc::clone(&board), stop.clone());
     let server = tokio::spawn(api::serve(listener, router, stop.clone(), settings.close_after));
     let ready = tokio::spawn(announce_ready(board, stop.clone()));
 
@@ -71,14 +71,14 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
 }
 
 async fn network(settings: &Run) -> Result<Arc<Network>> {
-    let extra_ca = match &settings.ca_file {
+    let ca = match &settings.ca_file {
         Some(file) => {
             let pem = tokio::fs::read_to_string(file).await;
             Some(pem.with_context(|| format!("cannot read the certificates in {}", file.display()))?)
         }
         None => None,
     };
-    let network = Network::new(NetworkOptions { extra_ca, ..NetworkOptions::default() });
+    let network = Network::new(&NetworkOptions { ca, ..NetworkOptions::default() });
     Ok(Arc::new(network.context("cannot set up the network")?))
 }
 

@@ -36,8 +36,8 @@ impl Host for State {
 
 /// Reads the secret of that name. One line break at the end is not part of it: editors and `echo` add it.
 pub async fn read(secrets: &[Secret], name: &str, deadline: Instant) -> Result<Vec<u8>, Error> {
-    let secret = secrets.iter().find(|secret| secret.name() == name).ok_or(Error::Denied)?;
-    let mut value = match secret.source() {
+    let secret = secrets.iter().find(|secret| *secret.name == *name).ok_or(Error::Denied)?;
+    let mut value = match &secret.from {
         SecretSource::Env(variable) => {
             let value = env::var_os(variable);
             let value =

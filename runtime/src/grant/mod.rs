@@ -100,17 +100,26 @@ impl Denied {
     }
 }
 
-/// An example of what grants this capability, as YAML under `spec`.
-pub fn example(capability: Capability) -> &'static str {
+/// An example of what grants these capabilities, as YAML under `spec`; empty if none needs a grant.
+pub fn examples(capabilities: &[Capability]) -> String {
+    let grants: Vec<&str> = capabilities.iter().filter_map(|capability| example(*capability)).collect();
+    let mut lines = Vec::new();
+    if !grants.is_empty() {
+        lines.push("  grants:");
+        lines.extend(grants);
+    }
+    if capabilities.contains(&Capability::Secrets) {
+        lines.push("  secrets: [{ name: token, file: /run/secrets/token }]");
+    }
+    lines.join("\n")
+}
+
+fn example(capability: Capability) -> Option<&'static str> {
     match capability {
-        Capability::Dns => "grants:\n  dns: { names: [\"*.svc.cluster.local\"], servers: [cluster] }",
-        Capability::Http => "grants:\n  http: [{ hosts: [\"https://api.example.com\"], methods: [GET] }]",
-        Capability::Kubernetes => {
-            "grants:\n  kubernetes: [{ apiGroups: [\"\"], resources: [pods], verbs: [get, list], namespaces: [prod] }]"
-        }
-        Capability::Secrets => "secrets: [{ name: token, file: /run/secrets/token }]",
-        Capability::Tcp => "grants:\n  tcp: [{ targets: [\"db.prod.svc:5432\"] }]",
-        Capability::Log | Capability::Metrics => "",
+        Capability::Dns => Some("    dns: { names: [\"*.svc.cluster.local\"], servers: [cluster] }"),
+        Capability::Http => Some("    http: [{ hosts: [\"https://api.example.com\"], methods: [GET] }]"),
+        Capability::Tcp => Some("    tcp: [{ targets: [\"db.prod.svc:5432\"] }]"),
+        Capability::Kubernetes | Capability::Log | Capability::Metrics | Capability::Secrets => None,
     }
 }
 
@@ -146,7 +155,7 @@ mod tests {
     #[test]
     fn every_example_grants_what_it_is_for() {
         for capability in [Capability::Dns, Capability::Http, Capability::Tcp] {
-            let yaml = example(capability).strip_prefix("grants:\n").expect("a grant");
+            let yaml = example(capability).expect("an example");
             let grants: Grants = serde_saphyr::from_str(yaml).expect("valid grants");
             assert!(grants.covers(capability) && !Grants::default().covers(capability), "{yaml}");
         }

@@ -8,7 +8,7 @@ mod guest;
 mod instance;
 mod limits;
 mod meter;
-mod state;
+pub(crate) mod state;
 
 pub use guest::Guest;
 pub use instance::{Instance, Lost};

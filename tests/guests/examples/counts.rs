@@ -1,0 +1,40 @@
+//! Logs every call, and counts its polls. As the settings say, it traps in one of them.
+
+use aviary_guest::{Check, Outcome, log};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Counts {
+    /// The number of the poll that traps.
+    #[serde(default)]
+    trap_at: Option<u32>,
+    #[serde(skip)]
+    polls: u32,
+}
+
+impl Check for Counts {
+    fn init(&mut self) -> Result<(), String> {
+        log::info!("init");
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Result<Outcome, String> {
+        self.polls += 1;
+        log::info!("poll {}", self.polls);
+        assert_ne!(Some(self.polls), self.trap_at, "the settings say so");
+        Ok(Outcome::pass(format!("{} polls", self.polls)))
+    }
+
+    fn cleanup(&mut self) -> Result<(), String> {
+        log::info!("cleanup");
+        Ok(())
+    }
+
+    fn sweep() -> Result<(), String> {
+        log::info!("sweep");
+        Ok(())
+    }
+}
+
+aviary_guest::export!(Counts);

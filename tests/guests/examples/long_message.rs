@@ -1,0 +1,18 @@
+//! Answers with a message of 1 MB and 1,000 targets whose names and labels are long and odd.
+
+use aviary_guest::{Check, Outcome, Target};
+
+#[derive(serde::Deserialize)]
+struct LongMessage {}
+
+impl Check for LongMessage {
+    fn poll(&mut self) -> Result<Outcome, String> {
+        let odd = "\x1b[31m\n\0ü".repeat(100);
+        let target = |number: u32| Target::fail(format!("{number} {odd}"), &odd).label(&odd, &odd);
+        let mut outcome = Outcome::pass("m".repeat(1_000_000));
+        outcome.targets = (0..1_000).map(target).collect();
+        Ok(outcome)
+    }
+}
+
+aviary_guest::export!(LongMessage);
