@@ -8,6 +8,8 @@ pub mod log;
 pub mod metrics;
 pub mod secrets;
 pub mod tcp;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 
 use std::time::Duration;
