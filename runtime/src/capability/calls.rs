@@ -195,6 +195,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn calls_begun_together_are_each_counted() {
+        let mut calls = calls(3);
+        calls.start_run(Instant::now());
+        for target in ["a", "b", "c"] {
+            calls.begin(Capability::Http, target, None).expect("a call");
+        }
+        calls.finish(CallResult::Error);
+        assert_eq!(calls.abandon().expect("calls under way").target, "a");
+        assert_eq!(calls.tally.get(Capability::Http, CallResult::Error), 1);
+        assert_eq!(calls.tally.get(Capability::Http, CallResult::Timeout), 2);
+        assert_eq!(calls.take_record()[0].target, "c");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_abandoned_call_is_named_and_counts_as_timed_out() {
         let mut calls = calls(1);
         calls.start_run(Instant::now());

@@ -8,8 +8,11 @@ pub mod log;
 pub mod metrics;
 pub mod secrets;
 pub mod tcp;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 
+use crate::sandbox::state::State;
 use std::time::Duration;
 
 /// The contract as Rust types, made from `wit/`.
@@ -32,6 +35,10 @@ pub mod bindings {
         trappable_error_type: { "aviary:check/tcp.error" => super::tcp::Failure },
     });
 }
+
+// These two interfaces hold nothing but types.
+impl bindings::aviary::check::tls::Host for State {}
+impl bindings::aviary::check::types::Host for State {}
 
 /// Something that the host can do for a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -128,7 +128,6 @@ text!(ServerPattern);
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::grant::Grants;
 
     fn judge(grants: &str, name: &str, server: Option<&str>) -> Result<(), String> {

@@ -171,6 +171,15 @@ mod tests {
     }
 
     #[test]
+    fn patterns_are_texts_in_the_schema() {
+        let schema = schemars::schema_for!(Grants);
+        for pattern in ["OriginPattern", "TargetPattern", "NamePattern", "ServerPattern"] {
+            let kind = schema.pointer(&format!("/$defs/{pattern}/type"));
+            assert_eq!(kind, Some(&serde_json::Value::from("string")), "{pattern}");
+        }
+    }
+
+    #[test]
     fn an_unknown_key_is_refused() {
         for text in
             ["{\"htp\":[]}", "{\"http\":[{\"hosts\":[],\"method\":[\"GET\"]}]}", "{\"dns\":{\"name\":[]}}"]

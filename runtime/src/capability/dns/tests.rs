@@ -1,1 +1,213 @@
-//! t
+//! Questions to real servers on this machine.
+
+use super::*;
+use crate::capability::{
+    bindings::aviary::check::dns::{Mx, RecordData, ResponseCode},
+    testing::{both_sockets, closed_port, grants, name_server, network, network_with, soon, within},
+};
+use hickory_resolver::proto::{
+    op::Message,
+    rr::{
+        RData,
+        rdata::{self, A, AAAA, MX, SRV, TXT},
+    },
+};
+use std::time::Duration;
+use tokio::net::UdpSocket;
+
+fn question(name: &str, kind: RecordType, server: Option<SocketAddr>) -> Query {
+    let server = server.map(|server| server.to_string());
+    Query { name: name.to_owned(), kind, server, transport: Transport::Udp, timeout_ms: None }
+}
+
+/// Asks a server that is granted, for any name.
+async fn ask(query: Query, deadline: Instant) -> Result<Answer, Error> {
+    let server = query.server.clone().unwrap_or_default();
+    let grants = grants(&format!("dns: {{ names: [\"*\"], servers: [\"{server}\"] }}"));
+    lookup(&network(), &grants, &query, deadline).await
+}
+
+fn parsed(name: &str) -> Name {
+    Name::from_ascii(name).expect("a name")
+}
+
+/// A server that answers each packet with what `answer` makes of it.
+async fn liar(answer: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let address = socket.local_addr().expect("an address");
+    tokio::spawn(async move {
+        let mut packet = [0; 512];
+        while let Ok((length, asker)) = socket.recv_from(&mut packet).await {
+            for reply in answer(&packet[..length]) {
+                let _ = socket.send_to(&reply, asker).await;
+            }
+        }
+    });
+    address
+}
+
+/// An honest, empty answer to this packet, changed a little.
+fn reply(packet: &[u8], change: impl Fn(&mut Message)) -> Vec<u8> {
+    let mut message = Message::from_vec(packet).expect("a question").into_response();
+    change(&mut message);
+    message.to_vec().expect("an answer")
+}
+
+#[tokio::test]
+async fn every_kind_of_record_is_read() {
+    let server = name_server(vec![
+        ("a.test.", RData::A(A::new(10, 0, 0, 1))),
+        ("a.test.", RData::AAAA(AAAA::new(0xfd00, 0, 0, 0, 0, 0, 0, 1))),
+        ("a.test.", RData::MX(MX::new(5, parsed("mail.test.")))),
+        ("a.test.", RData::TXT(TXT::new(vec!["one ".to_owned(), "two".to_owned()]))),
+        ("_s._tcp.test.", RData::SRV(SRV::new(1, 2, 3, parsed("a.test.")))),
+        ("1.0.0.10.in-addr.arpa.test.", RData::PTR(rdata::PTR(parsed("a.test.")))),
+        ("alias.test.", RData::CNAME(rdata::CNAME(parsed("a.test.")))),
+        ("test.", RData::NS(rdata::NS(parsed("ns.test.")))),
+        ("test.", RData::CAA(rdata::CAA::new_issue(true, Some(parsed("ca.test")), Vec::new()))),
+    ])
+    .await;
+    let first = |name: &'static str, kind| async move {
+        let answer = ask(question(name, kind, Some(server)), soon()).await.expect("an answer");
+        assert!(
+            matches!(answer.code, ResponseCode::NoError) && answer.authoritative && answer.duration_ns > 0
+        );
+        assert_eq!(answer.server, server.to_string());
+        answer.records.into_iter().next().expect("a record")
+    };
+    let record = first("A.test", RecordType::A).await;
+    assert_eq!((record.name.as_str(), record.ttl), ("a.test", 60));
+    assert!(matches!(record.data, RecordData::A(address) if address == "10.0.0.1"));
+    let data = first("a.test.", RecordType::Aaaa).await.data;
+    assert!(matches!(data, RecordData::Aaaa(address) if address == "fd00::1"));
+    let data = first("a.test", RecordType::Mx).await.data;
+    assert!(matches!(data, RecordData::Mx(Mx { preference: 5, exchange }) if exchange == "mail.test"));
+    let data = first("a.test", RecordType::Txt).await.data;
+    assert!(matches!(data, RecordData::Txt(text) if text == "one two"));
+    let data = first("_s._tcp.test", RecordType::Srv).await.data;
+    assert!(matches!(data, RecordData::Srv(srv) if (srv.port, srv.target.as_str()) == (3, "a.test")));
+    let data = first("1.0.0.10.in-addr.arpa.test", RecordType::Ptr).await.data;
+    assert!(matches!(data, RecordData::Ptr(name) if name == "a.test"));
+    let data = first("alias.test", RecordType::Cname).await.data;
+    assert!(matches!(data, RecordData::Cname(name) if name == "a.test"));
+    assert!(matches!(first("test", RecordType::Ns).await.data, RecordData::Ns(name) if name == "ns.test"));
+    assert!(matches!(first("test", RecordType::Soa).await.data, RecordData::Soa(soa) if soa.serial == 7));
+    let data = first("test", RecordType::Caa).await.data;
+    assert!(
+        matches!(data, RecordData::Caa(caa) if caa.critical && caa.tag == "issue" && caa.value == "ca.test")
+    );
+}
+
+#[tokio::test]
+async fn the_servers_verdict_is_an_answer_not_an_error() {
+    let server = name_server(Vec::new()).await;
+    let answer = ask(question("no.test", RecordType::A, Some(server)), soon()).await.expect("an answer");
+    assert!(matches!(answer.code, ResponseCode::NameError) && answer.records.is_empty());
+    let answer =
+        ask(question("elsewhere.example", RecordType::A, Some(server)), soon()).await.expect("an answer");
+    assert!(matches!(answer.code, ResponseCode::Refused));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_cut_is_asked_for_again_over_tcp() {
+    let records = (0..40).map(|number| ("big.test.", RData::A(A::new(10, 0, 0, number)))).collect();
+    let server = name_server(records).await;
+    let answer = ask(question("big.test", RecordType::A, Some(server)), soon()).await.expect("an answer");
+    assert_eq!(answer.records.len(), 40);
+    let tcp = Query { transport: Transport::Tcp, ..question("big.test", RecordType::A, Some(server)) };
+    assert_eq!(ask(tcp, soon()).await.expect("an answer").records.len(), 40);
+}
+
+#[tokio::test]
+async fn nothing_is_answered_from_a_cache() {
+    let (udp, _tcp) = both_sockets().await;
+    let server = udp.local_addr().expect("an address");
+    let counter = tokio::spawn(async move {
+        let (mut packet, mut seen) = ([0; 512], Vec::new());
+        for _ in 0..2 {
+            let (length, asker) = udp.recv_from(&mut packet).await.expect("a question");
+            udp.send_to(&reply(&packet[..length], |_| {}), asker).await.expect("sent");
+            seen.push((asker, packet[..2].to_vec()));
+        }
+        seen
+    });
+    for _ in 0..2 {
+        ask(question("a.test", RecordType::A, Some(server)), soon()).await.expect("an answer");
+    }
+    let seen = counter.await.expect("two questions");
+    assert_ne!(seen[0], seen[1], "port and id are fresh each time");
+}
+
+#[tokio::test]
+async fn the_clusters_own_server_is_asked_when_none_is_named() {
+    let server = name_server(vec![("a.test.", RData::A(A::new(10, 0, 0, 1)))]).await;
+    let grants = grants("dns: { names: [\"*.test\"] }");
+    let network = network_with(server);
+    let answer = lookup(&network, &grants, &question("a.test", RecordType::A, None), soon()).await;
+    assert_eq!(answer.expect("an answer").server, server.to_string());
+    let refusal = lookup(&network, &grants, &question("a.test", RecordType::A, Some(server)), soon()).await;
+    assert!(matches!(refusal, Err(Error::Denied(text)) if text.contains(&server.to_string())));
+    let refusal = lookup(&network, &grants, &question("b.example", RecordType::A, None), soon()).await;
+    assert!(matches!(refusal, Err(Error::Denied(text)) if text.contains("names: [\"b.example\"]")));
+}
+
+#[tokio::test]
+async fn an_address_is_asked_for_by_its_reverse_name() {
+    let server = liar(|packet| vec![reply(packet, |_| {})]).await;
+    let grants = grants(&format!("dns: {{ names: [10.1.2.3], servers: [\"{server}\"] }}"));
+    for (name, granted) in [("10.1.2.3", true), ("3.2.1.10.in-addr.arpa", true), ("10.1.2.4", false)] {
+        let result =
+            lookup(&network(), &grants, &question(name, RecordType::Ptr, Some(server)), soon()).await;
+        assert_eq!(result.is_ok(), granted, "{name}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_server_times_out_and_a_closed_port_is_refused() {
+    let silent = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let server = silent.local_addr().expect("an address");
+    let since = Instant::now();
+    let result = ask(question("a.test", RecordType::A, Some(server)), within(50)).await;
+    assert!(matches!(result, Err(Error::Timeout)), "{result:?}");
+    assert!(since.elapsed() < Duration::from_millis(500));
+    let closed = closed_port().await;
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let query = Query { transport, ..question("a.test", RecordType::A, Some(closed)) };
+        let result = ask(query, soon()).await;
+        assert!(matches!(result, Err(Error::Refused)), "{result:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_lie_is_not_believed_and_does_not_hide_the_truth() {
+    type Lie = fn(&[u8]) -> Vec<u8>;
+    let lies: [Lie; 5] = [
+        |packet| reply(packet, |message| message.metadata.id ^= 1),
+        |packet| reply(packet, |message| message.queries[0].name = parsed("other.test.")),
+        |packet| packet.to_vec(),
+        |_| b"garbage".to_vec(),
+        |packet| packet[..packet.len() - 3].to_vec(),
+    ];
+    for (index, lie) in lies.into_iter().enumerate() {
+        let server = liar(move |packet| vec![lie(packet)]).await;
+        let result = ask(question("a.test", RecordType::A, Some(server)), within(50)).await;
+        assert!(matches!(result, Err(Error::Protocol(_))), "{index}: {result:?}");
+        let server = liar(move |packet| vec![lie(packet), reply(packet, |_| {})]).await;
+        let result = ask(question("a.test", RecordType::A, Some(server)), soon()).await;
+        assert!(result.is_ok(), "{index}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_name_or_server_is_invalid() {
+    for name in ["", "a..b", "a\\.b.test", &"a".repeat(64), &"a.".repeat(200)] {
+        let result = ask(question(name, RecordType::A, Some(([127, 0, 0, 1], 1).into())), soon()).await;
+        assert!(matches!(result, Err(Error::Invalid(_))), "{name}: {result:?}");
+    }
+    let everything = grants("dns: { names: [\"*\"], servers: [cluster] }");
+    for server in ["", "dns.example", "10.0.0.1:0", "10.0.0.1:99999", "[::1"] {
+        let query = Query { server: Some(server.to_owned()), ..question("a.test", RecordType::A, None) };
+        let result = lookup(&network(), &everything, &query, soon()).await;
+        assert!(matches!(result, Err(Error::Invalid(_))), "{server}: {result:?}");
+    }
+}

@@ -62,7 +62,7 @@ impl Connection {
             (Sender::Http2(sender), Driver::new(connection.map(drop)))
         } else {
             let mut builder = http1::Builder::new();
-            builder.max_buf_size(LONGEST_HEAD as usize);
+            builder.max_header_size(LONGEST_HEAD as usize).max_buf_size(LONGEST_HEAD as usize);
             let (sender, connection) =
                 builder.handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
             (Sender::Http1(sender), Driver::new(connection.map(drop)))
@@ -156,6 +156,9 @@ fn explain(error: &hyper::Error) -> Error {
             return match error.kind() {
                 io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
                     Error::Closed
+                }
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+                    Error::Protocol(error.to_string())
                 }
                 _ => Error::Io(error.to_string()),
             };

@@ -2,7 +2,10 @@
 
 use crate::{
     capability::{
-        bindings::aviary::check::http::{Error, IpFamily, Method as GuestMethod, Request},
+        bindings::aviary::check::{
+            http::{Error, IpFamily, Method as GuestMethod, Request},
+            tls::TlsOptions,
+        },
         tls::Trust,
     },
     grant,
@@ -45,7 +48,7 @@ pub(super) struct Outgoing {
     pub(super) redirects: u8,
     pub(super) reuse: bool,
     pub(super) family: IpFamily,
-    pub(super) tls: Option<crate::capability::bindings::aviary::check::tls::TlsOptions>,
+    pub(super) tls: Option<TlsOptions>,
 }
 
 impl Outgoing {

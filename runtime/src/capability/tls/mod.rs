@@ -234,7 +234,8 @@ fn explain(error: &io::Error) -> TlsError {
             Certificate::Expired | Certificate::ExpiredContext { .. } => TlsError::Expired,
             Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => TlsError::NotYetValid,
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => TlsError::WrongName,
-            Certificate::UnknownIssuer => TlsError::UnknownIssuer,
+            // A signature that does not fit is that of another authority of the same name.
+            Certificate::UnknownIssuer | Certificate::BadSignature => TlsError::UnknownIssuer,
             Certificate::Revoked => TlsError::Revoked,
             Certificate::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
                 TlsError::BadCertificate("it is the certificate of an authority, not of a server".to_owned())

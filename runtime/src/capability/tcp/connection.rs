@@ -1,40 +1,36 @@
-//! TCP connections, plain or with TLS.
+//! One TCP connection: the calls of a guest as plain functions.
 
-use super::{
-    Capability,
-    bindings::aviary::check::{
-        http::IpFamily,
-        tcp::{Error, Host, HostConnection},
-        tls::{Certificate, TlsOptions},
-    },
-    calls::CallResult,
-    dial::{self, DialError, Network},
-    milliseconds, shorten,
-    tls::{Alpn, Stream, handshake, server_name},
-};
 use crate::{
+    capability::{
+        bindings::aviary::check::{
+            http::IpFamily,
+            tcp::Error,
+            tls::{Certificate, TlsOptions},
+        },
+        dial::{self, DialError, Network},
+        tls::{Alpn, Stream, handshake, server_name},
+    },
     grant::{Denied, Grants},
-    sandbox::state::State,
 };
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::{Instant, timeout_at},
 };
-use wasmtime::component::{Resource, ResourceTableError};
+use url::Host;
 
-/// How many connections a guest may hold at once.
-const MOST_CONNECTIONS: usize = 16;
 /// The most that one `send` takes, in bytes.
-const LARGEST_SENT: usize = 256 * 1024;
+pub(super) const LARGEST_SENT: usize = 256 * 1024;
 /// The most that one `receive` returns, in bytes.
 const LARGEST_RECEIVED: usize = 64 * 1024;
 
 /// An open connection of a guest. After a failure that leaves it in the middle of something, it is closed.
 pub struct Connection {
     stream: Option<Stream>,
-    address: SocketAddr,
-    took: Duration,
+    /// The address that was dialled.
+    pub(super) address: SocketAddr,
+    /// From the start of resolving to the connection.
+    pub(super) took: Duration,
 }
 
 impl Connection {
@@ -97,7 +93,7 @@ impl Connection {
         options: &TlsOptions,
         deadline: Instant,
     ) -> Result<Certificate, Error> {
-        let host = url::Host::parse(server)
+        let host = Host::parse(server)
             .map_err(|error| Error::Invalid(format!("the server name is broken: {error}")))?;
         let name = server_name(&borrow(&host)).map_err(Error::Invalid)?;
         let config = network.tls.get(Some(options), Alpn::None).map_err(Error::Invalid)?;
@@ -116,124 +112,7 @@ impl Connection {
     }
 }
 
-/// Why a call of a guest came to nothing.
-pub enum Failure {
-    /// What the guest is told.
-    Answer(Error),
-    /// The guest misused a handle.
-    Trap(wasmtime::Error),
-}
-
-impl Host for State {
-    fn convert_error(&mut self, failure: Failure) -> wasmtime::Result<Error> {
-        match failure {
-            Failure::Answer(error) => Ok(error),
-            Failure::Trap(error) => Err(error),
-        }
-    }
-}
-
-impl HostConnection for State {
-    async fn connect(
-        &mut self,
-        address: String,
-        timeout_ms: Option<u32>,
-    ) -> Result<Resource<Connection>, Failure> {
-        let deadline = self.begin(&address, timeout_ms)?;
-        let open = self.table.iter_mut().filter(|resource| resource.is::<Connection>()).count();
-        let result = if open < MOST_CONNECTIONS {
-            Connection::connect(&self.network, &self.check.grants, &address, deadline).await
-        } else {
-            Err(Error::Denied(format!("at most {MOST_CONNECTIONS} connections at once: drop one first")))
-        };
-        self.calls.finish(call_result(&result));
-        Ok(self.table.push(result?)?)
-    }
-
-    fn remote_address(&mut self, this: Resource<Connection>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&this)?.address.to_string())
-    }
-
-    fn connect_ns(&mut self, this: Resource<Connection>) -> wasmtime::Result<u64> {
-        Ok(u64::try_from(self.table.get(&this)?.took.as_nanos()).unwrap_or(u64::MAX))
-    }
-
-    async fn send(
-        &mut self,
-        this: Resource<Connection>,
-        data: Vec<u8>,
-        timeout_ms: Option<u32>,
-    ) -> Result<(), Failure> {
-        let target = self.table.get(&this)?.address.to_string();
-        let deadline = self.begin(&target, timeout_ms)?;
-        let result = self.table.get_mut(&this)?.send(&data, deadline).await;
-        self.calls.finish(call_result(&result));
-        Ok(result?)
-    }
-
-    async fn receive(
-        &mut self,
-        this: Resource<Connection>,
-        limit: u32,
-        timeout_ms: Option<u32>,
-    ) -> Result<Vec<u8>, Failure> {
-        let target = self.table.get(&this)?.address.to_string();
-        let deadline = self.begin(&target, timeout_ms)?;
-        let result = self.table.get_mut(&this)?.receive(limit, deadline).await;
-        self.calls.finish(call_result(&result));
-        Ok(result?)
-    }
-
-    async fn start_tls(
-        &mut self,
-        this: Resource<Connection>,
-        server_name: String,
-        options: TlsOptions,
-        timeout_ms: Option<u32>,
-    ) -> Result<Certificate, Failure> {
-        let target = self.table.get(&this)?.address.to_string();
-        let deadline = self.begin(&target, timeout_ms)?;
-        let connection = self.table.get_mut(&this)?;
-        let result = connection.start_tls(&self.network, &server_name, &options, deadline).await;
-        self.calls.finish(call_result(&result));
-        Ok(result?)
-    }
-
-    async fn drop(&mut self, this: Resource<Connection>) -> wasmtime::Result<()> {
-        self.table.delete(this)?;
-        Ok(())
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Answer(error)
-    }
-}
-
-impl From<ResourceTableError> for Failure {
-    fn from(error: ResourceTableError) -> Self {
-        Self::Trap(error.into())
-    }
-}
-
-impl State {
-    fn begin(&mut self, target: &str, timeout_ms: Option<u32>) -> Result<Instant, Error> {
-        let deadline = self.calls.begin(Capability::Tcp, shorten(target), milliseconds(timeout_ms));
-        deadline.map_err(|error| Error::Denied(error.to_string()))
-    }
-}
-
-fn call_result<T>(result: &Result<T, Error>) -> CallResult {
-    match result {
-        Ok(_) => CallResult::Ok,
-        Err(Error::Denied(_)) => CallResult::Denied,
-        Err(Error::Timeout) => CallResult::Timeout,
-        Err(_) => CallResult::Error,
-    }
-}
-
-fn parse(address: &str) -> Result<(url::Host, u16), Error> {
+fn parse(address: &str) -> Result<(Host, u16), Error> {
     let invalid = || {
         Error::Invalid(
             "the address is not `host:port`, for example `db.prod.svc:5432` or `[::1]:22`".to_owned(),
@@ -241,18 +120,18 @@ fn parse(address: &str) -> Result<(url::Host, u16), Error> {
     };
     let (host, port) = address.rsplit_once(':').ok_or_else(invalid)?;
     let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(invalid)?;
-    Ok((url::Host::parse(host).map_err(|_| invalid())?, port))
+    Ok((Host::parse(host).map_err(|_| invalid())?, port))
 }
 
-fn borrow(host: &url::Host) -> url::Host<&str> {
+fn borrow(host: &Host) -> Host<&str> {
     match host {
-        url::Host::Domain(name) => url::Host::Domain(name),
-        url::Host::Ipv4(address) => url::Host::Ipv4(*address),
-        url::Host::Ipv6(address) => url::Host::Ipv6(*address),
+        Host::Domain(name) => Host::Domain(name),
+        Host::Ipv4(address) => Host::Ipv4(*address),
+        Host::Ipv6(address) => Host::Ipv6(*address),
     }
 }
 
-fn explain(error: DialError, host: &url::Host<&str>, port: u16) -> Error {
+fn explain(error: DialError, host: &Host<&str>, port: u16) -> Error {
     match error {
         DialError::Resolve(text) => Error::Resolve(text),
         DialError::Forbidden(address) => Error::Denied(Denied::tcp_address(host, port, address).to_string()),

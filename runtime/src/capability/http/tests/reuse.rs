@@ -1,0 +1,86 @@
+//! Connections that stay open, and those that do not.
+
+use super::*;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+/// A server that tells the number of the connection, and answers so many requests on each.
+async fn counting(requests_each: usize) -> SocketAddr {
+    let connections = Arc::new(AtomicUsize::new(0));
+    listen(move |mut stream| {
+        let number = connections.fetch_add(1, Relaxed) + 1;
+        async move {
+            for _ in 0..requests_each {
+                if read_head(&mut stream).await.is_empty() {
+                    return;
+                }
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}");
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        }
+    })
+    .await
+}
+
+async fn numbers(connections: &Connections, address: SocketAddr, reuse: [bool; 3]) -> Vec<String> {
+    let network = network();
+    let mut numbers = Vec::new();
+    for reuse_connection in reuse {
+        let request = Request { reuse_connection, ..get(format!("http://{address}/")) };
+        let response = send(&network, &grants(ALL), connections, request, soon()).await.expect("a response");
+        assert_eq!(
+            response.timings.connect_ns == 0,
+            !numbers.is_empty() && reuse_connection && numbers.contains(&text(&response).to_owned())
+        );
+        numbers.push(text(&response).to_owned());
+    }
+    numbers
+}
+
+#[tokio::test]
+async fn connections_are_fresh_unless_told_otherwise() {
+    let connections = Connections::default();
+    assert_eq!(numbers(&connections, counting(9).await, [false; 3]).await, ["1", "2", "3"]);
+    assert_eq!(numbers(&connections, counting(9).await, [true; 3]).await, ["1", "1", "1"]);
+    assert_eq!(numbers(&connections, counting(9).await, [true, false, true]).await, ["1", "2", "1"]);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closed_meanwhile_is_not_missed() {
+    assert_eq!(numbers(&Connections::default(), counting(1).await, [true; 3]).await, ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_connection_with_a_rest_of_a_body_is_not_used_again() {
+    let connections = Connections::default();
+    let (network, grants) = (network(), grants(ALL));
+    let address = counting(9).await;
+    for expected in ["1", "2"] {
+        let mut request = Request { reuse_connection: true, ..get(format!("http://{address}/")) };
+        let response = send(&network, &grants, &connections, request, soon()).await.expect("a response");
+        assert_eq!(text(&response), expected);
+        request =
+            Request { reuse_connection: true, body_limit: Some(0), ..get(format!("http://{address}/")) };
+        let response = send(&network, &grants, &connections, request, soon()).await.expect("a response");
+        assert!(response.truncated);
+    }
+}
+
+#[tokio::test]
+async fn connections_are_not_shared_between_origins_trusts_and_families() {
+    let connections = Connections::default();
+    let address = counting(9).await;
+    let mut requests: Vec<_> = (0..4).map(|_| get(format!("http://{address}/"))).collect();
+    requests[1].ip_family = IpFamily::Ipv4;
+    requests[2].tls =
+        Some(crate::capability::bindings::aviary::check::tls::TlsOptions { ca: None, verify: false });
+    requests[3].url = format!("http://localhost:{}/", address.port());
+    for (index, request) in requests.into_iter().enumerate() {
+        let request = Request { reuse_connection: true, ..request };
+        let response =
+            send(&network(), &grants(ALL), &connections, request, soon()).await.expect("a response");
+        assert_eq!(text(&response), (index + 1).to_string());
+    }
+}

@@ -1,0 +1,139 @@
+//! TCP connections, plain or with TLS.
+
+mod connection;
+#[cfg(test)]
+mod tests;
+
+pub use connection::Connection;
+
+use super::{
+    Capability,
+    bindings::aviary::check::{
+        tcp::{Error, Host, HostConnection},
+        tls::{Certificate, TlsOptions},
+    },
+    calls::CallResult,
+    milliseconds, shorten,
+};
+use crate::sandbox::state::State;
+use tokio::time::Instant;
+use wasmtime::component::{Resource, ResourceTableError};
+
+/// How many connections a guest may hold at once.
+const MOST_CONNECTIONS: usize = 16;
+/// Why a call of a guest came to nothing.
+pub enum Failure {
+    /// What the guest is told.
+    Answer(Error),
+    /// The guest misused a handle.
+    Trap(wasmtime::Error),
+}
+
+impl Host for State {
+    fn convert_error(&mut self, failure: Failure) -> wasmtime::Result<Error> {
+        match failure {
+            Failure::Answer(error) => Ok(error),
+            Failure::Trap(error) => Err(error),
+        }
+    }
+}
+
+impl HostConnection for State {
+    async fn connect(
+        &mut self,
+        address: String,
+        timeout_ms: Option<u32>,
+    ) -> Result<Resource<Connection>, Failure> {
+        let deadline = self.begin_tcp(&address, timeout_ms)?;
+        let open = self.table.iter_mut().filter(|resource| resource.is::<Connection>()).count();
+        let result = if open < MOST_CONNECTIONS {
+            Connection::connect(&self.network, &self.check.grants, &address, deadline).await
+        } else {
+            Err(Error::Denied(format!("at most {MOST_CONNECTIONS} connections at once: drop one first")))
+        };
+        self.calls.finish(call_result(&result));
+        Ok(self.table.push(result?)?)
+    }
+
+    fn remote_address(&mut self, this: Resource<Connection>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&this)?.address.to_string())
+    }
+
+    fn connect_ns(&mut self, this: Resource<Connection>) -> wasmtime::Result<u64> {
+        Ok(u64::try_from(self.table.get(&this)?.took.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    async fn send(
+        &mut self,
+        this: Resource<Connection>,
+        data: Vec<u8>,
+        timeout_ms: Option<u32>,
+    ) -> Result<(), Failure> {
+        let target = self.table.get(&this)?.address.to_string();
+        let deadline = self.begin_tcp(&target, timeout_ms)?;
+        let result = self.table.get_mut(&this)?.send(&data, deadline).await;
+        self.calls.finish(call_result(&result));
+        Ok(result?)
+    }
+
+    async fn receive(
+        &mut self,
+        this: Resource<Connection>,
+        limit: u32,
+        timeout_ms: Option<u32>,
+    ) -> Result<Vec<u8>, Failure> {
+        let target = self.table.get(&this)?.address.to_string();
+        let deadline = self.begin_tcp(&target, timeout_ms)?;
+        let result = self.table.get_mut(&this)?.receive(limit, deadline).await;
+        self.calls.finish(call_result(&result));
+        Ok(result?)
+    }
+
+    async fn start_tls(
+        &mut self,
+        this: Resource<Connection>,
+        server_name: String,
+        options: TlsOptions,
+        timeout_ms: Option<u32>,
+    ) -> Result<Certificate, Failure> {
+        let target = self.table.get(&this)?.address.to_string();
+        let deadline = self.begin_tcp(&target, timeout_ms)?;
+        let connection = self.table.get_mut(&this)?;
+        let result = connection.start_tls(&self.network, &server_name, &options, deadline).await;
+        self.calls.finish(call_result(&result));
+        Ok(result?)
+    }
+
+    async fn drop(&mut self, this: Resource<Connection>) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Answer(error)
+    }
+}
+
+impl From<ResourceTableError> for Failure {
+    fn from(error: ResourceTableError) -> Self {
+        Self::Trap(error.into())
+    }
+}
+
+impl State {
+    fn begin_tcp(&mut self, target: &str, timeout_ms: Option<u32>) -> Result<Instant, Error> {
+        let deadline = self.calls.begin(Capability::Tcp, shorten(target), milliseconds(timeout_ms));
+        deadline.map_err(|error| Error::Denied(error.to_string()))
+    }
+}
+
+fn call_result<T>(result: &Result<T, Error>) -> CallResult {
+    match result {
+        Ok(_) => CallResult::Ok,
+        Err(Error::Denied(_)) => CallResult::Denied,
+        Err(Error::Timeout) => CallResult::Timeout,
+        Err(_) => CallResult::Error,
+    }
+}

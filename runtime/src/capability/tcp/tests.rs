@@ -1,0 +1,135 @@
+//! Connections to real servers on this machine.
+
+use super::{connection::LARGEST_SENT, *};
+use crate::capability::{
+    bindings::aviary::check::tls::TlsError,
+    testing::{Authority, NOW, closed_port, grants, listen, listen_at, network, soon, within},
+};
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
+
+const ALL: &str = "tcp: [{ targets: [\"127.0.0.1:*\", \"[::1]:*\", \"localhost:*\"] }]";
+
+async fn connect(address: impl ToString) -> Result<Connection, Error> {
+    Connection::connect(&network(), &grants(ALL), &address.to_string(), soon()).await
+}
+
+async fn connected(address: SocketAddr) -> Connection {
+    connect(address).await.expect("a connection")
+}
+
+async fn echo(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin) {
+    let mut buffer = [0; 1024];
+    while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+        let _ = stream.write_all(&buffer[..length]).await;
+    }
+}
+
+#[tokio::test]
+async fn bytes_go_there_and_back() {
+    let address = listen(echo).await;
+    let mut connection = connected(address).await;
+    assert_eq!(connection.address, address);
+    assert!(!connection.took.is_zero());
+    connection.send(b"hello", soon()).await.expect("sent");
+    assert_eq!(connection.receive(2, soon()).await.expect("bytes"), b"he");
+    assert_eq!(connection.receive(u32::MAX, soon()).await.expect("bytes"), b"llo");
+}
+
+#[tokio::test]
+async fn names_and_ipv6_addresses_are_dialled() {
+    let address = listen(echo).await;
+    assert!(connect(format!("localhost:{}", address.port())).await.is_ok());
+    let address = listen_at("[::1]:0", echo).await;
+    assert!(connect(address).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_is_not_granted_or_no_address_is_refused() {
+    for address in ["example.com:80", "169.254.169.254:80", "127.0.0.2:80"] {
+        let result = connect(address).await;
+        assert!(matches!(result, Err(Error::Denied(text)) if text.contains(address)), "{address}");
+    }
+    for address in ["", "localhost", "localhost:", "localhost:0", "localhost:99999", ":80", "[::1", "a b:80"]
+    {
+        assert!(matches!(connect(address).await, Err(Error::Invalid(_))), "{address}");
+    }
+    let wildcard = grants("tcp: [{ targets: [\"*:*\"], private: true }]");
+    for address in ["localhost:80", "127.1:80", "[::ffff:169.254.169.254]:80"] {
+        let result = Connection::connect(&network(), &wildcard, address, soon()).await;
+        assert!(matches!(result, Err(Error::Denied(_))), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn a_closed_port_is_refused() {
+    assert!(matches!(connect(closed_port().await).await, Err(Error::Refused)));
+}
+
+#[tokio::test]
+async fn a_silent_peer_times_out_and_the_connection_lives_on() {
+    let mut connection = connected(listen(echo).await).await;
+    assert!(matches!(connection.receive(1, within(20)).await, Err(Error::Timeout)));
+    connection.send(b"x", soon()).await.expect("sent");
+    assert_eq!(connection.receive(1, soon()).await.expect("a byte"), b"x");
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_cannot_hold_the_guest() {
+    let address = listen(|stream| async move {
+        let _open = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let mut connection = connected(address).await;
+    let chunk = vec![0; LARGEST_SENT];
+    let failure = loop {
+        if let Err(error) = connection.send(&chunk, within(30)).await {
+            break error;
+        }
+    };
+    assert!(matches!(failure, Error::Timeout));
+    assert!(
+        matches!(connection.send(b"x", soon()).await, Err(Error::Closed)),
+        "nobody knows how much arrived"
+    );
+}
+
+#[tokio::test]
+async fn the_end_of_the_stream_is_empty_and_misuse_is_invalid() {
+    let mut connection = connected(listen(|stream| async move { drop(stream) }).await).await;
+    assert!(connection.receive(10, soon()).await.expect("the end").is_empty());
+    assert!(matches!(connection.receive(0, soon()).await, Err(Error::Invalid(_))));
+    let large = vec![0; LARGEST_SENT + 1];
+    assert!(matches!(connection.send(&large, soon()).await, Err(Error::Invalid(_))));
+}
+
+#[tokio::test]
+async fn tls_can_be_started_once_and_reports_the_certificate() {
+    let authority = Authority::new();
+    let acceptor = TlsAcceptor::from(authority.server("db.test", NOW, &[]));
+    let address = listen(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                echo(stream).await;
+            }
+        }
+    })
+    .await;
+    let trust = authority.trusted().expect("options");
+    let network = network();
+    let mut connection = connected(address).await;
+    let certificate = connection.start_tls(&network, "db.test", &trust, soon()).await.expect("trust");
+    assert_eq!(certificate.names, ["db.test"]);
+    connection.send(b"secret", soon()).await.expect("sent");
+    assert_eq!(connection.receive(64, soon()).await.expect("bytes"), b"secret");
+    let again = connection.start_tls(&network, "db.test", &trust, soon()).await;
+    assert!(matches!(again, Err(Error::Invalid(_))));
+    connection.send(b"x", soon()).await.expect("it still works");
+    let mut connection = connected(address).await;
+    let result = connection.start_tls(&network, "other.test", &trust, soon()).await;
+    assert!(matches!(result, Err(Error::Tls(TlsError::WrongName))));
+    assert!(matches!(connection.send(b"x", soon()).await, Err(Error::Closed)));
+}
