@@ -35,10 +35,15 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
         max_module_size: settings.max_module_size,
     };
     directories.require_readable().map_err(|(path, error)| {
-        anyhow!("cannot read {}: {error}; --checks takes directories of manifests and modules", path.display())
+        anyhow!(
+            "cannot read {}: {error}; --checks takes directories of manifests and modules",
+            path.display()
+        )
     })?;
     let network = network(&settings).await?;
-    let sandbox = Sandbox::new(settings.max_checks, network).map_err(anyhow::Error::from).context("cannot run WebAssembly on this machine")?;
+    let sandbox = Sandbox::new(settings.max_checks, network)
+        .map_err(anyhow::Error::from)
+        .context("cannot run WebAssembly on this machine")?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}; --listen chooses another address", settings.listen))?;

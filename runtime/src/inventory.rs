@@ -11,11 +11,7 @@ use crate::{
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     task::{Id, JoinError, JoinSet},
@@ -213,7 +209,8 @@ impl Inventory {
         let live = self.slots.get(key).is_some_and(|slot| slot.live);
         let goes_on = if live { "; the former one goes on" } else { "" };
         tracing::warn!(check = %key, "not loaded{goes_on}: {}", fault.message);
-        let nameless = || self.board.enter(&Arc::new(Check::bare(key.clone(), spec::Module::named_after(key))));
+        let nameless =
+            || self.board.enter(&Arc::new(Check::bare(key.clone(), spec::Module::named_after(key))));
         self.board.get(key).unwrap_or_else(nameless).reject(fault);
     }
 }
@@ -239,7 +236,12 @@ async fn load(
 }
 
 /// Begins a round beside the guest that runs, and cleans up again if that does not work.
-async fn begin(sandbox: &Sandbox, guest: &Guest, check: &Arc<Check>, entry: &Arc<Entry>) -> Result<Instance, Fault> {
+async fn begin(
+    sandbox: &Sandbox,
+    guest: &Guest,
+    check: &Arc<Check>,
+    entry: &Arc<Entry>,
+) -> Result<Instance, Fault> {
     let live = || Instance::new(sandbox, guest, Arc::clone(check), Arc::clone(entry), false);
     let mut instance = live().await?;
     let verdict = match instance.init().await {

@@ -17,7 +17,8 @@ pub(crate) enum LogFormat {
 pub(crate) fn start(format: LogFormat, debug: bool) {
     let level = if debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
     // The libraries below us say at debug what only their authors want to know.
-    let quiet = ["hickory_net=info", "hickory_resolver=info", "hickory_proto=info", "hyper=info", "rustls=info"];
+    let quiet =
+        ["hickory_net=info", "hickory_resolver=info", "hickory_proto=info", "hyper=info", "rustls=info"];
     let filter = EnvFilter::builder().with_default_directive(level.into()).with_env_var("AVIARY_LOG");
     let filter = quiet
         .iter()

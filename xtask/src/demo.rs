@@ -26,6 +26,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 Ctrl-C lets every check clean up and ends it.\n"
     );
     let arguments = arguments.iter().filter(|argument| *argument != "--");
-    let error = Command::new(&daemon).args(["run", "--checks", DEMO, "--listen", ADDRESS]).args(arguments).exec();
+    let error =
+        Command::new(&daemon).args(["run", "--checks", DEMO, "--listen", ADDRESS]).args(arguments).exec();
     Err(error).with_context(|| format!("cannot start {}", daemon.display()))
 }

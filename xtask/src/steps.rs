@@ -2,8 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::{
-    env,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -27,7 +26,12 @@ pub(crate) fn run(what: &str, program: &str, arguments: &[&str]) -> Result<()> {
 }
 
 /// Runs a program with further environment variables.
-pub(crate) fn run_with(what: &str, program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+pub(crate) fn run_with(
+    what: &str,
+    program: &str,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<()> {
     eprintln!("\x1b[1m==> {what}\x1b[0m  ({program} {})", arguments.join(" "));
     let status = Command::new(program).args(arguments).envs(variables.iter().copied()).status();
     let status = status.with_context(|| format!("cannot start {program} to {what}; is it installed?"))?;
@@ -45,7 +49,8 @@ pub(crate) fn works(program: &str, arguments: &[&str]) -> bool {
 
 /// Adds the target that checks are built for, if it is missing.
 pub(crate) fn add_wasm_target() -> Result<()> {
-    let installed = Command::new("rustc").args(["--print", "target-libdir", "--target", WASM_TARGET]).output()?;
+    let installed =
+        Command::new("rustc").args(["--print", "target-libdir", "--target", WASM_TARGET]).output()?;
     let directory = String::from_utf8_lossy(&installed.stdout);
     if Path::new(directory.trim()).is_dir() {
         return Ok(());
@@ -82,7 +87,8 @@ pub(crate) fn bench(rows: &[String]) -> Result<()> {
     let daemon = build_daemon()?;
     run("build the benches", "cargo", &["build", "--release", "--package", "aviary-bench"])?;
     let bench = target().join("release/aviary-bench");
-    let mut arguments = vec![daemon.to_string_lossy().into_owned(), target().join("checks").to_string_lossy().into_owned()];
+    let mut arguments =
+        vec![daemon.to_string_lossy().into_owned(), target().join("checks").to_string_lossy().into_owned()];
     arguments.extend_from_slice(rows);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     run("measure", &bench.to_string_lossy(), &arguments)

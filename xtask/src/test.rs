@@ -22,10 +22,16 @@ pub(crate) fn run_all() -> Result<()> {
 
 fn check_dependencies() -> Result<()> {
     if !works("cargo", &["deny", "--version"]) {
-        eprintln!("cargo-deny is not installed, so licences and advisories were not checked (cargo install cargo-deny)");
+        eprintln!(
+            "cargo-deny is not installed, so licences and advisories were not checked (cargo install cargo-deny)"
+        );
         return Ok(());
     }
-    run("check licences, duplicates and sources", "cargo", &["deny", "check", "licenses", "bans", "sources"])?;
+    run(
+        "check licences, duplicates and sources",
+        "cargo",
+        &["deny", "check", "licenses", "bans", "sources"],
+    )?;
     if works("cargo", &["deny", "fetch", "db"]) {
         return run("check advisories", "cargo", &["deny", "check", "advisories"]);
     }

@@ -1,6 +1,10 @@
 //! `log`: levelled lines, and what guests print, capped in rate and size.
 
-use super::{Capability, bindings::aviary::check::log::{Host, Level}, calls::CallResult};
+use super::{
+    Capability,
+    bindings::aviary::check::log::{Host, Level},
+    calls::CallResult,
+};
 use crate::{sandbox::State, spec::Key};
 use bytes::Bytes;
 use std::{
@@ -155,7 +159,8 @@ impl Lines {
             // A panic says where on one line and why on the next; the hint about backtraces is neither.
             if !line.starts_with("note:") {
                 let continues = spent.last_words.ends_with(':');
-                let before = if continues { std::mem::take(&mut spent.last_words) + " " } else { String::new() };
+                let before =
+                    if continues { std::mem::take(&mut spent.last_words) + " " } else { String::new() };
                 spent.last_words = before + &printable(cut_to(line, 256));
             }
         }
@@ -218,7 +223,9 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(char::is_control) {
         return Cow::Borrowed(text);
     }
-    let escape = |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
+    let escape = |letter: char| {
+        if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
+    };
     Cow::Owned(text.chars().map(escape).collect())
 }
 
@@ -275,7 +282,9 @@ mod tests {
     fn the_last_words_of_a_panic_are_kept_in_one_line() {
         let log = log();
         let mut lines = Lines { log: log.clone(), level: Level::Warn, begun: Vec::new() };
-        lines.take(b"thread 'main' panicked at src/lib.rs:3:5:\nno such thing\nnote: run with RUST_BACKTRACE=1\n");
+        lines.take(
+            b"thread 'main' panicked at src/lib.rs:3:5:\nno such thing\nnote: run with RUST_BACKTRACE=1\n",
+        );
         assert_eq!(log.last_words(), "thread 'main' panicked at src/lib.rs:3:5: no such thing");
     }
 }

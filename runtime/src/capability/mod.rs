@@ -12,7 +12,7 @@ pub mod tcp;
 mod testing;
 pub mod tls;
 
-use crate::sandbox::state::State;
+use crate::sandbox::State;
 use std::time::Duration;
 
 /// The contract as Rust types, made from `wit/`.

@@ -7,7 +7,7 @@ use super::{
     shorten,
 };
 use crate::{
-    sandbox::state::State,
+    sandbox::State,
     spec::{Secret, SecretSource},
 };
 use std::{env, os::unix::ffi::OsStringExt, path::Path};

@@ -40,7 +40,8 @@ impl Check {
     pub(super) async fn execute(self) -> Result<ExitCode> {
         let Subject { mut check, module } = self.choose(read(&self.file)?)?;
         if let Some(settings) = &self.settings {
-            let settings: Map<String, Value> = serde_json::from_str(settings).context("--settings takes a JSON object")?;
+            let settings: Map<String, Value> =
+                serde_json::from_str(settings).context("--settings takes a JSON object")?;
             check.settings = Value::from(settings).to_string().into();
         }
         let sandbox = sandbox()?;
@@ -53,7 +54,13 @@ impl Check {
         let mut round = Round { sandbox: &sandbox, guest, check: Arc::new(check), board, calls: Vec::new() };
         let verdict = round.run().await;
         for call in &round.calls {
-            println!("call     {:>9}  {} {}: {}", took(call.duration), call.capability.name(), call.target, call.result.label());
+            println!(
+                "call     {:>9}  {} {}: {}",
+                took(call.duration),
+                call.capability.name(),
+                call.target,
+                call.result.label()
+            );
         }
         Ok(report(&verdict))
     }

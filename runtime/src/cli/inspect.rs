@@ -23,7 +23,9 @@ impl Inspect {
         println!("imports: {}", guest.imports.join("\n         "));
         match grant::examples(&guest.asks) {
             none if none.is_empty() => println!("\nIt asks for nothing that has to be granted."),
-            grants => println!("\nIt needs these grants under `spec:`; narrow them to what is needed:\n{grants}"),
+            grants => {
+                println!("\nIt needs these grants under `spec:`; narrow them to what is needed:\n{grants}")
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

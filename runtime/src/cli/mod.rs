@@ -85,7 +85,9 @@ impl Arguments {
         telemetry::start(self.log_format, self.debug);
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
-            Err(error) => return failed(&anyhow::Error::new(error).context("cannot start the async runtime")),
+            Err(error) => {
+                return failed(&anyhow::Error::new(error).context("cannot start the async runtime"));
+            }
         };
         let done = runtime.block_on(async {
             match self.command {
@@ -111,7 +113,8 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
         Some(port) => port.parse().map(|port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).ok(),
         None => text.parse().ok(),
     };
-    address.ok_or_else(|| "expected an address such as `:10002`, `127.0.0.1:10002` or `[::1]:10002`".to_owned())
+    address
+        .ok_or_else(|| "expected an address such as `:10002`, `127.0.0.1:10002` or `[::1]:10002`".to_owned())
 }
 
 fn parse_namespace(text: &str) -> Result<String, String> {

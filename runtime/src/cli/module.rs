@@ -21,7 +21,9 @@ pub(super) struct Subject {
 /// A sandbox for a few guests.
 pub(super) fn sandbox() -> Result<Sandbox> {
     let network = Network::new(&NetworkOptions::default()).context("cannot set up the network")?;
-    Sandbox::new(4, Arc::new(network)).map_err(anyhow::Error::from).context("cannot run WebAssembly on this machine")
+    Sandbox::new(4, Arc::new(network))
+        .map_err(anyhow::Error::from)
+        .context("cannot run WebAssembly on this machine")
 }
 
 /// The checks of a manifest file with their modules, or the bare check of a module file.
@@ -38,8 +40,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<Subject>> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let checks = spec::parse(&text, "default").with_context(|| path.display().to_string())?;
     let with_module = |check: Check| {
-        let module = read_module(&path.with_file_name(check.module.file_name()))
-            .with_context(|| format!("{}: the module of {} must lie beside the manifest", path.display(), check.key))?;
+        let module = read_module(&path.with_file_name(check.module.file_name())).with_context(|| {
+            format!("{}: the module of {} must lie beside the manifest", path.display(), check.key)
+        })?;
         Ok(Subject { check, module })
     };
     checks.into_iter().map(with_module).collect()

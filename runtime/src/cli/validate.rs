@@ -67,8 +67,10 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let mut inside: Vec<_> = listed.filter_map(|entry| Some(entry.ok()?.path())).collect();
         inside.sort();
         let ends = |path: &PathBuf, matches: fn(&str) -> bool| matches(&path.to_string_lossy());
-        let mut chosen: Vec<_> =
-            inside.iter().filter(|path| ends(path, |name| name.ends_with(".yaml") || name.ends_with(".yml"))).collect();
+        let mut chosen: Vec<_> = inside
+            .iter()
+            .filter(|path| ends(path, |name| name.ends_with(".yaml") || name.ends_with(".yml")))
+            .collect();
         if chosen.is_empty() {
             chosen = inside.iter().filter(|path| ends(path, is_module)).collect();
         }

@@ -112,8 +112,11 @@ mod tests {
             message: String::new(),
             labels: vec![("k".into(), "v".into()); LABELS + 1],
         };
-        let answer =
-            types::Outcome { status: types::Status::Pass, message: "ok".into(), targets: vec![one; TARGETS + 3] };
+        let answer = types::Outcome {
+            status: types::Status::Pass,
+            message: "ok".into(),
+            targets: vec![one; TARGETS + 3],
+        };
         let outcome = outcome(answer);
         assert_eq!(outcome.message, "ok (3 more targets are not shown)");
         assert_eq!((outcome.targets.len(), outcome.targets[0].labels.len()), (TARGETS, LABELS));

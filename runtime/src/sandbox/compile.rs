@@ -41,7 +41,9 @@ fn recognise(bytes: &[u8]) -> Result<(), &'static str> {
         return Ok(());
     }
     if Engine::detect_precompiled(bytes) != None::<Precompiled> {
-        return Err("is precompiled code, which is never accepted; give the .wasm component it was made from");
+        return Err(
+            "is precompiled code, which is never accepted; give the .wasm component it was made from",
+        );
     }
     Err(match bytes {
         [] => "is empty",

@@ -19,8 +19,10 @@ pub(super) fn build(guests: u32) -> wasmtime::Result<Engine> {
     let engine = match Engine::new(&config) {
         Ok(engine) => engine,
         Err(error) => {
-            tracing::warn!("no address space for a pool of {guests} guests ({error:#}); allocating them one by \
-                 one, which is good for a few thousand; a smaller --max-checks makes the pool smaller");
+            tracing::warn!(
+                "no address space for a pool of {guests} guests ({error:#}); allocating them one by \
+                 one, which is good for a few thousand; a smaller --max-checks makes the pool smaller"
+            );
             config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
             Engine::new(&config)?
         }

@@ -90,7 +90,8 @@ impl Guest {
 fn asked_for(imports: &[String]) -> Result<Vec<Capability>, String> {
     let mut asks = Vec::new();
     for import in imports {
-        let Some((interface, version)) = import.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@')) else {
+        let Some((interface, version)) = import.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@'))
+        else {
             continue;
         };
         if !version.starts_with("0.1.") {

@@ -99,8 +99,9 @@ impl Instance {
     pub async fn poll(&mut self, deadline: Instant) -> Result<Outcome, Lost> {
         let check = &self.store.data().check;
         let budget = Budget { deadline, wall: check.timeout, cpu: check.limits.cpu };
-        let call =
-            async |exports: &bindings::Check, store: &mut Store<State>| exports.aviary_check_lifecycle().call_poll(store).await;
+        let call = async |exports: &bindings::Check, store: &mut Store<State>| {
+            exports.aviary_check_lifecycle().call_poll(store).await
+        };
         Ok(match self.call("poll", budget, call).await? {
             Ok(outcome) => answer::outcome(outcome),
             Err(message) => Outcome::fail(answer::message(message)),
@@ -111,8 +112,9 @@ impl Instance {
     pub async fn cleanup(&mut self) -> Result<Result<(), String>, Lost> {
         let check = &self.store.data().check;
         let budget = Budget::from_now(check.timeout, check.limits.cpu);
-        let call =
-            async |exports: &bindings::Check, store: &mut Store<State>| exports.aviary_check_lifecycle().call_cleanup(store).await;
+        let call = async |exports: &bindings::Check, store: &mut Store<State>| {
+            exports.aviary_check_lifecycle().call_cleanup(store).await
+        };
         Ok(self.call("cleanup", budget, call).await?.map_err(answer::message))
     }
 
@@ -161,7 +163,9 @@ impl Instance {
             }
             None => Lost::Fault(Fault::new(
                 Reason::Timeout,
-                format!("{name} timed out after {wall} without waiting for any host call: it slept or computed"),
+                format!(
+                    "{name} timed out after {wall} without waiting for any host call: it slept or computed"
+                ),
             )),
         }
     }
@@ -178,7 +182,8 @@ impl Instance {
             (Some(trap), _) => trap.to_string(),
             (None, None) => format!("{:#}", error.root_cause()),
         };
-        let reason = if error.is::<Trap>() || error.is::<I32Exit>() { Reason::Trap } else { Reason::Protocol };
+        let reason =
+            if error.is::<Trap>() || error.is::<I32Exit>() { Reason::Trap } else { Reason::Protocol };
         tracing::debug!(check = %state.check.key, "{name} trapped: {error:?}");
         Fault::new(reason, answer::message(format!("{name} trapped: {why}")))
     }
@@ -215,6 +220,8 @@ fn over_memory(limit: usize, error: &wasmtime::Error) -> Fault {
     let why = error.root_cause();
     Fault::new(
         Reason::Memory,
-        format!("the guest wanted more than its {limit} MiB of memory ({why}); `limits: {{ memory: … }}` raises that"),
+        format!(
+            "the guest wanted more than its {limit} MiB of memory ({why}); `limits: {{ memory: … }}` raises that"
+        ),
     )
 }

@@ -8,7 +8,7 @@ mod guest;
 mod instance;
 mod limits;
 mod meter;
-pub(crate) mod state;
+mod state;
 
 pub use guest::Guest;
 pub use instance::{Instance, Lost};

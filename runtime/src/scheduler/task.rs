@@ -39,7 +39,18 @@ impl Task {
         if instance.is_some() {
             lifecycle.initialised(now, true);
         }
-        Self { sandbox, board, clock, check, entry, guest, instance, lifecycle, spread, due: Due::Uptime(now) }
+        Self {
+            sandbox,
+            board,
+            clock,
+            check,
+            entry,
+            guest,
+            instance,
+            lifecycle,
+            spread,
+            due: Due::Uptime(now),
+        }
     }
 
     /// Runs the check until it is told to stop, then ends its round.
@@ -120,7 +131,9 @@ impl Task {
         let mut tries = 0;
         let judged = loop {
             match instance.poll(deadline).await {
-                Ok(outcome) if outcome.status == Status::Fail && tries < retries && Instant::now() < deadline => {
+                Ok(outcome)
+                    if outcome.status == Status::Fail && tries < retries && Instant::now() < deadline =>
+                {
                     tries += 1;
                 }
                 judged => break judged,

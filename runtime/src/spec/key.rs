@@ -54,7 +54,8 @@ impl Key {
     /// The check that a file stands for: its name without the ending, with dashes for everything that a name
     /// cannot have. `namespace` is the operator's, and valid.
     pub fn from_file(namespace: &str, stem: &str) -> Self {
-        let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+        let letter =
+            |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
         let name: String = stem.chars().take(LONGEST).map(letter).collect();
         let name = match name.trim_matches('-') {
             "" => "unnamed",
@@ -207,7 +208,9 @@ mod tests {
 
     #[test]
     fn every_file_stands_for_a_valid_check() {
-        for (stem, name) in [("web", "web"), ("My_Check.v2", "my-check-v2"), ("_", "unnamed"), ("größe", "gr--e")] {
+        for (stem, name) in
+            [("web", "web"), ("My_Check.v2", "my-check-v2"), ("_", "unnamed"), ("größe", "gr--e")]
+        {
             let key = Key::from_file("default", stem);
             assert_eq!(key.name(), name);
             assert_eq!(key.to_string().parse(), Ok(key));

@@ -12,7 +12,7 @@ use super::{
     dial::Network,
     milliseconds, shorten,
 };
-use crate::{grant::Grants, sandbox::state::State};
+use crate::{grant::Grants, sandbox::State};
 use hickory_resolver::proto::rr::Name;
 use std::net::{IpAddr, SocketAddr};
 use tokio::time::{Instant, timeout_at};

@@ -17,7 +17,7 @@ use super::{
     dial::Network,
     milliseconds,
 };
-use crate::{grant::Grants, sandbox::state::State};
+use crate::{grant::Grants, sandbox::State};
 use exchange::{Exchange, Progress};
 use futures_util::{StreamExt, stream};
 use outgoing::{MOST_KEPT, Outgoing};

@@ -15,7 +15,7 @@ use super::{
     calls::CallResult,
     milliseconds, shorten,
 };
-use crate::sandbox::state::State;
+use crate::sandbox::State;
 use tokio::time::Instant;
 use wasmtime::component::{Resource, ResourceTableError};
 

@@ -65,7 +65,10 @@ impl Scanner {
                 }
                 Err(error) => {
                     if self.unreadable.insert(directory.clone()) {
-                        tracing::warn!("cannot read {}: {error}; its checks stay as they are", directory.display());
+                        tracing::warn!(
+                            "cannot read {}: {error}; its checks stay as they are",
+                            directory.display()
+                        );
                     }
                     let kept = self.told.iter().filter(|(_, told)| told.origin.starts_with(&directory));
                     wanted.extend(kept.map(|(key, told)| (key.clone(), told.clone())));
@@ -76,15 +79,19 @@ impl Scanner {
         self.digests.retain(|path, _| path.exists());
         let told = mem::take(&mut self.told);
         let limit = self.source.max_module_size;
-        let going_on = told.keys().filter(|key| !wanted.contains_key(key)).all(|key| tell(Change::Remove(key.clone())))
-            && wanted.iter().all(|(key, wanted)| wanted.tell(key, told.get(key), limit, &mut tell));
+        let going_on =
+            told.keys().filter(|key| !wanted.contains_key(key)).all(|key| tell(Change::Remove(key.clone())))
+                && wanted.iter().all(|(key, wanted)| wanted.tell(key, told.get(key), limit, &mut tell));
         self.told = wanted;
         going_on
     }
 
     fn read(&mut self, entries: &[Entry], wanted: &mut BTreeMap<Key, Wanted>) {
-        let modules: HashMap<&str, &Entry> =
-            entries.iter().filter(|entry| is_module(&entry.name)).map(|entry| (entry.name.as_str(), entry)).collect();
+        let modules: HashMap<&str, &Entry> = entries
+            .iter()
+            .filter(|entry| is_module(&entry.name))
+            .map(|entry| (entry.name.as_str(), entry))
+            .collect();
         let mut used = HashSet::new();
         let is_manifest = |entry: &&Entry| entry.name.ends_with(".yaml") || entry.name.ends_with(".yml");
         for entry in entries.iter().filter(is_manifest) {
@@ -153,7 +160,9 @@ impl Scanner {
         let mut wanted = Wanted { origin: entry.path.clone(), ..Wanted::default() };
         match entry.name.parse() {
             Ok(module) => wanted.check = Some(Arc::new(Check::bare(key.clone(), module))),
-            Err(error) => wanted.trouble = Some(Fault::new(Reason::Module, format!("{}: {error}", entry.name))),
+            Err(error) => {
+                wanted.trouble = Some(Fault::new(Reason::Module, format!("{}: {error}", entry.name)))
+            }
         }
         (key, wanted)
     }
@@ -203,7 +212,13 @@ impl Scanner {
 
 impl Wanted {
     /// Tells what is new since `before`; false if nobody listens any more.
-    fn tell(&self, key: &Key, before: Option<&Self>, limit: usize, tell: &mut impl FnMut(Change) -> bool) -> bool {
+    fn tell(
+        &self,
+        key: &Key,
+        before: Option<&Self>,
+        limit: usize,
+        tell: &mut impl FnMut(Change) -> bool,
+    ) -> bool {
         let healed = self.trouble.is_none() && before.is_some_and(|before| before.trouble.is_some());
         let changed = before.is_none_or(|before| before.check != self.check || before.digest != self.digest);
         if (changed || healed)

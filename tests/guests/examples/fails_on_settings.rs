@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Answers {
+struct FailsOnSettings {
     #[serde(default = "pass", with = "StatusName")]
     status: Status,
     #[serde(default)]
@@ -18,7 +18,7 @@ struct Answers {
     message_bytes: usize,
 }
 
-impl Check for Answers {
+impl Check for FailsOnSettings {
     fn poll(&mut self) -> Result<Outcome, String> {
         let fill = "x".repeat(self.message_bytes.saturating_sub(self.message.len()));
         let mut outcome = Outcome::new(self.status, format!("{}{fill}", self.message));
@@ -41,4 +41,4 @@ fn pass() -> Status {
     Status::Pass
 }
 
-aviary_guest::export!(Answers);
+aviary_guest::export!(FailsOnSettings);
