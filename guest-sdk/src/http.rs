@@ -146,7 +146,7 @@ impl Response {
 
     /// The body read as JSON; the error says what is wrong with it.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
-        serde_json::from_slice(&self.body)
+        serde_json::from_str(&self.text())
             .map_err(|error| format!("the body of {} is not the expected JSON: {error}", self.url))
     }
 }

@@ -6,6 +6,8 @@ use std::{fs, os::unix::process::CommandExt, path::Path, process::Command};
 
 const DEMO: &str = "deploy/demo";
 const ADDRESS: &str = "127.0.0.1:10002";
+/// The file that `deploy/demo/trouble.yaml` names.
+const TROUBLE: &str = "/tmp/aviary-demo-trouble.txt";
 
 /// Builds everything and becomes the daemon. Further arguments are the daemon's.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
@@ -21,7 +23,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
   one check     curl -s http://{ADDRESS}/api/v1/checks/demo/web
   metrics       curl -s http://{ADDRESS}/metrics
   what happens  curl -N http://{ADDRESS}/api/v1/events
-  a failure     echo 'the disk is on fire' > {DEMO}/trouble.txt, and rm it again
+  a failure     echo 'the disk is on fire' > {TROUBLE}, and rm it again
   your own      put a .wasm, or a manifest and its .wasm, into {DEMO}
 Ctrl-C lets every check clean up and ends it.\n"
     );

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aviary_guest::http::{Error, Response};
-use aviary_guest::json::{Value, from_slice};
+use aviary_guest::json::{Value, from_str};
 use aviary_guest::{Finding, Target};
 
 use crate::settings::{BodyRule, Expectations, HeaderRule, StatusClass};
@@ -61,7 +61,7 @@ fn judge_json(expect: &Expectations, response: &Response) -> Vec<Finding> {
     if expect.json.is_empty() {
         return Vec::new();
     }
-    let Ok(body) = from_slice::<Value>(&response.body) else {
+    let Ok(body) = from_str::<Value>(&response.text()) else {
         let reason = if response.truncated { "it is too long" } else { "it does not parse" };
         return vec![Finding::fail(format!("the body cannot be read as JSON: {reason}"))];
     };

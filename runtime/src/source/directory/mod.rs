@@ -2,6 +2,8 @@
 
 mod files;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 use super::Change;
 use notify::{EventKind, RecursiveMode, Watcher, event::AccessKind, event::AccessMode};

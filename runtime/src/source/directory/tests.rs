@@ -1,0 +1,233 @@
+//! What a directory's files tell, scan after scan.
+
+use super::{Directories, scan::Scanner};
+use crate::source::Change;
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+use tempfile::TempDir;
+
+/// A directory, and what was told about it since the last look.
+struct Fixture {
+    directory: TempDir,
+    scanner: Scanner,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self::over(tempfile::tempdir().expect("a directory"), &[])
+    }
+
+    fn over(directory: TempDir, more: &[&Path]) -> Self {
+        let mut paths = vec![directory.path().to_path_buf()];
+        paths.extend(more.iter().map(PathBuf::from));
+        let source = Directories { paths, namespace: "default".into(), max_module_size: 1000 };
+        Self { directory, scanner: Scanner::new(source) }
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.directory.path().join(name), content).expect("written");
+    }
+
+    fn manifest(&self, file: &str, check: &str, module: &str) {
+        self.write(file, manifest(check, module));
+    }
+
+    fn remove(&self, name: &str) {
+        fs::remove_file(self.directory.path().join(name)).expect("removed");
+    }
+
+    /// What a scan tells: `+key bytes`, `-key` and `!key reason`.
+    fn scan(&mut self) -> Vec<String> {
+        let mut told = Vec::new();
+        self.scanner.scan(|change| {
+            told.push(match change {
+                Change::Set(candidate) => {
+                    format!("+{} {}", candidate.check.key, String::from_utf8_lossy(&candidate.module))
+                }
+                Change::Remove(key) => format!("-{key}"),
+                Change::Reject(key, fault) => format!("!{key} {}", fault.message),
+                Change::Synced => "synced".to_owned(),
+            });
+            true
+        });
+        told
+    }
+}
+
+fn manifest(check: &str, module: &str) -> String {
+    format!(
+        "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: {check} }}\nspec: {{ module: {module} }}\n"
+    )
+}
+
+#[test]
+fn a_manifest_and_its_module_make_a_check() {
+    let mut fixture = Fixture::new();
+    fixture.manifest("a.yaml", "web", "m.wasm");
+    fixture.write("m.wasm", "one");
+    assert_eq!(fixture.scan(), ["+default/web one"]);
+    assert!(fixture.scan().is_empty(), "nothing has changed");
+}
+
+#[test]
+fn a_module_without_a_manifest_is_a_check_of_its_own_name() {
+    let mut fixture = Fixture::new();
+    fixture.write("Disk_Space.wasm", "one");
+    assert_eq!(fixture.scan(), ["+default/disk-space one"]);
+}
+
+#[test]
+fn one_module_serves_the_checks_of_several_manifests() {
+    let mut fixture = Fixture::new();
+    fixture.write("m.wasm", "one");
+    fixture.write("all.yaml", format!("{}---\n{}", manifest("a", "m.wasm"), manifest("b", "m.wasm")));
+    assert_eq!(fixture.scan(), ["+default/a one", "+default/b one"]);
+    fixture.write("m.wasm", "two");
+    assert_eq!(fixture.scan(), ["+default/a two", "+default/b two"]);
+}
+
+#[test]
+fn the_same_bytes_written_again_are_no_change() {
+    let mut fixture = Fixture::new();
+    fixture.write("m.wasm", "one");
+    fixture.scan();
+    fixture.remove("m.wasm");
+    fixture.write("m.wasm", "one");
+    assert!(fixture.scan().is_empty());
+}
+
+#[test]
+fn what_is_deleted_is_removed_and_what_is_renamed_moves() {
+    let mut fixture = Fixture::new();
+    fixture.write("old.wasm", "one");
+    fixture.scan();
+    let at = |name: &str| fixture.directory.path().join(name);
+    fs::rename(at("old.wasm"), at("new.wasm")).expect("renamed");
+    assert_eq!(fixture.scan(), ["-default/old", "+default/new one"]);
+}
+
+#[test]
+fn a_broken_manifest_keeps_its_checks_and_goes_on_following_their_module() {
+    let mut fixture = Fixture::new();
+    fixture.manifest("a.yaml", "web", "m.wasm");
+    fixture.write("m.wasm", "one");
+    fixture.scan();
+    fixture.write("a.yaml", "kind: [");
+    let told = fixture.scan();
+    assert!(told.len() == 1 && told[0].starts_with("!default/web a.yaml: "), "{told:?}");
+    assert!(fixture.scan().is_empty(), "told once");
+    fixture.write("m.wasm", "two");
+    assert_eq!(fixture.scan(), ["+default/web two"]);
+    fixture.manifest("a.yaml", "web", "m.wasm");
+    assert_eq!(fixture.scan(), ["+default/web two"], "healed, which has to be told");
+}
+
+#[test]
+fn a_broken_manifest_that_never_worked_stands_under_its_files_name() {
+    let mut fixture = Fixture::new();
+    fixture.write("web.yaml", "intervall: 5s");
+    fixture.write("web.wasm", "one");
+    let told = fixture.scan();
+    assert!(told.len() == 1 && told[0].starts_with("!default/web web.yaml: "), "{told:?}");
+}
+
+#[test]
+fn a_missing_module_is_told_once_and_heals() {
+    let mut fixture = Fixture::new();
+    fixture.manifest("a.yaml", "web", "m.wasm");
+    let told = fixture.scan();
+    assert!(told.len() == 1 && told[0].starts_with("!default/web the module m.wasm is not in "), "{told:?}");
+    assert!(fixture.scan().is_empty());
+    fixture.write("m.wasm", "one");
+    assert_eq!(fixture.scan(), ["+default/web one"]);
+}
+
+#[test]
+fn a_module_that_vanishes_leaves_the_check_with_a_complaint() {
+    let mut fixture = Fixture::new();
+    fixture.manifest("a.yaml", "web", "m.wasm");
+    fixture.write("m.wasm", "one");
+    fixture.scan();
+    fixture.remove("m.wasm");
+    let told = fixture.scan();
+    assert!(told.len() == 1 && told[0].starts_with("!default/web the module"), "{told:?}");
+}
+
+#[test]
+fn of_two_checks_of_one_name_the_first_runs_and_hears_of_the_other() {
+    let mut fixture = Fixture::new();
+    fixture.manifest("a.yaml", "web", "m.wasm");
+    fixture.manifest("b.yaml", "web", "n.wasm");
+    fixture.write("m.wasm", "one");
+    fixture.write("n.wasm", "two");
+    let told = fixture.scan();
+    assert_eq!(told[0], "+default/web one");
+    assert!(told[1].starts_with("!default/web default/web stands in "), "{told:?}");
+    assert_eq!(told.len(), 2, "the other module is used and so no check of its own");
+}
+
+#[test]
+fn an_oversized_module_is_refused_without_being_kept() {
+    let mut fixture = Fixture::new();
+    fixture.write("big.wasm", vec![0; 1001]);
+    let told = fixture.scan();
+    assert!(told[0].starts_with("!default/big big.wasm is larger than 1000 bytes"), "{told:?}");
+}
+
+#[test]
+fn hidden_files_directories_and_other_endings_are_left_alone() {
+    let mut fixture = Fixture::new();
+    fixture.write(".hidden.wasm", "one");
+    fixture.write("README.md", "text");
+    fs::create_dir(fixture.directory.path().join("sub.wasm")).expect("a directory");
+    assert!(fixture.scan().is_empty());
+}
+
+#[test]
+fn a_mounted_configmap_is_read_through_the_link_that_the_kubelet_swaps() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name);
+    for (version, bytes) in [("..one", "one"), ("..two", "two")] {
+        fs::create_dir(at(version)).expect("a version");
+        fs::write(at(version).join("m.wasm"), bytes).expect("a module");
+        fs::write(at(version).join("web.yaml"), manifest("web", "m.wasm")).expect("a manifest");
+    }
+    symlink("..one", at("..data")).expect("a link");
+    symlink("..data/m.wasm", at("m.wasm")).expect("a link");
+    symlink("..data/web.yaml", at("web.yaml")).expect("a link");
+    let mut fixture = Fixture::over(directory, &[]);
+    assert_eq!(fixture.scan(), ["+default/web one"]);
+    let at = |name: &str| fixture.directory.path().join(name);
+    fs::write(at("..two").join("web.yaml"), "kind: [").expect("a broken manifest");
+    symlink("..two", at("..data_tmp")).expect("a link");
+    fs::rename(at("..data_tmp"), at("..data")).expect("swapped");
+    let told = fixture.scan();
+    assert_eq!(told[0], "+default/web two", "the broken manifest is known as the one before");
+    assert!(told[1].starts_with("!default/web web.yaml: "), "{told:?}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_any_more_keeps_its_checks() {
+    let second = tempfile::tempdir().expect("a directory");
+    fs::write(second.path().join("m.wasm"), "one").expect("a module");
+    let mut fixture = Fixture::over(tempfile::tempdir().expect("a directory"), &[second.path()]);
+    assert_eq!(fixture.scan(), ["+default/m one"]);
+    second.close().expect("gone");
+    assert!(fixture.scan().is_empty());
+}
+
+#[test]
+fn nothing_more_is_told_to_who_no_longer_listens() {
+    let mut fixture = Fixture::new();
+    fixture.write("a.wasm", "one");
+    fixture.write("b.wasm", "two");
+    let mut told = 0;
+    let heard = fixture.scanner.scan(|_| {
+        told += 1;
+        false
+    });
+    assert!(!heard && told == 1);
+}
