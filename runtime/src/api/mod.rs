@@ -21,16 +21,23 @@ use crate::board::Board;
 use answer::{Large, Refusal};
 use axum::{
     Router,
-    body::Bytes,
+    body::{Body, Bytes},
     http::{StatusCode, Uri},
 };
+use futures_util::stream;
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::spawn_blocking,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The most large answers held in memory at a time.
 const MAX_LARGE: usize = 8;
+/// The most pieces of a streamed answer that wait to be sent.
+const MAX_PIECES: usize = 4;
 /// How long a request waits for its turn to get a large answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -85,17 +92,42 @@ impl Api {
         &self,
         write: impl FnOnce() -> (T, Vec<u8>) + Send + 'static,
     ) -> Result<(T, Bytes), Refusal> {
-        let permit = timeout(PATIENCE, Arc::clone(&self.large).acquire_owned()).await;
-        let Ok(Ok(permit)) = permit else {
-            let error = format!("{MAX_LARGE} large answers are under way; try again when one is done");
-            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error));
-        };
+        let permit = self.turn().await?;
         let written = spawn_blocking(move || {
             let (facts, body) = write();
             (facts, Bytes::from(Large { body, _permit: permit }))
         });
         written.await.map_err(|error| {
             Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("composing the answer failed: {error}"))
+        })
+    }
+
+    /// As [`Self::compose`], for answers that are sent while they are composed.
+    async fn stream(
+        &self,
+        write: impl FnOnce(mpsc::Sender<Bytes>) + Send + 'static,
+    ) -> Result<Body, Refusal> {
+        let permit = self.turn().await?;
+        let (sender, receiver) = mpsc::channel(MAX_PIECES);
+        let writer = spawn_blocking(move || {
+            write(sender);
+            drop(permit);
+        });
+        let pieces = stream::unfold(Some((receiver, writer)), async |state| {
+            let (mut receiver, writer) = state?;
+            match receiver.recv().await {
+                Some(piece) => Some((Ok(piece), Some((receiver, writer)))),
+                None => writer.await.err().map(|error| (Err(error), None)),
+            }
+        });
+        Ok(Body::from_stream(pieces))
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let turn = timeout(PATIENCE, Arc::clone(&self.large).acquire_owned()).await;
+        turn.ok().and_then(Result::ok).ok_or_else(|| {
+            let error = format!("{MAX_LARGE} large answers are under way; try again when one is done");
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
         })
     }
 }

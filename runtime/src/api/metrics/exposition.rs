@@ -3,7 +3,9 @@
 //! Written here because prometheus-client writes only the first of them, and takes twice the time.
 
 use crate::capability::metrics::Kind;
+use bytes::Bytes;
 use std::fmt::{Display, Write};
+use tokio::sync::mpsc::Sender;
 
 /// How the text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,15 +16,19 @@ pub(super) enum Format {
     OpenMetrics,
 }
 
-/// A text under way.
+/// How long a piece of the text gets before it is sent.
+const PIECE: usize = 256 * 1024;
+
+/// A text under way, sent in pieces: all of it at once would be large.
 pub(super) struct Exposition {
     out: String,
     format: Format,
+    pieces: Sender<Bytes>,
 }
 
 /// One metric, whose samples follow each other.
 pub(super) struct Family<'a> {
-    out: &'a mut String,
+    text: &'a mut Exposition,
     name: &'a str,
     kind: Kind,
     /// Bounds of buckets and how they are written: most histograms of a metric share them.
@@ -31,8 +37,8 @@ pub(super) struct Family<'a> {
 
 impl Exposition {
     /// An empty text.
-    pub(super) fn new(format: Format) -> Self {
-        Self { out: String::new(), format }
+    pub(super) fn new(format: Format, pieces: Sender<Bytes>) -> Self {
+        Self { out: String::with_capacity(2 * PIECE), format, pieces }
     }
 
     /// Begins a metric. Counters are named without `_total`; `help` needs no escaping.
@@ -44,15 +50,21 @@ impl Exposition {
             (Kind::Histogram, _) => ("", "histogram"),
         };
         put(&mut self.out, format_args!("# HELP {name}{ending} {help}\n# TYPE {name}{ending} {word}\n"));
-        Family { out: &mut self.out, name, kind, bounds: Vec::new() }
+        Family { text: self, name, kind, bounds: Vec::new() }
     }
 
-    /// The whole text.
-    pub(super) fn finish(mut self) -> String {
+    /// Sends what is left.
+    pub(super) fn finish(mut self) {
         if self.format == Format::OpenMetrics {
             self.out.push_str("# EOF\n");
         }
-        self.out
+        self.send();
+    }
+
+    fn send(&mut self) {
+        let piece = std::mem::replace(&mut self.out, String::with_capacity(2 * PIECE));
+        // If the client is gone, nobody is there to read the rest.
+        let _ = self.pieces.blocking_send(piece.into());
     }
 }
 
@@ -86,17 +98,21 @@ impl Family<'_> {
     }
 
     fn sample(&mut self, ending: &str, labels: &str, more: &[(&str, &str)], value: f64) {
-        self.out.push_str(self.name);
-        self.out.push_str(ending);
+        let out = &mut self.text.out;
+        out.push_str(self.name);
+        out.push_str(ending);
         if !labels.is_empty() || !more.is_empty() {
-            self.out.push('{');
-            self.out.push_str(labels);
-            push_labels(self.out, labels.is_empty(), more);
-            self.out.push('}');
+            out.push('{');
+            out.push_str(labels);
+            push_labels(out, labels.is_empty(), more);
+            out.push('}');
         }
-        self.out.push(' ');
-        push_number(self.out, value);
-        self.out.push('\n');
+        out.push(' ');
+        push_number(out, value);
+        out.push('\n');
+        if out.len() > PIECE {
+            self.text.send();
+        }
     }
 }
 

@@ -43,13 +43,12 @@ pub(super) async fn metrics(
 ) -> Result<impl IntoResponse, Refusal> {
     let (format, content_type) = accept::choose(&headers, &FORMATS);
     let board = Arc::clone(&api.board);
-    let ((), body) = api.compose(move || ((), write(&board, format).into_bytes())).await?;
+    let body = api.stream(move |pieces| write(&board, Exposition::new(format, pieces))).await?;
     Ok(([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")], body))
 }
 
-fn write(board: &Board, format: Format) -> String {
-    let mut out = Exposition::new(format);
+fn write(board: &Board, mut out: Exposition) {
     process::write(&mut out);
     checks::write(&mut out, board);
-    out.finish()
+    out.finish();
 }

@@ -1,6 +1,5 @@
 use super::*;
 use crate::{
-    api::MAX_LARGE,
     capability::{Capability, calls::CallResult},
     outcome::{Fault, Reason, Target},
 };
@@ -237,20 +236,4 @@ async fn where_checks_disagree_about_a_name_the_first_user_decides_and_the_other
     assert!(!metrics.types.contains_key("aviary_custom_x_total"));
     let conflicts = r#"aviary_check_metric_conflicts{namespace="a",check="second"}"#;
     assert_eq!(metrics.value(conflicts), Some(1.0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn only_so_many_large_answers_are_held_at_a_time() {
-    let router = router(board(), CancellationToken::new());
-    let ask = || {
-        let request = Request::get("/metrics").body(Body::empty()).expect("a request");
-        router.clone().oneshot(request)
-    };
-    let mut held = Vec::new();
-    for _ in 0..MAX_LARGE {
-        held.push(ask().await.expect("an answer"));
-    }
-    assert_eq!(ask().await.expect("an answer").status(), StatusCode::SERVICE_UNAVAILABLE);
-    held.clear();
-    assert_eq!(ask().await.expect("an answer").status(), StatusCode::OK);
 }

@@ -7,7 +7,7 @@ mod metrics;
 mod openapi;
 mod serve;
 
-use super::router;
+use super::{MAX_LARGE, router};
 use crate::{
     board::{Board, Entry, Module},
     outcome::{Outcome, Status, Verdict},
@@ -99,4 +99,20 @@ async fn a_path_with_nothing_behind_it_says_where_to_look() {
     let (code, body) = get(&board(), "/nothing").await;
     assert_eq!(code, StatusCode::NOT_FOUND);
     assert!(body.contains("nothing at /nothing; try /health, /metrics, /api/v1/checks"), "{body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_large_answers_are_held_at_a_time() {
+    let router = router(board(), CancellationToken::new());
+    let ask = || {
+        let request = Request::get("/api/v1/checks").body(Body::empty()).expect("a request");
+        router.clone().oneshot(request)
+    };
+    let mut held = Vec::new();
+    for _ in 0..MAX_LARGE {
+        held.push(ask().await.expect("an answer"));
+    }
+    assert_eq!(ask().await.expect("an answer").status(), StatusCode::SERVICE_UNAVAILABLE);
+    held.clear();
+    assert_eq!(ask().await.expect("an answer").status(), StatusCode::OK);
 }
