@@ -10,6 +10,7 @@ use crate::{
     outcome::{Fault, Reason, Status, Verdict},
     spec::{Check, Digest, Key},
 };
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -236,7 +237,7 @@ impl Entry {
             }
             former.map(|former| (former, state.health.standing))
         };
-        self.finished.send_modify(|runs| *runs += 1);
+        self.finish();
         if let Some((former, standing)) = change {
             let kind = EventKind::Changed { from: former, to: standing };
             self.tell(kind, self.view().error());
@@ -245,7 +246,7 @@ impl Entry {
 
     /// A run has finished that does not count, because its round has only begun.
     pub fn excuse(&self) {
-        self.finished.send_modify(|runs| *runs += 1);
+        self.finish();
     }
 
     /// Polls were due while the one before was still running.
@@ -276,6 +277,12 @@ impl Entry {
         let event = Event { at: Timestamp::now(), check: self.key.clone(), kind, message };
         // Without listeners there is nobody to tell, which is no error.
         let _ = self.events.send(Arc::new(event));
+    }
+
+    /// Whoever asked for a run until now has been served.
+    fn finish(&self) {
+        let _ = self.demand.notified().now_or_never();
+        self.finished.send_modify(|runs| *runs += 1);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
