@@ -85,7 +85,7 @@ impl Inventory {
                 () = stop.cancelled() => break,
                 Some(change) = changes.recv() => self.take(change),
                 Some(loaded) = self.loads.join_next_with_id() => self.loaded(loaded),
-                Some(due) = self.retries.next() => self.retry(due.into_inner()),
+                Some(due) = self.retries.next() => self.retry(due.get_ref()),
             }
             if self.unsynced == 0 && self.loads.is_empty() {
                 self.board.set_ready(true);
@@ -120,15 +120,15 @@ impl Inventory {
         if slot.loading {
             slot.next = Some(change);
         } else {
-            self.act(key, change);
+            self.act(change);
         }
     }
 
-    fn act(&mut self, key: Key, change: Change) {
+    fn act(&mut self, change: Change) {
         match change {
             Change::Set(candidate) => self.load(candidate),
             Change::Reject(key, fault) => self.reject(&key, fault),
-            Change::Remove(_) => {
+            Change::Remove(key) => {
                 self.scheduler.stop(&key);
                 self.board.remove(&key);
                 self.slots.remove(&key);
@@ -176,12 +176,12 @@ impl Inventory {
             }
         }
         if let Some(change) = next {
-            self.act(key, change);
+            self.act(change);
         }
     }
 
-    fn retry(&mut self, key: Key) {
-        let candidate = self.slots.get_mut(&key).and_then(|slot| slot.again.take());
+    fn retry(&mut self, key: &Key) {
+        let candidate = self.slots.get_mut(key).and_then(|slot| slot.again.take());
         if let Some(candidate) = candidate {
             self.load(candidate);
         }

@@ -5,7 +5,7 @@ use super::{
     health::{Health, Standing, Thresholds},
 };
 use crate::{
-    capability::{calls::Tally, metrics::Series},
+    capability::{calls::Tally, log::printable, metrics::Series},
     history::{History, Run},
     outcome::{Fault, Reason, Status, Verdict},
     spec::{Check, Digest, Key},
@@ -23,6 +23,9 @@ use tokio::{
 
 /// Upper bounds of the buckets of run durations, in seconds.
 pub const DURATION_BOUNDS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 10.0];
+
+/// How many different refusals of one module are told.
+const MOST_DENIALS: usize = 20;
 
 /// The module that a check runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +144,7 @@ struct State {
     last_success: Option<Timestamp>,
     fresh_until: Option<Instant>,
     memory: usize,
+    denials: Vec<String>,
 }
 
 impl Entry {
@@ -159,6 +163,7 @@ impl Entry {
                 last_success: None,
                 fresh_until: None,
                 memory: 0,
+                denials: Vec::new(),
             }),
             demand: Notify::new(),
             finished: watch::Sender::new(0),
@@ -201,6 +206,7 @@ impl Entry {
             state.check = check;
             state.module = Some(Arc::new(module));
             state.rejected = None;
+            state.denials.clear();
         }
         self.tell(EventKind::Loaded, message);
     }
@@ -270,6 +276,20 @@ impl Entry {
     /// Waits until somebody asks for a run.
     pub async fn demanded(&self) {
         self.demand.notified().await;
+    }
+
+    /// The guest was refused something for want of a grant. Each refusal is told once per module.
+    pub fn deny(&self, why: &str) {
+        {
+            let mut state = self.state();
+            if state.denials.len() >= MOST_DENIALS || state.denials.iter().any(|known| known == why) {
+                return;
+            }
+            state.denials.push(why.to_owned());
+        }
+        let why = printable(why);
+        tracing::warn!(check = %self.key, "{why}");
+        self.tell(EventKind::Denied, why.into_owned());
     }
 
     /// Publishes something that happened to this check.

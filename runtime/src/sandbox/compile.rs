@@ -3,7 +3,7 @@
 use crate::outcome::{Fault, Reason};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-use wasmtime::{Engine, Precompiled, component::Component};
+use wasmtime::{Engine, component::Component};
 
 /// First bytes of a component and of a core module: magic, version, layer.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -40,7 +40,7 @@ fn recognise(bytes: &[u8]) -> Result<(), &'static str> {
     if bytes.starts_with(COMPONENT) {
         return Ok(());
     }
-    if Engine::detect_precompiled(bytes) != None::<Precompiled> {
+    if Engine::detect_precompiled(bytes).is_some() {
         return Err(
             "is precompiled code, which is never accepted; give the .wasm component it was made from",
         );

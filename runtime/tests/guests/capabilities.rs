@@ -4,7 +4,11 @@ use crate::{
     self as guests,
     support::{Subject, fault, outcome},
 };
-use aviary::{capability::{Capability, calls::CallResult}, outcome::Status};
+use aviary::{
+    board::EventKind,
+    capability::{Capability, calls::CallResult},
+    outcome::Status,
+};
 use std::net::SocketAddr;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -34,11 +38,15 @@ const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 #[tokio::test]
 async fn a_page_is_fetched_and_described() {
     let address = server(HELLO).await;
-    let spec = format!("  grants: {{ http: [{{ hosts: ['http://{address}'] }}] }}\n  settings: {{ urls: ['http://{address}/'] }}");
+    let spec = format!(
+        "  grants: {{ http: [{{ hosts: ['http://{address}'] }}] }}\n  settings: {{ urls: ['http://{address}/'] }}"
+    );
     let subject = Subject::load(guests::CALLS_HTTP, &spec).await.expect("loaded");
     let outcome = subject.run().await.expect("an outcome");
     assert_eq!(outcome.targets[0].message, "200 hello");
-    let label = |key: &str| outcome.targets[0].labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
+    let label = |key: &str| {
+        outcome.targets[0].labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
+    };
     assert_eq!((label("bytes"), label("address")), (Some("5".into()), Some(address.to_string())));
     assert_eq!(subject.entry.tally.get(Capability::Http, CallResult::Ok), 1);
 }
@@ -50,7 +58,10 @@ async fn many_pages_are_fetched_in_order_and_each_is_judged_by_the_grant() {
         "  grants: {{ http: [{{ hosts: ['http://{address}'] }}] }}\n  settings: {{ urls: ['http://{address}/a', 'http://127.0.0.1:1/', 'http://{address}/b'] }}"
     );
     let subject = Subject::load(guests::CALLS_HTTP, &spec).await.expect("loaded");
+    let mut events = subject.board.listen();
     let outcome = subject.run().await.expect("an outcome");
+    let event = events.try_recv().expect("an event");
+    assert!(event.kind == EventKind::Denied && event.message.contains("http://127.0.0.1:1"), "{event:?}");
     let statuses: Vec<_> = outcome.targets.iter().map(|target| target.status).collect();
     assert_eq!(statuses, [Status::Pass, Status::Fail, Status::Pass]);
     assert!(outcome.targets[1].message.contains("grant it with"), "{:?}", outcome.targets[1]);
@@ -78,7 +89,9 @@ async fn a_server_that_never_answers_leaves_the_guest_time_to_say_so() {
 #[tokio::test]
 async fn the_readme_check_judges_a_page() {
     let address = server(HELLO).await;
-    let spec = format!("  grants: {{ http: [{{ hosts: ['http://{address}'] }}] }}\n  settings: {{ url: 'http://{address}/' }}");
+    let spec = format!(
+        "  grants: {{ http: [{{ hosts: ['http://{address}'] }}] }}\n  settings: {{ url: 'http://{address}/' }}"
+    );
     let outcome = outcome(guests::MINIMAL, &spec).await;
     assert_eq!((outcome.status, outcome.message.as_str()), (Status::Pass, "status 200"));
 }

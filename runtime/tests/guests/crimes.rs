@@ -58,7 +58,8 @@ fn guests_that_spin_on_every_core_leave_time_for_their_neighbours() {
 #[tokio::test]
 async fn memory_ends_at_the_limit() {
     let outcome = outcome(guests::GROWS_MEMORY, "  limits: { memory: 16Mi }").await;
-    let got: u32 = outcome.message.trim_matches(|letter: char| !letter.is_ascii_digit()).parse().expect("a number");
+    let got: u32 =
+        outcome.message.trim_matches(|letter: char| !letter.is_ascii_digit()).parse().expect("a number");
     assert!((10..16).contains(&got), "{}", outcome.message);
 }
 
@@ -95,7 +96,8 @@ async fn sleeping_beyond_the_deadline_is_the_guests_fault() {
 
 #[tokio::test]
 async fn a_million_log_lines_cost_the_guest_and_not_the_log() {
-    let subject = Subject::load(guests::FLOODS_LOG, "  timeout: 30s\n  limits: { cpu: 30s }").await.expect("loaded");
+    let subject =
+        Subject::load(guests::FLOODS_LOG, "  timeout: 30s\n  limits: { cpu: 30s }").await.expect("loaded");
     assert_eq!(subject.run().await.expect("an outcome").status, Status::Pass);
     assert_eq!(subject.entry.tally.get(Capability::Log, CallResult::Ok), 1_000_000);
 }
@@ -123,11 +125,12 @@ async fn a_long_answer_is_cut_and_nothing_in_it_moves_a_cursor() {
 
 #[tokio::test]
 async fn calls_beyond_the_limit_do_not_reach_the_network() {
-    let spec = "  limits: { hostCalls: 3, cpu: 10s }\n  grants: { dns: { names: [x.test], servers: ['127.0.0.1:1'] } }\n  settings: { name: x.test, server: '127.0.0.1:1' }";
+    let spec = "  limits: { hostCalls: 3, cpu: 200ms }\n  grants: { dns: { names: [x.test], servers: ['127.0.0.1:1'] } }\n  settings: { name: x.test, server: '127.0.0.1:1' }";
     let subject = Subject::load(guests::FLOODS_CALLS, spec).await.expect("loaded");
-    subject.run().await.expect("an outcome");
+    assert_eq!(subject.run().await.expect_err("a fault").reason, Reason::Cpu);
     let count = |result| subject.entry.tally.get(Capability::Dns, result);
-    assert_eq!((count(CallResult::Error), count(CallResult::Limited)), (3, 999_997));
+    assert_eq!(count(CallResult::Error), 3);
+    assert!(count(CallResult::Limited) > 100);
 }
 
 #[tokio::test]
@@ -179,7 +182,11 @@ async fn modules_that_are_no_checks_are_told_what_they_lack() {
         std::fs::write(&path, bytes).expect("written");
         let fault = run(&path.to_string_lossy(), "").await.expect_err("refused");
         assert_eq!(fault.reason, Reason::Module);
-        assert!(fault.message.starts_with("subject.wasm ") && fault.message.contains(says), "{}", fault.message);
+        assert!(
+            fault.message.starts_with("subject.wasm ") && fault.message.contains(says),
+            "{}",
+            fault.message
+        );
     }
 }
 

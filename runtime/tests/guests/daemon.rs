@@ -60,7 +60,8 @@ impl Aviary {
     async fn until(&self, what: &str, is_so: impl Fn(&View) -> bool) -> View {
         let look = async {
             loop {
-                let view = self.board.get(&"default/subject".parse().expect("a key")).map(|entry| entry.view());
+                let view =
+                    self.board.get(&"default/subject".parse().expect("a key")).map(|entry| entry.view());
                 match view {
                     Some(view) if is_so(&view) => return view,
                     _ => tokio::time::sleep(Duration::from_millis(5)).await,
@@ -123,7 +124,10 @@ async fn a_new_version_that_does_not_start_is_tried_beside_the_former_one() {
     assert!(fault.message.starts_with("the new version does not start: init trapped"), "{}", fault.message);
     let again = view.counts.faults[Reason::Trap as usize];
     aviary.until("tried again", |view| view.counts.faults[Reason::Trap as usize] > again).await;
-    assert_eq!(aviary.until("passing", |view| view.standing == Standing::Pass).await.standing, Standing::Pass);
+    assert_eq!(
+        aviary.until("passing", |view| view.standing == Standing::Pass).await.standing,
+        Standing::Pass
+    );
 }
 
 #[tokio::test]
@@ -155,10 +159,11 @@ async fn a_round_ends_at_its_ttl_and_begins_anew() {
     aviary.put_manifest("  interval: 20ms\n  ttl: 60ms\n");
     aviary.put_guest("subject.wasm", guests::PASSES);
     aviary.until("in a later poll", |view| message(view) == "poll 2").await;
-    aviary.until("in the first poll of another round", |view| {
-        message(view) == "poll 1" && view.counts.runs[0] > 2
-    })
-    .await;
+    aviary
+        .until("in the first poll of another round", |view| {
+            message(view) == "poll 1" && view.counts.runs[0] > 2
+        })
+        .await;
 }
 
 #[tokio::test]

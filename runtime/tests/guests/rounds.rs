@@ -34,12 +34,16 @@ async fn an_error_from_poll_is_a_fail_and_the_instance_lives_on() {
 async fn settings_steer_the_guest() {
     let spec = "  settings: { status: warn, message: careful, targets: 2 }";
     let outcome = outcome(guests::FAILS_ON_SETTINGS, spec).await;
-    assert_eq!((outcome.status, outcome.message.as_str(), outcome.targets.len()), (Status::Warn, "careful", 2));
+    assert_eq!(
+        (outcome.status, outcome.message.as_str(), outcome.targets.len()),
+        (Status::Warn, "careful", 2)
+    );
 }
 
 #[tokio::test]
 async fn a_refusal_to_start_is_the_guests_own_message() {
-    let subject = Subject::load(guests::FAILS_INIT, "  settings: { message: no licence }").await.expect("loaded");
+    let subject =
+        Subject::load(guests::FAILS_INIT, "  settings: { message: no licence }").await.expect("loaded");
     let refusal = subject.live().await.init().await.expect("alive").expect_err("refused");
     assert_eq!(refusal, "no licence");
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 /// A module with a manifest, loaded and ready to become live.
 pub(crate) struct Subject {
     pub(crate) check: Arc<Check>,
+    pub(crate) board: Board,
     pub(crate) entry: Arc<Entry>,
     sandbox: Sandbox,
     guest: Arc<Guest>,
@@ -40,8 +41,9 @@ impl Subject {
         let module = fs::read(path).expect("a guest");
         let guest = sandbox.load("subject.wasm", module.into()).await?;
         guest.require_for(&check)?;
-        let entry = Board::default().enter(&check);
-        Ok(Self { check, entry, sandbox, guest })
+        let board = Board::default();
+        let entry = board.enter(&check);
+        Ok(Self { check, board, entry, sandbox, guest })
     }
 
     /// Makes the guest live.
