@@ -62,16 +62,26 @@ pub(crate) fn add_wasm_target() -> Result<()> {
 pub(crate) fn build_checks() -> Result<()> {
     add_wasm_target()?;
     let packages = CHECKS.map(|name| format!("check-{name}"));
-    let mut arguments = vec!["build", "--release", "--target", WASM_TARGET];
+    let mut arguments = vec!["build", "--profile", "guest", "--target", WASM_TARGET];
     arguments.extend(packages.iter().flat_map(|package| ["--package", package.as_str()]));
     run("build the checks", "cargo", &arguments)?;
-    let trouble = ["build", "--release", "--target", WASM_TARGET, "--package", "aviary-guest", "--example", "trouble"];
+    let trouble = [
+        "build",
+        "--profile",
+        "guest",
+        "--target",
+        WASM_TARGET,
+        "--package",
+        "aviary-guest",
+        "--example",
+        "trouble",
+    ];
     run("build the check that fails on purpose", "cargo", &trouble)?;
     let built = target().join("checks");
     fs::create_dir_all(&built)?;
-    let release = target().join(WASM_TARGET).join("release");
-    let modules = CHECKS.iter().map(|name| release.join(format!("{name}.wasm")));
-    for module in modules.chain([release.join("examples/trouble.wasm")]) {
+    let linked = target().join(WASM_TARGET).join("guest");
+    let modules = CHECKS.iter().map(|name| linked.join(format!("{name}.wasm")));
+    for module in modules.chain([linked.join("examples/trouble.wasm")]) {
         let name = module.file_name().context("a module has a name")?;
         let copied = fs::copy(&module, built.join(name));
         copied.with_context(|| format!("cannot copy {}", module.display()))?;
