@@ -10,7 +10,7 @@ use crate::{
     spec::{Key, Size, SizeError, TimeSpan},
     telemetry::{self, LogFormat},
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 use std::{
     net::{Ipv6Addr, SocketAddr},
     path::PathBuf,
@@ -31,7 +31,7 @@ pub struct Arguments {
     #[arg(long, global = true, env = "AVIARY_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
     /// Log more; `AVIARY_LOG=info,aviary=trace` chooses exactly.
-    #[arg(short, long, global = true, env = "AVIARY_DEBUG")]
+    #[arg(short, long, global = true, env = "AVIARY_DEBUG", value_parser = FalseyValueParser::new())]
     debug: bool,
 }
 

@@ -21,7 +21,7 @@ use crate::{
 };
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
-use wasmtime::{Store, Trap, component::ResourceTable};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, component::ResourceTable};
 use wasmtime_wasi::{I32Exit, WasiCtx};
 
 /// One live guest. After a call that lost it, only dropping is left.
@@ -81,6 +81,10 @@ impl Instance {
             Ok(exports) => Ok(Self { store, exports }),
             Err(error) if store.data().memory.refused() => Err(over_memory(limit, &error)),
             Err(error) if error.is::<Trap>() => Err(Fault::new(Reason::Trap, format!("starting: {error:#}"))),
+            Err(error) if error.is::<PoolConcurrencyLimitError>() => Err(Fault::new(
+                Reason::Resources,
+                "all places for live checks are taken; the daemon's --max-checks makes more",
+            )),
             Err(error) => Err(out_of("cannot make the guest live", &error)),
         }
     }
