@@ -1,6 +1,6 @@
 //! The latest runs of one check.
 
-use crate::outcome::Verdict;
+use crate::outcome::{Outcome, Verdict};
 use jiff::Timestamp;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -24,17 +24,33 @@ pub struct History(VecDeque<Run>);
 
 impl History {
     /// Adds a run and drops the oldest beyond the capacity. A verdict equal to the one before
-    /// shares its memory: most checks say the same thing for days.
+    /// shares its memory: most checks say the same thing for days. Targets are kept for the latest
+    /// run, and for those before it that said the same.
     pub fn push(&mut self, started: Timestamp, duration: Duration, verdict: Verdict) -> &Run {
         let verdict = match self.0.back() {
             Some(last) if *last.verdict == verdict => Arc::clone(&last.verdict),
-            _ => Arc::new(verdict),
+            _ => {
+                self.forget_targets();
+                Arc::new(verdict)
+            }
         };
         if self.0.len() == CAPACITY {
             self.0.pop_front();
         }
         self.0.push_back(Run { started, duration, verdict });
         &self.0[self.0.len() - 1]
+    }
+
+    fn forget_targets(&mut self) {
+        let Some(last) = self.0.back().map(|run| Arc::clone(&run.verdict)) else { return };
+        let Ok(Outcome { status, message, targets }) = last.as_ref() else { return };
+        if targets.is_empty() {
+            return;
+        }
+        let shorter = Arc::new(Ok(Outcome { status: *status, message: message.clone(), targets: Vec::new() }));
+        for run in self.0.iter_mut().rev().take_while(|run| Arc::ptr_eq(&run.verdict, &last)) {
+            run.verdict = Arc::clone(&shorter);
+        }
     }
 
     /// The latest run.
@@ -51,7 +67,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{Outcome, Status};
+    use crate::outcome::{Status, Target};
 
     fn push(history: &mut History, message: &str) {
         let outcome = Outcome { status: Status::Pass, message: message.into(), targets: Vec::new() };
@@ -76,5 +92,17 @@ mod tests {
         push(&mut history, "same");
         let verdicts: Vec<_> = history.runs().map(|run| Arc::as_ptr(&run.verdict)).collect();
         assert_eq!(verdicts[0], verdicts[1]);
+    }
+
+    #[test]
+    fn only_the_latest_verdict_keeps_its_targets() {
+        let mut history = History::default();
+        let target = Target { name: "t".into(), status: Status::Pass, message: String::new(), labels: Vec::new() };
+        for message in ["one", "one", "two"] {
+            let outcome = Outcome { status: Status::Pass, message: message.into(), targets: vec![target.clone()] };
+            history.push(Timestamp::UNIX_EPOCH, Duration::ZERO, Ok(outcome));
+        }
+        let targets = |run: &Run| run.verdict.as_ref().as_ref().map_or(0, |outcome| outcome.targets.len());
+        assert_eq!(history.runs().map(targets).collect::<Vec<_>>(), [0, 0, 1]);
     }
 }

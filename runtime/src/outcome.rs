@@ -1,5 +1,6 @@
 //! What a run says: an outcome, or the fault that left none.
 
+use crate::capability::log::{cut_to, printable};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -132,6 +133,9 @@ impl Reason {
     }
 }
 
+/// The longest message of a fault, in bytes.
+const LONGEST_MESSAGE: usize = 4 * 1024;
+
 /// Why no outcome was possible.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema, thiserror::Error)]
 #[error("{message}")]
@@ -143,9 +147,11 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault of this kind.
-    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+    /// A fault of this kind. The message may hold what a guest or manifest says: what could move a
+    /// cursor or forge a line is escaped, and what is long is cut.
+    pub fn new(reason: Reason, message: impl AsRef<str>) -> Self {
+        let message = printable(cut_to(message.as_ref(), LONGEST_MESSAGE)).into_owned();
+        Self { reason, message }
     }
 }
 

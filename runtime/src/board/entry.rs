@@ -6,7 +6,7 @@ use super::{
     view::{Counts, Module, View},
 };
 use crate::{
-    capability::{calls::Tally, log::printable, metrics::Series},
+    capability::{calls::Tally, log::{GuestLog, cut_to, printable}, metrics::Series},
     history::{History, Run},
     outcome::{Fault, Verdict},
     spec::{Check, Key},
@@ -22,6 +22,8 @@ use tokio::{
     time::Instant,
 };
 
+/// Of an error, as much goes into the log.
+const LONGEST_LINE: usize = 512;
 /// How many different refusals of one module are told.
 const MOST_DENIALS: usize = 20;
 
@@ -34,6 +36,8 @@ pub struct Entry {
     pub tally: Arc<Tally>,
     /// The check's own metrics.
     pub series: Arc<Series>,
+    /// The check's lines in the daemon's log.
+    pub log: GuestLog,
     state: Mutex<State>,
     demand: Notify,
     finished: watch::Sender<u64>,
@@ -60,6 +64,7 @@ impl Entry {
             key: check.key.clone(),
             tally: Arc::default(),
             series: Arc::default(),
+            log: GuestLog::new(check.key.clone()),
             state: Mutex::new(State {
                 check,
                 module: None,
@@ -137,7 +142,8 @@ impl Entry {
     /// A run has finished; the next one must follow before `fresh_until`.
     pub fn record(&self, started: Timestamp, duration: Duration, verdict: Verdict, fresh_until: Instant) {
         let now = Timestamp::now();
-        let change = {
+        let fault = verdict.as_ref().err().cloned();
+        let (change, failures) = {
             let mut state = self.state();
             let thresholds =
                 Thresholds { failure: state.check.failure_threshold, success: state.check.success_threshold };
@@ -148,26 +154,43 @@ impl Entry {
             if state.health.consecutive_failures == 0 {
                 state.last_success = Some(now);
             }
-            former.map(|former| (former, state.health.standing))
+            let change = former.map(|former| (former, state.health.standing));
+            (change, state.health.consecutive_failures)
         };
         self.finish();
+        if let (Some(fault), 1, None) = (fault, failures, change) {
+            self.tell_fault(&fault);
+        }
         if let Some((former, standing)) = change {
             self.tell_change(former, standing);
         }
     }
 
     /// A run has finished that does not count, because its round has only begun.
-    pub fn excuse(&self) {
+    pub fn excuse(&self, fresh_until: Instant) {
+        self.expect_run(fresh_until);
         self.finish();
+    }
+
+    /// The first fault in a row, where the check stands as it did before.
+    fn tell_fault(&self, fault: &Fault) {
+        let line = cut_to(&fault.message, LONGEST_LINE);
+        if self.log.admits(line.len()) {
+            let reason = fault.reason.label();
+            tracing::warn!(check = %self.key, reason, "{line}");
+        }
     }
 
     fn tell_change(&self, from: Standing, to: Standing) {
         let (was, is) = (from.label(), to.label());
         let error = self.view().error();
-        if to.is_ok() {
+        let line = cut_to(&error, LONGEST_LINE);
+        if !self.log.admits(line.len()) {
+            // A check that flaps all the time fills the events, which forget, and not the log.
+        } else if to.is_ok() {
             tracing::info!(check = %self.key, was, is, "changed");
         } else {
-            tracing::warn!(check = %self.key, was, is, "{error}");
+            tracing::warn!(check = %self.key, was, is, "{line}");
         }
         self.tell(EventKind::Changed { from, to }, error);
     }

@@ -21,11 +21,12 @@ impl Inspect {
         println!("digest:  {}", guest.digest);
         println!("size:    {} bytes", guest.size);
         println!("imports: {}", guest.imports.join("\n         "));
-        match grant::examples(&guest.asks) {
-            none if none.is_empty() => println!("\nIt asks for nothing that has to be granted."),
-            grants => {
-                println!("\nIt needs these grants under `spec:`; narrow them to what is needed:\n{grants}");
-            }
+        let grants = grant::examples(&guest.asks);
+        if grants.is_empty() {
+            println!("\nIt asks for nothing that has to be granted.");
+        } else {
+            let grants = grants.join("\n  ");
+            println!("\nIt needs these grants under `spec:`; narrow them to what is needed:\n  {grants}");
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -100,25 +100,25 @@ impl Denied {
     }
 }
 
-/// An example of what grants these capabilities, as YAML under `spec`; empty if none needs a grant.
-pub fn examples(capabilities: &[Capability]) -> String {
+/// An example of what grants these capabilities, as one line of YAML under `spec` for each key; empty
+/// if none needs a grant.
+pub fn examples(capabilities: &[Capability]) -> Vec<String> {
     let grants: Vec<&str> = capabilities.iter().filter_map(|capability| example(*capability)).collect();
     let mut lines = Vec::new();
     if !grants.is_empty() {
-        lines.push("  grants:");
-        lines.extend(grants);
+        lines.push(format!("grants: {{ {} }}", grants.join(", ")));
     }
     if capabilities.contains(&Capability::Secrets) {
-        lines.push("  secrets: [{ name: token, file: /run/secrets/token }]");
+        lines.push("secrets: [{ name: token, file: /run/secrets/token }]".to_owned());
     }
-    lines.join("\n")
+    lines
 }
 
 fn example(capability: Capability) -> Option<&'static str> {
     match capability {
-        Capability::Dns => Some("    dns: { names: [\"*.svc.cluster.local\"], servers: [cluster] }"),
-        Capability::Http => Some("    http: [{ hosts: [\"https://api.example.com\"], methods: [GET] }]"),
-        Capability::Tcp => Some("    tcp: [{ targets: [\"db.prod.svc:5432\"] }]"),
+        Capability::Dns => Some("dns: { names: [\"*.svc.cluster.local\"], servers: [cluster] }"),
+        Capability::Http => Some("http: [{ hosts: [\"https://api.example.com\"], methods: [GET] }]"),
+        Capability::Tcp => Some("tcp: [{ targets: [\"db.prod.svc:5432\"] }]"),
         Capability::Kubernetes | Capability::Log | Capability::Metrics | Capability::Secrets => None,
     }
 }

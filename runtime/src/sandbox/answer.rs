@@ -7,12 +7,13 @@ use crate::{
     },
     outcome::{Outcome, Status, Target},
 };
-use std::borrow::Cow;
 
 /// Bytes of the message of an outcome.
 const MESSAGE_LENGTH: usize = 4 * 1024;
 /// Targets of one outcome.
 const TARGETS: usize = 200;
+/// Bytes of all targets of one outcome together.
+const TARGETS_LENGTH: usize = 32 * 1024;
 /// Bytes of the message of a target.
 const TARGET_MESSAGE_LENGTH: usize = 512;
 /// Bytes of a target's name, and of a label's key and value.
@@ -22,16 +23,19 @@ const LABELS: usize = 8;
 
 /// Takes in a guest's outcome; what is too long is cut, and control characters are escaped.
 pub(super) fn outcome(answer: types::Outcome) -> Outcome {
-    let left_out = answer.targets.len().saturating_sub(TARGETS);
+    let all = answer.targets.len();
+    let mut room = TARGETS_LENGTH;
+    let fits = |target: &Target| {
+        let fits = length(target) <= room;
+        room = room.saturating_sub(length(target));
+        fits
+    };
+    let targets: Vec<_> = answer.targets.into_iter().take(TARGETS).map(target).take_while(fits).collect();
     let mut message = text(answer.message, MESSAGE_LENGTH);
-    if left_out > 0 {
-        message.push_str(&format!(" ({left_out} more targets are not shown)"));
+    if targets.len() < all {
+        message.push_str(&format!(" ({} more targets are not shown)", all - targets.len()));
     }
-    Outcome {
-        status: status(answer.status),
-        message,
-        targets: answer.targets.into_iter().take(TARGETS).map(target).collect(),
-    }
+    Outcome { status: status(answer.status), message, targets }
 }
 
 /// Takes in a guest's error text.
@@ -49,6 +53,11 @@ fn target(answer: types::Target) -> Target {
     }
 }
 
+fn length(target: &Target) -> usize {
+    let labels: usize = target.labels.iter().map(|(key, value)| key.len() + value.len()).sum();
+    target.name.len() + target.message.len() + labels
+}
+
 fn status(answer: types::Status) -> Status {
     match answer {
         types::Status::Pass => Status::Pass,
@@ -57,14 +66,14 @@ fn status(answer: types::Status) -> Status {
     }
 }
 
-fn text(mut text: String, limit: usize) -> String {
-    if text.len() > limit {
-        text = format!("{}…", cut_to(&text, limit));
+/// What can be shown of a text; it is cut once more after escaping, which makes it longer.
+fn text(text: String, limit: usize) -> String {
+    if text.len() <= limit && !text.chars().any(char::is_control) {
+        return text;
     }
-    match printable(&text) {
-        Cow::Borrowed(_) => text,
-        Cow::Owned(escaped) => escaped,
-    }
+    let escaped = printable(cut_to(&text, limit));
+    let shown = cut_to(&escaped, limit);
+    if text.len() > limit || shown.len() < escaped.len() { format!("{shown}…") } else { shown.to_owned() }
 }
 
 #[cfg(test)]
@@ -102,6 +111,26 @@ mod tests {
     #[test]
     fn control_characters_are_escaped() {
         assert_eq!(message("a\u{1b}[2Jb".into()), "a\\u{1b}[2Jb");
+    }
+
+    #[test]
+    fn escaping_does_not_make_a_text_longer_than_its_limit() {
+        assert_eq!(message("\u{1}".repeat(MESSAGE_LENGTH)).len(), MESSAGE_LENGTH + "…".len());
+    }
+
+    #[test]
+    fn all_targets_together_have_a_limit() {
+        let long = types::Target {
+            name: "n".repeat(NAME_LENGTH),
+            status: types::Status::Fail,
+            message: "m".repeat(TARGET_MESSAGE_LENGTH),
+            labels: Vec::new(),
+        };
+        let answer =
+            types::Outcome { status: types::Status::Fail, message: "x".into(), targets: vec![long; TARGETS] };
+        let outcome = outcome(answer);
+        assert_eq!(outcome.targets.len(), TARGETS_LENGTH / (NAME_LENGTH + TARGET_MESSAGE_LENGTH));
+        assert!(outcome.message.ends_with(" more targets are not shown)"));
     }
 
     #[test]

@@ -76,11 +76,11 @@ impl Guest {
         Err(Fault::new(
             Reason::Module,
             format!(
-                "{} imports {}, which its manifest does not grant; to grant it, put under `spec:` (and \
-                 narrow it to what is needed)\n{}",
+                "{} imports {}, which is not granted; to grant it, put `{}` under `spec` of its manifest, and \
+                 narrow it to what is needed",
                 check.module,
                 names.join(" and "),
-                grant::examples(&missing)
+                grant::examples(&missing).join("` and `")
             ),
         ))
     }

@@ -14,13 +14,13 @@ use crate::{
         bindings,
         calls::{Call, Calls},
         http::Connections,
-        log::{GuestLog, Printed},
+        log::Printed,
     },
     outcome::{Fault, Outcome, Reason, Verdict},
     spec::Check,
 };
 use std::{pin::pin, sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, component::ResourceTable};
 use wasmtime_wasi::{I32Exit, WasiCtx};
 
@@ -62,7 +62,8 @@ impl Budget {
 }
 
 impl Instance {
-    /// Makes a guest live for a check. With `record`, its host calls can be taken afterwards.
+    /// Makes a guest live for a check, within the time and processor time of an init: code of the
+    /// guest may run already. With `record`, its host calls can be taken afterwards.
     pub async fn new(
         sandbox: &Sandbox,
         guest: &Guest,
@@ -71,16 +72,31 @@ impl Instance {
         record: bool,
     ) -> Result<Self, Fault> {
         let limit = check.limits.memory.in_memory();
+        let budget = Budget::from_now(check.timeout, check.limits.init_cpu);
         let mut store = Store::new(sandbox.linker.engine(), state(sandbox, check, entry, record));
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOST_CALL_BYTES);
         store.set_max_component_handles(HANDLES);
         store.epoch_deadline_async_yield_and_update(1);
         store.set_epoch_deadline(1);
-        match guest.pre.instantiate_async(&mut store).await {
+        let started = {
+            let start = pin!(guest.pre.instantiate_async(&mut store));
+            timeout(budget.wall, Metered::new(start, budget.cpu)).await
+        };
+        let started = match started {
+            Ok(Ok(started)) => started,
+            Ok(Err(Overspent)) => return Err(overspent("start", budget.cpu)),
+            Err(_) => {
+                let wall = humantime::format_duration(budget.wall);
+                return Err(Fault::new(Reason::Timeout, format!("start timed out after {wall}")));
+            }
+        };
+        match started {
             Ok(exports) => Ok(Self { store, exports }),
             Err(error) if store.data().memory.refused() => Err(over_memory(limit, &error)),
-            Err(error) if error.is::<Trap>() => Err(Fault::new(Reason::Trap, format!("starting: {error:#}"))),
+            Err(error) if error.is::<Trap>() || error.is::<I32Exit>() => {
+                Err(Fault::new(Reason::Trap, format!("start trapped: {}", error.root_cause())))
+            }
             Err(error) if error.is::<PoolConcurrencyLimitError>() => Err(Fault::new(
                 Reason::Resources,
                 "all places for live checks are taken; the daemon's --max-checks makes more",
@@ -150,10 +166,7 @@ impl Instance {
         match ended {
             Ok(Ok(Ok(value))) => Ok(value),
             Ok(Ok(Err(error))) => Err(Lost::Fault(self.trapped(name, &error))),
-            Ok(Err(Overspent)) => Err(Lost::Fault(Fault::new(
-                Reason::Cpu,
-                format!("{name} used up its {} of processor time", humantime::format_duration(budget.cpu)),
-            ))),
+            Ok(Err(Overspent)) => Err(Lost::Fault(overspent(name, budget.cpu))),
             Err(_) => Err(self.timed_out(name, budget.wall)),
         }
     }
@@ -194,7 +207,7 @@ impl Instance {
 }
 
 fn state(sandbox: &Sandbox, check: Arc<Check>, entry: Arc<Entry>, record: bool) -> State {
-    let log = GuestLog::new(check.key.clone());
+    let log = entry.log.clone();
     let wasi = WasiCtx::builder()
         .stdout(Printed::stdout(log.clone()))
         .stderr(Printed::stderr(log.clone()))
@@ -213,6 +226,11 @@ fn state(sandbox: &Sandbox, check: Arc<Check>, entry: Arc<Entry>, record: bool) 
         table,
         wasi,
     }
+}
+
+fn overspent(name: &str, budget: Duration) -> Fault {
+    let budget = humantime::format_duration(budget);
+    Fault::new(Reason::Cpu, format!("{name} used up its {budget} of processor time"))
 }
 
 fn over_memory(limit: usize, error: &wasmtime::Error) -> Fault {

@@ -137,7 +137,7 @@ impl Task {
         }
         self.due = next;
         if excused {
-            self.entry.excuse();
+            self.entry.excuse(self.fresh_until());
         } else {
             self.record(started, verdict);
         }

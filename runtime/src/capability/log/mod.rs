@@ -13,16 +13,20 @@ use crate::{sandbox::State, spec::Key};
 use std::{
     borrow::Cow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+use tokio::time::Instant;
 
-/// Lines that one run may write.
-const LINES_PER_RUN: usize = 100;
-/// Bytes that one run may write.
-const BYTES_PER_RUN: usize = 64 * 1024;
+/// Lines that a check may write in one period.
+const LINES: usize = 100;
+/// Bytes that a check may write in one period.
+const BYTES: usize = 64 * 1024;
+/// How often the caps start anew, at the start of a run.
+const PERIOD: Duration = Duration::from_secs(10);
 /// A longer line is cut.
 const LINE_LENGTH: usize = 4 * 1024;
 
-/// The log of one guest. Clones share the caps.
+/// The log of one check. Clones share the caps.
 #[derive(Clone, Debug)]
 pub struct GuestLog {
     key: Key,
@@ -31,6 +35,7 @@ pub struct GuestLog {
 
 #[derive(Debug, Default)]
 struct Spent {
+    since: Option<Instant>,
     lines: usize,
     bytes: usize,
     dropped: usize,
@@ -43,12 +48,20 @@ impl GuestLog {
         Self { key, spent: Arc::default() }
     }
 
-    /// Starts the caps anew and tells what the last run lost to them.
+    /// Starts the caps anew if it is time, and tells what was lost to them.
     pub fn start_run(&self) {
-        let dropped = std::mem::take(&mut *self.spent()).dropped;
+        let dropped = {
+            let mut spent = self.spent();
+            spent.last_words.clear();
+            if spent.since.is_some_and(|since| since.elapsed() < PERIOD) {
+                return;
+            }
+            let fresh = Spent { since: Some(Instant::now()), ..Spent::default() };
+            std::mem::replace(&mut *spent, fresh).dropped
+        };
         if dropped > 0 {
             tracing::warn!(target: "guest", check = %self.key, dropped,
-                "the check wrote more than {LINES_PER_RUN} lines or {BYTES_PER_RUN} bytes in one run");
+                "the check wrote more than {LINES} lines or {BYTES} bytes in {PERIOD:?}");
         }
     }
 
@@ -57,16 +70,22 @@ impl GuestLog {
         self.spent().last_words.clone()
     }
 
+    /// Whether the caps leave room for a line about this check of so many bytes, which then is spent.
+    pub fn admits(&self, bytes: usize) -> bool {
+        let mut spent = self.spent();
+        if spent.lines >= LINES || spent.bytes + bytes > BYTES {
+            spent.dropped += 1;
+            return false;
+        }
+        spent.lines += 1;
+        spent.bytes += bytes;
+        true
+    }
+
     fn write(&self, level: Level, line: &str) {
         let line = printable(cut(line));
-        {
-            let mut spent = self.spent();
-            if spent.lines >= LINES_PER_RUN || spent.bytes + line.len() > BYTES_PER_RUN {
-                spent.dropped += 1;
-                return;
-            }
-            spent.lines += 1;
-            spent.bytes += line.len();
+        if !self.admits(line.len()) {
+            return;
         }
         let check = &self.key;
         match level {
@@ -124,18 +143,21 @@ mod tests {
         assert!(matches!(printable("plain ünïcode"), Cow::Borrowed(_)));
     }
 
-    #[test]
-    fn a_run_cannot_write_more_than_its_lines_and_bytes() {
+    #[tokio::test(start_paused = true)]
+    async fn a_check_cannot_write_more_than_its_lines_and_bytes_however_often_it_runs() {
         let log = log();
-        for _ in 0..LINES_PER_RUN + 7 {
+        log.start_run();
+        for _ in 0..LINES + 7 {
             log.write(Level::Info, "x");
         }
+        log.start_run();
         assert_eq!(log.spent().dropped, 7);
+        tokio::time::advance(PERIOD).await;
         log.start_run();
         for _ in 0..20 {
             log.write(Level::Info, &"y".repeat(LINE_LENGTH * 2));
         }
         let spent = log.spent();
-        assert_eq!((spent.bytes, spent.dropped), (BYTES_PER_RUN, 4));
+        assert_eq!((spent.bytes, spent.dropped), (BYTES, 4));
     }
 }
