@@ -65,13 +65,15 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     stop.cancel();
     let clean = tokio::select! {
-        (clean, _, _, _) = async { tokio::join!(inventory, source, server, ready) } => clean.unwrap_or(false),
+        (clean, _, _) = async { tokio::join!(inventory, server, ready) } => clean.unwrap_or(false),
         again = await_signal() => {
             again?;
             tracing::error!("a second signal: ending at once, without cleaning up");
             false
         }
     };
+    // A file system that hangs may hold it for ever, and it has nothing left to lose.
+    source.abort();
     tracing::info!("stopped{}", if clean { "" } else { ", but not everything ended clean" });
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -47,7 +47,8 @@ impl History {
         if targets.is_empty() {
             return;
         }
-        let shorter = Arc::new(Ok(Outcome { status: *status, message: message.clone(), targets: Vec::new() }));
+        let shorter =
+            Arc::new(Ok(Outcome { status: *status, message: message.clone(), targets: Vec::new() }));
         for run in self.0.iter_mut().rev().take_while(|run| Arc::ptr_eq(&run.verdict, &last)) {
             run.verdict = Arc::clone(&shorter);
         }
@@ -97,9 +98,11 @@ mod tests {
     #[test]
     fn only_the_latest_verdict_keeps_its_targets() {
         let mut history = History::default();
-        let target = Target { name: "t".into(), status: Status::Pass, message: String::new(), labels: Vec::new() };
+        let target =
+            Target { name: "t".into(), status: Status::Pass, message: String::new(), labels: Vec::new() };
         for message in ["one", "one", "two"] {
-            let outcome = Outcome { status: Status::Pass, message: message.into(), targets: vec![target.clone()] };
+            let outcome =
+                Outcome { status: Status::Pass, message: message.into(), targets: vec![target.clone()] };
             history.push(Timestamp::UNIX_EPOCH, Duration::ZERO, Ok(outcome));
         }
         let targets = |run: &Run| run.verdict.as_ref().as_ref().map_or(0, |outcome| outcome.targets.len());

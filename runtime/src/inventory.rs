@@ -1,8 +1,8 @@
 //! The checks that should be running, each with its last good guest.
 
 use crate::{
-    board::{Board, Entry, Module},
-    outcome::{Fault, Outcome, Reason, Verdict},
+    board::{Board, Entry, EventKind, Module},
+    outcome::{Fault, Reason},
     sandbox::{Guest, Instance, Lost, Sandbox},
     schedule::backoff,
     scheduler::{Clock, Ready, Scheduler},
@@ -13,14 +13,16 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::{Id, JoinError, JoinSet},
-    time::Instant,
+    time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, time::DelayQueue};
 
-/// How many checks load at once; each holds the bytes of its module.
-const MOST_LOADS: usize = 64;
+/// How many modules are held while they wait to be compiled.
+const MOST_MODULES: usize = 64;
+/// How long a new version may take to begin its round beside the former one.
+const LONGEST_BEGINNING: Duration = Duration::from_secs(30);
 
 /// Turns changes at the sources into running checks.
 ///
@@ -35,6 +37,11 @@ pub struct Inventory {
     loading: HashMap<Id, Key>,
     retries: DelayQueue<Key>,
     unsynced: usize,
+    modules: Arc<Semaphore>,
+    /// A place among the modules, for the next change.
+    place: Option<OwnedSemaphorePermit>,
+    /// Tells loads that the daemon stops.
+    stop: CancellationToken,
 }
 
 /// One check that should be running.
@@ -44,6 +51,8 @@ struct Slot {
     loading: bool,
     /// What to do once it has ended.
     next: Option<Change>,
+    /// What is wrong beside that, to be told at the end.
+    trouble: Option<Fault>,
     /// A guest runs, or is suspended.
     live: bool,
     /// Loads in a row that failed for a reason that may pass.
@@ -78,6 +87,9 @@ impl Inventory {
             loading: HashMap::new(),
             retries: DelayQueue::new(),
             unsynced: sources,
+            modules: Arc::new(Semaphore::new(MOST_MODULES)),
+            place: None,
+            stop: CancellationToken::new(),
         }
     }
 
@@ -92,7 +104,10 @@ impl Inventory {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(change) = changes.recv(), if self.loads.len() < MOST_LOADS => self.take(change),
+                Ok(place) = Arc::clone(&self.modules).acquire_owned(), if self.place.is_none() => {
+                    self.place = Some(place);
+                }
+                Some(change) = changes.recv(), if self.place.is_some() => self.take(change),
                 Some(loaded) = self.loads.join_next_with_id() => self.loaded(loaded),
                 Some(due) = self.retries.next() => self.retry(due.get_ref()),
             }
@@ -106,13 +121,17 @@ impl Inventory {
 
     async fn shutdown(mut self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
-        // A load may have begun a round, which its task then has to end.
+        // A load may have begun a round, which its task then has to end; one that is about to begin
+        // gives up and cleans up.
+        self.stop.cancel();
         self.slots.values_mut().for_each(|slot| slot.next = None);
-        let enough = Instant::now() + patience / 4;
+        let enough = Instant::now() + patience / 2;
         while let Ok(Some(loaded)) = tokio::time::timeout_at(enough, self.loads.join_next_with_id()).await {
             self.loaded(loaded);
         }
-        self.scheduler.shutdown(deadline.saturating_duration_since(Instant::now())).await
+        let cut_off = !self.loads.is_empty();
+        let patience = deadline.saturating_duration_since(Instant::now());
+        self.scheduler.shutdown(patience).await && !cut_off
     }
 
     fn take(&mut self, change: Change) {
@@ -127,10 +146,13 @@ impl Inventory {
         let slot = self.slots.entry(key.clone()).or_default();
         slot.again = None;
         slot.failures = 0;
-        if slot.loading {
-            slot.next = Some(change);
-        } else {
-            self.act(change);
+        match change {
+            change if !slot.loading => self.act(change),
+            Change::Reject(_, fault) => slot.trouble = Some(fault),
+            change => {
+                slot.trouble = None;
+                slot.next = Some(change);
+            }
         }
     }
 
@@ -153,17 +175,20 @@ impl Inventory {
         let replaces = self.slots.entry(key.clone()).or_default().live;
         self.board.enter(&candidate.check);
         let (sandbox, board) = (Arc::clone(&self.sandbox), Arc::clone(&self.board));
+        let (place, stop) = (self.place.take(), self.stop.clone());
         self.spawn(key, async move {
             let compiled = compile(&sandbox, candidate).await;
+            drop(place);
             let compiled = compiled.map_err(|fault| Rejected { fault, again: None })?;
-            begin(&sandbox, &board, compiled, replaces).await
+            begin(&sandbox, &board, compiled, replaces, &stop).await
         });
     }
 
     fn retry(&mut self, key: &Key) {
         let Some(compiled) = self.slots.get_mut(key).and_then(|slot| slot.again.take()) else { return };
         let (sandbox, board) = (Arc::clone(&self.sandbox), Arc::clone(&self.board));
-        self.spawn(key.clone(), async move { begin(&sandbox, &board, compiled, true).await });
+        let stop = self.stop.clone();
+        self.spawn(key.clone(), async move { begin(&sandbox, &board, compiled, true, &stop).await });
     }
 
     fn spawn(&mut self, key: Key, load: impl Future<Output = Result<Ready, Rejected>> + Send + 'static) {
@@ -201,6 +226,8 @@ impl Inventory {
         }
         if let Some(change) = next {
             self.act(change);
+        } else if let Some(fault) = self.slots.get_mut(&key).and_then(|slot| slot.trouble.take()) {
+            self.reject(&key, fault);
         }
     }
 
@@ -245,11 +272,12 @@ async fn begin(
     board: &Board,
     compiled: Compiled,
     replaces: bool,
+    stop: &CancellationToken,
 ) -> Result<Ready, Rejected> {
     let entry = board.enter(&compiled.check);
     let mut instance = None;
     if replaces && !compiled.check.suspend {
-        match begin_round(sandbox, &compiled, &entry).await {
+        match begin_round(sandbox, &compiled, &entry, stop).await {
             Ok(live) => instance = Some(live),
             Err(fault) => return Err(Rejected { fault, again: Some(compiled) }),
         }
@@ -259,24 +287,46 @@ async fn begin(
 }
 
 /// Begins a round beside the guest that runs, and cleans up again if that does not work.
-async fn begin_round(sandbox: &Sandbox, compiled: &Compiled, entry: &Arc<Entry>) -> Result<Instance, Fault> {
+async fn begin_round(
+    sandbox: &Sandbox,
+    compiled: &Compiled,
+    entry: &Arc<Entry>,
+    stop: &CancellationToken,
+) -> Result<Instance, Fault> {
     let Compiled { check, guest } = compiled;
     let live = || Instance::new(sandbox, guest, Arc::clone(check), Arc::clone(entry), false);
     let mut instance = live().await?;
-    let verdict = match instance.init().await {
-        Ok(Ok(())) => return Ok(instance),
-        Ok(Err(message)) => Ok(Outcome::fail(message)),
-        Err(lost) => {
-            instance = live().await?;
-            Verdict::from(lost)
+    let begun = stop.run_until_cancelled(timeout(LONGEST_BEGINNING, instance.init())).await;
+    let (reason, why) = match begun {
+        Some(Ok(Ok(Ok(())))) => return Ok(instance),
+        Some(Ok(Ok(Err(message)))) => {
+            clean_up(instance.cleanup().await, entry);
+            (Reason::Module, message)
+        }
+        lost => {
+            drop(instance);
+            match live().await {
+                Ok(mut fresh) => clean_up(fresh.cleanup().await, entry),
+                Err(fault) => clean_up(Err(Lost::Fault(fault)), entry),
+            }
+            match lost {
+                Some(Ok(Err(Lost::Fault(fault)))) => (fault.reason, fault.message),
+                Some(Ok(Err(Lost::Waiting(message)))) => (Reason::Module, message),
+                Some(_) => (Reason::Timeout, format!("init took longer than {LONGEST_BEGINNING:?}")),
+                None => (Reason::Resources, "the daemon stops".to_owned()),
+            }
         }
     };
-    if let Err(Lost::Fault(fault)) = instance.cleanup().await {
-        tracing::warn!(check = %check.key, "cleanup after a failed init: {}", fault.message);
-    }
-    let (reason, why) = match verdict {
-        Ok(outcome) => (Reason::Module, outcome.message),
-        Err(fault) => (fault.reason, fault.message),
-    };
     Err(Fault::new(reason, format!("the new version does not start: {why}")))
+}
+
+/// Tells how the cleanup of a round that did not begin went.
+fn clean_up(ended: Result<Result<(), String>, Lost>, entry: &Entry) {
+    let message = match ended {
+        Ok(Ok(())) => return tracing::info!(check = %entry.key, "cleaned up"),
+        Ok(Err(message)) | Err(Lost::Waiting(message)) => message,
+        Err(Lost::Fault(fault)) => fault.message,
+    };
+    tracing::warn!(check = %entry.key, "cleanup of a round that did not begin: {message}");
+    entry.tell(EventKind::CleanupFailed, message);
 }

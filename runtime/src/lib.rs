@@ -9,6 +9,7 @@ pub mod board;
 pub mod capability;
 pub mod cli;
 pub mod daemon;
+mod file;
 pub mod grant;
 pub mod history;
 pub mod inventory;

@@ -18,6 +18,8 @@ use std::{sync::Arc, time::Duration};
 
 /// How many checks one request runs at a time.
 const CONCURRENT_RUNS: usize = 64;
+/// How long a request waits for a run at most.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
 /// How long after its timeout a run is waited for.
 const SLACK: Duration = Duration::from_secs(1);
 
@@ -148,10 +150,11 @@ pub(super) async fn readyz(State(api): State<Api>) -> (StatusCode, &'static str)
     }
 }
 
-/// Runs a check that is not suspended; false if no run finished in time.
+/// Runs a check that can run and is not suspended; false if no run finished in time.
 pub(super) async fn run(entry: &Entry) -> bool {
-    let check = entry.view().check;
-    !check.suspend && entry.run_now(check.timeout + SLACK).await
+    let View { check, module, .. } = entry.view();
+    let patience = (check.timeout + SLACK).min(LONGEST_PATIENCE);
+    module.is_some() && !check.suspend && entry.run_now(patience).await
 }
 
 /// Whether a check is of this namespace and owner, where they are given.

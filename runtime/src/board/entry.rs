@@ -6,7 +6,11 @@ use super::{
     view::{Counts, Module, View},
 };
 use crate::{
-    capability::{calls::Tally, log::{GuestLog, cut_to, printable}, metrics::Series},
+    capability::{
+        calls::Tally,
+        log::{GuestLog, cut_to, printable},
+        metrics::Series,
+    },
     history::{History, Run},
     outcome::{Fault, Verdict},
     spec::{Check, Key},

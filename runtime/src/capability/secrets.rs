@@ -7,12 +7,13 @@ use super::{
     shorten,
 };
 use crate::{
+    file::open_regular,
     sandbox::State,
     spec::{Secret, SecretSource},
 };
 use std::{env, os::unix::ffi::OsStringExt, path::Path};
 use tokio::{
-    fs::{self, File},
+    fs::File,
     io::{self, AsyncReadExt},
     time::{Instant, timeout_at},
 };
@@ -65,12 +66,10 @@ pub async fn read(secrets: &[Secret], name: &str, deadline: Instant) -> Result<V
 
 /// Reads a little more than the largest secret at most.
 async fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for its other end, and devices never end.
-    if !fs::metadata(path).await?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
+    let path = path.to_owned();
+    let file = tokio::task::spawn_blocking(move || open_regular(&path)).await.map_err(io::Error::other)??;
     let mut value = Vec::new();
-    File::open(path).await?.take(LARGEST as u64 + 1).read_to_end(&mut value).await?;
+    File::from_std(file).take(LARGEST as u64 + 1).read_to_end(&mut value).await?;
     Ok(value)
 }
 

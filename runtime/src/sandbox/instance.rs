@@ -53,11 +53,12 @@ struct Budget {
     deadline: Instant,
     wall: Duration,
     cpu: Duration,
+    retry: bool,
 }
 
 impl Budget {
     fn from_now(wall: Duration, cpu: Duration) -> Self {
-        Self { deadline: Instant::now() + wall, wall, cpu }
+        Self { deadline: Instant::now() + wall, wall, cpu, retry: false }
     }
 }
 
@@ -115,10 +116,10 @@ impl Instance {
         Ok(self.call("init", budget, call).await?.map_err(answer::message))
     }
 
-    /// Judges once, before `deadline`.
-    pub async fn poll(&mut self, deadline: Instant) -> Result<Outcome, Lost> {
+    /// Judges once, before `deadline`. A retry goes on with the host calls that its run has left.
+    pub async fn poll(&mut self, deadline: Instant, retry: bool) -> Result<Outcome, Lost> {
         let check = &self.store.data().check;
-        let budget = Budget { deadline, wall: check.timeout, cpu: check.limits.cpu };
+        let budget = Budget { deadline, wall: check.timeout, cpu: check.limits.cpu, retry };
         let call = async |exports: &bindings::Check, store: &mut Store<State>| {
             exports.aviary_check_lifecycle().call_poll(store).await
         };
@@ -155,7 +156,9 @@ impl Instance {
         call: impl AsyncFnOnce(&bindings::Check, &mut Store<State>) -> wasmtime::Result<T>,
     ) -> Result<T, Lost> {
         let state = self.store.data_mut();
-        state.calls.start_run(budget.deadline);
+        if !budget.retry {
+            state.calls.start_run(budget.deadline);
+        }
         state.log.start_run();
         state.memory.start_run();
         self.store.set_epoch_deadline(1);

@@ -153,7 +153,7 @@ impl Task {
         };
         let mut tries = 0;
         let judged = loop {
-            match instance.poll(deadline).await {
+            match instance.poll(deadline, tries > 0).await {
                 Ok(outcome)
                     if outcome.status == Status::Fail && tries < retries && Instant::now() < deadline =>
                 {

@@ -115,6 +115,9 @@ fn call_result(result: &Result<Response, Error>) -> CallResult {
 
 /// The URL for people: without the parts where secrets tend to be.
 fn target(url: &str) -> String {
+    if url.len() > outgoing::LONGEST_URL {
+        return "a URL that is too long".to_owned();
+    }
     let Ok(url) = Url::parse(url) else { return "an invalid URL".to_owned() };
     let origin = url.origin().ascii_serialization();
     origin + url.path().get(..LONGEST_PATH_SHOWN).unwrap_or(url.path())

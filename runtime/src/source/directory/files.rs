@@ -1,8 +1,11 @@
 //! The files of one directory, as of one moment.
 
-use crate::source::{DecodeError, decode};
+use crate::{
+    file::open_regular,
+    source::{DecodeError, decode},
+};
 use std::{
-    fs::{self, File, Metadata},
+    fs::{self, Metadata},
     io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -85,7 +88,7 @@ pub(super) fn read_text(entry: &Entry, limit: usize) -> Result<String, ReadError
 
 fn read(entry: &Entry, limit: usize) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
-    let read = File::open(&entry.path).and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes));
+    let read = open_regular(&entry.path).and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes));
     read.map_err(|error| ReadError::Io(entry.name.clone(), error))?;
     if bytes.len() > limit {
         return Err(DecodeError::TooLarge(entry.name.clone(), limit).into());
