@@ -159,10 +159,10 @@ async fn a_capability_that_is_not_offered_is_refused_before_anything_runs() {
 #[tokio::test]
 async fn a_capability_without_a_grant_is_refused_with_the_yaml_that_would_grant_it() {
     for (guest, yaml) in [
-        (guests::LOOKUP, "  grants:\n    dns: { names: ["),
-        (guests::PAGE, "  grants:\n    http: [{ hosts: ["),
-        (guests::CALLS_TCP, "  grants:\n    tcp: [{ targets: ["),
-        (guests::READS_SECRET, "  secrets: [{ name: "),
+        (guests::LOOKUP, "`grants: { dns: { names: ["),
+        (guests::PAGE, "`grants: { http: [{ hosts: ["),
+        (guests::CALLS_TCP, "`grants: { tcp: [{ targets: ["),
+        (guests::READS_SECRET, "`secrets: [{ name: "),
     ] {
         let (reason, message) = fault(guest, "").await;
         assert_eq!(reason, Reason::Module);

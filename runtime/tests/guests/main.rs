@@ -4,6 +4,7 @@ mod capabilities;
 mod crimes;
 mod daemon;
 mod rounds;
+mod start;
 mod support;
 
 // The compiler tells of a guest that no test uses.

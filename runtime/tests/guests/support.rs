@@ -48,8 +48,13 @@ impl Subject {
 
     /// Makes the guest live.
     pub(crate) async fn live(&self) -> Instance {
+        self.try_live().await.expect("a live guest")
+    }
+
+    /// Makes the guest live, or tells why that did not work.
+    pub(crate) async fn try_live(&self) -> Result<Instance, Fault> {
         let (check, entry) = (Arc::clone(&self.check), Arc::clone(&self.entry));
-        Instance::new(&self.sandbox, &self.guest, check, entry, true).await.expect("a live guest")
+        Instance::new(&self.sandbox, &self.guest, check, entry, true).await
     }
 
     /// Polls a live guest.
