@@ -7,7 +7,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-const WASM_TARGET: &str = "wasm32-wasip2";
+/// What checks are built for.
+pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
 const CHECKS: [&str; 4] = ["compute", "dns", "http", "tcp"];
 
 /// The directory of the workspace.
@@ -65,7 +66,8 @@ pub(crate) fn build_checks() -> Result<()> {
     let mut arguments = vec!["build", "--release", "--target", WASM_TARGET];
     arguments.extend(packages.iter().flat_map(|package| ["--package", package.as_str()]));
     run("build the checks", "cargo", &arguments)?;
-    let trouble = ["build", "--release", "--target", WASM_TARGET, "--package", "aviary-guest", "--example", "trouble"];
+    let trouble =
+        ["build", "--release", "--target", WASM_TARGET, "--package", "aviary-guest", "--example", "trouble"];
     run("build the check that fails on purpose", "cargo", &trouble)?;
     let built = target().join("checks");
     fs::create_dir_all(&built)?;
@@ -83,17 +85,4 @@ pub(crate) fn build_checks() -> Result<()> {
 pub(crate) fn build_daemon() -> Result<PathBuf> {
     run("build the daemon", "cargo", &["build", "--release", "--package", "aviary"])?;
     Ok(target().join("release/aviary"))
-}
-
-/// Measures the budgets of the design.
-pub(crate) fn bench(rows: &[String]) -> Result<()> {
-    build_checks()?;
-    let daemon = build_daemon()?;
-    run("build the benches", "cargo", &["build", "--release", "--package", "aviary-bench"])?;
-    let bench = target().join("release/aviary-bench");
-    let mut arguments =
-        vec![daemon.to_string_lossy().into_owned(), target().join("checks").to_string_lossy().into_owned()];
-    arguments.extend_from_slice(rows);
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    run("measure", &bench.to_string_lossy(), &arguments)
 }
