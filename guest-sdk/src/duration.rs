@@ -1,11 +1,13 @@
 //! Durations with units for settings: `500ms`, `2s`, `5m`, `1h30m`, `14d`.
 //!
-//! `#[serde(with = "aviary_guest::duration")]` reads a [`Duration`], and
-//! `#[serde(default, deserialize_with = "aviary_guest::duration::optional")]` an optional one.
+//! `#[serde(deserialize_with = "aviary_guest::duration::deserialize")]` reads a [`Duration`], and
+//! `#[serde(default, deserialize_with = "aviary_guest::duration::optional")]` one that may be missing.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::Deserializer;
+
+use crate::settings::Text;
 
 /// Reads a duration like `1h30m`. The error says what is wrong with it.
 pub fn parse(text: &str) -> Result<Duration, String> {
@@ -26,12 +28,12 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 
 /// Reads a duration from settings.
 pub fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {
-    parse(&String::deserialize(source)?).map_err(Error::custom)
+    source.deserialize_str(Text("a duration like \"500ms\" or \"1h30m\"", parse))
 }
 
 /// Reads an optional duration from settings.
 pub fn optional<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Duration>, D::Error> {
-    Option::<String>::deserialize(source)?.map(|text| parse(&text).map_err(Error::custom)).transpose()
+    deserialize(source).map(Some)
 }
 
 /// Milliseconds as the contract has them: at least one, at most some 49 days.

@@ -23,7 +23,8 @@
 //!
 //! [`dns`], [`http`], [`kubernetes`], [`log`], [`metrics`], [`secrets`] and [`tcp`] are capabilities. A
 //! component asks for exactly those whose functions it calls; all but `log` and `metrics` have to be
-//! granted in the check's manifest. [`duration`], [`limits`] and [`pattern`] are kinds of settings.
+//! granted in the check's manifest. [`duration`], [`limits`], [`pairs`] and [`pattern`] are kinds of
+//! settings.
 
 use serde::de::DeserializeOwned;
 
@@ -38,6 +39,7 @@ pub mod kubernetes;
 pub mod limits;
 pub mod log;
 pub mod metrics;
+pub mod pairs;
 pub mod pattern;
 pub mod secrets;
 pub mod tcp;

@@ -19,6 +19,9 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, time::DelayQueue};
 
+/// How many checks load at once; each holds the bytes of its module.
+const MOST_LOADS: usize = 64;
+
 /// Turns changes at the sources into running checks.
 ///
 /// Each check loads by itself, so that a slow one delays no other; of several changes to one
@@ -46,14 +49,20 @@ struct Slot {
     /// Loads in a row that failed for a reason that may pass.
     failures: u32,
     /// What to try again when its time comes.
-    again: Option<Candidate>,
+    again: Option<Compiled>,
 }
 
 /// A candidate that did not make it.
 struct Rejected {
     fault: Fault,
     /// Set if the reason may pass.
-    again: Option<Candidate>,
+    again: Option<Compiled>,
+}
+
+/// A check whose module is compiled and granted what it asks for.
+struct Compiled {
+    check: Arc<Check>,
+    guest: Arc<Guest>,
 }
 
 impl Inventory {
@@ -83,9 +92,9 @@ impl Inventory {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(change) = changes.recv() => self.take(change),
+                Some(change) = changes.recv(), if self.loads.len() < MOST_LOADS => self.take(change),
                 Some(loaded) = self.loads.join_next_with_id() => self.loaded(loaded),
-                Some(due) = self.retries.next() => self.retry(due.into_inner()),
+                Some(due) = self.retries.next() => self.retry(due.get_ref()),
             }
             if self.unsynced == 0 && self.loads.is_empty() {
                 self.board.set_ready(true);
@@ -120,15 +129,15 @@ impl Inventory {
         if slot.loading {
             slot.next = Some(change);
         } else {
-            self.act(key, change);
+            self.act(change);
         }
     }
 
-    fn act(&mut self, key: Key, change: Change) {
+    fn act(&mut self, change: Change) {
         match change {
             Change::Set(candidate) => self.load(candidate),
             Change::Reject(key, fault) => self.reject(&key, fault),
-            Change::Remove(_) => {
+            Change::Remove(key) => {
                 self.scheduler.stop(&key);
                 self.board.remove(&key);
                 self.slots.remove(&key);
@@ -140,10 +149,24 @@ impl Inventory {
 
     fn load(&mut self, candidate: Candidate) {
         let key = candidate.check.key.clone();
-        let slot = self.slots.entry(key.clone()).or_default();
-        slot.loading = true;
+        let replaces = self.slots.entry(key.clone()).or_default().live;
         self.board.enter(&candidate.check);
-        let load = load(Arc::clone(&self.sandbox), Arc::clone(&self.board), candidate, slot.live);
+        let (sandbox, board) = (Arc::clone(&self.sandbox), Arc::clone(&self.board));
+        self.spawn(key, async move {
+            let compiled = compile(&sandbox, candidate).await;
+            let compiled = compiled.map_err(|fault| Rejected { fault, again: None })?;
+            begin(&sandbox, &board, compiled, replaces).await
+        });
+    }
+
+    fn retry(&mut self, key: &Key) {
+        let Some(compiled) = self.slots.get_mut(key).and_then(|slot| slot.again.take()) else { return };
+        let (sandbox, board) = (Arc::clone(&self.sandbox), Arc::clone(&self.board));
+        self.spawn(key.clone(), async move { begin(&sandbox, &board, compiled, true).await });
+    }
+
+    fn spawn(&mut self, key: Key, load: impl Future<Output = Result<Ready, Rejected>> + Send + 'static) {
+        self.slots.entry(key.clone()).or_default().loading = true;
         let id = self.loads.spawn(load).id();
         self.loading.insert(id, key);
     }
@@ -167,23 +190,16 @@ impl Inventory {
                 self.start(ready);
             }
             Err(Rejected { fault, again }) => {
-                if let (Some(candidate), None) = (again, &next) {
+                if let (Some(compiled), None) = (again, &next) {
                     slot.failures += 1;
-                    slot.again = Some(candidate);
+                    slot.again = Some(compiled);
                     self.retries.insert(key.clone(), backoff(slot.failures, key.spread()));
                 }
                 self.reject(&key, fault);
             }
         }
         if let Some(change) = next {
-            self.act(key, change);
-        }
-    }
-
-    fn retry(&mut self, key: Key) {
-        let candidate = self.slots.get_mut(&key).and_then(|slot| slot.again.take());
-        if let Some(candidate) = candidate {
-            self.load(candidate);
+            self.act(change);
         }
     }
 
@@ -215,33 +231,35 @@ impl Inventory {
     }
 }
 
-/// Tries a candidate. Beside a guest that runs, it must also begin its round.
-async fn load(
-    sandbox: Arc<Sandbox>,
-    board: Arc<Board>,
-    candidate: Candidate,
+async fn compile(sandbox: &Sandbox, candidate: Candidate) -> Result<Compiled, Fault> {
+    let Candidate { check, module } = candidate;
+    let guest = sandbox.load(check.module.file_name(), module).await?;
+    guest.require_for(&check)?;
+    Ok(Compiled { check, guest })
+}
+
+/// Makes a check ready to run. Beside a guest that runs, the new one must also begin its round.
+async fn begin(
+    sandbox: &Sandbox,
+    board: &Board,
+    compiled: Compiled,
     replaces: bool,
 ) -> Result<Ready, Rejected> {
-    let check = Arc::clone(&candidate.check);
-    let entry = board.enter(&check);
-    let never = |fault| Rejected { fault, again: None };
-    let guest = sandbox.load(check.module.file_name(), Arc::clone(&candidate.module)).await.map_err(never)?;
-    guest.require_for(&check).map_err(never)?;
+    let entry = board.enter(&compiled.check);
     let mut instance = None;
-    if replaces && !check.suspend {
-        let begun = begin(&sandbox, &guest, &check, &entry).await;
-        instance = Some(begun.map_err(|fault| Rejected { fault, again: Some(candidate) })?);
+    if replaces && !compiled.check.suspend {
+        match begin_round(sandbox, &compiled, &entry).await {
+            Ok(live) => instance = Some(live),
+            Err(fault) => return Err(Rejected { fault, again: Some(compiled) }),
+        }
     }
+    let Compiled { check, guest } = compiled;
     Ok(Ready { check, entry, guest, instance })
 }
 
 /// Begins a round beside the guest that runs, and cleans up again if that does not work.
-async fn begin(
-    sandbox: &Sandbox,
-    guest: &Guest,
-    check: &Arc<Check>,
-    entry: &Arc<Entry>,
-) -> Result<Instance, Fault> {
+async fn begin_round(sandbox: &Sandbox, compiled: &Compiled, entry: &Arc<Entry>) -> Result<Instance, Fault> {
+    let Compiled { check, guest } = compiled;
     let live = || Instance::new(sandbox, guest, Arc::clone(check), Arc::clone(entry), false);
     let mut instance = live().await?;
     let verdict = match instance.init().await {

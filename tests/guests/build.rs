@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TARGET: &str = "wasm32-wasip2";
+const PROFILE: &str = "guest";
 
-/// Packages that hold guests, with the prefix of their constants.
+/// Packages whose examples are guests, and where those are.
 const EXAMPLES: [(&str, &str); 2] =
     [("test-guests", "tests/guests/examples"), ("aviary-guest", "guest-sdk/examples")];
 const CHECKS: &str = "checks";
@@ -44,10 +45,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let checks = names(&workspace.join(CHECKS))?;
     let target = workspace.join("target/guests");
+    // Whoever deletes the guests gets them back.
+    println!("cargo::rerun-if-changed={}", target.join("guests.rs").display());
     require_target()?;
     build(&workspace, &target, &checks)?;
 
-    let built = target.join(TARGET).join("release");
+    let built = target.join(TARGET).join(PROFILE);
     let mut guests = Vec::new();
     for (_, directory) in EXAMPLES {
         let files = names(&workspace.join(directory))?.into_iter();
@@ -87,7 +90,10 @@ fn build(workspace: &Path, target: &Path, checks: &[String]) -> Result<(), Box<d
             cargo.env_remove(name);
         }
     }
-    cargo.current_dir(workspace).args(["build", "--release", "--target", TARGET, "--target-dir"]).arg(target);
+    cargo
+        .current_dir(workspace)
+        .args(["build", "--profile", PROFILE, "--target", TARGET, "--target-dir"])
+        .arg(target);
     cargo.args(["--lib", "--examples"]);
     for (package, _) in EXAMPLES {
         cargo.args(["--package", package]);

@@ -9,13 +9,12 @@ const GUEST: &str = "counts";
 /// Builds everything and measures the rows, or all of them if none is named.
 pub(crate) fn run(rows: &[String]) -> Result<()> {
     steps::build_checks()?;
-    let target = steps::WASM_TARGET;
-    let guest = ["build", "--release", "--target", target, "--package", "test-guests", "--example", GUEST];
-    steps::run("build a guest to measure", "cargo", &guest)?;
+    let guest = ["--package", "test-guests", "--example", GUEST];
+    let linked = steps::build_guests("build a guest to measure", &guest)?;
+    let guest = linked.join("examples").join(GUEST).with_extension("wasm");
     let daemon = steps::build_daemon()?;
     let bench = ["build", "--release", "--package", "aviary-bench"];
     steps::run("build the bench", "cargo", &bench)?;
-    let guest = steps::target().join(target).join("release/examples").join(GUEST).with_extension("wasm");
     let paths = [daemon, steps::target().join("checks"), guest];
     let paths = paths.iter().map(|path| path.to_string_lossy().into_owned());
     let arguments: Vec<String> = paths.chain(rows.iter().cloned()).collect();

@@ -7,8 +7,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What checks are built for.
-pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
+const WASM_TARGET: &str = "wasm32-wasip2";
+const GUEST_PROFILE: &str = "guest";
 const CHECKS: [&str; 4] = ["compute", "dns", "http", "tcp"];
 
 /// The directory of the workspace.
@@ -61,24 +61,28 @@ pub(crate) fn add_wasm_target() -> Result<()> {
 
 /// Builds the checks into `target/checks/<name>.wasm`.
 pub(crate) fn build_checks() -> Result<()> {
-    add_wasm_target()?;
     let packages = CHECKS.map(|name| format!("check-{name}"));
-    let mut arguments = vec!["build", "--release", "--target", WASM_TARGET];
-    arguments.extend(packages.iter().flat_map(|package| ["--package", package.as_str()]));
-    run("build the checks", "cargo", &arguments)?;
-    let trouble =
-        ["build", "--release", "--target", WASM_TARGET, "--package", "aviary-guest", "--example", "trouble"];
-    run("build the check that fails on purpose", "cargo", &trouble)?;
+    let packages: Vec<_> = packages.iter().flat_map(|package| ["--package", package.as_str()]).collect();
+    let linked = build_guests("build the checks", &packages)?;
+    let trouble = ["--package", "aviary-guest", "--example", "trouble"];
+    build_guests("build the check that fails on purpose", &trouble)?;
     let built = target().join("checks");
     fs::create_dir_all(&built)?;
-    let release = target().join(WASM_TARGET).join("release");
-    let modules = CHECKS.iter().map(|name| release.join(format!("{name}.wasm")));
-    for module in modules.chain([release.join("examples/trouble.wasm")]) {
+    let modules = CHECKS.iter().map(|name| linked.join(format!("{name}.wasm")));
+    for module in modules.chain([linked.join("examples/trouble.wasm")]) {
         let name = module.file_name().context("a module has a name")?;
         let copied = fs::copy(&module, built.join(name));
         copied.with_context(|| format!("cannot copy {}", module.display()))?;
     }
     Ok(())
+}
+
+/// Builds packages or examples for the sandbox and tells the directory that they are linked into.
+pub(crate) fn build_guests(what: &str, packages: &[&str]) -> Result<PathBuf> {
+    add_wasm_target()?;
+    let build = ["build", "--profile", GUEST_PROFILE, "--target", WASM_TARGET];
+    run(what, "cargo", &[&build, packages].concat())?;
+    Ok(target().join(WASM_TARGET).join(GUEST_PROFILE))
 }
 
 /// Builds the daemon into `target/release/aviary`.

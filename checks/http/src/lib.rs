@@ -28,7 +28,7 @@ impl Check for Settings {
 fn request(settings: &Settings, url: &str) -> Request {
     let mut request =
         Request::new(settings.method, url).redirects(settings.redirects).ip_family(settings.ip_family);
-    request.headers = settings.headers.clone().into_iter().collect();
+    request.headers = settings.headers.clone();
     request.body = settings.body.clone().map(Into::into);
     request.tls = settings.tls.clone().map(Into::into);
     match settings.timeout {

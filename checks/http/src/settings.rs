@@ -1,18 +1,19 @@
 //! What to ask for, and what to expect of the answers.
 
-use std::collections::BTreeMap;
+use std::fmt::{self, Formatter};
 use std::time::Duration;
 
 use aviary_guest::duration;
 use aviary_guest::http::{IpFamily, Method};
 use aviary_guest::json::Value;
 use aviary_guest::limits::{Expiry, Latency};
+use aviary_guest::pairs;
 use aviary_guest::pattern::Pattern;
 use aviary_guest::tls::TlsSettings;
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 /// The settings of the check.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// The pages, each one a target.
@@ -21,8 +22,8 @@ pub struct Settings {
     #[serde(default = "get", with = "MethodName")]
     pub method: Method,
     /// Headers to send.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "pairs::deserialize")]
+    pub headers: Vec<(String, String)>,
     /// The body to send.
     #[serde(default)]
     pub body: Option<String>,
@@ -44,21 +45,21 @@ pub struct Settings {
 }
 
 /// What to expect of an answer.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Expectations {
     /// Good statuses; none is any `2xx`.
     #[serde(default)]
     pub status: Vec<StatusClass>,
     /// Headers by name.
-    #[serde(default)]
-    pub headers: BTreeMap<String, HeaderRule>,
+    #[serde(default, deserialize_with = "pairs::deserialize")]
+    pub headers: Vec<(String, HeaderRule)>,
     /// What the body says.
     #[serde(default)]
     pub body: BodyRule,
     /// Values in a JSON body, by JSON Pointer.
-    #[serde(default)]
-    pub json: BTreeMap<String, Value>,
+    #[serde(default, deserialize_with = "pairs::deserialize")]
+    pub json: Vec<(String, Value)>,
     /// How long the answer may take.
     #[serde(default)]
     pub latency: Latency,
@@ -68,8 +69,7 @@ pub struct Expectations {
 }
 
 /// One status, `200`, or a class of them, `2xx`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Value")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusClass {
     /// Exactly this one.
     One(u16),
@@ -89,7 +89,7 @@ impl StatusClass {
 }
 
 /// What a header has to be.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum HeaderRule {
     /// There, with a value that matches.
@@ -101,7 +101,7 @@ pub enum HeaderRule {
 }
 
 /// What a body has to say.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BodyRule {
     /// Each one has to match.
@@ -112,22 +112,38 @@ pub struct BodyRule {
     pub not_matches: Vec<Pattern>,
 }
 
-impl TryFrom<Value> for StatusClass {
-    type Error = String;
-
-    fn try_from(value: Value) -> Result<Self, String> {
-        let text = value.as_str().map_or_else(|| value.to_string(), String::from);
-        let class = match text.strip_suffix("xx") {
-            Some(hundred) => {
-                hundred.parse().ok().filter(|hundred| (1..=5).contains(hundred)).map(Self::Hundred)
-            }
-            None => text.parse().ok().filter(|one| (100..600).contains(one)).map(Self::One),
-        };
-        class.ok_or_else(|| format!("{text:?} is no status: write one like 200 or a class like \"2xx\""))
+impl<'de> Deserialize<'de> for StatusClass {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        source.deserialize_any(StatusVisitor)
     }
 }
 
-#[derive(Deserialize)]
+/// YAML has `200` as a number and `2xx` as a text.
+struct StatusVisitor;
+
+impl Visitor<'_> for StatusVisitor {
+    type Value = StatusClass;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("a status like 200 or a class like \"2xx\"")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<StatusClass, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<StatusClass, E> {
+        let class = match text.strip_suffix("xx") {
+            Some(hundred) => {
+                hundred.parse().ok().filter(|hundred| (1..=5).contains(hundred)).map(StatusClass::Hundred)
+            }
+            None => text.parse().ok().filter(|one| (100..600).contains(one)).map(StatusClass::One),
+        };
+        class.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
+
+#[derive(serde::Deserialize)]
 #[serde(remote = "Method", rename_all = "UPPERCASE")]
 enum MethodName {
     Get,
@@ -139,7 +155,7 @@ enum MethodName {
     Options,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 #[serde(remote = "IpFamily", rename_all = "lowercase")]
 enum IpFamilyName {
     Any,
@@ -172,7 +188,7 @@ mod tests {
         assert_eq!(status(json!("5xx")), Ok(StatusClass::Hundred(5)));
         for wrong in [json!("6xx"), json!("xx"), json!("ok"), json!(20), json!("2x")] {
             let error = status(wrong).expect_err("no status");
-            assert!(error.contains("is no status"), "{error}");
+            assert!(error.contains("expected a status like 200"), "{error}");
         }
     }
 

@@ -1,25 +1,23 @@
-//! What the peer has said and no step has taken yet. Pure.
+//! What the peer has said. Pure.
 
 use aviary_guest::pattern::Pattern;
 
-/// A peer that says more without a match is not the one we expect.
+/// A peer that says more is not the one we expect.
 const MOST_BYTES: usize = 64 * 1_024;
 
-/// What the peer has said and no step has taken yet.
+/// What the peer has said, and how much of it the steps have taken.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     bytes: Vec<u8>,
+    taken: usize,
 }
 
 impl Heard {
-    /// Takes everything up to the end of the first match; false if nothing matches yet.
+    /// Takes everything up to the end of the next match; false if nothing matches yet.
     pub(crate) fn take(&mut self, pattern: &Pattern) -> bool {
-        let text = String::from_utf8_lossy(&self.bytes);
-        let Some(found) = pattern.find(&text) else {
-            return false;
-        };
-        self.bytes = text.as_bytes()[found.end..].to_vec();
-        true
+        let end = pattern.find_end(&String::from_utf8_lossy(&self.bytes), self.taken);
+        self.taken = end.unwrap_or(self.taken);
+        end.is_some()
     }
 
     /// Adds what has just come; the error says that nothing more will match.
@@ -29,17 +27,19 @@ impl Heard {
         }
         self.bytes.extend_from_slice(bytes);
         if self.bytes.len() > MOST_BYTES {
-            return Err(format!("{} KiB came without a match", MOST_BYTES / 1_024));
+            return Err(format!("more than {} KiB came", MOST_BYTES / 1_024));
         }
         Ok(())
     }
 
-    /// For messages: the beginning of what came since the last match.
+    /// For messages: the end of what came.
     pub(crate) fn so_far(&self) -> String {
-        let start = self.bytes.get(..80).unwrap_or(&self.bytes);
-        match start {
-            [] => "before it said anything".into(),
-            _ => format!("after it said {:?}", String::from_utf8_lossy(start)),
+        match self.bytes.len() {
+            0 => "before it said anything".into(),
+            length => format!(
+                "after it said {:?}",
+                String::from_utf8_lossy(&self.bytes[length.saturating_sub(80)..])
+            ),
         }
     }
 }
@@ -67,6 +67,7 @@ mod tests {
         heard.add(b"220 hello\r\n250 ok\r\n").expect("short");
         assert!(heard.take(&pattern("220 .*\r\n")));
         assert!(!heard.take(&pattern("220")));
+        assert!(!heard.take(&pattern("^ hello")), "that was no start of a line");
         assert!(heard.take(&pattern("^250")));
     }
 
@@ -89,6 +90,6 @@ mod tests {
     fn a_peer_that_goes_on_and_on_is_given_up() {
         let mut heard = Heard::default();
         assert_eq!(heard.add(&[b'a'; MOST_BYTES]), Ok(()));
-        assert_eq!(heard.add(b"a"), Err("64 KiB came without a match".into()));
+        assert_eq!(heard.add(b"a"), Err("more than 64 KiB came".into()));
     }
 }

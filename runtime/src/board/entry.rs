@@ -3,12 +3,13 @@
 use super::{
     Event, EventKind,
     health::{Health, Standing, Thresholds},
+    view::{Counts, Module, View},
 };
 use crate::{
-    capability::{calls::Tally, metrics::Series},
+    capability::{calls::Tally, log::printable, metrics::Series},
     history::{History, Run},
-    outcome::{Fault, Reason, Status, Verdict},
-    spec::{Check, Digest, Key},
+    outcome::{Fault, Verdict},
+    spec::{Check, Key},
 };
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -21,99 +22,8 @@ use tokio::{
     time::Instant,
 };
 
-/// Upper bounds of the buckets of run durations, in seconds.
-pub const DURATION_BOUNDS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 10.0];
-
-/// The module that a check runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Module {
-    /// Its file or key.
-    pub name: String,
-    /// Digest of its decoded bytes.
-    pub digest: Digest,
-    /// Decoded size in bytes.
-    pub size: usize,
-    /// The capabilities and other interfaces it imports.
-    pub imports: Vec<String>,
-    /// When it was loaded.
-    pub loaded: Timestamp,
-}
-
-/// Numbers that only grow while the check exists.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    /// Runs by outcome: pass, warn, fail, unknown.
-    pub runs: [u64; 4],
-    /// Faults by [`Reason`], as its discriminant.
-    pub faults: [u64; Reason::ALL.len()],
-    /// Polls that were due while the one before was still running.
-    pub skipped: u64,
-    /// Runs by duration, one more bucket than [`DURATION_BOUNDS`].
-    pub durations: [u64; DURATION_BOUNDS.len() + 1],
-    /// Seconds that all runs took.
-    pub duration_sum: f64,
-}
-
-impl Counts {
-    fn add(&mut self, run: &Run) {
-        let outcome = match run.verdict.as_ref() {
-            Ok(outcome) => outcome.status as usize,
-            Err(fault) => {
-                self.faults[fault.reason as usize] += 1;
-                Status::Fail as usize + 1
-            }
-        };
-        self.runs[outcome] += 1;
-        let seconds = run.duration.as_secs_f64();
-        self.durations[DURATION_BOUNDS.partition_point(|bound| *bound < seconds)] += 1;
-        self.duration_sum += seconds;
-    }
-}
-
-/// One check as a reader sees it at one moment.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// The manifest in force.
-    pub check: Arc<Check>,
-    /// Where it stands, staleness and suspension included.
-    pub standing: Standing,
-    /// When it came to stand there; for a stale check, when it was last known to stand elsewhere.
-    pub since: Timestamp,
-    /// Runs in a row without a good outcome.
-    pub consecutive_failures: u32,
-    /// The latest run.
-    pub latest: Option<Run>,
-    /// When the latest good run ended.
-    pub last_success: Option<Timestamp>,
-    /// The module that runs; none was ever good if there is none.
-    pub module: Option<Arc<Module>>,
-    /// Why the newest manifest or module is not the one that runs.
-    pub rejected: Option<Arc<Fault>>,
-    /// Numbers that only grow.
-    pub counts: Counts,
-    /// Linear memory of the guest in bytes.
-    pub memory: usize,
-}
-
-impl View {
-    /// Why the check is not well; empty only if it is.
-    pub fn error(&self) -> String {
-        match (self.standing, &self.latest, &self.rejected) {
-            (standing, ..) if standing.is_ok() => String::new(),
-            (Standing::Stale, ..) => "has not run for three intervals".to_owned(),
-            (_, Some(run), _) => match run.verdict.as_ref() {
-                Ok(outcome) if outcome.status != Status::Fail => {
-                    "works again, but not yet as often in a row as `successThreshold` asks for".to_owned()
-                }
-                Ok(outcome) if outcome.message.is_empty() => "failed without a message".to_owned(),
-                Ok(outcome) => outcome.message.clone(),
-                Err(fault) => fault.message.clone(),
-            },
-            (_, None, Some(fault)) => fault.message.clone(),
-            (_, None, None) => "has not run yet".to_owned(),
-        }
-    }
-}
+/// How many different refusals of one module are told.
+const MOST_DENIALS: usize = 20;
 
 /// One check on the board: its task writes, everybody else reads.
 #[derive(Debug)]
@@ -141,6 +51,7 @@ struct State {
     last_success: Option<Timestamp>,
     fresh_until: Option<Instant>,
     memory: usize,
+    denials: Vec<String>,
 }
 
 impl Entry {
@@ -159,6 +70,7 @@ impl Entry {
                 last_success: None,
                 fresh_until: None,
                 memory: 0,
+                denials: Vec::new(),
             }),
             demand: Notify::new(),
             finished: watch::Sender::new(0),
@@ -201,6 +113,7 @@ impl Entry {
             state.check = check;
             state.module = Some(Arc::new(module));
             state.rejected = None;
+            state.denials.clear();
         }
         self.tell(EventKind::Loaded, message);
     }
@@ -270,6 +183,20 @@ impl Entry {
     /// Waits until somebody asks for a run.
     pub async fn demanded(&self) {
         self.demand.notified().await;
+    }
+
+    /// The guest was refused something for want of a grant. Each refusal is told once per module.
+    pub fn deny(&self, why: &str) {
+        {
+            let mut state = self.state();
+            if state.denials.len() >= MOST_DENIALS || state.denials.iter().any(|known| known == why) {
+                return;
+            }
+            state.denials.push(why.to_owned());
+        }
+        let why = printable(why);
+        tracing::warn!(check = %self.key, "{why}");
+        self.tell(EventKind::Denied, why.into_owned());
     }
 
     /// Publishes something that happened to this check.

@@ -3,10 +3,12 @@
 mod entry;
 mod health;
 mod lag;
+mod view;
 
-pub use entry::{Counts, DURATION_BOUNDS, Entry, Module, View};
+pub use entry::Entry;
 pub use health::{Standing, Thresholds};
 pub use lag::Lag;
+pub use view::{Counts, DURATION_BOUNDS, Module, View};
 
 use crate::spec::{Check, Key};
 use jiff::Timestamp;

@@ -30,6 +30,9 @@ impl Host for State {
             Err(Error::Denied) => CallResult::Denied,
             Err(_) => CallResult::Error,
         });
+        if matches!(result, Err(Error::Denied)) {
+            self.entry.deny(&format!("the manifest lists no secret {}", shorten(&name)));
+        }
         result
     }
 }

@@ -24,7 +24,7 @@ impl Inspect {
         match grant::examples(&guest.asks) {
             none if none.is_empty() => println!("\nIt asks for nothing that has to be granted."),
             grants => {
-                println!("\nIt needs these grants under `spec:`; narrow them to what is needed:\n{grants}")
+                println!("\nIt needs these grants under `spec:`; narrow them to what is needed:\n{grants}");
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -83,7 +83,7 @@ impl Arguments {
     /// Does what was asked for.
     pub fn execute(self) -> ExitCode {
         telemetry::start(self.log_format, self.debug);
-        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        let runtime = match daemon::runtime() {
             Ok(runtime) => runtime,
             Err(error) => {
                 return failed(&anyhow::Error::new(error).context("cannot start the async runtime"));

@@ -2,31 +2,36 @@
 
 use crate::outcome::{Fault, Reason};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
-use wasmtime::{Engine, Precompiled, component::Component};
+use tokio::sync::{Mutex, MutexGuard};
+use wasmtime::{Engine, component::Component};
 
 /// First bytes of a component and of a core module: magic, version, layer.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
 /// Compiles modules, one at a time.
-pub(super) struct Compiler {
-    engine: Engine,
-    turn: Semaphore,
-}
+pub(super) struct Compiler(Mutex<Engine>);
+
+/// The right to compile now.
+pub(super) struct Turn<'a>(MutexGuard<'a, Engine>);
 
 impl Compiler {
     pub(super) fn new(engine: Engine) -> Self {
-        Self { engine, turn: Semaphore::new(1) }
+        Self(Mutex::new(engine))
     }
 
+    /// Waits until nothing else is compiled.
+    pub(super) async fn turn(&self) -> Turn<'_> {
+        Turn(self.0.lock().await)
+    }
+}
+
+impl Turn<'_> {
     /// Compiles a component. What is no component is refused before anything expensive happens.
-    pub(super) async fn compile(&self, name: &str, bytes: Arc<[u8]>) -> Result<Component, Fault> {
+    pub(super) async fn compile(self, name: &str, bytes: Arc<[u8]>) -> Result<Component, Fault> {
         let refuse = |what: String| Fault::new(Reason::Module, format!("{name} {what}"));
         recognise(&bytes).map_err(|what| refuse(what.to_owned()))?;
-        let stopping = || Fault::new(Reason::Resources, format!("{name} was not compiled: the daemon stops"));
-        let _turn = self.turn.acquire().await.map_err(|_| stopping())?;
-        let engine = self.engine.clone();
+        let engine = self.0.clone();
         let compile = move || Component::from_binary(&engine, &bytes);
         match tokio::task::spawn_blocking(compile).await {
             Ok(compiled) => compiled.map_err(|error| refuse(format!("does not compile: {error:#}"))),
@@ -40,7 +45,7 @@ fn recognise(bytes: &[u8]) -> Result<(), &'static str> {
     if bytes.starts_with(COMPONENT) {
         return Ok(());
     }
-    if Engine::detect_precompiled(bytes) != None::<Precompiled> {
+    if Engine::detect_precompiled(bytes).is_some() {
         return Err(
             "is precompiled code, which is never accepted; give the .wasm component it was made from",
         );

@@ -50,8 +50,13 @@ impl Sandbox {
         if let Some(guest) = self.known(&digest) {
             return Ok(guest);
         }
+        let turn = self.compiler.turn().await;
+        // The same bytes may have been compiled while this load waited for its turn.
+        if let Some(guest) = self.known(&digest) {
+            return Ok(guest);
+        }
         let size = bytes.len();
-        let component = self.compiler.compile(name, bytes).await?;
+        let component = turn.compile(name, bytes).await?;
         let guest = Arc::new(Guest::link(name, digest, size, &component, &self.linker)?);
         let mut guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
         guests.retain(|_, guest| guest.strong_count() > 0);

@@ -80,7 +80,7 @@ impl Server {
     fn output(&self) -> String {
         let output = fs::read_to_string(self.directory.path().join("output.log")).unwrap_or_default();
         let lines: Vec<_> = output.lines().rev().take(5).collect();
-        format!("its last lines, the newest first: {}", lines.join(" | "))
+        format!("{} said, the newest line first: {}", self.address, lines.join(" | "))
     }
 }
 
@@ -107,13 +107,14 @@ pub(crate) async fn run(program: &Path, address: SocketAddr, checks: TempDir) ->
     Ok(server)
 }
 
-/// Runs the daemon on `count` equal checks of one module, until all have run.
+/// Runs the daemon on `count` equal checks of one module, until all have run. With none it is idle.
 pub(crate) async fn run_many(program: &Path, module: &Path, count: usize, spec: &str) -> Result<Server> {
     let directory = TempDir::with_prefix("aviary-bench-")?;
-    let name = module.file_name().context("a module has a name")?;
-    fs::copy(module, directory.path().join(name))
-        .with_context(|| format!("cannot copy {}", module.display()))?;
-    manifest::write(directory.path(), count, spec)?;
+    if count > 0 {
+        let copy = directory.path().join(module.file_name().context("a module has a name")?);
+        fs::copy(module, copy).with_context(|| format!("cannot copy {}", module.display()))?;
+        manifest::write(directory.path(), count, spec)?;
+    }
     run(program, free_address()?, directory).await
 }
 

@@ -32,6 +32,9 @@ impl Host for State {
             Err(Error::Timeout) => CallResult::Timeout,
             Err(_) => CallResult::Error,
         });
+        if let Err(Error::Denied(why)) = &result {
+            self.entry.deny(why);
+        }
         result
     }
 }

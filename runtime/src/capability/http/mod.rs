@@ -37,7 +37,7 @@ impl Host for State {
         let deadline = self.calls.begin(Capability::Http, target(&request.url), timeout);
         let deadline = deadline.map_err(|error| Error::Denied(error.to_string()))?;
         let result = send(&self.network, &self.check.grants, &self.connections, request, deadline).await;
-        self.calls.finish(call_result(&result));
+        self.finish_http(&result);
         result
     }
 
@@ -51,9 +51,18 @@ impl Host for State {
         let results = send_all(&self.network, &self.check.grants, &self.connections, requests, booked).await;
         // The call begun last is the first to finish.
         for result in results[..begun].iter().rev() {
-            self.calls.finish(call_result(result));
+            self.finish_http(result);
         }
         results
+    }
+}
+
+impl State {
+    fn finish_http(&mut self, result: &Result<Response, Error>) {
+        self.calls.finish(call_result(result));
+        if let Err(Error::Denied(why)) = result {
+            self.entry.deny(why);
+        }
     }
 }
 

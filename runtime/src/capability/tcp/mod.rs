@@ -52,6 +52,9 @@ impl HostConnection for State {
             Err(Error::Denied(format!("at most {MOST_CONNECTIONS} connections at once: drop one first")))
         };
         self.calls.finish(call_result(&result));
+        if let Err(Error::Denied(why)) = &result {
+            self.entry.deny(why);
+        }
         Ok(self.table.push(result?)?)
     }
 

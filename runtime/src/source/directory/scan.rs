@@ -161,7 +161,7 @@ impl Scanner {
         match entry.name.parse() {
             Ok(module) => wanted.check = Some(Arc::new(Check::bare(key.clone(), module))),
             Err(error) => {
-                wanted.trouble = Some(Fault::new(Reason::Module, format!("{}: {error}", entry.name)))
+                wanted.trouble = Some(Fault::new(Reason::Module, format!("{}: {error}", entry.name)));
             }
         }
         (key, wanted)

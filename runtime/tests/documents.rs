@@ -1,0 +1,50 @@
+//! Every manifest that people are shown is one that the daemon accepts.
+
+use std::{fs, path::Path};
+
+/// Documents for people, seen from the root of the workspace.
+const DOCUMENTS: [&str; 3] = ["README.md", "docs/operating.md", "docs/writing-checks.md"];
+
+#[test]
+fn manifests_in_the_documentation_are_accepted() {
+    for document in DOCUMENTS {
+        let manifests = manifests(&read(document));
+        assert!(!manifests.is_empty(), "{document} shows no manifest");
+        for manifest in manifests {
+            accept(document, &manifest);
+        }
+    }
+}
+
+#[test]
+fn manifests_of_the_demo_are_accepted() {
+    let demo = fs::read_dir(root().join("deploy/demo")).expect("the demo");
+    let paths = demo.map(|entry| entry.expect("an entry").path());
+    let manifests: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|ending| ending == "yaml")).collect();
+    assert!(manifests.len() >= 5, "the demo has only {manifests:?}");
+    for path in manifests {
+        accept(&path.display().to_string(), &fs::read_to_string(&path).expect("a manifest"));
+    }
+}
+
+fn accept(whence: &str, manifest: &str) {
+    if let Err(error) = aviary::spec::parse(manifest, "default") {
+        panic!("{whence}: {error}\n{manifest}");
+    }
+}
+
+/// The blocks of YAML that are whole manifests.
+fn manifests(text: &str) -> Vec<String> {
+    let blocks = text.split("```yaml\n").skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().unwrap_or_default().to_owned());
+    blocks.filter(|block| block.contains("kind: Check")).collect()
+}
+
+fn read(document: &str) -> String {
+    fs::read_to_string(root().join(document)).unwrap_or_else(|error| panic!("{document}: {error}"))
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}

@@ -1,0 +1,230 @@
+//! Checks dropped into a directory, from the files to the board.
+
+use crate::{self as guests, support::sandbox};
+use aviary::{
+    board::{Board, EventKind, Standing, View},
+    inventory::Inventory,
+    outcome::Reason,
+    scheduler::Clock,
+    source::directory::Directories,
+};
+use std::{fs, path::Path, sync::Arc, time::Duration};
+use tempfile::TempDir;
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running inventory over a directory.
+struct Aviary {
+    directory: TempDir,
+    board: Arc<Board>,
+    stop: CancellationToken,
+    inventory: JoinHandle<bool>,
+}
+
+impl Aviary {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (board, stop) = (Arc::new(Board::default()), CancellationToken::new());
+        let (changes, inbox) = mpsc::channel(4);
+        let inventory = Inventory::new(Arc::new(sandbox()), Arc::clone(&board), Clock::start(), 1);
+        let source = Directories {
+            paths: vec![directory.path().to_path_buf()],
+            namespace: "default".into(),
+            max_module_size: 1 << 22,
+        };
+        tokio::spawn(source.watch(changes, stop.clone()));
+        let inventory = tokio::spawn(inventory.run(inbox, stop.clone(), PATIENCE));
+        Self { directory, board, stop, inventory }
+    }
+
+    fn put(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.directory.path();
+        fs::write(path.join(".new"), content).expect("written");
+        fs::rename(path.join(".new"), path.join(name)).expect("in place");
+    }
+
+    fn put_guest(&self, name: &str, guest: &str) {
+        self.put(name, fs::read(Path::new(guest)).expect("a guest"));
+    }
+
+    fn put_manifest(&self, spec: &str) {
+        self.put(
+            "subject.yaml",
+            format!("apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: subject }}\nspec:\n  module: subject.wasm\n{spec}"),
+        );
+    }
+
+    /// Waits until the check looks like this.
+    async fn until(&self, what: &str, is_so: impl Fn(&View) -> bool) -> View {
+        let look = async {
+            loop {
+                let view =
+                    self.board.get(&"default/subject".parse().expect("a key")).map(|entry| entry.view());
+                match view {
+                    Some(view) if is_so(&view) => return view,
+                    _ => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("never {what}: {:?}", self.board.entries()))
+    }
+
+    async fn stop(self) -> bool {
+        self.stop.cancel();
+        self.inventory.await.expect("no panic")
+    }
+}
+
+fn message(view: &View) -> String {
+    match view.latest.as_ref().map(|run| run.verdict.as_ref().clone()) {
+        Some(Ok(outcome)) => outcome.message,
+        Some(Err(fault)) => fault.message,
+        None => String::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_module_that_is_dropped_in_runs_at_once() {
+    let aviary = Aviary::start();
+    aviary.put_guest("subject.wasm", guests::PASSES);
+    let view = aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    assert_eq!(message(&view), "poll 1");
+    assert!(aviary.board.is_ready());
+    assert!(aviary.stop().await, "ended clean");
+}
+
+#[tokio::test]
+async fn rubbish_keeps_the_former_module_and_a_good_one_replaces_it() {
+    let aviary = Aviary::start();
+    aviary.put_manifest("  interval: 20ms\n");
+    aviary.put_guest("subject.wasm", guests::PASSES);
+    aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    aviary.put("subject.wasm", "rubbish");
+    let view = aviary.until("rejected", |view| view.rejected.is_some()).await;
+    let runs = view.counts.runs[0];
+    aviary.until("running on", |view| view.counts.runs[0] > runs + 2 && view.rejected.is_some()).await;
+    aviary.put_guest("subject.wasm", guests::RETURNS_ERROR);
+    let view = aviary.until("replaced", |view| view.standing == Standing::Fail).await;
+    assert!(view.rejected.is_none());
+    assert_eq!(message(&view), "the guest gives up");
+}
+
+#[tokio::test]
+async fn a_new_version_that_does_not_start_is_tried_beside_the_former_one() {
+    let aviary = Aviary::start();
+    aviary.put_manifest("  interval: 20ms\n");
+    aviary.put_guest("subject.wasm", guests::PASSES);
+    aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    aviary.put_guest("subject.wasm", guests::TRAPS_IN_INIT);
+    let view = aviary.until("rejected", |view| view.rejected.is_some()).await;
+    let fault = view.rejected.expect("a fault");
+    assert_eq!(fault.reason, Reason::Trap);
+    assert!(fault.message.starts_with("the new version does not start: init trapped"), "{}", fault.message);
+    let again = view.counts.faults[Reason::Trap as usize];
+    aviary.until("tried again", |view| view.counts.faults[Reason::Trap as usize] > again).await;
+    assert_eq!(
+        aviary.until("passing", |view| view.standing == Standing::Pass).await.standing,
+        Standing::Pass
+    );
+}
+
+#[tokio::test]
+async fn a_check_that_is_deleted_leaves_the_board() {
+    let aviary = Aviary::start();
+    aviary.put_guest("subject.wasm", guests::PASSES);
+    aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    let mut events = aviary.board.listen();
+    fs::remove_file(aviary.directory.path().join("subject.wasm")).expect("removed");
+    let removed = async { while events.recv().await.expect("an event").kind != EventKind::Removed {} };
+    timeout(PATIENCE, removed).await.expect("removed");
+    assert!(aviary.board.entries().is_empty());
+}
+
+#[tokio::test]
+async fn a_suspended_check_rests_and_a_resumed_one_runs() {
+    let aviary = Aviary::start();
+    aviary.put_manifest("  suspend: true\n");
+    aviary.put_guest("subject.wasm", guests::PASSES);
+    let view = aviary.until("suspended", |view| view.module.is_some()).await;
+    assert!(view.standing == Standing::Suspended && view.latest.is_none());
+    aviary.put_manifest("  suspend: false\n");
+    aviary.until("passing", |view| view.standing == Standing::Pass).await;
+}
+
+#[tokio::test]
+async fn a_round_ends_at_its_ttl_and_begins_anew() {
+    let aviary = Aviary::start();
+    aviary.put_manifest("  interval: 20ms\n  ttl: 60ms\n");
+    aviary.put_guest("subject.wasm", guests::PASSES);
+    aviary.until("in a later poll", |view| message(view) == "poll 2").await;
+    aviary
+        .until("in the first poll of another round", |view| {
+            message(view) == "poll 1" && view.counts.runs[0] > 2
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_trap_ends_the_round_and_the_next_one_begins() {
+    let aviary = Aviary::start();
+    aviary.put_manifest("  interval: 20ms\n  settings: { trapAt: 2 }\n");
+    aviary.put_guest("subject.wasm", guests::COUNTS);
+    let view = aviary.until("trapped twice", |view| view.counts.faults[Reason::Trap as usize] >= 2).await;
+    assert!(view.counts.runs[0] >= 2, "a good poll comes before each trap");
+}
+
+#[tokio::test]
+async fn failures_soon_after_init_do_not_count() {
+    let aviary = Aviary::start();
+    aviary.put_manifest("  interval: 20ms\n  startupGrace: 200ms\n");
+    aviary.put_guest("subject.wasm", guests::RETURNS_ERROR);
+    let view = aviary.until("failing", |view| view.standing == Standing::Fail).await;
+    let first = view.latest.expect("a run").started;
+    let grace = first.duration_since(view.module.expect("a module").loaded);
+    assert!(grace.as_millis() >= 150, "counted after {grace:?}");
+}
+
+#[tokio::test]
+async fn a_run_on_demand_does_not_wait_for_the_interval() {
+    let aviary = Aviary::start();
+    aviary.put_manifest("  interval: 1h\n");
+    aviary.put_guest("subject.wasm", guests::PASSES);
+    aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    let entry = aviary.board.get(&"default/subject".parse().expect("a key")).expect("the check");
+    let (one, other) = tokio::join!(entry.run_now(PATIENCE), entry.run_now(PATIENCE));
+    assert!(one && other);
+    assert_eq!(entry.view().counts.runs[0], 2, "both were served by one run");
+}
+
+#[tokio::test]
+async fn a_failed_cleanup_is_shown_and_told() {
+    let aviary = Aviary::start();
+    aviary.put_guest("subject.wasm", guests::FAILS_CLEANUP);
+    aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    let mut events = aviary.board.listen();
+    let board = Arc::clone(&aviary.board);
+    assert!(aviary.stop().await, "it failed, but it ended");
+    assert_eq!(events.recv().await.expect("an event").kind, EventKind::CleanupFailed);
+    let view = board.entries()[0].view();
+    assert_eq!(message(&view), "cleanup: something stays behind");
+}
+
+#[tokio::test]
+async fn a_missing_grant_stands_on_the_board() {
+    let aviary = Aviary::start();
+    aviary.put_guest("subject.wasm", guests::LOOKUP);
+    let view = aviary.until("rejected", |view| view.rejected.is_some()).await;
+    assert_eq!(view.standing, Standing::Unknown);
+    assert!(view.error().contains("grants:"), "{}", view.error());
+}
+
+#[tokio::test]
+async fn a_failing_init_does_not_end_the_check() {
+    let aviary = Aviary::start();
+    aviary.put_manifest("  interval: 20ms\n  settings: { message: not yet }\n");
+    aviary.put_guest("subject.wasm", guests::FAILS_INIT);
+    let view = aviary.until("tried again", |view| view.counts.runs[2] >= 2).await;
+    assert_eq!((view.standing, message(&view).as_str()), (Standing::Fail, "init: not yet"));
+}

@@ -1,0 +1,85 @@
+//! A check in the sandbox, outside of any schedule.
+
+use aviary::{
+    board::{Board, Entry},
+    capability::dial::{Network, NetworkOptions},
+    outcome::{Fault, Outcome, Reason, Verdict},
+    sandbox::{Guest, Instance, Sandbox},
+    spec::{self, Check},
+};
+use std::{fs, sync::Arc};
+use tokio::time::Instant;
+
+/// A module with a manifest, loaded and ready to become live.
+pub(crate) struct Subject {
+    pub(crate) check: Arc<Check>,
+    pub(crate) board: Board,
+    pub(crate) entry: Arc<Entry>,
+    sandbox: Sandbox,
+    guest: Arc<Guest>,
+}
+
+/// A sandbox for a few guests.
+pub(crate) fn sandbox() -> Sandbox {
+    let network = Network::new(&NetworkOptions::default()).expect("a network");
+    Sandbox::new(8, Arc::new(network)).expect("a sandbox")
+}
+
+/// The check of a manifest with these lines under `spec`.
+pub(crate) fn check(spec: &str) -> Arc<Check> {
+    let text = format!(
+        "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: subject }}\nspec:\n  module: subject.wasm\n{spec}"
+    );
+    let mut checks = spec::parse(&text, "default").expect("a manifest");
+    Arc::new(checks.remove(0))
+}
+
+impl Subject {
+    /// Loads a guest with these lines under `spec`.
+    pub(crate) async fn load(path: &str, spec: &str) -> Result<Self, Fault> {
+        let (sandbox, check) = (sandbox(), check(spec));
+        let module = fs::read(path).expect("a guest");
+        let guest = sandbox.load("subject.wasm", module.into()).await?;
+        guest.require_for(&check)?;
+        let board = Board::default();
+        let entry = board.enter(&check);
+        Ok(Self { check, board, entry, sandbox, guest })
+    }
+
+    /// Makes the guest live.
+    pub(crate) async fn live(&self) -> Instance {
+        let (check, entry) = (Arc::clone(&self.check), Arc::clone(&self.entry));
+        Instance::new(&self.sandbox, &self.guest, check, entry, true).await.expect("a live guest")
+    }
+
+    /// Polls a live guest.
+    pub(crate) async fn poll(&self, instance: &mut Instance) -> Verdict {
+        instance.poll(Instant::now() + self.check.timeout).await.map_err(Verdict::from).or_else(|lost| lost)
+    }
+
+    /// Init and one poll.
+    pub(crate) async fn run(&self) -> Verdict {
+        let mut instance = self.live().await;
+        match instance.init().await {
+            Ok(begun) => begun.expect("a round"),
+            Err(lost) => return lost.into(),
+        }
+        self.poll(&mut instance).await
+    }
+}
+
+/// Loads a guest and runs it once.
+pub(crate) async fn run(path: &str, spec: &str) -> Verdict {
+    Subject::load(path, spec).await?.run().await
+}
+
+/// The outcome of a run that had one.
+pub(crate) async fn outcome(path: &str, spec: &str) -> Outcome {
+    run(path, spec).await.expect("an outcome")
+}
+
+/// The reason and message of a run that had no outcome.
+pub(crate) async fn fault(path: &str, spec: &str) -> (Reason, String) {
+    let fault = run(path, spec).await.expect_err("a fault");
+    (fault.reason, fault.message)
+}
