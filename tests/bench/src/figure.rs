@@ -42,11 +42,11 @@ impl Figure {
         Self { row: row.to_owned(), measured: measured.into(), target: target.into(), verdict }
     }
 
-    /// A figure that could not be measured, and why.
+    /// A figure that could not be measured, and why; the table has room for the beginning.
     pub(crate) fn missing(row: &str, why: &str) -> Self {
         Self {
             row: row.to_owned(),
-            measured: why.to_owned(),
+            measured: why.replace('\n', " ").chars().take(120).collect(),
             target: String::new(),
             verdict: Verdict::Missing,
         }

@@ -28,7 +28,8 @@ fn main() -> Result<ExitCode> {
     for group in groups {
         eprintln!("measuring {} …", group.rows.join(", "));
         let measured = (group.measure)(&bench).unwrap_or_else(|error| {
-            group.rows.iter().map(|row| Figure::missing(row, &format!("{error:#}"))).collect()
+            eprintln!("  {error:#}");
+            group.rows.iter().map(|row| Figure::missing(row, &error.root_cause().to_string())).collect()
         });
         figures
             .extend(measured.into_iter().filter(|figure| wanted.is_empty() || wanted.contains(&figure.row)));
