@@ -33,7 +33,7 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
     let directories = Directories {
         paths: settings.checks.clone(),
         namespace: settings.namespace.clone(),
-        max_module_size: settings.max_module_size,
+        max_module_size: settings.max_module_size.in_memory(),
     };
     directories.require_readable().map_err(|(path, error)| {
         anyhow!(

@@ -108,7 +108,8 @@ impl Inventory {
         let deadline = Instant::now() + patience;
         // A load may have begun a round, which its task then has to end.
         self.slots.values_mut().for_each(|slot| slot.next = None);
-        while let Ok(Some(loaded)) = tokio::time::timeout_at(deadline, self.loads.join_next_with_id()).await {
+        let enough = Instant::now() + patience / 4;
+        while let Ok(Some(loaded)) = tokio::time::timeout_at(enough, self.loads.join_next_with_id()).await {
             self.loaded(loaded);
         }
         self.scheduler.shutdown(deadline.saturating_duration_since(Instant::now())).await

@@ -77,6 +77,12 @@ impl Lifecycle {
         }
     }
 
+    /// No guest could be made live, so nothing was begun that would have to be cleaned up.
+    pub fn unavailable(&mut self, now: Duration) {
+        self.failures = self.failures.saturating_add(1);
+        self.phase = Phase::Idle(now + backoff(self.failures, self.spread));
+    }
+
     /// A poll ended; if it lost its instance, the round is over.
     pub fn polled(&mut self, now: Duration, lost: bool) {
         if lost {
@@ -164,6 +170,14 @@ mod tests {
         life.initialised(at(1), false);
         assert_eq!(life.next(at(1), at(1)), Step::Cleanup);
         life.cleaned(at(1), true);
+        assert!(matches!(life.next(at(1), at(1)), Step::Wait(until) if until > at(1)));
+    }
+
+    #[test]
+    fn nothing_is_cleaned_up_where_no_guest_could_be_made_live() {
+        let mut life = life(None, 0);
+        life.unavailable(at(1));
+        assert!(!life.owes_cleanup());
         assert!(matches!(life.next(at(1), at(1)), Step::Wait(until) if until > at(1)));
     }
 

@@ -1,6 +1,6 @@
 //! What a run says: an outcome, or the fault that left none.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt;
 
 /// How a check, or one of its targets, is doing; ordered from good to bad.
@@ -26,8 +26,13 @@ pub struct Target {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// Facts for programs, as key and value.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_object")]
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
     pub labels: Vec<(String, String)>,
+}
+
+fn as_object<S: Serializer>(labels: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(labels.iter().map(|(key, value)| (key, value)))
 }
 
 /// The answer of one poll.

@@ -3,7 +3,15 @@
 use std::{fs, path::Path};
 
 /// Documents for people, seen from the root of the workspace.
-const DOCUMENTS: [&str; 3] = ["README.md", "docs/operating.md", "docs/writing-checks.md"];
+const DOCUMENTS: [&str; 7] = [
+    "README.md",
+    "checks/compute/README.md",
+    "checks/dns/README.md",
+    "checks/http/README.md",
+    "checks/tcp/README.md",
+    "docs/operating.md",
+    "docs/writing-checks.md",
+];
 
 #[test]
 fn manifests_in_the_documentation_are_accepted() {

@@ -1,126 +1,113 @@
-//! Builds the guests and writes down where they are.
+//! Builds the guests, and writes the macro that tells tests where they are.
 
-use std::env;
-use std::error::Error;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 const TARGET: &str = "wasm32-wasip2";
 const PROFILE: &str = "guest";
 
-/// Packages whose examples are guests, and where those are.
-const EXAMPLES: [(&str, &str); 2] =
-    [("test-guests", "tests/guests/examples"), ("aviary-guest", "guest-sdk/examples")];
+/// Packages whose examples are guests, and their directories.
+const EXAMPLES: [(&str, &str); 2] = [("test-guests", "tests/guests"), ("aviary-guest", "guest-sdk")];
 const CHECKS: &str = "checks";
 
 /// What makes a difference to the guests.
 const SOURCES: [&str; 7] =
-    ["tests/guests/examples", "guest-sdk", "checks", "wit", "Cargo.toml", "Cargo.lock", ".cargo/config.toml"];
+    ["tests/guests", "guest-sdk", CHECKS, "wit", "Cargo.toml", "Cargo.lock", ".cargo/config.toml"];
 
-/// What the outer build sets for itself and must not leak into the inner one.
-const OUTER: [&str; 11] = [
+/// How the names of variables begin that steer the outer build and must not steer the inner one.
+const OUTER: [&str; 9] = [
     "CARGO_BUILD_",
     "CARGO_CFG_",
     "CARGO_ENCODED_RUSTFLAGS",
     "CARGO_FEATURE_",
-    "CARGO_MANIFEST_",
-    "CARGO_PKG_",
+    "CARGO_INCREMENTAL",
     "CARGO_PROFILE_",
     "CARGO_TARGET_",
-    "CLIPPY_",
-    "RUSTC",
+    "RUSTC_",
     "RUSTFLAGS",
 ];
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let out = PathBuf::from(env::var("OUT_DIR")?).join("guests.rs");
+fn main() {
     // The inner build comes by here, too, as some guests are examples of this very package.
-    if env::var("CARGO_CFG_TARGET_FAMILY")? == "wasm" {
-        return Ok(fs::write(out, "")?);
+    if variable("CARGO_CFG_TARGET_FAMILY") == "wasm" {
+        return;
     }
-    let workspace = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../..").canonicalize()?;
+    let workspace = Path::new(&variable("CARGO_MANIFEST_DIR")).join("../..");
+    let workspace = workspace.canonicalize().expect("the workspace is two directories up");
     for source in SOURCES {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
-    let checks = names(&workspace.join(CHECKS))?;
+    require_target();
+    let checks = sources(&workspace.join(CHECKS));
+    // A directory of its own: the outer build holds the lock of the other one.
     let target = workspace.join("target/guests");
     // Whoever deletes the guests gets them back.
-    println!("cargo::rerun-if-changed={}", target.join("guests.rs").display());
-    require_target()?;
-    build(&workspace, &target, &checks)?;
+    println!("cargo::rerun-if-changed={}", target.join("CACHEDIR.TAG").display());
+    build(&workspace, &target, &checks);
 
     let built = target.join(TARGET).join(PROFILE);
-    let mut guests = Vec::new();
-    for (_, directory) in EXAMPLES {
-        let files = names(&workspace.join(directory))?.into_iter();
-        guests.extend(files.map(|name| (name.to_uppercase(), built.join("examples").join(name))));
+    let mut calls: Vec<_> =
+        checks.iter().map(|name| call(&format!("check_{name}"), &built.join(name))).collect();
+    for (_, package) in EXAMPLES {
+        let examples = sources(&workspace.join(package).join("examples"));
+        calls.extend(examples.iter().map(|name| call(name, &built.join("examples").join(name))));
     }
-    guests
-        .extend(checks.into_iter().map(|name| (format!("CHECK_{}", name.to_uppercase()), built.join(name))));
-    fs::write(out, constants(&guests, "pub "))?;
-    write_if_changed(&target.join("guests.rs"), &constants(&guests, ""))
+    let path = Path::new(&variable("OUT_DIR")).join("guests.rs");
+    fs::write(path, for_each(&calls)).expect("OUT_DIR can be written");
 }
 
-/// The names of a directory's entries, without `.rs`, in order.
-fn names(directory: &Path) -> Result<Vec<String>, Box<dyn Error>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let name = entry?.path().with_extension("");
-        names.extend(name.file_name().map(|name| name.to_string_lossy().into_owned()));
-    }
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|error| panic!("cargo sets {name}: {error}"))
+}
+
+/// The names of the Rust files and directories in a directory, in order.
+fn sources(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let sources = paths.filter(|path| path.is_dir() || path.extension().is_some_and(|end| end == "rs"));
+    let mut names: Vec<_> =
+        sources.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
     names.sort();
-    Ok(names)
+    names
 }
 
-fn require_target() -> Result<(), Box<dyn Error>> {
-    let output =
-        Command::new(env::var("RUSTC")?).args(["--print", "target-libdir", "--target", TARGET]).output()?;
-    let directory = String::from_utf8(output.stdout)?;
-    if output.status.success() && Path::new(directory.trim()).is_dir() {
-        return Ok(());
-    }
-    Err(format!("the guests need the Rust target {TARGET}: run `rustup target add {TARGET}`").into())
+fn require_target() {
+    let query =
+        Command::new(variable("RUSTC")).args(["--print", "target-libdir", "--target", TARGET]).output();
+    let output = query.expect("rustc can be started");
+    let directory = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    assert!(directory.is_dir(), "the guests need the Rust target {TARGET}: run `rustup target add {TARGET}`");
 }
 
-fn build(workspace: &Path, target: &Path, checks: &[String]) -> Result<(), Box<dyn Error>> {
-    let mut cargo = Command::new(env::var("CARGO")?);
+fn build(workspace: &Path, target: &Path, checks: &[String]) {
+    let mut cargo = Command::new(variable("CARGO"));
     for (name, _) in env::vars_os() {
         if OUTER.iter().any(|outer| name.to_string_lossy().starts_with(outer)) {
             cargo.env_remove(name);
         }
     }
-    cargo
-        .current_dir(workspace)
-        .args(["build", "--profile", PROFILE, "--target", TARGET, "--target-dir"])
-        .arg(target);
-    cargo.args(["--lib", "--examples"]);
+    cargo.current_dir(workspace).args(["build", "--profile", PROFILE, "--target", TARGET]);
+    cargo.arg("--target-dir").arg(target).args(["--lib", "--examples"]);
     for (package, _) in EXAMPLES {
         cargo.args(["--package", package]);
     }
     for check in checks {
         cargo.args(["--package", &format!("check-{check}")]);
     }
-    let output = cargo.output()?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("the guests do not build ({cargo:?}):\n{}", String::from_utf8_lossy(&output.stderr)).into())
+    let status = cargo.status().expect("cargo can be started");
+    assert!(status.success(), "the guests do not build: the errors of the inner cargo stand above");
 }
 
-fn constants(guests: &[(String, PathBuf)], visibility: &str) -> String {
-    let constant = |(name, path): &(String, PathBuf)| {
-        let path = path.with_extension("wasm");
-        let file = path.file_name().unwrap_or_default();
-        format!("/// Path of {file:?}.\n{visibility}const {name}: &str = {path:?};\n")
-    };
-    guests.iter().map(constant).collect()
+fn call(name: &str, path: &Path) -> String {
+    format!("        $guest!({} {:?});\n", name.to_uppercase(), path.with_extension("wasm"))
 }
 
-/// A file that only looks new would make cargo build the tests again.
-fn write_if_changed(path: &Path, text: &str) -> Result<(), Box<dyn Error>> {
-    if fs::read_to_string(path).is_ok_and(|old| old == text) {
-        return Ok(());
-    }
-    Ok(fs::write(path, text)?)
+fn for_each(calls: &[String]) -> String {
+    format!(
+        "/// Calls a macro with name and path of each guest: `guest!(NAME \"path\");`.\n\
+         #[macro_export]\n\
+         macro_rules! for_each {{\n    ($guest:ident) => {{\n{}    }};\n}}\n",
+        calls.concat()
+    )
 }

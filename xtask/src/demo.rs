@@ -27,8 +27,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
   your own      put a .wasm, or a manifest and its .wasm, into {DEMO}
 Ctrl-C lets every check clean up and ends it.\n"
     );
-    let arguments = arguments.iter().filter(|argument| *argument != "--");
-    let error =
-        Command::new(&daemon).args(["run", "--checks", DEMO, "--listen", ADDRESS]).args(arguments).exec();
+    let arguments: Vec<_> = arguments.iter().filter(|argument| *argument != "--").collect();
+    let mut command = Command::new(&daemon);
+    command.args(["run", "--checks", DEMO]).args(&arguments);
+    if !arguments.iter().any(|argument| argument.starts_with("--listen")) {
+        command.args(["--listen", ADDRESS]);
+    }
+    let error = command.exec();
     Err(error).with_context(|| format!("cannot start {}", daemon.display()))
 }

@@ -152,14 +152,24 @@ impl Entry {
         };
         self.finish();
         if let Some((former, standing)) = change {
-            let kind = EventKind::Changed { from: former, to: standing };
-            self.tell(kind, self.view().error());
+            self.tell_change(former, standing);
         }
     }
 
     /// A run has finished that does not count, because its round has only begun.
     pub fn excuse(&self) {
         self.finish();
+    }
+
+    fn tell_change(&self, from: Standing, to: Standing) {
+        let (was, is) = (from.label(), to.label());
+        let error = self.view().error();
+        if to.is_ok() {
+            tracing::info!(check = %self.key, was, is, "changed");
+        } else {
+            tracing::warn!(check = %self.key, was, is, "{error}");
+        }
+        self.tell(EventKind::Changed { from, to }, error);
     }
 
     /// Polls were due while the one before was still running.

@@ -5,7 +5,7 @@ use crate::grant::address::{Class, Reach};
 use hickory_resolver::{
     TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolverConfig},
-    net::runtime::TokioRuntimeProvider,
+    net::{NetError, runtime::TokioRuntimeProvider},
 };
 use std::{
     io,
@@ -101,7 +101,7 @@ impl Network {
             Host::Ipv6(address) => (vec![IpAddr::V6(*address)], ""),
             Host::Domain(name) => {
                 let found = self.resolver.lookup_ip(*name).await;
-                (found.map_err(|error| DialError::Resolve(error.to_string()))?.iter().collect(), *name)
+                (found.map_err(|error| DialError::Resolve(in_words(&error)))?.iter().collect(), *name)
             }
         };
         addresses.retain(|address| match family {
@@ -142,6 +142,15 @@ pub async fn connect(
         };
     }
     Err(failure)
+}
+
+/// The library's own words hold its data structures.
+fn in_words(error: &NetError) -> String {
+    match error {
+        error if error.is_nx_domain() => "there is no such name".to_owned(),
+        error if error.is_no_records_found() => "the name has no address".to_owned(),
+        error => error.to_string(),
+    }
 }
 
 impl From<io::Error> for DialError {

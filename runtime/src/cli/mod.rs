@@ -7,16 +7,19 @@ mod validate;
 
 use crate::{
     daemon,
-    spec::{Key, Size, SizeError, TimeSpan},
+    spec::{Key, Size, TimeSpan},
     telemetry::{self, LogFormat},
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 use std::{
     net::{Ipv6Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
+
+/// The largest module that a daemon accepts by default.
+const MODULE_SIZE: Size = Size::mebibytes(4);
 
 /// Runs health checks as sandboxed WebAssembly components.
 ///
@@ -31,7 +34,7 @@ pub struct Arguments {
     #[arg(long, global = true, env = "AVIARY_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
     /// Log more; `AVIARY_LOG=info,aviary=trace` chooses exactly.
-    #[arg(short, long, global = true, env = "AVIARY_DEBUG")]
+    #[arg(short, long, global = true, env = "AVIARY_DEBUG", value_parser = FalseyValueParser::new())]
     debug: bool,
 }
 
@@ -66,8 +69,8 @@ pub struct Run {
           value_parser = clap::value_parser!(u32).range(1..=16_000))]
     pub max_checks: u32,
     /// The largest module, once decompressed.
-    #[arg(long, value_name = "SIZE", env = "AVIARY_MAX_MODULE_SIZE", default_value = "4Mi", value_parser = parse_size)]
-    pub max_module_size: usize,
+    #[arg(long, value_name = "SIZE", env = "AVIARY_MAX_MODULE_SIZE", default_value_t = MODULE_SIZE)]
+    pub max_module_size: Size,
     /// A file of PEM certificates to trust beside the system's.
     #[arg(long, value_name = "FILE", env = "AVIARY_CA_FILE")]
     pub ca_file: Option<PathBuf>,
@@ -123,11 +126,6 @@ fn parse_namespace(text: &str) -> Result<String, String> {
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
     text.parse::<TimeSpan>().map(TimeSpan::get).map_err(|error| error.to_string())
-}
-
-fn parse_size(text: &str) -> Result<usize, String> {
-    let size: Size = text.parse().map_err(|error: SizeError| error.to_string())?;
-    usize::try_from(size.get()).map_err(|_| format!("{text} is more than this machine can address"))
 }
 
 #[cfg(test)]

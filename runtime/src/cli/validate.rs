@@ -1,11 +1,16 @@
 //! `aviary validate`: would these files be accepted?
 
-use super::module::{Subject, read, sandbox};
-use crate::{sandbox::Sandbox, source::is_module};
-use anyhow::{Context, Result, bail};
+use super::{
+    MODULE_SIZE,
+    module::{Subject, read, sandbox},
+};
+use crate::{
+    sandbox::Sandbox,
+    source::{Change, directory::Directories},
+};
+use anyhow::{Result, bail};
 use clap::Args;
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -13,41 +18,33 @@ use std::{
 /// Tell whether manifests and modules would be accepted, without running them.
 #[derive(Args, Debug)]
 pub(super) struct Validate {
-    /// Manifests, modules, or directories of them.
+    /// Manifests, modules, or directories of them, which are read as the daemon reads them.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 }
 
+/// What was found: a check that can be tried, or why there is none.
+type Found = (String, Result<Subject>);
+
 impl Validate {
     pub(super) async fn execute(self) -> Result<ExitCode> {
         let sandbox = sandbox()?;
-        let mut refused = 0;
-        for file in files(&self.paths)? {
-            for (name, verdict) in judge(&sandbox, &file).await {
+        let mut refused = false;
+        for path in &self.paths {
+            for (name, subject) in if path.is_dir() { directory(path)? } else { file(path) } {
+                let verdict = match subject {
+                    Ok(subject) => accept(&sandbox, subject).await,
+                    Err(error) => Err(error),
+                };
+                refused |= verdict.is_err();
                 match verdict {
                     Ok(()) => println!("ok       {name}"),
-                    Err(error) => {
-                        refused += 1;
-                        println!("refused  {name}: {error:#}");
-                    }
+                    Err(error) => println!("refused  {name}: {error:#}"),
                 }
             }
         }
-        Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(ExitCode::from(u8::from(refused)))
     }
-}
-
-async fn judge(sandbox: &Sandbox, file: &Path) -> Vec<(String, Result<()>)> {
-    let subjects = match read(file) {
-        Ok(subjects) => subjects,
-        Err(error) => return vec![(file.display().to_string(), Err(error))],
-    };
-    let mut verdicts = Vec::new();
-    for subject in subjects {
-        let name = format!("{} ({})", subject.check.key, file.display());
-        verdicts.push((name, accept(sandbox, subject).await));
-    }
-    verdicts
 }
 
 async fn accept(sandbox: &Sandbox, Subject { check, module }: Subject) -> Result<()> {
@@ -55,29 +52,35 @@ async fn accept(sandbox: &Sandbox, Subject { check, module }: Subject) -> Result
     Ok(guest.require_for(&check)?)
 }
 
-/// Files as they are; of a directory its manifests, or its modules if it has no manifest.
-fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            files.push(path.clone());
-            continue;
+fn file(path: &Path) -> Vec<Found> {
+    match read(path) {
+        Ok(subjects) => {
+            subjects.into_iter().map(|subject| (subject.check.key.to_string(), Ok(subject))).collect()
         }
-        let listed = fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let mut inside: Vec<_> = listed.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        inside.sort();
-        let ends = |path: &PathBuf, matches: fn(&str) -> bool| matches(&path.to_string_lossy());
-        let mut chosen: Vec<_> = inside
-            .iter()
-            .filter(|path| ends(path, |name| name.ends_with(".yaml") || name.ends_with(".yml")))
-            .collect();
-        if chosen.is_empty() {
-            chosen = inside.iter().filter(|path| ends(path, is_module)).collect();
-        }
-        if chosen.is_empty() {
-            bail!("{} holds neither manifests nor modules", path.display());
-        }
-        files.extend(chosen.into_iter().cloned());
+        Err(error) => vec![(path.display().to_string(), Err(error))],
     }
-    Ok(files)
+}
+
+fn directory(path: &Path) -> Result<Vec<Found>> {
+    let source = Directories {
+        paths: vec![path.to_path_buf()],
+        namespace: "default".into(),
+        max_module_size: MODULE_SIZE.in_memory(),
+    };
+    let found: Vec<_> = source.read().into_iter().filter_map(found).collect();
+    if found.is_empty() {
+        bail!("{} holds neither manifests nor modules", path.display());
+    }
+    Ok(found)
+}
+
+fn found(change: Change) -> Option<Found> {
+    match change {
+        Change::Set(candidate) => {
+            let subject = Subject { check: candidate.check.as_ref().clone(), module: candidate.module };
+            Some((candidate.check.key.to_string(), Ok(subject)))
+        }
+        Change::Reject(key, fault) => Some((key.to_string(), Err(fault.into()))),
+        Change::Remove(_) | Change::Synced => None,
+    }
 }

@@ -161,9 +161,10 @@ mod tests {
     fn the_refusal_holds_the_line_that_would_allow_it() {
         let refusal = judge("http: []", Method::Post, "https://api.example.com:8443/hook/s3cret?t=1")
             .expect_err("none");
-        let (message, line) = refusal.split_once('\n').expect("two lines");
+        let (message, line) = refusal.split_once(" `").expect("a line in backticks");
+        let line = line.trim_end_matches('`');
         assert_eq!(message, "not granted: POST https://api.example.com:8443; grant it with");
-        assert_eq!(line, "  http: [{ hosts: [\"https://api.example.com:8443\"], methods: [POST] }]");
+        assert_eq!(line, "http: [{ hosts: [\"https://api.example.com:8443\"], methods: [POST] }]");
         assert!(judge(line, Method::Post, "https://api.example.com:8443/").is_ok());
     }
 
@@ -175,9 +176,9 @@ mod tests {
             private.contains("http://intra.example.com:8080 is at 10.0.0.5, a private address"),
             "{private}"
         );
-        assert!(private.ends_with("http: [{ hosts: [\"http://intra.example.com:8080\"], methods: [GET] }]"));
+        assert!(private.ends_with("http: [{ hosts: [\"http://intra.example.com:8080\"], methods: [GET] }]`"));
         let metadata = Denied::http_address(Method::Get, &url, [169, 254, 169, 254].into()).to_string();
-        assert!(metadata.ends_with("http: [{ hosts: [\"http://169.254.169.254:8080\"], methods: [GET] }]"));
+        assert!(metadata.ends_with("http: [{ hosts: [\"http://169.254.169.254:8080\"], methods: [GET] }]`"));
     }
 
     #[test]

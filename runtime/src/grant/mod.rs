@@ -87,7 +87,7 @@ impl Denied {
     }
 
     fn new(attempt: &str, line: &str) -> Self {
-        Self(format!("not granted: {attempt}; grant it with\n  {line}"))
+        Self(format!("not granted: {attempt}; grant it with `{line}`"))
     }
 
     fn address(attempt: &str, address: IpAddr, line: &str) -> Self {
@@ -96,7 +96,7 @@ impl Denied {
             Class::Public | Class::Private => "grant it with",
             _ => "which has to be asked for and granted by itself, with",
         };
-        Self(format!("not granted: {attempt} is at {address}, {}, {advice}\n  {line}", class.describe()))
+        Self(format!("not granted: {attempt} is at {address}, {}, {advice} `{line}`", class.describe()))
     }
 }
 

@@ -9,6 +9,9 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 /// Core instances of one guest: its own module, the WASI shim and the fixups of the component.
 const CORE_INSTANCES_PER_GUEST: u32 = 8;
 
+/// Places beyond those of the live checks, for new versions that are tried beside the old ones.
+const SPARE: u32 = 64;
+
 /// Builds the Engine, with room for `guests` live ones.
 ///
 /// The pool makes instantiating fast and 10,000 live guests possible, but takes 4 GiB of address
@@ -43,6 +46,7 @@ fn config() -> Config {
 }
 
 fn pool(guests: u32) -> PoolingAllocationConfig {
+    let guests = guests.saturating_add(SPARE);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(guests)
         .total_core_instances(guests.saturating_mul(CORE_INSTANCES_PER_GUEST))

@@ -17,11 +17,11 @@ use crate::{
         log::{GuestLog, Printed},
     },
     outcome::{Fault, Outcome, Reason, Verdict},
-    spec::{Check, Size},
+    spec::Check,
 };
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
-use wasmtime::{Store, Trap, component::ResourceTable};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, component::ResourceTable};
 use wasmtime_wasi::{I32Exit, WasiCtx};
 
 /// One live guest. After a call that lost it, only dropping is left.
@@ -70,7 +70,7 @@ impl Instance {
         entry: Arc<Entry>,
         record: bool,
     ) -> Result<Self, Fault> {
-        let limit = bytes(check.limits.memory);
+        let limit = check.limits.memory.in_memory();
         let mut store = Store::new(sandbox.linker.engine(), state(sandbox, check, entry, record));
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOST_CALL_BYTES);
@@ -81,6 +81,10 @@ impl Instance {
             Ok(exports) => Ok(Self { store, exports }),
             Err(error) if store.data().memory.refused() => Err(over_memory(limit, &error)),
             Err(error) if error.is::<Trap>() => Err(Fault::new(Reason::Trap, format!("starting: {error:#}"))),
+            Err(error) if error.is::<PoolConcurrencyLimitError>() => Err(Fault::new(
+                Reason::Resources,
+                "all places for live checks are taken; the daemon's --max-checks makes more",
+            )),
             Err(error) => Err(out_of("cannot make the guest live", &error)),
         }
     }
@@ -200,7 +204,7 @@ fn state(sandbox: &Sandbox, check: Arc<Check>, entry: Arc<Entry>, record: bool) 
     table.set_max_capacity(HANDLES);
     State {
         calls: Calls::new(check.limits.host_calls, Arc::clone(&entry.tally), record),
-        memory: MemoryLimiter::new(bytes(check.limits.memory)),
+        memory: MemoryLimiter::new(check.limits.memory.in_memory()),
         connections: Connections::default(),
         network: Arc::clone(&sandbox.network),
         check,
@@ -209,10 +213,6 @@ fn state(sandbox: &Sandbox, check: Arc<Check>, entry: Arc<Entry>, record: bool) 
         table,
         wasi,
     }
-}
-
-fn bytes(size: Size) -> usize {
-    usize::try_from(size.get()).unwrap_or(usize::MAX)
 }
 
 fn over_memory(limit: usize, error: &wasmtime::Error) -> Fault {

@@ -12,7 +12,7 @@ use crate::{
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use task::Task;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// A check that is ready to run.
@@ -33,17 +33,19 @@ pub struct Scheduler {
     board: Arc<Board>,
     clock: Clock,
     tasks: HashMap<Key, Running>,
+    /// Ends runs that hang, at the end of the daemon.
+    hurry: CancellationToken,
 }
 
 struct Running {
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    task: JoinHandle<bool>,
 }
 
 impl Scheduler {
     /// No tasks yet.
     pub fn new(sandbox: Arc<Sandbox>, board: Arc<Board>, clock: Clock) -> Self {
-        Self { sandbox, board, clock, tasks: HashMap::new() }
+        Self { sandbox, board, clock, tasks: HashMap::new(), hurry: CancellationToken::new() }
     }
 
     /// Runs a check from now on. What ran under its name finishes its run and cleans up first.
@@ -55,13 +57,13 @@ impl Scheduler {
         });
         let stop = CancellationToken::new();
         let task = Task::new(Arc::clone(&self.sandbox), Arc::clone(&self.board), self.clock, ready);
-        let token = stop.clone();
+        let (token, hurry) = (stop.clone(), self.hurry.clone());
         let task = tokio::spawn(async move {
             if let Some(former) = former {
                 // How it ended is on the board; here it only matters that it did.
                 let _ = former.await;
             }
-            task.run(token).await;
+            task.run(token, hurry).await
         });
         self.tasks.insert(key, Running { stop, task });
     }
@@ -74,29 +76,36 @@ impl Scheduler {
         }
     }
 
-    /// Lets every check finish its run and clean up, and kills what takes longer than `patience`.
-    /// True if nothing had to be killed.
+    /// Lets every check finish its run and clean up. Runs that take longer than half of `patience`
+    /// are ended, so that their cleanups have the other half; what takes longer still is killed.
+    /// True if every check was cleaned up.
     pub async fn shutdown(mut self, patience: Duration) -> bool {
         for running in self.tasks.values() {
             running.stop.cancel();
         }
-        let deadline = tokio::time::Instant::now() + patience;
+        let deadline = Instant::now() + patience;
+        let hurry = self.hurry.clone();
+        let hurrying = tokio::spawn(async move {
+            tokio::time::sleep(patience / 2).await;
+            hurry.cancel();
+        });
         let mut clean = true;
         for (key, running) in self.tasks.drain() {
             let abort = running.task.abort_handle();
             match tokio::time::timeout_at(deadline, running.task).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(cleaned)) => clean &= cleaned,
                 Ok(Err(panic)) => {
                     tracing::error!(check = %key, "its task had broken down: {panic}");
                     clean = false;
                 }
                 Err(_) => {
-                    tracing::error!(check = %key, "killed: it did not end within {patience:?}");
+                    tracing::error!(check = %key, "killed, as it did not end in time; --kill-after gives more");
                     abort.abort();
                     clean = false;
                 }
             }
         }
+        hurrying.abort();
         clean
     }
 }

@@ -53,21 +53,41 @@ impl Task {
         }
     }
 
-    /// Runs the check until it is told to stop, then ends its round.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    /// Runs the check until it is told to stop, then ends its round; false if its cleanup did not work.
+    /// A run that is still under way when there is `hurry` is given up.
+    pub(super) async fn run(mut self, stop: CancellationToken, hurry: CancellationToken) -> bool {
         self.entry.expect_run(self.fresh_until());
         while !stop.is_cancelled() {
             let now = self.clock.now();
             match self.lifecycle.next(now.uptime, now.uptime + self.due.wait(now)) {
-                Step::Init => self.init().await,
-                Step::Poll => self.poll().await,
-                Step::Cleanup => self.cleanup().await,
                 Step::Wait(until) => self.wait(until, &stop).await,
+                step => {
+                    let given_up = hurry.run_until_cancelled(self.act(step)).await.is_none();
+                    if given_up {
+                        self.give_up();
+                    }
+                }
             }
         }
-        if self.lifecycle.owes_cleanup() {
-            self.cleanup().await;
+        !self.lifecycle.owes_cleanup() || self.cleanup().await
+    }
+
+    async fn act(&mut self, step: Step) {
+        match step {
+            Step::Init => self.init().await,
+            Step::Poll => self.poll().await,
+            Step::Cleanup => {
+                self.cleanup().await;
+            }
+            Step::Wait(_) => {}
         }
+    }
+
+    /// The step under way was dropped, and its instance cannot be entered again.
+    fn give_up(&mut self) {
+        tracing::warn!(check = %self.check.key, "its run was given up");
+        self.instance = None;
+        self.lifecycle.initialised(self.clock.uptime(), false);
     }
 
     async fn wait(&mut self, until: Duration, stop: &CancellationToken) {
@@ -86,7 +106,10 @@ impl Task {
         let started = (Timestamp::now(), Instant::now());
         let ended = match self.live().await {
             Ok(instance) => instance.init().await,
-            Err(fault) => Err(Lost::Fault(fault)),
+            Err(fault) => {
+                self.lifecycle.unavailable(self.clock.uptime());
+                return self.record(started, Err(fault));
+            }
         };
         let well = matches!(ended, Ok(Ok(())));
         self.lifecycle.initialised(self.clock.uptime(), well);
@@ -150,16 +173,21 @@ impl Task {
         }
     }
 
-    async fn cleanup(&mut self) {
+    /// Ends the round; false if that did not work.
+    async fn cleanup(&mut self) -> bool {
         let started = (Timestamp::now(), Instant::now());
         let ended = match self.live().await {
             Ok(instance) => instance.cleanup().await,
             Err(fault) => Err(Lost::Fault(fault)),
         };
         self.instance = None;
-        self.lifecycle.cleaned(self.clock.uptime(), matches!(ended, Ok(Ok(()))));
+        let well = matches!(ended, Ok(Ok(())));
+        self.lifecycle.cleaned(self.clock.uptime(), well);
         let verdict = match ended {
-            Ok(Ok(())) => return tracing::info!(check = %self.check.key, "cleaned up"),
+            Ok(Ok(())) => {
+                tracing::info!(check = %self.check.key, "cleaned up");
+                return true;
+            }
             Ok(Err(message)) => Ok(Outcome::fail(format!("cleanup: {message}"))),
             Err(lost) => lost.into(),
         };
@@ -170,6 +198,7 @@ impl Task {
         tracing::warn!(check = %self.check.key, "{message}");
         self.entry.tell(EventKind::CleanupFailed, message);
         self.record(started, verdict);
+        false
     }
 
     /// The live guest, made if there is none.

@@ -30,7 +30,8 @@ pub fn decode(name: &str, bytes: Vec<u8>, limit: usize) -> Result<Vec<u8>, Decod
     let broken = |error: io::Error| DecodeError::Broken(name.to_owned(), error);
     let decoded = if name.ends_with(".zst") {
         let decoder = ruzstd::decoding::StreamingDecoder::new(bytes.as_slice());
-        read(decoder.map_err(io::Error::other).map_err(broken)?, limit).map_err(broken)?
+        let not_zstd = |_| broken(io::Error::other("it does not start as zstd data does"));
+        read(decoder.map_err(not_zstd)?, limit).map_err(broken)?
     } else if name.ends_with(".gz") {
         read(flate2::read::MultiGzDecoder::new(bytes.as_slice()), limit).map_err(broken)?
     } else {

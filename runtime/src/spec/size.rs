@@ -49,6 +49,11 @@ impl Size {
     pub const fn get(self) -> u64 {
         self.0
     }
+
+    /// In bytes, or as many as this machine can address.
+    pub fn in_memory(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
 }
 
 impl FromStr for Size {

@@ -88,6 +88,12 @@ async fn a_panic_tells_its_message() {
 }
 
 #[tokio::test]
+async fn a_guest_that_exits_is_blamed_and_the_daemon_lives_on() {
+    let (reason, message) = fault(guests::EXITS, "").await;
+    assert_eq!((reason, message.as_str()), (Reason::Trap, "poll trapped: the guest exited with code 1"));
+}
+
+#[tokio::test]
 async fn sleeping_beyond_the_deadline_is_the_guests_fault() {
     let (reason, message) = fault(guests::SLEEPS_FOREVER, "  timeout: 100ms").await;
     assert_eq!(reason, Reason::Timeout);
@@ -135,7 +141,10 @@ async fn calls_beyond_the_limit_do_not_reach_the_network() {
 
 #[tokio::test]
 async fn nothing_of_the_machine_is_within_reach() {
-    let outcome = outcome(guests::READS_ENVIRONMENT, "").await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let outcome =
+        outcome(guests::READS_ENVIRONMENT, &format!("  settings: {{ address: '{address}' }}")).await;
     assert_eq!(outcome.status, Status::Pass, "{:?}", outcome.targets);
     assert!(outcome.targets.len() > 5);
 }

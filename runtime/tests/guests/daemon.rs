@@ -25,6 +25,10 @@ struct Aviary {
 
 impl Aviary {
     fn start() -> Self {
+        Self::start_with(PATIENCE)
+    }
+
+    fn start_with(patience: Duration) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let (board, stop) = (Arc::new(Board::default()), CancellationToken::new());
         let (changes, inbox) = mpsc::channel(4);
@@ -35,7 +39,7 @@ impl Aviary {
             max_module_size: 1 << 22,
         };
         tokio::spawn(source.watch(changes, stop.clone()));
-        let inventory = tokio::spawn(inventory.run(inbox, stop.clone(), PATIENCE));
+        let inventory = tokio::spawn(inventory.run(inbox, stop.clone(), patience));
         Self { directory, board, stop, inventory }
     }
 
@@ -205,10 +209,21 @@ async fn a_failed_cleanup_is_shown_and_told() {
     aviary.until("passing", |view| view.standing == Standing::Pass).await;
     let mut events = aviary.board.listen();
     let board = Arc::clone(&aviary.board);
-    assert!(aviary.stop().await, "it failed, but it ended");
+    assert!(!aviary.stop().await, "not clean");
     assert_eq!(events.recv().await.expect("an event").kind, EventKind::CleanupFailed);
     let view = board.entries()[0].view();
     assert_eq!(message(&view), "cleanup: something stays behind");
+}
+
+#[tokio::test]
+async fn a_run_that_hangs_at_the_end_is_given_up_and_cleaned_up() {
+    let aviary = Aviary::start_with(Duration::from_millis(400));
+    aviary.put_manifest("  interval: 1h\n  timeout: 1h\n  limits: { cpu: 1m }\n");
+    aviary.put_guest("subject.wasm", guests::SLEEPS_FOREVER);
+    aviary.until("live", |view| view.module.is_some()).await;
+    let begun = std::time::Instant::now();
+    assert!(aviary.stop().await, "cleaned up");
+    assert!(begun.elapsed() < Duration::from_secs(10), "not after its timeout");
 }
 
 #[tokio::test]

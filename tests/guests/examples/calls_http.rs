@@ -76,7 +76,6 @@ fn target(url: &str, answer: Result<Response, Error>) -> Target {
         .label("address", &response.remote_address)
         .label("certificate", format!("{:?}", response.certificate))
         .label("connected", (timings.connect_ns > 0).to_string())
-        .label("headers", format!("{:?}", response.headers))
 }
 
 #[derive(Deserialize)]

@@ -1,9 +1,22 @@
 //! Helpful and hostile guests for the tests of the runtime, each named for its use or crime.
 //!
 //! The build script makes them, the SDK's examples and the built-in checks into `target/guests` of the
-//! workspace. The constants of this crate are their paths.
+//! workspace. [`for_each!`] hands out their names and paths:
 //!
-//! The same constants, private ones, stand in `target/guests/guests.rs`. A test that includes that file
-//! (`include!("../../target/guests/guests.rs")`) is told by the compiler about guests that it does not use.
+//! ```
+//! macro_rules! guest {
+//!     ($name:ident $path:literal) => {
+//!         const $name: &str = $path;
+//!     };
+//! }
+//! test_guests::for_each!(guest);
+//!
+//! assert!(std::path::Path::new(SPINS_IN_POLL).is_file());
+//! ```
+//!
+//! The constants are private and made by the test's own macro: so the compiler tells of each guest that
+//! no test uses, which it does not for constants that another crate's macro makes.
 
+// The guests themselves need no guests.
+#[cfg(not(target_family = "wasm"))]
 include!(concat!(env!("OUT_DIR"), "/guests.rs"));

@@ -97,6 +97,9 @@ impl TlsConfigs {
         if let Some((_, _, config)) = own().iter().find(|kept| (kept.0, kept.1) == (trust, alpn)) {
             return Ok(Arc::clone(config));
         }
+        if pem.len() > LONGEST_CA {
+            return Err(format!("the CA certificates are longer than {LONGEST_CA} bytes"));
+        }
         let mut roots = RootCertStore::clone(&self.roots);
         add(&mut roots, pem)?;
         let config = build(&self.provider, &Arc::new(roots), true, alpn)?;
@@ -147,9 +150,6 @@ fn system_roots() -> RootCertStore {
 }
 
 fn add(roots: &mut RootCertStore, pem: &str) -> Result<(), String> {
-    if pem.len() > LONGEST_CA {
-        return Err(format!("the CA certificates are longer than {LONGEST_CA} bytes"));
-    }
     let mut added = 0;
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let certificate = certificate.map_err(|error| format!("the CA certificates are no PEM: {error}"))?;

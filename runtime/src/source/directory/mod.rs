@@ -42,6 +42,16 @@ impl Directories {
         })
     }
 
+    /// What is there now.
+    pub fn read(self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        Scanner::new(self).scan(|change| {
+            changes.push(change);
+            true
+        });
+        changes
+    }
+
     /// Tells what is there, then what changes, until told to stop.
     pub async fn watch(self, changes: mpsc::Sender<Change>, stop: CancellationToken) {
         let (hint, mut hints) = mpsc::channel(1);
