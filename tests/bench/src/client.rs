@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
-use hyper::{Request, StatusCode, client::conn::http1, header};
+use hyper::{Request, Response, StatusCode, body::Incoming, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use tokio::{net::TcpStream, task::JoinHandle};
@@ -35,13 +35,20 @@ impl Client {
 
     /// Asks for a path and reads the whole answer.
     pub(crate) async fn get(&mut self, path: &str) -> Result<Answer> {
-        let what = || format!("cannot get http://{}{path}", self.address);
-        self.sender.ready().await.with_context(what)?;
-        let request = Request::get(path).header(header::HOST, self.address.to_string());
-        let response = self.sender.send_request(request.body(Empty::new())?).await.with_context(what)?;
+        let response = self.send(path).await?;
         let status = response.status();
-        let body = response.into_body().collect().await.with_context(what)?.to_bytes();
+        let body = response.into_body().collect().await.with_context(|| self.what(path))?.to_bytes();
         Ok(Answer { status, body })
+    }
+
+    /// Asks for a path and tells how many bytes the answer has, without keeping them.
+    pub(crate) async fn size(&mut self, path: &str) -> Result<usize> {
+        let mut body = self.send(path).await?.into_body();
+        let mut size = 0;
+        while let Some(frame) = body.frame().await {
+            size += frame.with_context(|| self.what(path))?.data_ref().map_or(0, Bytes::len);
+        }
+        Ok(size)
     }
 
     /// Asks for a path whose answer has to be 200.
@@ -52,6 +59,17 @@ impl Client {
             bail!("http://{}{path} answers {status}: {body:.500}", self.address);
         }
         Ok(body)
+    }
+
+    async fn send(&mut self, path: &str) -> Result<Response<Incoming>> {
+        self.sender.ready().await.with_context(|| self.what(path))?;
+        let request = Request::get(path).header(header::HOST, self.address.to_string());
+        let response = self.sender.send_request(request.body(Empty::new())?).await;
+        response.with_context(|| self.what(path))
+    }
+
+    fn what(&self, path: &str) -> String {
+        format!("cannot get http://{}{path}", self.address)
     }
 }
 

@@ -1,6 +1,10 @@
 //! Servers that are started to be measured, the daemon first of all.
 
-use crate::{client::Client, manifest, process};
+use crate::{
+    client::Client,
+    manifest,
+    process::{self, Memory},
+};
 use anyhow::{Context, Result, bail};
 use hyper::StatusCode;
 use std::{
@@ -53,9 +57,9 @@ impl Server {
         process::cpu(self.process.id()).with_context(|| self.output())
     }
 
-    /// Bytes of memory that it holds.
-    pub(crate) fn resident(&self) -> Result<u64> {
-        process::resident(self.process.id()).with_context(|| self.output())
+    /// Memory that it holds.
+    pub(crate) fn memory(&self) -> Result<Memory> {
+        process::memory(self.process.id()).with_context(|| self.output())
     }
 
     /// A new connection to it.

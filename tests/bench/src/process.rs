@@ -13,12 +13,20 @@ pub(crate) fn cpu(pid: u32) -> Result<Duration> {
     Ok(TICK * ticks)
 }
 
-/// Bytes of memory that a process holds now.
-pub(crate) fn resident(pid: u32) -> Result<u64> {
-    let status = read(pid, "status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    Ok(kilobytes.with_context(|| format!("/proc/{pid}/status has no VmRSS"))? * 1024)
+/// Memory of a process, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// All pages that are mapped and in memory.
+    pub(crate) resident: u64,
+    /// The same, but a page that is mapped many times counts once.
+    pub(crate) proportional: u64,
+}
+
+/// Memory that a process holds now.
+pub(crate) fn memory(pid: u32) -> Result<Memory> {
+    let rollup = read(pid, "smaps_rollup")?;
+    let bytes = |key| bytes(&rollup, key).with_context(|| format!("/proc/{pid}/smaps_rollup has no {key}"));
+    Ok(Memory { resident: bytes("Rss:")?, proportional: bytes("Pss:")? })
 }
 
 fn read(pid: u32, file: &str) -> Result<String> {
@@ -33,6 +41,12 @@ fn ticks(stat: &str) -> Option<u32> {
     Some(times.next()?.parse::<u32>().ok()? + times.next()?.parse::<u32>().ok()?)
 }
 
+/// The value of a line such as `Rss:  12 kB`.
+fn bytes(rollup: &str, key: &str) -> Option<u64> {
+    let line = rollup.lines().find_map(|line| line.strip_prefix(key))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,7 +58,8 @@ mod tests {
     }
 
     #[test]
-    fn this_process_holds_memory() {
-        assert!(resident(std::process::id()).expect("on Linux") > 100_000);
+    fn a_page_that_is_shared_counts_less_than_one_that_is_not() {
+        let memory = memory(std::process::id()).expect("on Linux");
+        assert!(memory.resident > 100_000 && memory.proportional <= memory.resident, "{memory:?}");
     }
 }
