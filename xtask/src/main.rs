@@ -1,5 +1,6 @@
 //! The project's tasks.
 
+mod bench;
 mod demo;
 mod steps;
 mod test;
@@ -20,7 +21,7 @@ fn main() -> Result<()> {
         Some("run") => demo::run(arguments.get(1..).unwrap_or_default()),
         Some("checks") => steps::build_checks(),
         Some("test") => test::run_all(),
-        Some("bench") => steps::bench(arguments.get(1..).unwrap_or_default()),
+        Some("bench") => bench::run(arguments.get(1..).unwrap_or_default()),
         _ => bail!("say what to do:\n{USAGE}"),
     }
 }

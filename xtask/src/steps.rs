@@ -8,6 +8,7 @@ use std::{
 };
 
 const WASM_TARGET: &str = "wasm32-wasip2";
+const GUEST_PROFILE: &str = "guest";
 const CHECKS: [&str; 4] = ["compute", "dns", "http", "tcp"];
 
 /// The directory of the workspace.
@@ -60,26 +61,13 @@ pub(crate) fn add_wasm_target() -> Result<()> {
 
 /// Builds the checks into `target/checks/<name>.wasm`.
 pub(crate) fn build_checks() -> Result<()> {
-    add_wasm_target()?;
     let packages = CHECKS.map(|name| format!("check-{name}"));
-    let mut arguments = vec!["build", "--profile", "guest", "--target", WASM_TARGET];
-    arguments.extend(packages.iter().flat_map(|package| ["--package", package.as_str()]));
-    run("build the checks", "cargo", &arguments)?;
-    let trouble = [
-        "build",
-        "--profile",
-        "guest",
-        "--target",
-        WASM_TARGET,
-        "--package",
-        "aviary-guest",
-        "--example",
-        "trouble",
-    ];
-    run("build the check that fails on purpose", "cargo", &trouble)?;
+    let packages: Vec<_> = packages.iter().flat_map(|package| ["--package", package.as_str()]).collect();
+    let linked = build_guests("build the checks", &packages)?;
+    let trouble = ["--package", "aviary-guest", "--example", "trouble"];
+    build_guests("build the check that fails on purpose", &trouble)?;
     let built = target().join("checks");
     fs::create_dir_all(&built)?;
-    let linked = target().join(WASM_TARGET).join("guest");
     let modules = CHECKS.iter().map(|name| linked.join(format!("{name}.wasm")));
     for module in modules.chain([linked.join("examples/trouble.wasm")]) {
         let name = module.file_name().context("a module has a name")?;
@@ -89,21 +77,16 @@ pub(crate) fn build_checks() -> Result<()> {
     Ok(())
 }
 
+/// Builds packages or examples for the sandbox and tells the directory that they are linked into.
+pub(crate) fn build_guests(what: &str, packages: &[&str]) -> Result<PathBuf> {
+    add_wasm_target()?;
+    let build = ["build", "--profile", GUEST_PROFILE, "--target", WASM_TARGET];
+    run(what, "cargo", &[&build, packages].concat())?;
+    Ok(target().join(WASM_TARGET).join(GUEST_PROFILE))
+}
+
 /// Builds the daemon into `target/release/aviary`.
 pub(crate) fn build_daemon() -> Result<PathBuf> {
     run("build the daemon", "cargo", &["build", "--release", "--package", "aviary"])?;
     Ok(target().join("release/aviary"))
-}
-
-/// Measures the budgets of the design.
-pub(crate) fn bench(rows: &[String]) -> Result<()> {
-    build_checks()?;
-    let daemon = build_daemon()?;
-    run("build the benches", "cargo", &["build", "--release", "--package", "aviary-bench"])?;
-    let bench = target().join("release/aviary-bench");
-    let mut arguments =
-        vec![daemon.to_string_lossy().into_owned(), target().join("checks").to_string_lossy().into_owned()];
-    arguments.extend_from_slice(rows);
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    run("measure", &bench.to_string_lossy(), &arguments)
 }

@@ -1,13 +1,20 @@
 //! The one Engine of the process and the clock that interrupts its guests.
 
 use super::limits::TABLE_ELEMENTS;
-use std::time::Duration;
+use std::{fs, time::Duration};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// How often a running guest gives way.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 /// Core instances of one guest: its own module, the WASI shim and the fixups of the component.
 const CORE_INSTANCES_PER_GUEST: u32 = 8;
+
+/// Memory mappings of one live guest: four for its memory, and its stack with a guard page.
+const MAPPINGS_PER_GUEST: u32 = 6;
+/// Mappings of everything else in the process, generously.
+const OTHER_MAPPINGS: u32 = 1_000;
+/// Where Linux says how many mappings a process may have.
+const MAPPINGS_LIMIT: &str = "/proc/sys/vm/max_map_count";
 
 /// Places beyond those of the live checks, for new versions that are tried beside the old ones.
 const SPARE: u32 = 64;
@@ -30,8 +37,22 @@ pub(super) fn build(guests: u32) -> wasmtime::Result<Engine> {
             Engine::new(&config)?
         }
     };
+    warn_of_few_mappings(guests);
     start_ticking(&engine)?;
     Ok(engine)
+}
+
+/// Beyond the limit guests cannot be made live, and nothing else says why.
+fn warn_of_few_mappings(guests: u32) {
+    let Ok(limit) = fs::read_to_string(MAPPINGS_LIMIT) else { return };
+    let needed = guests.saturating_mul(MAPPINGS_PER_GUEST).saturating_add(OTHER_MAPPINGS);
+    if limit.trim().parse().is_ok_and(|limit: u32| limit < needed) {
+        tracing::warn!(
+            "this machine allows a process {} memory mappings, and {guests} live checks need {needed}; \
+             set the sysctl vm.max_map_count to that, or choose a smaller --max-checks",
+            limit.trim()
+        );
+    }
 }
 
 fn config() -> Config {

@@ -62,14 +62,16 @@ impl Task {
             match self.lifecycle.next(now.uptime, now.uptime + self.due.wait(now)) {
                 Step::Wait(until) => self.wait(until, &stop).await,
                 step => {
-                    let given_up = hurry.run_until_cancelled(self.act(step)).await.is_none();
+                    // On the heap, as thousands of waiting tasks would else hold room for it.
+                    let act = Box::pin(self.act(step));
+                    let given_up = hurry.run_until_cancelled(act).await.is_none();
                     if given_up {
                         self.give_up();
                     }
                 }
             }
         }
-        !self.lifecycle.owes_cleanup() || self.cleanup().await
+        !self.lifecycle.owes_cleanup() || Box::pin(self.cleanup()).await
     }
 
     async fn act(&mut self, step: Step) {

@@ -1,0 +1,109 @@
+//! What a Store costs, in this process and on one thread.
+
+use super::{Bench, runtime};
+use crate::figure::{Figure, median, micros};
+use anyhow::{Context, Result, anyhow, ensure};
+use aviary::{
+    board::{Board, Entry},
+    capability::dial::{Network, NetworkOptions},
+    outcome::{Fault, Status},
+    sandbox::{Guest, Instance, Lost, Sandbox},
+    spec::{Check, Key},
+};
+use std::{
+    fs,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+const FRESH_TARGET: Duration = Duration::from_micros(40);
+const WARM_TARGET: Duration = Duration::from_micros(1);
+/// Fresh Stores, each measured alone.
+const STORES: usize = 5_000;
+/// Warm polls are too short for the clock: measured by so many at a time.
+const POLLS: u32 = 1_000;
+const BATCHES: usize = 200;
+
+/// A guest and the check it stands for. It writes one line to its log in each call, to which
+/// nobody listens here.
+struct Subject {
+    sandbox: Sandbox,
+    guest: Arc<Guest>,
+    check: Arc<Check>,
+    entry: Arc<Entry>,
+}
+
+/// Measures `fresh-store` and `warm-poll`.
+pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
+    runtime()?.block_on(async {
+        let subject = Subject::load(bench).await?;
+        let fresh = subject.fresh_stores().await?;
+        let warm = subject.warm_polls().await?;
+        Ok(vec![
+            Figure::new("fresh-store", micros(fresh), "≤ 40 µs", fresh <= FRESH_TARGET),
+            Figure::new("warm-poll", micros(warm), "≤ 1 µs", warm <= WARM_TARGET),
+        ])
+    })
+}
+
+impl Subject {
+    async fn load(bench: &Bench) -> Result<Self> {
+        let network = Arc::new(Network::new(&NetworkOptions::default())?);
+        let sandbox = Sandbox::new(16, network).map_err(anyhow::Error::from)?;
+        let bytes = fs::read(&bench.guest);
+        let bytes = bytes.with_context(|| format!("cannot read {}", bench.guest.display()))?;
+        let guest = sandbox.load("the guest", bytes.into()).await.map_err(fault)?;
+        let check = Arc::new(Check::bare(Key::new("bench", "counts")?, "counts.wasm".parse()?));
+        let entry = Board::default().enter(&check);
+        Ok(Self { sandbox, guest, check, entry })
+    }
+
+    async fn live(&self) -> Result<Instance> {
+        let (check, entry) = (Arc::clone(&self.check), Arc::clone(&self.entry));
+        let mut instance =
+            Instance::new(&self.sandbox, &self.guest, check, entry, false).await.map_err(fault)?;
+        instance.init().await.map_err(lost)?.map_err(|message| anyhow!("init: {message}"))?;
+        Ok(instance)
+    }
+
+    async fn fresh_stores(&self) -> Result<Duration> {
+        let mut times = Vec::with_capacity(STORES);
+        for _ in 0..STORES {
+            let start = Instant::now();
+            let mut instance = self.live().await?;
+            poll(&mut instance).await?;
+            instance.cleanup().await.map_err(lost)?.map_err(|message| anyhow!("cleanup: {message}"))?;
+            drop(instance);
+            times.push(start.elapsed());
+        }
+        Ok(median(times))
+    }
+
+    async fn warm_polls(&self) -> Result<Duration> {
+        let mut instance = self.live().await?;
+        let mut times = Vec::with_capacity(BATCHES);
+        for _ in 0..BATCHES {
+            let start = Instant::now();
+            for _ in 0..POLLS {
+                poll(&mut instance).await?;
+            }
+            times.push(start.elapsed() / POLLS);
+        }
+        Ok(median(times))
+    }
+}
+
+async fn poll(instance: &mut Instance) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let outcome = instance.poll(deadline).await.map_err(lost)?;
+    ensure!(outcome.status == Status::Pass, "the check fails: {}", outcome.message);
+    Ok(())
+}
+
+fn fault(fault: Fault) -> anyhow::Error {
+    anyhow!(fault.message)
+}
+
+fn lost(lost: Lost) -> anyhow::Error {
+    anyhow!("{lost:?}")
+}
