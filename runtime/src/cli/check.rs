@@ -89,7 +89,7 @@ impl Round<'_> {
         let mut verdict = match ended {
             Ok(Ok(())) => {
                 let begun = Instant::now();
-                let ended = instance.poll(begun + self.check.timeout, false).await;
+                let ended = instance.poll(begun + self.check.timeout).await;
                 step("poll", begun.elapsed(), if ended.is_ok() { "done" } else { "lost" });
                 ended.map_or_else(|lost| (lost.into(), true), |outcome| (Ok(outcome), false))
             }

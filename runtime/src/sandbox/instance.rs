@@ -116,8 +116,17 @@ impl Instance {
         Ok(self.call("init", budget, call).await?.map_err(answer::message))
     }
 
-    /// Judges once, before `deadline`. A retry goes on with the host calls that its run has left.
-    pub async fn poll(&mut self, deadline: Instant, retry: bool) -> Result<Outcome, Lost> {
+    /// Judges once, before `deadline`.
+    pub async fn poll(&mut self, deadline: Instant) -> Result<Outcome, Lost> {
+        self.judge(deadline, false).await
+    }
+
+    /// Judges once more in the same run, with the host calls that the run has left.
+    pub async fn retry(&mut self, deadline: Instant) -> Result<Outcome, Lost> {
+        self.judge(deadline, true).await
+    }
+
+    async fn judge(&mut self, deadline: Instant, retry: bool) -> Result<Outcome, Lost> {
         let check = &self.store.data().check;
         let budget = Budget { deadline, wall: check.timeout, cpu: check.limits.cpu, retry };
         let call = async |exports: &bindings::Check, store: &mut Store<State>| {

@@ -153,17 +153,14 @@ impl Task {
             Ok(instance) => instance,
             Err(fault) => return (Err(fault), true),
         };
-        let mut tries = 0;
-        let judged = loop {
-            match instance.poll(deadline, tries > 0).await {
-                Ok(outcome)
-                    if outcome.status == Status::Fail && tries < retries && Instant::now() < deadline =>
-                {
-                    tries += 1;
-                }
-                judged => break judged,
+        let mut judged = instance.poll(deadline).await;
+        for _ in 0..retries {
+            if !matches!(&judged, Ok(outcome) if outcome.status == Status::Fail) || Instant::now() >= deadline
+            {
+                break;
             }
-        };
+            judged = instance.retry(deadline).await;
+        }
         let memory = instance.memory();
         self.entry.set_memory(memory);
         match judged {

@@ -59,11 +59,7 @@ impl Subject {
 
     /// Polls a live guest.
     pub(crate) async fn poll(&self, instance: &mut Instance) -> Verdict {
-        instance
-            .poll(Instant::now() + self.check.timeout, false)
-            .await
-            .map_err(Verdict::from)
-            .or_else(|lost| lost)
+        instance.poll(Instant::now() + self.check.timeout).await.map_err(Verdict::from).or_else(|lost| lost)
     }
 
     /// Init and one poll.
