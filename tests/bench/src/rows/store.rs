@@ -62,7 +62,11 @@ impl Subject {
         let (check, entry) = (Arc::clone(&self.check), Arc::clone(&self.entry));
         let mut instance =
             Instance::new(&self.sandbox, &self.guest, check, entry, false).await.map_err(fault)?;
-        instance.init().await.map_err(lost)?.map_err(|message| anyhow!("init: {message}"))?;
+        instance
+            .init()
+            .await
+            .map_err(|lost| describe(&lost))?
+            .map_err(|message| anyhow!("init: {message}"))?;
         Ok(instance)
     }
 
@@ -72,7 +76,11 @@ impl Subject {
             let start = Instant::now();
             let mut instance = self.live().await?;
             poll(&mut instance).await?;
-            instance.cleanup().await.map_err(lost)?.map_err(|message| anyhow!("cleanup: {message}"))?;
+            instance
+                .cleanup()
+                .await
+                .map_err(|lost| describe(&lost))?
+                .map_err(|message| anyhow!("cleanup: {message}"))?;
             drop(instance);
             times.push(start.elapsed());
         }
@@ -95,7 +103,7 @@ impl Subject {
 
 async fn poll(instance: &mut Instance) -> Result<()> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    let outcome = instance.poll(deadline).await.map_err(lost)?;
+    let outcome = instance.poll(deadline).await.map_err(|lost| describe(&lost))?;
     ensure!(outcome.status == Status::Pass, "the check fails: {}", outcome.message);
     Ok(())
 }
@@ -104,6 +112,6 @@ fn fault(fault: Fault) -> anyhow::Error {
     anyhow!(fault.message)
 }
 
-fn lost(lost: Lost) -> anyhow::Error {
+fn describe(lost: &Lost) -> anyhow::Error {
     anyhow!("{lost:?}")
 }
