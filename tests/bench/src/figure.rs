@@ -60,8 +60,9 @@ impl Figure {
 
 /// The figures under each other.
 pub(crate) fn table(figures: &[Figure]) -> String {
-    let width =
-        |cell: fn(&Figure) -> &str| figures.iter().map(|figure| cell(figure).len()).max().unwrap_or(0);
+    let width = |cell: fn(&Figure) -> &str| {
+        figures.iter().map(|figure| cell(figure).chars().count()).max().unwrap_or(0)
+    };
     let rows = width(|figure| &figure.row);
     let targets = width(|figure| &figure.target);
     let line = |figure: &Figure| {
