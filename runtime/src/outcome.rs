@@ -1,6 +1,6 @@
 //! What a run says: an outcome, or the fault that left none.
 
-use crate::capability::log::{cut_to, printable};
+use crate::text::{cut_to, printable};
 use serde::{Serialize, Serializer};
 use std::fmt;
 

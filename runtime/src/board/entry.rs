@@ -6,14 +6,11 @@ use super::{
     view::{Counts, Module, View},
 };
 use crate::{
-    capability::{
-        calls::Tally,
-        log::{GuestLog, cut_to, printable},
-        metrics::Series,
-    },
+    capability::{calls::Tally, log::GuestLog, metrics::Series},
     history::{History, Run},
     outcome::{Fault, Verdict},
     spec::{Check, Key},
+    text::{cut_to, printable},
 };
 use futures_util::FutureExt;
 use jiff::Timestamp;

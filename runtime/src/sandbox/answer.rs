@@ -1,11 +1,9 @@
 //! Turns what a guest says into an outcome that is safe to keep and to show.
 
 use crate::{
-    capability::{
-        bindings::aviary::check::types,
-        log::{cut_to, printable},
-    },
+    capability::bindings::aviary::check::types,
     outcome::{Outcome, Status, Target},
+    text::{cut_to, printable},
 };
 
 /// Bytes of the message of an outcome.

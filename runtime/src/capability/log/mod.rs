@@ -9,9 +9,12 @@ use super::{
     bindings::aviary::check::log::{Host, Level},
     calls::CallResult,
 };
-use crate::{sandbox::State, spec::Key};
+use crate::{
+    sandbox::State,
+    spec::Key,
+    text::{cut_to, printable},
+};
 use std::{
-    borrow::Cow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -113,34 +116,12 @@ fn cut(line: &str) -> &str {
     cut_to(line, LINE_LENGTH)
 }
 
-/// The first `limit` bytes, or a little less so that no character is torn.
-pub(crate) fn cut_to(text: &str, limit: usize) -> &str {
-    &text[..text.floor_char_boundary(limit)]
-}
-
-/// The text without anything that could move a cursor or forge a line.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let escape = |letter: char| {
-        if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
-    };
-    Cow::Owned(text.chars().map(escape).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn log() -> GuestLog {
         GuestLog::new("default/test".parse().expect("a key"))
-    }
-
-    #[test]
-    fn control_characters_cannot_forge_lines_or_colours() {
-        assert_eq!(printable("a\nERROR b\u{1b}[31m\r"), "a\\nERROR b\\u{1b}[31m\\r");
-        assert!(matches!(printable("plain ünïcode"), Cow::Borrowed(_)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,10 @@
 //! What guests print, as lines of their log.
 
-use super::{GuestLog, LINE_LENGTH, cut_to, printable};
-use crate::capability::bindings::aviary::check::log::Level;
+use super::{GuestLog, LINE_LENGTH};
+use crate::{
+    capability::bindings::aviary::check::log::Level,
+    text::{cut_to, printable},
+};
 use bytes::Bytes;
 use std::{
     io,

@@ -1,0 +1,30 @@
+//! Texts of guests, manifests and servers, made safe to keep and to show.
+
+use std::borrow::Cow;
+
+/// The first `limit` bytes, or a little less so that no character is torn.
+pub(crate) fn cut_to(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit)]
+}
+
+/// The text without anything that could move a cursor or forge a line.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |letter: char| {
+        if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
+    };
+    Cow::Owned(text.chars().map(escape).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_cannot_forge_lines_or_colours() {
+        assert_eq!(printable("a\nERROR b\u{1b}[31m\r"), "a\\nERROR b\\u{1b}[31m\\r");
+        assert!(matches!(printable("plain ünïcode"), Cow::Borrowed(_)));
+    }
+}
