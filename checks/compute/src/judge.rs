@@ -17,7 +17,8 @@ pub fn judge(limits: &Latency, number: u8, result: u64, time: Duration) -> Outco
     let done = format!("Fibonacci of {number} is {result}");
     match limits.judge(time) {
         Some(finding) => Outcome::new(finding.status, format!("{done}, but {}", finding.message)),
-        None => Outcome::pass(format!("{done}, in {time:.1?}")),
+        // The board knows how long runs take, and keeps equal outcomes once.
+        None => Outcome::pass(done),
     }
 }
 
@@ -39,6 +40,8 @@ mod tests {
         for (millis, status) in [(10, Status::Pass), (11, Status::Warn), (101, Status::Fail)] {
             assert_eq!(judge(&LIMITS, 30, 832_040, Duration::from_millis(millis)).status, status);
         }
+        let message = judge(&LIMITS, 30, 832_040, Duration::from_millis(5)).message;
+        assert_eq!(message, "Fibonacci of 30 is 832040");
         let message = judge(&LIMITS, 30, 832_040, Duration::from_millis(50)).message;
         assert_eq!(message, "Fibonacci of 30 is 832040, but took 50.0ms, more than 10ms");
     }

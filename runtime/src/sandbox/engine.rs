@@ -1,14 +1,11 @@
 //! The one Engine of the process and the clock that interrupts its guests.
 
-use super::limits::TABLE_ELEMENTS;
+use super::limits::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
 use std::{fs, time::Duration};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// How often a running guest gives way.
 pub(super) const TICK: Duration = Duration::from_millis(10);
-/// Core instances of one guest: its own module, the WASI shim and the fixups of the component.
-const CORE_INSTANCES_PER_GUEST: u32 = 8;
-
 /// Memory mappings of one live guest: four for its memory, and its stack with a guard page.
 const MAPPINGS_PER_GUEST: u32 = 6;
 /// Mappings of everything else in the process, generously.
@@ -66,13 +63,14 @@ fn config() -> Config {
     config
 }
 
+/// Has what the limits of that many Stores allow, so that no guest uses up the place of another.
 fn pool(guests: u32) -> PoolingAllocationConfig {
     let guests = guests.saturating_add(SPARE);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(guests)
-        .total_core_instances(guests.saturating_mul(CORE_INSTANCES_PER_GUEST))
-        .total_memories(guests)
-        .total_tables(guests.saturating_mul(2))
+        .total_core_instances(guests.saturating_mul(INSTANCES))
+        .total_memories(guests.saturating_mul(MEMORIES))
+        .total_tables(guests.saturating_mul(TABLES))
         .total_stacks(guests)
         .table_elements(TABLE_ELEMENTS);
     pool

@@ -82,7 +82,7 @@ impl Instance {
         store.set_epoch_deadline(1);
         let started = {
             let start = pin!(guest.pre.instantiate_async(&mut store));
-            timeout(budget.wall, Metered::new(start, budget.cpu)).await
+            timeout(budget.wall, Metered::new(start, budget.cpu, std::time::Instant::now())).await
         };
         let started = match started {
             Ok(Ok(started)) => started,
@@ -168,12 +168,13 @@ impl Instance {
         if !budget.retry {
             state.calls.start_run(budget.deadline);
         }
-        state.log.start_run();
+        let now = Instant::now();
+        state.log.start_run(now);
         state.memory.start_run();
         self.store.set_epoch_deadline(1);
         let ended = {
             let call = pin!(call(&self.exports, &mut self.store));
-            timeout_at(budget.deadline, Metered::new(call, budget.cpu)).await
+            timeout_at(budget.deadline, Metered::new(call, budget.cpu, now.into_std())).await
         };
         match ended {
             Ok(Ok(Ok(value))) => Ok(value),

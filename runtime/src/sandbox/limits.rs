@@ -2,12 +2,12 @@
 
 use wasmtime::ResourceLimiter;
 
-/// Core instances in one Store: a component is made of several.
-const INSTANCES: usize = 32;
-/// Linear memories in one Store; adapters may bring one of their own.
-const MEMORIES: usize = 4;
-/// Tables in one Store.
-const TABLES: usize = 16;
+/// Core instances in one Store, and so many places in the pool for each: a component is made of several.
+pub(super) const INSTANCES: u32 = 32;
+/// Linear memories in one Store, and places in the pool: each takes 4 GiB of address space.
+pub(super) const MEMORIES: u32 = 1;
+/// Tables in one Store, and places in the pool: the guest's own and that of its component's glue.
+pub(super) const TABLES: u32 = 4;
 /// Elements in one table, as many as a slot of the pool holds.
 pub(super) const TABLE_ELEMENTS: usize = 20_000;
 /// Bytes that a guest may hand to the host in one call.
@@ -68,15 +68,15 @@ impl ResourceLimiter for MemoryLimiter {
     }
 
     fn instances(&self) -> usize {
-        INSTANCES
+        INSTANCES as usize
     }
 
     fn tables(&self) -> usize {
-        TABLES
+        TABLES as usize
     }
 
     fn memories(&self) -> usize {
-        MEMORIES
+        MEMORIES as usize
     }
 }
 

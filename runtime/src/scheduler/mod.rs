@@ -48,7 +48,8 @@ impl Scheduler {
         Self { sandbox, board, clock, tasks: HashMap::new(), hurry: CancellationToken::new() }
     }
 
-    /// Runs a check from now on. What ran under its name finishes its run and cleans up first.
+    /// Runs a check from now on. What ran under its name finishes its run and cleans up first; what
+    /// only waited to run leaves at once, so that of many versions two are live.
     pub fn start(&mut self, ready: Ready) {
         let key = ready.check.key.clone();
         let former = self.tasks.remove(&key).map(|running| {
@@ -59,11 +60,10 @@ impl Scheduler {
         let task = Task::new(Arc::clone(&self.sandbox), Arc::clone(&self.board), self.clock, ready);
         let (token, hurry) = (stop.clone(), self.hurry.clone());
         let task = tokio::spawn(async move {
-            if let Some(former) = former {
-                // How it ended is on the board; here it only matters that it did.
-                let _ = former.await;
+            match former {
+                Some(former) => run_after(former, task, token, hurry).await,
+                None => task.run(token, hurry).await,
             }
-            task.run(token, hurry).await
         });
         self.tasks.insert(key, Running { stop, task });
     }
@@ -108,4 +108,20 @@ impl Scheduler {
         hurrying.abort();
         clean
     }
+}
+
+/// Runs a check once its former version has left, of which the board tells how. If it is replaced
+/// itself before that, it only ends the round that it may have begun.
+async fn run_after(
+    mut former: JoinHandle<bool>,
+    task: Task,
+    stop: CancellationToken,
+    hurry: CancellationToken,
+) -> bool {
+    let has_left = stop.run_until_cancelled(&mut former).await.is_some();
+    let clean = task.run(stop, hurry).await;
+    if !has_left {
+        let _ = former.await;
+    }
+    clean
 }

@@ -227,6 +227,21 @@ async fn a_run_that_hangs_at_the_end_is_given_up_and_cleaned_up() {
 }
 
 #[tokio::test]
+async fn of_many_versions_behind_a_long_run_only_the_newest_waits() {
+    let aviary = Aviary::start_with(Duration::from_millis(400));
+    aviary.put_manifest("  interval: 1h\n  timeout: 1h\n  limits: { cpu: 1m }\n");
+    aviary.put_guest("subject.wasm", guests::SLEEPS_FOREVER);
+    let first = aviary.until("live", |view| view.module.is_some()).await.module;
+    let mut events = aviary.board.listen();
+    aviary.put_guest("subject.wasm", guests::FAILS_CLEANUP);
+    aviary.until("accepted", |view| view.module != first).await;
+    aviary.put_guest("subject.wasm", guests::PASSES);
+    let left = async { while events.recv().await.expect("an event").kind != EventKind::CleanupFailed {} };
+    timeout(PATIENCE, left).await.expect("the second version leaves beside the long run");
+    aviary.stop().await;
+}
+
+#[tokio::test]
 async fn a_missing_grant_stands_on_the_board() {
     let aviary = Aviary::start();
     aviary.put_guest("subject.wasm", guests::LOOKUP);

@@ -50,7 +50,7 @@ pub(super) fn write(out: &mut Exposition, board: &Board) {
     let judgement = judge(rows.iter().map(|row| &row.view), board.is_ready());
     out.family(Kind::Gauge, "aviary_cluster_healthy", "Whether /health answers 200.").number(
         "",
-        &[],
+        "",
         flag(judgement == Judgement::Healthy),
     );
     for gauge in &GAUGES {
@@ -121,7 +121,7 @@ impl Gauge {
         let mut family = out.family(Kind::Gauge, self.name, self.help);
         for row in rows {
             if let Some(value) = (self.value)(&row.view) {
-                family.number(&row.labels, &[], value);
+                family.number(&row.labels, "", value);
             }
         }
     }
@@ -137,9 +137,10 @@ fn unix(time: Timestamp) -> f64 {
 
 fn runs(out: &mut Exposition, rows: &[Row]) {
     let mut family = out.family(Kind::Counter, "aviary_check_runs", "Finished runs by outcome.");
+    let outcomes = OUTCOMES.map(|outcome| labels(&[("outcome", outcome)]));
     for row in rows {
-        for (outcome, count) in OUTCOMES.into_iter().zip(row.view.counts.runs) {
-            family.number(&row.labels, &[("outcome", outcome)], count as f64);
+        for (outcome, count) in outcomes.iter().zip(row.view.counts.runs) {
+            family.number(&row.labels, outcome, count as f64);
         }
     }
 }
@@ -150,7 +151,7 @@ fn faults(out: &mut Exposition, rows: &[Row]) {
     for row in rows {
         for (reason, count) in Reason::ALL.into_iter().zip(row.view.counts.faults) {
             if count > 0 {
-                let more = [("blame", reason.blame().label()), ("reason", reason.label())];
+                let more = labels(&[("blame", reason.blame().label()), ("reason", reason.label())]);
                 family.number(&row.labels, &more, count as f64);
             }
         }
@@ -161,7 +162,7 @@ fn skipped(out: &mut Exposition, rows: &[Row]) {
     let help = "Polls that were due while the one before was still running.";
     let mut family = out.family(Kind::Counter, "aviary_check_skipped", help);
     for row in rows {
-        family.number(&row.labels, &[], row.view.counts.skipped as f64);
+        family.number(&row.labels, "", row.view.counts.skipped as f64);
     }
 }
 
@@ -179,7 +180,7 @@ fn targets(out: &mut Exposition, rows: &[Row]) {
     let mut family = out.family(Kind::Gauge, "aviary_target_success", help);
     for row in rows {
         for (name, is_good) in merged(row.targets()) {
-            family.number(&row.labels, &[("target", name)], flag(is_good));
+            family.number(&row.labels, &labels(&[("target", name)]), flag(is_good));
         }
     }
 }
@@ -199,7 +200,7 @@ fn modules(out: &mut Exposition, rows: &[Row]) {
     let mut family = out.family(Kind::Gauge, "aviary_module_info", "The module that runs; always 1.");
     for row in rows {
         if let Some(module) = &row.view.module {
-            family.number(&row.labels, &[("digest", &module.digest.to_string())], 1.0);
+            family.number(&row.labels, &labels(&[("digest", &module.digest.to_string())]), 1.0);
         }
     }
 }
@@ -212,7 +213,7 @@ fn host_calls(out: &mut Exposition, rows: &[Row]) {
             for result in CallResult::ALL {
                 let count = row.entry.tally.get(capability, result);
                 if count > 0 {
-                    let more = [("capability", capability.name()), ("result", result.label())];
+                    let more = labels(&[("capability", capability.name()), ("result", result.label())]);
                     family.number(&row.labels, &more, count as f64);
                 }
             }
@@ -226,7 +227,7 @@ fn denials(out: &mut Exposition, rows: &[Row]) {
         for capability in Capability::ALL {
             let count = row.entry.tally.get(capability, CallResult::Denied);
             if count > 0 {
-                family.number(&row.labels, &[("capability", capability.name())], count as f64);
+                family.number(&row.labels, &labels(&[("capability", capability.name())]), count as f64);
             }
         }
     }

@@ -16,8 +16,10 @@ pub(super) enum Format {
     OpenMetrics,
 }
 
-/// How long a piece of the text gets before it is sent.
-const PIECE: usize = 256 * 1024;
+/// How long a piece of the text gets before it is sent: small enough for a processor's cache.
+const PIECE: usize = 64 * 1024;
+/// Room for the sample that makes a piece long enough.
+const ROOM: usize = PIECE + 4 * 1024;
 
 /// A text under way, sent in pieces: all of it at once would be large.
 pub(super) struct Exposition {
@@ -31,14 +33,14 @@ pub(super) struct Family<'a> {
     text: &'a mut Exposition,
     name: &'a str,
     kind: Kind,
-    /// Bounds of buckets and how they are written: most histograms of a metric share them.
+    /// Bounds of buckets and their labels: most histograms of a metric share them.
     bounds: Vec<(f64, String)>,
 }
 
 impl Exposition {
     /// An empty text.
     pub(super) fn new(format: Format, pieces: Sender<Bytes>) -> Self {
-        Self { out: String::with_capacity(2 * PIECE), format, pieces }
+        Self { out: String::with_capacity(ROOM), format, pieces }
     }
 
     /// Begins a metric. Counters are named without `_total`; `help` needs no escaping.
@@ -62,15 +64,15 @@ impl Exposition {
     }
 
     fn send(&mut self) {
-        let piece = std::mem::replace(&mut self.out, String::with_capacity(2 * PIECE));
+        let piece = std::mem::replace(&mut self.out, String::with_capacity(ROOM));
         // If the client is gone, nobody is there to read the rest.
         let _ = self.pieces.blocking_send(piece.into());
     }
 }
 
 impl Family<'_> {
-    /// A sample of a gauge or counter. `labels` come from [`labels`].
-    pub(super) fn number(&mut self, labels: &str, more: &[(&str, &str)], value: f64) {
+    /// A sample of a gauge or counter. `labels` and `more` of them come from [`labels`].
+    pub(super) fn number(&mut self, labels: &str, more: &str, value: f64) {
         let ending = if self.kind == Kind::Counter { "_total" } else { "" };
         self.sample(ending, labels, more, value);
     }
@@ -87,27 +89,25 @@ impl Family<'_> {
         for (index, (bound, observations)) in buckets.into_iter().enumerate() {
             if bounds.get(index).is_none_or(|known| known.0 != bound) {
                 bounds.truncate(index);
-                bounds.push((bound, written(bound)));
+                bounds.push((bound, self::labels(&[("le", &written(bound))])));
             }
             count += observations;
-            self.sample("_bucket", labels, &[("le", &bounds[index].1)], count as f64);
+            self.sample("_bucket", labels, &bounds[index].1, count as f64);
         }
         self.bounds = bounds;
-        self.sample("_sum", labels, &[], sum);
-        self.sample("_count", labels, &[], count as f64);
+        self.sample("_sum", labels, "", sum);
+        self.sample("_count", labels, "", count as f64);
     }
 
-    fn sample(&mut self, ending: &str, labels: &str, more: &[(&str, &str)], value: f64) {
+    fn sample(&mut self, ending: &str, labels: &str, more: &str, value: f64) {
         let out = &mut self.text.out;
         out.push_str(self.name);
         out.push_str(ending);
-        if !labels.is_empty() || !more.is_empty() {
-            out.push('{');
-            out.push_str(labels);
-            push_labels(out, labels.is_empty(), more);
-            out.push('}');
+        match (labels, more) {
+            ("", "") => out.push(' '),
+            ("", only) | (only, "") => push_all(out, &["{", only, "} "]),
+            (labels, more) => push_all(out, &["{", labels, ",", more, "} "]),
         }
-        out.push(' ');
         push_number(out, value);
         out.push('\n');
         if out.len() > PIECE {
@@ -119,20 +119,19 @@ impl Family<'_> {
 /// Labels ready for many samples.
 pub(super) fn labels(labels: &[(&str, &str)]) -> String {
     let mut out = String::new();
-    push_labels(&mut out, true, labels);
+    for (key, value) in labels {
+        if !out.is_empty() {
+            out.push(',');
+        }
+        push_all(&mut out, &[key, "=\""]);
+        push_escaped(&mut out, value);
+        out.push('"');
+    }
     out
 }
 
-fn push_labels(out: &mut String, mut is_first: bool, labels: &[(&str, &str)]) {
-    for (key, value) in labels {
-        if !std::mem::take(&mut is_first) {
-            out.push(',');
-        }
-        out.push_str(key);
-        out.push_str("=\"");
-        push_escaped(out, value);
-        out.push('"');
-    }
+fn push_all(out: &mut String, texts: &[&str]) {
+    texts.iter().for_each(|text| out.push_str(text));
 }
 
 fn push_escaped(out: &mut String, text: &str) {

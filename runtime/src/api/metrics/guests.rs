@@ -34,20 +34,21 @@ pub(super) fn write(out: &mut Exposition, rows: &[Row]) {
     let help = "Metrics of the check left out because another check used their name first for another kind.";
     let mut conflicts = out.family(Kind::Gauge, "aviary_check_metric_conflicts", help);
     for (labels, count) in left_out {
-        conflicts.number(labels, &[], f64::from(count));
+        conflicts.number(labels, "", f64::from(count));
     }
 }
 
 fn series(metric: &mut Family<'_>, row: &Row, family: &metrics::Family) {
     for (own, value) in &family.series {
         let own: Vec<(&str, &str)> = own.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let own = labels(&own);
         match value {
             Value::Number(number) => metric.number(&row.labels, &own, *number),
             Value::Distribution { buckets, sum } if own.is_empty() => {
                 metric.distribution(&row.labels, buckets.iter().copied(), *sum);
             }
             Value::Distribution { buckets, sum } => {
-                let all = format!("{},{}", row.labels, labels(&own));
+                let all = format!("{},{own}", row.labels);
                 metric.distribution(&all, buckets.iter().copied(), *sum);
             }
         }

@@ -1,6 +1,6 @@
 //! The daemon itself: its version and what the machine says about its process.
 
-use super::exposition::Exposition;
+use super::exposition::{Exposition, labels};
 use crate::capability::metrics::Kind;
 use std::fs;
 
@@ -10,7 +10,7 @@ const TICKS: f64 = 100.0;
 /// Writes the version, and what `/proc` tells.
 pub(super) fn write(out: &mut Exposition) {
     let help = "The version of the daemon; always 1.";
-    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    let version = labels(&[("version", env!("CARGO_PKG_VERSION"))]);
     out.family(Kind::Gauge, "aviary_build_info", help).number("", &version, 1.0);
     let [stat, status, boot] = ["/proc/self/stat", "/proc/self/status", "/proc/stat"]
         .map(|path| fs::read_to_string(path).unwrap_or_default());
@@ -22,7 +22,7 @@ pub(super) fn write(out: &mut Exposition) {
     ];
     for (kind, name, help, value) in facts {
         if let Some(value) = value {
-            out.family(kind, name, help).number("", &[], value);
+            out.family(kind, name, help).number("", "", value);
         }
     }
 }

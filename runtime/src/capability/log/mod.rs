@@ -52,14 +52,14 @@ impl GuestLog {
     }
 
     /// Starts the caps anew if it is time, and tells what was lost to them.
-    pub fn start_run(&self) {
+    pub fn start_run(&self, now: Instant) {
         let dropped = {
             let mut spent = self.spent();
             spent.last_words.clear();
-            if spent.since.is_some_and(|since| since.elapsed() < PERIOD) {
+            if spent.since.is_some_and(|since| now.duration_since(since) < PERIOD) {
                 return;
             }
-            let fresh = Spent { since: Some(Instant::now()), ..Spent::default() };
+            let fresh = Spent { since: Some(now), ..Spent::default() };
             std::mem::replace(&mut *spent, fresh).dropped
         };
         if dropped > 0 {
@@ -127,14 +127,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_check_cannot_write_more_than_its_lines_and_bytes_however_often_it_runs() {
         let log = log();
-        log.start_run();
+        log.start_run(Instant::now());
         for _ in 0..LINES + 7 {
             log.write(Level::Info, "x");
         }
-        log.start_run();
+        log.start_run(Instant::now());
         assert_eq!(log.spent().dropped, 7);
         tokio::time::advance(PERIOD).await;
-        log.start_run();
+        log.start_run(Instant::now());
         for _ in 0..20 {
             log.write(Level::Info, &"y".repeat(LINE_LENGTH * 2));
         }
