@@ -9,20 +9,21 @@ use test_cluster::{Cluster, Options};
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["up"] => up(),
+        ["up"] => up(false),
+        ["up", "--node"] => up(true),
         ["down"] => test_cluster::down(&directory()),
         ["status"] => {
             print!("{}", test_cluster::status(&directory())?);
             Ok(())
         }
         ["restart-api"] => Cluster::at(&directory().join("kubeconfig"))?.restart_api(),
-        _ => bail!("say what to do: cargo xtask cluster up|down|status|restart-api"),
+        _ => bail!("say what to do: cargo xtask cluster up [--node]|status|restart-api|down"),
     }
 }
 
-fn up() -> Result<()> {
+fn up(node: bool) -> Result<()> {
     let begin = Instant::now();
-    let cluster = test_cluster::up(&Options { directory: directory() })?;
+    let cluster = test_cluster::up(&Options { directory: directory(), node })?;
     match cluster.was_started() {
         true => eprintln!("the cluster is up after {:.1?}", begin.elapsed()),
         false => eprintln!("the cluster is up already"),

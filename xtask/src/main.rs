@@ -14,7 +14,7 @@ cargo xtask run [-- ARGUMENTS]   build the checks and the daemon and run the dem
 cargo xtask checks               build the checks into target/checks
 cargo xtask test                 format, lints, documentation and all tests
 cargo xtask bench                measure the budgets of the design (ROW… for some of them)
-cargo xtask cluster up           start a Kubernetes for tests (then: status, restart-api, down)";
+cargo xtask cluster up           start a Kubernetes for tests (--node for real pods; then: status, restart-api, down)";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -66,7 +66,7 @@ fn build(directory: &Path) -> Result<PathBuf> {
     copy(&source.join("_output/bin"), &finished, &compiled)?;
     copy(&unpacked.join("usr/bin"), &finished, &["containerd", "containerd-shim-runc-v2", "ctr", "etcd"])?;
     copy(&unpacked.join("usr/sbin"), &finished, &["runc"])?;
-    copy(&unpacked.join("usr/lib/cni"), &finished, &["bridge", "host-local", "loopback", "portmap"])?;
+    copy(&unpacked.join("usr/lib/cni"), &finished, &["bridge", "host-local", "loopback"])?;
     Ok(finished)
 }
 

@@ -1,10 +1,10 @@
 //! One cluster: the one that is given, or the one that is started in a directory.
 
-use crate::{binaries::Binaries, control_plane, directory::Directory, process};
+use crate::{binaries::Binaries, control_plane, directory::Directory, node, ports, process};
 use anyhow::{Context, Result, bail};
 use std::{
     env,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddrV4},
     path::{Path, PathBuf},
 };
 
@@ -15,6 +15,8 @@ const GIVEN: &str = "AVIARY_TEST_KUBECONFIG";
 pub struct Options {
     /// Holds all that the cluster writes. It is removed when the cluster is stopped, so it should be nothing else.
     pub directory: PathBuf,
+    /// Whether to start a node too, so that pods run. Needs root, a C compiler and `ip`.
+    pub node: bool,
 }
 
 /// A cluster that answers. It goes on when this value is dropped; only [`Cluster::down`] and [`down`] end it.
@@ -77,6 +79,14 @@ impl Cluster {
         self.start_api()
     }
 
+    /// Makes an image known to the node: an archive as `docker save` writes it.
+    ///
+    /// # Errors
+    /// The cluster is not ours or has no node, or containerd refuses the archive.
+    pub fn load_image(&self, archive: &Path) -> Result<()> {
+        node::load(self.ours()?, &Binaries::find()?, archive)
+    }
+
     /// Stops the cluster if the call of [`up`] that gave this value started it, else does nothing.
     ///
     /// # Errors
@@ -105,6 +115,9 @@ pub fn up(options: &Options) -> Result<Cluster> {
     let directory = Directory::at(&options.directory)?;
     let _lock = directory.lock()?;
     if is_up(&directory)? {
+        if options.node && process::find(&directory, "kubelet").is_err() {
+            bail!("the cluster is up and has no node; stop it first with `cargo xtask cluster down`");
+        }
         return Cluster::at(&directory.kubeconfig());
     }
     if directory.exists() {
@@ -113,9 +126,9 @@ pub fn up(options: &Options) -> Result<Cluster> {
     }
     let binaries = Binaries::find()?;
     directory.create()?;
-    if let Err(error) = control_plane::start(&directory, &binaries, Ipv4Addr::LOCALHOST) {
+    if let Err(error) = start(&directory, &binaries, options.node) {
         // The logs stay, for the error names them.
-        stop_processes(&directory)?;
+        end(&directory)?;
         return Err(error);
     }
     Ok(Cluster { started: true, ..Cluster::at(&directory.kubeconfig())? })
@@ -144,16 +157,25 @@ fn is_up(directory: &Directory) -> Result<bool> {
     Ok(alive && crate::api::Api::of(directory).is_ok_and(|api| api.get("/readyz").is_ok()))
 }
 
+fn start(directory: &Directory, binaries: &Binaries, with_node: bool) -> Result<()> {
+    if with_node {
+        return node::start(directory, binaries);
+    }
+    let [port] = ports::free()?;
+    control_plane::start(directory, binaries, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+}
+
 fn stop(directory: &Directory) -> Result<()> {
     let _lock = directory.lock()?;
     clear(directory)
 }
 
 fn clear(directory: &Directory) -> Result<()> {
-    stop_processes(directory)?;
+    end(directory)?;
     directory.remove()
 }
 
-fn stop_processes(directory: &Directory) -> Result<()> {
-    process::recorded(directory)?.iter().try_for_each(process::Process::stop)
+fn end(directory: &Directory) -> Result<()> {
+    process::recorded(directory)?.iter().try_for_each(process::Process::stop)?;
+    node::undo(directory)
 }

@@ -10,10 +10,7 @@ use crate::{
     process::Process,
 };
 use anyhow::Result;
-use std::{
-    net::{Ipv4Addr, SocketAddrV4},
-    time::Duration,
-};
+use std::{net::SocketAddrV4, time::Duration};
 
 /// Far above the 3 to 13 s that it takes, as a machine with two cores may be building meanwhile.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -21,12 +18,11 @@ const LIMIT: Duration = Duration::from_secs(120);
 const LAST_WITH_PLAIN_PORTS: u32 = 23;
 const API: &str = "kube-apiserver";
 
-/// Starts everything on free ports of this address and waits until it answers.
-pub(crate) fn start(directory: &Directory, binaries: &Binaries, address: Ipv4Addr) -> Result<()> {
-    let [api, etcd, peer] = ports::free(address)?;
-    let api = SocketAddrV4::new(address, api);
+/// Starts everything and waits until it answers. Only the API server listens on an address that is not loopback.
+pub(crate) fn start(directory: &Directory, binaries: &Binaries, api: SocketAddrV4) -> Result<()> {
+    let [etcd, peer] = ports::free()?;
     directory.write("address", &api.to_string())?;
-    certificates::write(directory, address)?;
+    certificates::write(directory, *api.ip())?;
     credentials::write(directory, api)?;
     let minor = binaries.minor()?;
     let controllers = binaries.get("kube-controller-manager");
@@ -150,6 +146,7 @@ fn client_arguments(directory: &Directory, name: &str, minor: u32) -> Vec<String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     fn directory() -> Directory {
         Directory::at("/cluster".as_ref()).expect("a path")

@@ -4,6 +4,9 @@ use crate::directory::Directory;
 use anyhow::{Context, Result};
 use std::{fmt::Write, fs::File, io::Read, net::SocketAddrV4};
 
+/// The name of the only node.
+pub(crate) const NODE: &str = "aviary";
+
 struct User {
     kubeconfig: &'static str,
     name: &'static str,
@@ -64,6 +67,11 @@ current-context: aviary-test
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kubelet_is_the_user_that_the_node_authorizer_expects() {
+        assert!(USERS.iter().any(|user| user.name == format!("system:node:{NODE}")));
+    }
 
     #[test]
     fn no_two_tokens_are_the_same() {

@@ -12,6 +12,7 @@ mod control_plane;
 mod credentials;
 mod debian;
 mod directory;
+mod node;
 mod ports;
 mod process;
 mod program;

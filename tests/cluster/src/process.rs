@@ -126,6 +126,14 @@ pub(crate) fn recorded(directory: &Directory) -> Result<Vec<Process>> {
     Ok(processes)
 }
 
+/// Kills a process that is known to be ours, whatever has become of it meanwhile.
+pub(crate) fn kill(pid: i32) {
+    let handle = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    if let Some(handle) = handle {
+        let _gone_already = pidfd_send_signal(&handle, Signal::KILL);
+    }
+}
+
 /// The process that was recorded under this name.
 pub(crate) fn find(directory: &Directory, name: &str) -> Result<Process> {
     let found = recorded(directory)?.into_iter().find(|process| process.name == name);
