@@ -58,6 +58,8 @@ fn configuration(directory: &Directory) -> Value {
         "oomScoreAdj": 0,
         "failSwapOn": false,
         "makeIPTablesUtilChains": false,
+        // With the defaults a node is ready 10 s late, and changed ConfigMaps arrive after a minute.
+        "nodeStatusUpdateFrequency": "1s",
         "syncFrequency": "2s",
         // The disk and the memory of a build machine are none of its business.
         "evictionHard": never,
