@@ -106,6 +106,9 @@ impl Cluster {
 
 /// The cluster of `AVIARY_TEST_KUBECONFIG`, or the one that runs in the directory, or one that is started now.
 ///
+/// It returns when the API server is ready and the service account `default/default` exists; with a node, when that takes
+/// pods. Tests are given the path of [`Cluster::kubeconfig`], from which [`Cluster::at`] finds the cluster again.
+///
 /// # Errors
 /// There are no programs to start and none can be built, or one of them fails; the error shows the end of its log.
 pub fn up(options: &Options) -> Result<Cluster> {
@@ -140,6 +143,7 @@ pub fn up(options: &Options) -> Result<Cluster> {
 /// A process does not end, or something cannot be removed; calling it again goes on with what is left.
 pub fn down(directory: &Path) -> Result<()> {
     if given().is_some() {
+        eprintln!("the cluster of {GIVEN} is left alone");
         return Ok(());
     }
     stop(&Directory::at(directory)?)
