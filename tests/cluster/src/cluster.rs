@@ -9,6 +9,8 @@ use std::{
 };
 
 const GIVEN: &str = "AVIARY_TEST_KUBECONFIG";
+/// Written last, so that a start that was broken off is not taken for a cluster.
+const COMPLETE: &str = "complete";
 
 /// What to start, and where.
 #[derive(Clone, Debug)]
@@ -131,9 +133,10 @@ pub fn up(options: &Options) -> Result<Cluster> {
     directory.create()?;
     if let Err(error) = start(&directory, &binaries, options.node) {
         // The logs stay, for the error names them.
-        end(&directory)?;
+        end(&directory).with_context(|| format!("cannot clean up after this failure: {error:#}"))?;
         return Err(error);
     }
+    directory.write(COMPLETE, "")?;
     Ok(Cluster { started: true, ..Cluster::at(&directory.kubeconfig())? })
 }
 
@@ -157,7 +160,7 @@ pub(crate) fn given() -> Option<PathBuf> {
 /// Whether all that was started runs and the API server is ready.
 fn is_up(directory: &Directory) -> Result<bool> {
     let processes = process::recorded(directory)?;
-    let alive = !processes.is_empty() && processes.iter().all(process::Process::is_alive);
+    let alive = directory.path(COMPLETE).exists() && processes.iter().all(process::Process::is_alive);
     Ok(alive && crate::api::Api::of(directory).is_ok_and(|api| api.get("/readyz").is_ok()))
 }
 

@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result};
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::ErrorKind,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -41,11 +42,14 @@ impl Directory {
         self.0.exists()
     }
 
+    /// Only its owner may enter: an administrator's token lies in it.
     pub(crate) fn create(&self) -> Result<()> {
         for path in [self.path("logs"), self.processes()] {
-            fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+            let created = fs::create_dir_all(&path);
+            created.with_context(|| format!("cannot create {}", path.display()))?;
         }
-        Ok(())
+        let closed = fs::set_permissions(&self.0, Permissions::from_mode(0o700));
+        closed.with_context(|| format!("cannot close {} to others", self.0.display()))
     }
 
     pub(crate) fn write(&self, name: &str, content: &str) -> Result<()> {
