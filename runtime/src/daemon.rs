@@ -42,7 +42,7 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
         )
     })?;
     let network = network(&settings).await?;
-    let sandbox = Sandbox::new(settings.max_checks, network)
+    let sandbox = Sandbox::new(settings.max_checks, network, None)
         .map_err(anyhow::Error::from)
         .context("cannot run WebAssembly on this machine")?;
     let listener = TcpListener::bind(settings.listen)

@@ -21,7 +21,7 @@ pub(super) struct Subject {
 /// A sandbox for a few guests.
 pub(super) fn sandbox() -> Result<Sandbox> {
     let network = Network::new(&NetworkOptions::default()).context("cannot set up the network")?;
-    Sandbox::new(4, Arc::new(network))
+    Sandbox::new(4, Arc::new(network), None)
         .map_err(anyhow::Error::from)
         .context("cannot run WebAssembly on this machine")
 }
