@@ -18,6 +18,14 @@ pub struct Run {
     pub verdict: Arc<Verdict>,
 }
 
+impl Run {
+    /// When it ended.
+    pub fn ended(&self) -> Timestamp {
+        // Only a clock at the end of all time is too late for this.
+        self.started.checked_add(self.duration).unwrap_or(self.started)
+    }
+}
+
 /// The latest runs, oldest first.
 #[derive(Debug, Default)]
 pub struct History(VecDeque<Run>);

@@ -35,7 +35,7 @@ pub(super) struct Summary {
     error: String,
     /// Runs in a row without a good outcome.
     consecutive_failures: u32,
-    /// When the latest run started.
+    /// When the latest run ended.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_run: Option<Timestamp>,
     /// When the latest good run ended.
@@ -124,7 +124,7 @@ impl Summary {
             since: view.since,
             error: view.error(),
             consecutive_failures: view.consecutive_failures,
-            last_run: view.latest.as_ref().map(|run| run.started),
+            last_run: view.latest.as_ref().map(Run::ended),
             last_success: view.last_success,
         }
     }

@@ -97,7 +97,7 @@ const GAUGES: [Gauge; 7] = [
     Gauge {
         name: "aviary_check_last_run_timestamp_seconds",
         help: "When the latest run ended.",
-        value: |view| view.latest.as_ref().map(|run| unix(run.started) + run.duration.as_secs_f64()),
+        value: |view| view.latest.as_ref().map(|run| unix(run.ended())),
     },
     Gauge {
         name: "aviary_check_last_success_timestamp_seconds",

@@ -109,7 +109,7 @@ async fn without_checks_it_is_healthy_once_the_sources_have_been_read() {
     assert_eq!(line(&board, "/health").await, (503, "not ready\n".to_owned()));
     board.set_ready(true);
     let (code, body) = get(&board, "/health").await;
-    assert_eq!((code.as_u16(), body.as_str()), (200, "{}"));
+    assert_eq!((code.as_u16(), body.as_str()), (200, "{}\n"));
 }
 
 #[tokio::test]
@@ -118,6 +118,15 @@ async fn a_rejected_module_is_shown_while_the_good_one_goes_on() {
     enter_with(&board, "a/b", outcome(Status::Pass, "")).reject(Fault::new(Reason::Module, "not wasm"));
     assert_eq!(code(&board, "/health").await, 200);
     assert_eq!(body(&board, "/health", "*/*").await["a/b"]["rejected"], json!("not wasm"));
+}
+
+#[tokio::test]
+async fn a_rejection_that_is_the_error_already_is_not_told_twice() {
+    let board = board();
+    let check = Arc::new(check("a/b"));
+    board.enter(&check).reject(Fault::new(Reason::Module, "not wasm"));
+    let expected = json!({ "a/b": { "ok": false, "error": "not wasm", "status": "unknown" } });
+    assert_eq!(body(&board, "/health/a/b", "*/*").await, expected);
 }
 
 #[tokio::test]
@@ -202,6 +211,9 @@ async fn only_the_checks_asked_for_count() {
     assert_eq!(code(&board, "/health?namespace=a").await, 503);
     assert_eq!(code(&board, "/health?owner=storage").await, 503);
     assert_eq!(code(&board, "/health?namespace=b&owner=storage").await, 404);
+    assert_eq!(code(&board, "/health/b").await, 200);
+    assert_eq!(code(&board, "/health/a").await, 503);
+    assert_eq!(code(&board, "/health/c").await, 404);
 }
 
 #[tokio::test]
