@@ -117,7 +117,7 @@ fn line(views: &[View], judgement: Judgement) -> String {
 }
 
 fn words(view: &View) -> String {
-    let has_run = view.latest.is_some() || view.rejected.is_some();
+    let has_run = view.latest.is_some() || view.excused.is_some() || view.rejected.is_some();
     match view.standing {
         Standing::Pass | Standing::Warn => "poll success".to_owned(),
         Standing::Suspended => "suspended".to_owned(),

@@ -4,7 +4,7 @@ use super::{
     Api, accept,
     answer::{Asked, Identity, InPath, Named, Problem, Refusal},
     formats::{self, CheckHealth, Format},
-    judgement::judge,
+    judgement::{Judgement, judge, judge_settled},
 };
 use crate::board::{Entry, View};
 use axum::{
@@ -128,7 +128,7 @@ pub(super) async fn check_health(
     if wish.run {
         run(&entry).await;
     }
-    answer(&api, &headers, vec![entry]).await
+    answer(&api, &headers, vec![entry], |views, is_ready| judge(views, is_ready)).await
 }
 
 /// Whether the daemon runs.
@@ -187,10 +187,15 @@ async fn of_many(api: &Api, headers: &HeaderMap, wish: Wish) -> Result<Response,
     if wish.run {
         stream::iter(&entries).for_each_concurrent(CONCURRENT_RUNS, |entry| run(entry).map(drop)).await;
     }
-    answer(api, headers, entries).await
+    answer(api, headers, entries, |views, is_ready| judge_settled(views, is_ready)).await
 }
 
-async fn answer(api: &Api, headers: &HeaderMap, entries: Vec<Arc<Entry>>) -> Result<Response, Refusal> {
+async fn answer(
+    api: &Api,
+    headers: &HeaderMap,
+    entries: Vec<Arc<Entry>>,
+    judge: fn(&[View], bool) -> Judgement,
+) -> Result<Response, Refusal> {
     let format = accept::choose(headers, &Format::OFFERS);
     let is_ready = api.board.is_ready();
     let (code, body) = api

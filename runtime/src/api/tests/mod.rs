@@ -9,7 +9,7 @@ mod serve;
 
 use super::{MAX_LARGE, router};
 use crate::{
-    board::{Board, Entry, Module},
+    board::{Board, Entry, Module, Next},
     outcome::{Outcome, Status, Verdict},
     spec::{Check, Digest},
 };
@@ -57,8 +57,12 @@ fn outcome(status: Status, message: &str) -> Verdict {
 }
 
 fn record(entry: &Entry, verdict: Verdict) {
-    let fresh_until = Instant::now() + Duration::from_secs(3600);
-    entry.record(Timestamp::now(), Duration::from_millis(12), verdict, fresh_until);
+    entry.record(Timestamp::now(), Duration::from_millis(12), verdict, in_an_hour());
+}
+
+fn in_an_hour() -> Next {
+    let hour = Duration::from_secs(3600);
+    Next { run: Timestamp::now() + hour, fresh_until: Instant::now() + hour }
 }
 
 /// Puts a check on the board that has run once.
