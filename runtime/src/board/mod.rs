@@ -3,11 +3,13 @@
 mod entry;
 mod health;
 mod lag;
+mod leftovers;
 mod view;
 
 pub use entry::{Entry, Next};
 pub use health::{Standing, Thresholds};
 pub use lag::Lag;
+pub use leftovers::Leftovers;
 pub use view::{Counts, DURATION_BOUNDS, Module, View};
 
 use crate::spec::{Check, Key};
@@ -89,6 +91,8 @@ impl EventKind {
 pub struct Board {
     /// How late runs start.
     pub lag: Lag,
+    /// What is left over in the cluster.
+    pub leftovers: Leftovers,
     entries: RwLock<BTreeMap<Key, Arc<Entry>>>,
     events: broadcast::Sender<Arc<Event>>,
     ready: AtomicBool,
@@ -98,6 +102,7 @@ impl Default for Board {
     fn default() -> Self {
         Self {
             lag: Lag::default(),
+            leftovers: Leftovers::default(),
             entries: RwLock::default(),
             events: broadcast::Sender::new(EVENT_BACKLOG),
             ready: AtomicBool::new(false),

@@ -22,7 +22,7 @@ impl Inspect {
             );
         }
         let module = read_module(&self.file).with_context(|| name.clone())?;
-        let guest = sandbox()?.load(&name, module).await?;
+        let guest = sandbox(None)?.load(&name, module).await?;
         println!("module:  {name}");
         println!("digest:  {}", guest.digest);
         println!("size:    {} bytes", guest.size);

@@ -2,6 +2,7 @@
 
 use crate::{
     capability::dial::{Network, NetworkOptions},
+    ledger::Ledger,
     sandbox::Sandbox,
     source::{decode, is_module, stem},
     spec::{self, Check, Key},
@@ -18,10 +19,10 @@ pub(super) struct Subject {
     pub(super) module: Arc<[u8]>,
 }
 
-/// A sandbox for a few guests.
-pub(super) fn sandbox() -> Result<Sandbox> {
+/// A sandbox for a few guests, which reach into the cluster of a ledger.
+pub(super) fn sandbox(ledger: Option<Arc<Ledger>>) -> Result<Sandbox> {
     let network = Network::new(&NetworkOptions::default()).context("cannot set up the network")?;
-    Sandbox::new(4, Arc::new(network), None)
+    Sandbox::new(4, Arc::new(network), ledger)
         .map_err(anyhow::Error::from)
         .context("cannot run WebAssembly on this machine")
 }

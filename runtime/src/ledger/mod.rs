@@ -10,7 +10,7 @@ mod sweep;
 pub use book::Place;
 pub use mark::{Mark, PREFIX};
 
-use crate::{cluster::Cluster, spec::Key};
+use crate::{board::Board, cluster::Cluster, spec::Key};
 use book::Book;
 use jiff::Timestamp;
 use std::{
@@ -41,6 +41,7 @@ const LATE: Duration = Duration::from_secs(60);
 /// What the checks of one daemon made in a cluster.
 pub struct Ledger {
     cluster: Arc<Cluster>,
+    board: Arc<Board>,
     /// Tells the objects of this daemon from those of others.
     daemon: String,
     book: Option<Book>,
@@ -56,7 +57,6 @@ struct State {
     open: BTreeMap<Key, BTreeSet<String>>,
     /// When to sweep, and how often that did not help.
     due: BTreeMap<Key, (Instant, u32)>,
-    leftovers: BTreeMap<Key, usize>,
 }
 
 /// One life of a guest. When it ends, so does what the guest made.
@@ -77,22 +77,23 @@ pub enum EnterError {
 }
 
 impl Ledger {
-    /// The ledger of a daemon, kept in a ConfigMap of its namespace.
-    pub fn lasting(cluster: Arc<Cluster>) -> Arc<Self> {
+    /// The ledger of a daemon, kept in a ConfigMap of its namespace. What is left over stands on
+    /// the board; where the cluster does not tell how much, it is at least one.
+    pub fn lasting(cluster: Arc<Cluster>, board: Arc<Board>) -> Arc<Self> {
         let book = Book::new(&cluster);
         let daemon = cluster.namespace().to_owned();
-        Arc::new(Self::with(cluster, daemon, Some(book)))
+        Arc::new(Self::with(cluster, board, daemon, Some(book)))
     }
 
     /// A ledger for one short life, which nothing survives.
-    pub fn fleeting(cluster: Arc<Cluster>) -> Arc<Self> {
+    pub fn fleeting(cluster: Arc<Cluster>, board: Arc<Board>) -> Arc<Self> {
         let daemon = format!("{}-{:x}", std::process::id(), Timestamp::now().as_millisecond());
-        Arc::new(Self::with(cluster, daemon, None))
+        Arc::new(Self::with(cluster, board, daemon, None))
     }
 
-    fn with(cluster: Arc<Cluster>, daemon: String, book: Option<Book>) -> Self {
+    fn with(cluster: Arc<Cluster>, board: Arc<Board>, daemon: String, book: Option<Book>) -> Self {
         let (state, wake, rounds) = (Mutex::default(), Notify::new(), AtomicU64::new(0));
-        Self { cluster, daemon, book, state, wake, rounds }
+        Self { cluster, board, daemon, book, state, wake, rounds }
     }
 
     /// The cluster that it is about.
@@ -106,12 +107,6 @@ impl Ledger {
         let round = format!("{:x}-{number:x}", Timestamp::now().as_millisecond());
         self.state().open.entry(key.clone()).or_default().insert(round.clone());
         Round { ledger: Arc::clone(self), mark: Mark::new(&self.daemon, key.clone(), round) }
-    }
-
-    /// Objects that are still there although their rounds are over, by check. At least one where
-    /// the cluster does not tell.
-    pub fn leftovers(&self) -> BTreeMap<Key, usize> {
-        self.state().leftovers.clone()
     }
 
     /// Sweeps what an earlier life of the daemon left behind, and whatever is due until told to
@@ -197,16 +192,15 @@ impl Ledger {
         if let Some(error) = &trouble {
             tracing::warn!(check = %key, "cannot delete what it left behind, trying again: {error}");
         }
+        // Where it cannot be seen how many there are, there may well be one.
+        let left = left.max(usize::from(trouble.is_some()));
+        self.board.leftovers.set(&key, left);
         let is_alive = {
             let mut state = self.state();
-            // Where it cannot be seen how many there are, there may well be one.
-            let left = left.max(usize::from(trouble.is_some()));
             if left > 0 {
-                state.leftovers.insert(key.clone(), left);
                 state.due.entry(key).or_insert((Instant::now() + pause(tries), tries + 1));
                 return;
             }
-            state.leftovers.remove(&key);
             state.open.contains_key(&key) || state.due.contains_key(&key)
         };
         if !is_alive {

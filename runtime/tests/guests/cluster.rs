@@ -2,6 +2,7 @@
 
 use crate::support::{Subject, check_in};
 use aviary::{
+    board::Board,
     capability::dial::{Network, NetworkOptions},
     cluster::Cluster,
     ledger::Ledger,
@@ -23,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A namespace of its own, with a daemon that is at home in it.
 pub(crate) struct Stage {
     pub(crate) namespace: String,
+    pub(crate) board: Arc<Board>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) client: Client,
     kubeconfig: PathBuf,
@@ -44,13 +46,20 @@ impl Stage {
         let made = Namespace { metadata, ..Namespace::default() };
         let namespaces: Api<Namespace> = Api::all(client.clone());
         namespaces.create(&PostParams::default(), &made).await.expect("a namespace");
-        Some(Self { namespace, ledger: Ledger::lasting(cluster), client, kubeconfig })
+        let board = Arc::new(Board::default());
+        Some(Self {
+            ledger: Ledger::lasting(cluster, Arc::clone(&board)),
+            namespace,
+            board,
+            client,
+            kubeconfig,
+        })
     }
 
     /// The daemon after it was killed and started again.
     pub(crate) async fn reborn(&self) -> Arc<Ledger> {
         let cluster = Cluster::find(Some(&self.kubeconfig), Some(&self.namespace)).await;
-        Ledger::lasting(Arc::new(cluster.expect("a kubeconfig").expect("a cluster")))
+        Ledger::lasting(Arc::new(cluster.expect("a kubeconfig").expect("a cluster")), Arc::clone(&self.board))
     }
 
     /// Loads the guest that follows a script, granted everything unless `grants` says otherwise.

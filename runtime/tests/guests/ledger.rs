@@ -49,7 +49,7 @@ async fn a_trap_leaves_nothing_behind() {
     assert_eq!(stage.config_maps().await, ["a"]);
     drop(instance);
     assert!(stage.ledger.settle(Stage::deadline()).await);
-    assert!(stage.config_maps().await.is_empty() && stage.ledger.leftovers().is_empty());
+    assert!(stage.config_maps().await.is_empty() && stage.board.leftovers.all().is_empty());
     stage.strike().await;
 }
 

@@ -64,6 +64,7 @@ pub(super) fn write(out: &mut Exposition, board: &Board) {
     modules(out, &rows);
     host_calls(out, &rows);
     denials(out, &rows);
+    leftovers(out, board);
     out.family(Kind::Histogram, "aviary_scheduler_lag_seconds", "How late runs started.").distribution(
         "",
         board.lag.buckets(),
@@ -230,6 +231,16 @@ fn denials(out: &mut Exposition, rows: &[Row]) {
                 family.number(&row.labels, &labels(&[("capability", capability.name())]), count as f64);
             }
         }
+    }
+}
+
+/// Also of checks that are gone, of which nothing else is shown any more.
+fn leftovers(out: &mut Exposition, board: &Board) {
+    let help = "Objects that rounds which are over left behind in the cluster, where there are any.";
+    let mut family = out.family(Kind::Gauge, "aviary_leftover_objects", help);
+    for (key, count) in board.leftovers.all() {
+        let labels = labels(&[("namespace", key.namespace()), ("check", key.name())]);
+        family.number(&labels, "", count as f64);
     }
 }
 
