@@ -3,11 +3,12 @@
 use std::{fs, path::Path};
 
 /// Documents for people, seen from the root of the workspace.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "checks/compute/README.md",
     "checks/dns/README.md",
     "checks/http/README.md",
+    "checks/rc-scheduler/README.md",
     "checks/tcp/README.md",
     "docs/operating.md",
     "docs/writing-checks.md",
