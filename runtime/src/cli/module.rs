@@ -40,7 +40,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<Subject>> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let checks = spec::parse(&text, "default").with_context(|| path.display().to_string())?;
     let with_module = |check: Check| {
-        let module = read_module(&path.with_file_name(check.module.file_name())).with_context(|| {
+        let names = check.module.file_names();
+        let found = names.iter().map(|name| path.with_file_name(name)).find(|module| module.exists());
+        let found = found.unwrap_or_else(|| path.with_file_name(check.module.file_name()));
+        let module = read_module(&found).with_context(|| {
             format!("{}: the module of {} must lie beside the manifest", path.display(), check.key)
         })?;
         Ok(Subject { check, module })

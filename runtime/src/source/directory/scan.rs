@@ -175,7 +175,8 @@ impl Scanner {
     ) -> Wanted {
         let Some(check) = &wanted.check else { return wanted };
         let name = check.module.file_name();
-        let Some((name, entry)) = modules.get_key_value(name) else {
+        let found = check.module.file_names().iter().find_map(|name| modules.get_key_value(name.as_str()));
+        let Some((name, entry)) = found else {
             let directory = wanted.origin.parent().unwrap_or(&wanted.origin).display();
             let missing = format!("the module {name} is not in {directory}; put it beside the manifest");
             wanted.trouble.get_or_insert(Fault::new(Reason::Module, missing));
