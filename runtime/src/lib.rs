@@ -8,6 +8,7 @@ pub mod api;
 pub mod board;
 pub mod capability;
 pub mod cli;
+pub mod cluster;
 pub mod daemon;
 mod file;
 pub mod grant;

@@ -1,0 +1,153 @@
+//! The Kubernetes cluster that the daemon is in, or was pointed at: who asks, and what there is to ask for.
+
+use http_body_util::Limited;
+use kube::{
+    Client, Config,
+    client::ClientBuilder,
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+    core::{ApiResource, GroupVersionKind},
+    discovery::{Scope, pinned_kind},
+};
+use std::{
+    collections::HashMap,
+    env, fmt,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+use tower_http::map_response_body::MapResponseBodyLayer;
+
+/// The largest answer that a guest's call may bring, in bytes.
+const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
+/// How long it is known which kinds of objects there are.
+const KINDS_KNOWN_FOR: Duration = Duration::from_secs(600);
+/// How many kinds are known at once.
+const MOST_KINDS: usize = 1_000;
+/// How many accounts have a client at once.
+const MOST_CLIENTS: usize = 1_000;
+/// Set in every pod.
+const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
+
+/// A Kubernetes API server, and the daemon's own place in the cluster.
+pub struct Cluster {
+    config: Config,
+    own: Client,
+    /// Clients of accounts, and under none that of guests with the daemon's own identity.
+    guests: Mutex<HashMap<Option<Account>, Client>>,
+    kinds: Mutex<HashMap<GroupVersionKind, (Instant, Kind)>>,
+}
+
+/// A service account that guests' calls impersonate.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Account {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A kind of objects that the API server has.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    /// Where its objects are.
+    pub resource: ApiResource,
+    /// Whether they are in namespaces.
+    pub is_namespaced: bool,
+}
+
+/// Why there is no cluster to talk to.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// The file cannot be used.
+    #[error("cannot use the kubeconfig {0}: {1}")]
+    Kubeconfig(PathBuf, KubeconfigError),
+    /// In a pod, but without what a service account has.
+    #[error(
+        "cannot use the pod's service account: {0}; set `automountServiceAccountToken: true`, or name a --kubeconfig"
+    )]
+    InCluster(kube::config::InClusterError),
+    /// No client can be made.
+    #[error("cannot set up the client of the API server: {0}")]
+    Client(#[from] kube::Error),
+}
+
+impl Cluster {
+    /// The cluster of the kubeconfig, else the one whose pod this is, else none. Asks nobody yet.
+    pub async fn find(kubeconfig: Option<&Path>) -> Result<Option<Self>, ClusterError> {
+        let mut config = match kubeconfig {
+            Some(path) => {
+                let wrong = |error| ClusterError::Kubeconfig(path.to_owned(), error);
+                let file = Kubeconfig::read_from(path).map_err(wrong)?;
+                Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(wrong)?
+            }
+            None if env::var_os(IN_CLUSTER).is_some() => {
+                Config::incluster().map_err(ClusterError::InCluster)?
+            }
+            None => return Ok(None),
+        };
+        // Calls have deadlines of their own, within which they are repeated.
+        config.default_retry = false;
+        let own = Client::try_from(config.clone())?;
+        Ok(Some(Self { config, own, guests: Mutex::default(), kinds: Mutex::default() }))
+    }
+
+    /// The namespace that the daemon is in.
+    pub fn namespace(&self) -> &str {
+        &self.config.default_namespace
+    }
+
+    /// The client of the daemon itself.
+    pub fn own(&self) -> Client {
+        self.own.clone()
+    }
+
+    /// A client for guests, whose answers are limited: with the rights of an account, or the daemon's.
+    pub fn guest(&self, account: Option<&Account>) -> Result<Client, kube::Error> {
+        let account = account.cloned();
+        if let Some(client) = lock(&self.guests).get(&account) {
+            return Ok(client.clone());
+        }
+        let mut config = self.config.clone();
+        if let Some(account) = &account {
+            config.auth_info.impersonate = Some(account.to_string());
+        }
+        let limit = MapResponseBodyLayer::new(|body| Limited::new(body, LARGEST_ANSWER));
+        let client = ClientBuilder::try_from(config)?.with_layer(&limit).build::<Limited<_>>();
+        let mut clients = lock(&self.guests);
+        if clients.len() >= MOST_CLIENTS {
+            clients.clear();
+        }
+        Ok(clients.entry(account).or_insert(client).clone())
+    }
+
+    /// The kind of an object, for example of `apps/v1` and `Deployment`.
+    pub async fn kind(&self, api_version: &str, kind: &str) -> Result<Kind, kube::Error> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let wanted = GroupVersionKind::gvk(group, version, kind);
+        if let Some((since, known)) = lock(&self.kinds).get(&wanted)
+            && since.elapsed() < KINDS_KNOWN_FOR
+        {
+            return Ok(known.clone());
+        }
+        let (resource, capabilities) = pinned_kind(&self.own, &wanted).await?;
+        let found = Kind { resource, is_namespaced: capabilities.scope == Scope::Namespaced };
+        let mut kinds = lock(&self.kinds);
+        if kinds.len() >= MOST_KINDS {
+            kinds.clear();
+        }
+        kinds.insert(wanted, (Instant::now(), found.clone()));
+        Ok(found)
+    }
+}
+
+impl fmt::Display for Account {
+    /// The user name that the API server knows it by.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "system:serviceaccount:{}:{}", self.namespace, self.name)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
