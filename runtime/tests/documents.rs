@@ -27,6 +27,7 @@ fn manifests_in_the_documentation_are_accepted() {
 
 #[test]
 fn manifests_of_the_demo_are_accepted() {
+    accept("deploy/example", &read("deploy/example/fibonacci.yaml"));
     let demo = fs::read_dir(root().join("deploy/demo")).expect("the demo");
     let paths = demo.map(|entry| entry.expect("an entry").path());
     let manifests: Vec<_> =

@@ -1,6 +1,6 @@
 //! `cargo xtask image`: the image of `deploy/Dockerfile`, without Docker.
 
-use crate::steps::{build_daemon, target};
+use crate::steps::{build_checks, build_daemon, target};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -14,6 +14,8 @@ use tar::{Builder, EntryType, Header};
 
 /// The user that the image runs as, the same as in distroless images.
 const USER: u32 = 65_532;
+/// The module of the example, which is not committed.
+const EXAMPLE: &str = "compute.wasm";
 const ENTRYPOINT: &str = "/aviary";
 /// Where distributions keep the roots of certificates, and where the image has them.
 const CERTIFICATES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
@@ -21,8 +23,8 @@ const CERTIFICATES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki
 /// The files of the image by their path, each with its mode.
 type Files = BTreeMap<String, (u32, Vec<u8>)>;
 
-/// Builds the daemon and writes `target/aviary-image.tar`, which `docker load` and `ctr images import` read.
-/// The same files make the same bytes.
+/// Builds the daemon and writes `target/aviary-image.tar`, which `docker load` and `ctr images import` read;
+/// the same files make the same bytes. Builds what `deploy/example` needs as well.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let name = match arguments {
         [] => format!("aviary:{}", env!("CARGO_PKG_VERSION")),
@@ -34,6 +36,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let image = archive(&name, &files)?;
     fs::write(&path, &image).with_context(|| format!("cannot write {}", path.display()))?;
     eprintln!("{} holds {name}, {} MB", path.display(), image.len() / 1_000_000);
+    build_checks()?;
+    fs::copy(target().join("checks").join(EXAMPLE), Path::new("deploy/example").join(EXAMPLE))?;
     Ok(())
 }
 
@@ -46,7 +50,8 @@ fn collect(daemon: &Path) -> Result<Files> {
         files.insert(library, (0o755, bytes));
     }
     let certificates = CERTIFICATES.iter().find(|path| Path::new(path).exists());
-    let certificates = certificates.context("this machine has no CA certificates; install ca-certificates")?;
+    let certificates =
+        certificates.context("this machine has no CA certificates; install ca-certificates")?;
     files.insert(CERTIFICATES[0].to_owned(), (0o644, read(Path::new(certificates))?));
     let texts = [
         ("/etc/passwd", format!("nonroot:x:{USER}:{USER}:nonroot:/:/sbin/nologin\n")),
@@ -59,7 +64,8 @@ fn collect(daemon: &Path) -> Result<Files> {
 
 /// The paths of the shared libraries and of the program that loads them.
 fn libraries(daemon: &Path) -> Result<Vec<String>> {
-    let told = Command::new("ldd").arg(daemon).output().context("cannot start ldd, which comes with glibc")?;
+    let told =
+        Command::new("ldd").arg(daemon).output().context("cannot start ldd, which comes with glibc")?;
     let told = String::from_utf8(told.stdout)?;
     if let Some(missing) = told.lines().find(|line| line.contains("not found")) {
         bail!("{} needs a library that this machine lacks: {}", daemon.display(), missing.trim());
