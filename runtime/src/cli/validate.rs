@@ -8,7 +8,7 @@ use crate::{
     sandbox::Sandbox,
     source::{Change, directory::Directories},
 };
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use std::{
     path::{Path, PathBuf},
@@ -28,7 +28,7 @@ pub(super) type Found = (String, Result<Subject>);
 
 impl Validate {
     pub(super) async fn execute(self) -> Result<ExitCode> {
-        let sandbox = sandbox()?;
+        let sandbox = sandbox(None)?;
         let mut refused = false;
         for path in &self.paths {
             for (name, subject) in if path.is_dir() { directory(path, "default")? } else { file(path) } {
@@ -54,7 +54,9 @@ pub(super) async fn accept(sandbox: &Sandbox, Subject { check, module }: Subject
 }
 
 fn file(path: &Path) -> Vec<Found> {
-    match read(path) {
+    let subjects =
+        if path.exists() { read(path) } else { Err(anyhow!("there is no such file or directory")) };
+    match subjects {
         Ok(subjects) => {
             subjects.into_iter().map(|subject| (subject.check.key.to_string(), Ok(subject))).collect()
         }

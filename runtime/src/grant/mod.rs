@@ -38,6 +38,14 @@ pub struct Grants {
     pub tcp: Vec<TcpGrant>,
 }
 
+pub struct Access<'a> {
+    pub verb: &'a str,
+    pub group: &'a str,
+    pub resource: &'a str,
+    pub namespace: Option<&'a str>,
+    pub name: Option<&'a str>,
+}
+
 /// The grant is missing; the text says what was attempted, and the YAML that would grant it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
