@@ -3,11 +3,12 @@
 use std::{fs, path::Path};
 
 /// Documents for people, seen from the root of the workspace.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "checks/compute/README.md",
     "checks/dns/README.md",
     "checks/http/README.md",
+    "checks/rc-scheduler/README.md",
     "checks/tcp/README.md",
     "docs/operating.md",
     "docs/writing-checks.md",
@@ -26,6 +27,7 @@ fn manifests_in_the_documentation_are_accepted() {
 
 #[test]
 fn manifests_of_the_demo_are_accepted() {
+    accept("deploy/example", &read("deploy/example/fibonacci.yaml"));
     let demo = fs::read_dir(root().join("deploy/demo")).expect("the demo");
     let paths = demo.map(|entry| entry.expect("an entry").path());
     let manifests: Vec<_> =

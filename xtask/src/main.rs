@@ -3,6 +3,7 @@
 mod bench;
 mod cluster;
 mod demo;
+mod image;
 mod steps;
 mod test;
 
@@ -14,6 +15,7 @@ cargo xtask run [-- ARGUMENTS]   build the checks and the daemon and run the dem
 cargo xtask checks               build the checks into target/checks
 cargo xtask test                 format, lints, documentation and all tests
 cargo xtask bench                measure the budgets of the design (ROW… for some of them)
+cargo xtask image                make target/aviary-image.tar without Docker (--name NAME:TAG)
 cargo xtask cluster up           start a Kubernetes for tests (--node for real pods; then: status, restart-api, down)";
 
 fn main() -> Result<()> {
@@ -23,6 +25,7 @@ fn main() -> Result<()> {
         Some("run") => demo::run(arguments.get(1..).unwrap_or_default()),
         Some("checks") => steps::build_checks(),
         Some("test") => test::run_all(),
+        Some("image") => image::run(arguments.get(1..).unwrap_or_default()),
         Some("bench") => bench::run(arguments.get(1..).unwrap_or_default()),
         Some("cluster") => cluster::run(arguments.get(1..).unwrap_or_default()),
         _ => bail!("say what to do:\n{USAGE}"),

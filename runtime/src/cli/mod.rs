@@ -1,5 +1,6 @@
 //! The command line.
 
+mod bundle;
 mod check;
 mod inspect;
 mod module;
@@ -57,6 +58,11 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Tell whether manifests and modules would be accepted, without running them.
     Validate(validate::Validate),
+    /// Print the ConfigMap that holds a directory of manifests and modules.
+    ///
+    /// Apply it on the server, as the client keeps at most 256 KiB:
+    /// `aviary bundle DIR | kubectl apply --server-side -f -`
+    Bundle(bundle::Bundle),
 }
 
 /// The settings of the daemon.
@@ -112,6 +118,7 @@ impl Arguments {
                 Command::Check(check) => check.execute().await,
                 Command::Inspect(inspect) => inspect.execute().await,
                 Command::Validate(validate) => validate.execute().await,
+                Command::Bundle(bundle) => bundle.execute().await,
             }
         });
         // What still blocks a thread now has had its time.

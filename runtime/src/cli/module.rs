@@ -41,7 +41,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<Subject>> {
     }
     let text = fs::read_to_string(path).context("cannot be read")?;
     let with_module = |check: Check| {
-        let module = read_module(&path.with_file_name(check.module.file_name()))
+        let names = check.module.file_names();
+        let found = names.iter().map(|name| path.with_file_name(name)).find(|module| module.exists());
+        let module = read_module(&found.unwrap_or_else(|| path.with_file_name(check.module.file_name())))
             .with_context(|| format!("the module {} must lie beside it", check.module))?;
         Ok(Subject { check, module })
     };

@@ -24,14 +24,14 @@ pub(super) struct Validate {
 }
 
 /// What was found: a check that can be tried, or why there is none.
-type Found = (String, Result<Subject>);
+pub(super) type Found = (String, Result<Subject>);
 
 impl Validate {
     pub(super) async fn execute(self) -> Result<ExitCode> {
         let sandbox = sandbox(None)?;
         let mut refused = false;
         for path in &self.paths {
-            for (name, subject) in if path.is_dir() { directory(path)? } else { file(path) } {
+            for (name, subject) in if path.is_dir() { directory(path, "default")? } else { file(path) } {
                 let verdict = match subject {
                     Ok(subject) => accept(&sandbox, subject).await,
                     Err(error) => Err(error),
@@ -47,7 +47,8 @@ impl Validate {
     }
 }
 
-async fn accept(sandbox: &Sandbox, Subject { check, module }: Subject) -> Result<()> {
+/// Tells why the daemon would not accept a check.
+pub(super) async fn accept(sandbox: &Sandbox, Subject { check, module }: Subject) -> Result<()> {
     let guest = sandbox.load(check.module.file_name(), module).await?;
     Ok(guest.require_for(&check)?)
 }
@@ -63,10 +64,11 @@ fn file(path: &Path) -> Vec<Found> {
     }
 }
 
-fn directory(path: &Path) -> Result<Vec<Found>> {
+/// The checks of a directory, as the daemon reads it; `namespace` is that of checks that name none.
+pub(super) fn directory(path: &Path, namespace: &str) -> Result<Vec<Found>> {
     let source = Directories {
         paths: vec![path.to_path_buf()],
-        namespace: "default".into(),
+        namespace: namespace.into(),
         max_module_size: MODULE_SIZE.in_memory(),
     };
     let found: Vec<_> = source.read().into_iter().filter_map(found).collect();

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     outcome::{Fault, Reason},
     source::{Candidate, Change, is_module, stem},
-    spec::{self, Check, Digest, Key},
+    spec::{self, Check, Digest, Key, Module},
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -125,8 +125,8 @@ impl Scanner {
             }
             // What a broken manifest names is no check of its own.
             if let Err(broken) = self.manifest(entry) {
-                let named = broken.about.iter().filter_map(|(_, module)| module.as_deref());
-                used.extend(named.filter_map(|name| modules.get_key_value(name)).map(|(name, _)| *name));
+                let named = broken.about.iter().filter_map(|(_, module)| module.as_deref()?.parse().ok());
+                used.extend(named.filter_map(|module| find(&modules, &module)).map(|(name, _)| *name));
             }
         }
         for entry in entries.iter().filter(|entry| is_module(&entry.name)) {
@@ -217,7 +217,7 @@ impl Scanner {
     ) -> Wanted {
         let Some(check) = &wanted.check else { return wanted };
         let name = check.module.file_name();
-        let Some((name, entry)) = modules.get_key_value(name) else {
+        let Some((name, entry)) = find(modules, &check.module) else {
             let directory = wanted.origin.parent().unwrap_or(&wanted.origin).display();
             let missing = format!("the module {name} is not in {directory}; put it beside the manifest");
             wanted.trouble.get_or_insert(Fault::new(Reason::Module, missing));
@@ -281,6 +281,14 @@ impl Wanted {
             _ => true,
         }
     }
+}
+
+/// The file of a module, which may lie there packed.
+fn find<'a, 'b>(
+    modules: &'b HashMap<&'a str, &'a Entry>,
+    module: &Module,
+) -> Option<(&'b &'a str, &'b &'a Entry)> {
+    module.file_names().iter().find_map(|name| modules.get_key_value(name.as_str()))
 }
 
 fn clash(key: &Key, first: &Path, other: &Path) -> Fault {

@@ -2,6 +2,7 @@
 
 use super::{Directories, scan::Scanner};
 use crate::source::Change;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::{
     fs,
     os::unix::fs::symlink,
@@ -132,6 +133,16 @@ fn a_broken_manifest_that_never_worked_stands_under_its_files_name() {
     fixture.write("web.wasm", "one");
     let told = fixture.scan();
     assert!(told.len() == 1 && told[0].starts_with("!default/web web.yaml: "), "{told:?}");
+}
+
+#[test]
+fn a_module_may_lie_there_packed() {
+    let mut fixture = Fixture::new();
+    fixture.manifest("a.yaml", "web", "m.wasm");
+    fixture.write("m.wasm.zst", compress_to_vec(&b"one"[..], CompressionLevel::Fastest));
+    assert_eq!(fixture.scan(), ["+default/web one"], "and it is no check of its own");
+    fixture.write("m.wasm", "two");
+    assert!(fixture.scan().contains(&"+default/web two".to_owned()), "the named file comes first");
 }
 
 #[test]
