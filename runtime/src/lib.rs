@@ -16,6 +16,7 @@ pub mod history;
 pub mod inventory;
 pub mod lifecycle;
 pub mod outcome;
+pub mod policy;
 pub mod sandbox;
 pub mod schedule;
 pub mod scheduler;

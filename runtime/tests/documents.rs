@@ -1,5 +1,6 @@
 //! Every manifest that people are shown is one that the daemon accepts.
 
+use aviary::{grant::Ceiling, spec};
 use std::{fs, path::Path};
 
 /// Documents for people, seen from the root of the workspace.
@@ -37,7 +38,7 @@ fn manifests_of_the_demo_are_accepted() {
 }
 
 fn accept(whence: &str, manifest: &str) {
-    if let Err(error) = aviary::spec::parse(manifest, "default") {
+    if let Err(error) = spec::parse(manifest, "default", &Ceiling::open()) {
         panic!("{whence}: {error}\n{manifest}");
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     capability::dial::{Network, NetworkOptions},
+    grant::Ceiling,
     sandbox::Sandbox,
     source::{decode, is_module, stem},
     spec::{self, Check, Key},
@@ -38,7 +39,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<Subject>> {
         bail!("{}: expected a module (.wasm, .wasm.zst, .wasm.gz) or a manifest (.yaml)", path.display());
     }
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let checks = spec::parse(&text, "default").with_context(|| path.display().to_string())?;
+    let checks =
+        spec::parse(&text, "default", &Ceiling::open()).with_context(|| path.display().to_string())?;
     let with_module = |check: Check| {
         let module = read_module(&path.with_file_name(check.module.file_name())).with_context(|| {
             format!("{}: the module of {} must lie beside the manifest", path.display(), check.key)

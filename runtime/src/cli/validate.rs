@@ -5,6 +5,7 @@ use super::{
     module::{Subject, read, sandbox},
 };
 use crate::{
+    grant::Ceiling,
     sandbox::Sandbox,
     source::{Change, directory::Directories},
 };
@@ -65,6 +66,7 @@ fn directory(path: &Path) -> Result<Vec<Found>> {
     let source = Directories {
         paths: vec![path.to_path_buf()],
         namespace: "default".into(),
+        ceiling: Ceiling::open(),
         max_module_size: MODULE_SIZE.in_memory(),
     };
     let found: Vec<_> = source.read().into_iter().filter_map(found).collect();

@@ -3,6 +3,7 @@
 use aviary::{
     board::{Board, Entry},
     capability::dial::{Network, NetworkOptions},
+    grant::Ceiling,
     outcome::{Fault, Outcome, Reason, Verdict},
     sandbox::{Guest, Instance, Sandbox},
     spec::{self, Check},
@@ -30,7 +31,7 @@ pub(crate) fn check(spec: &str) -> Arc<Check> {
     let text = format!(
         "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: subject }}\nspec:\n  module: subject.wasm\n{spec}"
     );
-    let mut checks = spec::parse(&text, "default").expect("a manifest");
+    let mut checks = spec::parse(&text, "default", &Ceiling::open()).expect("a manifest");
     Arc::new(checks.remove(0))
 }
 

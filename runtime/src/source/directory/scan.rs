@@ -141,16 +141,17 @@ impl Scanner {
     }
 
     fn manifest(&mut self, entry: &Entry) -> &Manifest {
-        let read = |namespace: &str| -> Manifest {
+        let Directories { namespace, ceiling, .. } = &self.source;
+        let read = || -> Manifest {
             let text = files::read_text(entry, MANIFEST_SIZE).map_err(|error| error.to_string())?;
-            let checks = spec::parse(&text, namespace).map_err(|error| format!("{}: {error}", entry.name))?;
+            let checks = spec::parse(&text, namespace, ceiling);
+            let checks = checks.map_err(|error| format!("{}: {error}", entry.name))?;
             Ok(checks.into_iter().map(Arc::new).collect())
         };
-        let namespace = &self.source.namespace;
         let cached = self.manifests.entry(entry.path.clone());
-        let cached = cached.or_insert_with(|| (entry.stamp, read(namespace)));
+        let cached = cached.or_insert_with(|| (entry.stamp, read()));
         if cached.0 != entry.stamp {
-            *cached = (entry.stamp, read(namespace));
+            *cached = (entry.stamp, read());
         }
         &cached.1
     }

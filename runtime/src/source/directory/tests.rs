@@ -1,7 +1,7 @@
 //! What a directory's files tell, scan after scan.
 
 use super::{Directories, scan::Scanner};
-use crate::source::Change;
+use crate::{grant::Ceiling, source::Change};
 use std::{
     fs,
     os::unix::fs::symlink,
@@ -23,7 +23,12 @@ impl Fixture {
     fn over(directory: TempDir, more: &[&Path]) -> Self {
         let mut paths = vec![directory.path().to_path_buf()];
         paths.extend(more.iter().map(PathBuf::from));
-        let source = Directories { paths, namespace: "default".into(), max_module_size: 1000 };
+        let source = Directories {
+            paths,
+            namespace: "default".into(),
+            ceiling: Ceiling::open(),
+            max_module_size: 1000,
+        };
         Self { directory, scanner: Scanner::new(source) }
     }
 

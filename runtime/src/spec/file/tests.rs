@@ -13,13 +13,13 @@ fn with(spec: &str) -> String {
 }
 
 fn one(text: &str) -> Check {
-    let mut checks = parse(text, "default").expect(text);
+    let mut checks = parse(text, "default", &Ceiling::open()).expect(text);
     assert_eq!(checks.len(), 1);
     checks.remove(0)
 }
 
 fn refusal(text: &str) -> String {
-    parse(text, "default").expect_err(text).to_string()
+    parse(text, "default", &Ceiling::open()).expect_err(text).to_string()
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_schedule_is_read_with_its_time_zone() {
 fn a_file_may_hold_several_documents_and_empty_ones() {
     let text =
         format!("# checks\n---\n{}\n---\n---\n{}...\n", with(""), with("").replace("name: dns", "name: web"));
-    let checks = parse(&text, "team-a").expect("valid");
+    let checks = parse(&text, "team-a", &Ceiling::open()).expect("valid");
     assert_eq!(
         checks.iter().map(|check| check.key.as_str()).collect::<Vec<_>>(),
         ["team-a/dns", "team-a/web"]
@@ -294,8 +294,8 @@ fn a_check_that_is_defined_twice_is_refused_with_both_lines() {
 
 #[test]
 fn a_later_document_is_refused_at_its_own_line() {
-    let error =
-        parse(&format!("{}---\n{}", with(""), with("  owner: ''\n")), "default").expect_err("empty owner");
+    let error = parse(&format!("{}---\n{}", with(""), with("  owner: ''\n")), "default", &Ceiling::open())
+        .expect_err("empty owner");
     assert_eq!(error.position, Some(Position { line: 12, column: 10 }));
 }
 
@@ -321,7 +321,7 @@ fn files_that_are_too_much_are_refused_quickly() {
 fn no_cut_of_a_manifest_makes_it_panic() {
     let whole = with("  settings: { a: [\"ü\", 'b'], c: |\n    text\n }\n  schedule: '*/5 * * * *'\n");
     for (end, _) in whole.char_indices() {
-        let _ = parse(&whole[..end], "default");
-        let _ = parse(&whole[end..], "default");
+        let _ = parse(&whole[..end], "default", &Ceiling::open());
+        let _ = parse(&whole[end..], "default", &Ceiling::open());
     }
 }
