@@ -6,6 +6,7 @@ use crate::{
     capability::dial::{Network, NetworkOptions},
     cli::Run,
     inventory::Inventory,
+    policy::{Origin, Policy},
     sandbox::Sandbox,
     scheduler::Clock,
     source::directory::Directories,
@@ -30,9 +31,11 @@ const READY_CHECK: Duration = Duration::from_millis(50);
 ///
 /// Exit code 0 if every check was cleaned up in time, 1 if something had to be killed.
 pub async fn run(settings: Run) -> Result<ExitCode> {
+    let policy = policy(&settings).await?;
     let directories = Directories {
         paths: settings.checks.clone(),
         namespace: settings.namespace.clone(),
+        ceiling: policy.ceiling_for(Origin::Directory),
         max_module_size: settings.max_module_size.in_memory(),
     };
     directories.require_readable().map_err(|(path, error)| {
@@ -91,6 +94,13 @@ pub fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().event_interval(1).enable_all().build()
 }
 
+async fn policy(settings: &Run) -> Result<Policy> {
+    let Some(file) = &settings.policy else { return Ok(Policy::new(None, &settings.cluster_domain)) };
+    let text = tokio::fs::read_to_string(file).await;
+    let text = text.with_context(|| format!("cannot read the policy {}", file.display()))?;
+    Policy::parse(&text, None, &settings.cluster_domain).with_context(|| file.display().to_string())
+}
+
 async fn network(settings: &Run) -> Result<Arc<Network>> {
     let ca = match &settings.ca_file {
         Some(file) => {
@@ -99,7 +109,8 @@ async fn network(settings: &Run) -> Result<Arc<Network>> {
         }
         None => None,
     };
-    let network = Network::new(&NetworkOptions { ca, ..NetworkOptions::default() });
+    let cluster_domain = Some(settings.cluster_domain.clone());
+    let network = Network::new(&NetworkOptions { ca, cluster_domain, ..NetworkOptions::default() });
     Ok(Arc::new(network.context("cannot set up the network")?))
 }
 

@@ -17,6 +17,7 @@ pub mod inventory;
 pub mod ledger;
 pub mod lifecycle;
 pub mod outcome;
+pub mod policy;
 pub mod sandbox;
 pub mod schedule;
 pub mod scheduler;

@@ -1,4 +1,4 @@
-//! Texts of guests, manifests and servers, made safe to keep and to show.
+//! Texts of guests, manifests and servers, made safe to keep and to show, and told apart.
 
 use std::borrow::Cow;
 
@@ -16,6 +16,21 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
         if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
     };
     Cow::Owned(text.chars().map(escape).collect())
+}
+
+/// Whether Kubernetes takes it as the name of a namespace: a DNS-1123 label.
+pub(crate) fn is_label(text: &str) -> bool {
+    let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    bytes.len() <= 63
+        && bytes.first().is_some_and(alphanumeric)
+        && bytes.last().is_some_and(alphanumeric)
+        && bytes.iter().all(|byte| alphanumeric(byte) || *byte == b'-')
+}
+
+/// Whether Kubernetes takes it as the name of most objects: a DNS-1123 subdomain, labels joined by dots.
+pub(crate) fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 #[cfg(test)]

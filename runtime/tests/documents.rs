@@ -1,5 +1,10 @@
 //! Every manifest that people are shown is one that the daemon accepts.
 
+use aviary::{
+    grant::{CLUSTER_DOMAIN, Ceiling},
+    policy::Policy,
+    spec,
+};
 use std::{fs, path::Path};
 
 /// Documents for people, seen from the root of the workspace.
@@ -26,6 +31,15 @@ fn manifests_in_the_documentation_are_accepted() {
 }
 
 #[test]
+fn the_policy_in_the_documentation_is_accepted() {
+    let policies = blocks(&read("docs/operating.md"), "kind: Policy");
+    assert!(!policies.is_empty(), "no policy is shown");
+    for policy in policies {
+        Policy::parse(&policy, None, CLUSTER_DOMAIN).expect(&policy);
+    }
+}
+
+#[test]
 fn manifests_of_the_demo_are_accepted() {
     accept("deploy/example", &read("deploy/example/fibonacci.yaml"));
     let demo = fs::read_dir(root().join("deploy/demo")).expect("the demo");
@@ -39,16 +53,21 @@ fn manifests_of_the_demo_are_accepted() {
 }
 
 fn accept(whence: &str, manifest: &str) {
-    if let Err(error) = aviary::spec::parse(manifest, "default") {
+    if let Err(error) = spec::parse(manifest, "default", &Ceiling::open()) {
         panic!("{whence}: {error}\n{manifest}");
     }
 }
 
 /// The blocks of YAML that are whole manifests.
 fn manifests(text: &str) -> Vec<String> {
+    blocks(text, "kind: Check")
+}
+
+/// The blocks of YAML that hold these words.
+fn blocks(text: &str, words: &str) -> Vec<String> {
     let blocks = text.split("```yaml\n").skip(1);
     let blocks = blocks.map(|rest| rest.split("```").next().unwrap_or_default().to_owned());
-    blocks.filter(|block| block.contains("kind: Check")).collect()
+    blocks.filter(|block| block.contains(words)).collect()
 }
 
 fn read(document: &str) -> String {

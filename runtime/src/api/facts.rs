@@ -146,7 +146,7 @@ impl Detail {
             timeout_seconds: view.check.timeout.as_secs_f64(),
             failure_threshold: view.check.failure_threshold.get(),
             success_threshold: view.check.success_threshold.get(),
-            grants: view.check.grants.clone(),
+            grants: view.check.permit.grants().clone(),
             secrets: view.check.secrets.iter().map(|secret| secret.name.to_string()).collect(),
             module: view.module.as_deref().map(ModuleFacts::of),
             rejected: view.rejected.as_deref().map(FaultFacts::of),

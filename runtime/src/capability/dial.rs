@@ -1,13 +1,20 @@
 //! Reaching out: find the addresses of a host, drop those that are not granted, dial exactly the others.
 
 use super::{bindings::aviary::check::http::IpFamily, tls::TlsConfigs};
-use crate::grant::address::{Class, Reach};
+use crate::grant::{
+    CLUSTER_DOMAIN,
+    address::{Class, Reach},
+    is_below, trim,
+};
 use hickory_resolver::{
     TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolverConfig},
+    lookup_ip::LookupIp,
     net::{NetError, runtime::TokioRuntimeProvider},
+    proto::rr::RecordType,
 };
 use std::{
+    borrow::Cow,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
@@ -29,6 +36,8 @@ pub struct NetworkOptions {
     pub ca: Option<String>,
     /// The name server to use instead of those of `/etc/resolv.conf`.
     pub name_server: Option<SocketAddr>,
+    /// The domain of the cluster's names, without a final dot; `cluster.local` unless told otherwise.
+    pub cluster_domain: Option<String>,
 }
 
 /// What all guests share for reaching out. Proxies in the environment are not used.
@@ -37,6 +46,7 @@ pub struct Network {
     pub(super) cluster: SocketAddr,
     /// How to trust.
     pub(super) tls: TlsConfigs,
+    cluster_domain: String,
     resolver: TokioResolver,
 }
 
@@ -78,6 +88,8 @@ impl Network {
         };
         // A check sees what the name server says now.
         resolver_options.cache_size = 0;
+        // Aliases are judged.
+        resolver_options.preserve_intermediates = true;
         resolver_options.max_active_requests = CONCURRENT_LOOKUPS;
         let first = config.name_servers().first();
         let port =
@@ -86,7 +98,8 @@ impl Network {
         let resolver = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         let resolver = resolver.with_options(resolver_options).build();
         let resolver = resolver.map_err(|error| NetworkError::Resolver(error.to_string()))?;
-        Ok(Self { cluster, tls, resolver })
+        let cluster_domain = options.cluster_domain.as_deref().unwrap_or(CLUSTER_DOMAIN).to_owned();
+        Ok(Self { cluster, tls, cluster_domain, resolver })
     }
 
     /// The addresses of `host` that may be dialled, at most four and at least one.
@@ -94,14 +107,18 @@ impl Network {
         &self,
         host: &Host<&str>,
         family: IpFamily,
-        reach: Reach,
+        mut reach: Reach,
     ) -> Result<Vec<IpAddr>, DialError> {
         let (mut addresses, name) = match host {
             Host::Ipv4(address) => (vec![IpAddr::V4(*address)], ""),
             Host::Ipv6(address) => (vec![IpAddr::V6(*address)], ""),
             Host::Domain(name) => {
-                let found = self.resolver.lookup_ip(*name).await;
-                (found.map_err(|error| DialError::Resolve(in_words(&error)))?.iter().collect(), *name)
+                let found = self.resolver.lookup_ip(self.in_full(name, reach).as_ref()).await;
+                let found = found.map_err(|error| DialError::Resolve(in_words(&error)))?;
+                if reach == Reach::Service && is_alias(&found) {
+                    reach = Reach::Internet;
+                }
+                (found.iter().collect(), *name)
             }
         };
         addresses.retain(|address| match family {
@@ -118,6 +135,22 @@ impl Network {
         addresses.truncate(MOST_ADDRESSES);
         if addresses.is_empty() { Err(DialError::Forbidden(best)) } else { Ok(addresses) }
     }
+
+    /// The name to ask for. Search domains are the daemon's, and not for those who may not reach what it does.
+    fn in_full<'a>(&self, name: &'a str, reach: Reach) -> Cow<'a, str> {
+        let complete = trim(name);
+        match reach {
+            Reach::Service if !is_below(complete, &self.cluster_domain) => {
+                format!("{complete}.{}.", self.cluster_domain).into()
+            }
+            Reach::Service | Reach::Internet => format!("{complete}.").into(),
+            _ => name.into(),
+        }
+    }
+}
+
+fn is_alias(found: &LookupIp) -> bool {
+    found.as_lookup().answers().iter().any(|record| record.record_type() == RecordType::CNAME)
 }
 
 /// Connects to the first of `addresses` that answers; each gets its share of the time that is left.
@@ -181,4 +214,66 @@ fn only(server: SocketAddr) -> ResolverConfig {
     });
     let server = NameServerConfig::new(server.ip(), true, connections.into());
     ResolverConfig::from_name_servers(vec![server])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capability::testing::name_server;
+    use hickory_resolver::proto::rr::{
+        Name, RData,
+        rdata::{A, CNAME},
+    };
+
+    /// A cluster whose names are in the domain `test`.
+    async fn cluster() -> Network {
+        let a = |address: [u8; 4]| RData::A(A(address.into()));
+        let alias = |name: &str| RData::CNAME(CNAME(Name::from_ascii(name).expect("a name")));
+        let records = vec![
+            ("db.team-a.svc.test.", a([10, 0, 0, 5])),
+            ("db.other.svc.test.", a([10, 0, 0, 6])),
+            ("alias.team-a.svc.test.", alias("db.other.svc.test.")),
+            ("public.team-a.svc.test.", alias("www.test.")),
+            ("www.test.", a([8, 8, 8, 8])),
+        ];
+        let name_server = Some(name_server(records).await);
+        let cluster_domain = Some("test".to_owned());
+        Network::new(&NetworkOptions { ca: None, name_server, cluster_domain }).expect("a network")
+    }
+
+    async fn resolve(name: &str, reach: Reach) -> Result<String, DialError> {
+        let addresses = cluster().await.resolve(&Host::Domain(name), IpFamily::Any, reach).await?;
+        Ok(addresses.iter().map(ToString::to_string).collect())
+    }
+
+    #[tokio::test]
+    async fn a_services_name_is_looked_up_in_the_domain_of_the_cluster() {
+        for name in ["db.team-a.svc", "db.team-a.svc.", "db.team-a.svc.test", "DB.team-a.svc.TEST."] {
+            let found = resolve(name, Reach::Service).await;
+            assert!(found.as_deref().is_ok_and(|found| found == "10.0.0.5"), "{name}: {found:?}");
+        }
+        for reach in [Reach::Internet, Reach::Private] {
+            let found = resolve("db.team-a.svc", reach).await;
+            assert!(matches!(found, Err(DialError::Resolve(_))), "{found:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_an_alias_leads_to_public_addresses_only() {
+        let found = resolve("alias.team-a.svc", Reach::Service).await;
+        assert!(matches!(found, Err(DialError::Forbidden(_))), "{found:?}");
+        let found = resolve("public.team-a.svc", Reach::Service).await;
+        assert!(found.as_deref().is_ok_and(|found| found == "8.8.8.8"), "{found:?}");
+        let found = resolve("alias.team-a.svc.test", Reach::Private).await;
+        assert!(found.as_deref().is_ok_and(|found| found == "10.0.0.6"), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn names_are_complete_where_search_domains_would_lead_inside() {
+        let network = cluster().await;
+        assert_eq!(network.in_full("db.other", Reach::Internet), "db.other.");
+        assert_eq!(network.in_full("db.other.", Reach::Internet), "db.other.");
+        assert_eq!(network.in_full("db.team-a.svc", Reach::Service), "db.team-a.svc.test.");
+        assert_eq!(network.in_full("db.other", Reach::Public), "db.other");
+    }
 }

@@ -53,6 +53,10 @@ pub async fn read(secrets: &[Secret], name: &str, deadline: Instant) -> Result<V
             let read = read.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             read.map_err(|error| Error::Unavailable(format!("cannot read {}: {error}", path.display())))?
         }
+        SecretSource::KeyRef { name, key } => {
+            let why = format!("cannot read {key} of the Secret {name}: the daemon has no cluster to ask");
+            return Err(Error::Unavailable(why));
+        }
     };
     if value.len() > LARGEST {
         return Err(Error::TooLarge);
@@ -78,8 +82,12 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    fn secret(name: &str, from: SecretSource) -> [Secret; 1] {
+        [Secret { name: name.into(), from }]
+    }
+
     async fn read_path(path: &str) -> Result<Vec<u8>, Error> {
-        let secrets = [Secret::new("token", Some(path), None).expect("a secret")];
+        let secrets = secret("token", SecretSource::File(path.into()));
         read(&secrets, "token", Instant::now() + Duration::from_secs(1)).await
     }
 
@@ -95,7 +103,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_listed_names_are_read() {
-        let secrets = [Secret::new("path", None, Some("PATH")).expect("a secret")];
+        let secrets = secret("path", SecretSource::Env("PATH".to_owned()));
         let deadline = Instant::now() + Duration::from_secs(1);
         assert!(read(&secrets, "path", deadline).await.is_ok_and(|value| !value.is_empty()));
         assert!(matches!(read(&secrets, "PATH", deadline).await, Err(Error::Denied)));
@@ -105,7 +113,7 @@ mod tests {
     async fn what_is_missing_is_named() {
         let error = read_path("/nowhere/token").await.expect_err("no file");
         assert!(matches!(error, Error::Unavailable(text) if text.contains("/nowhere/token")));
-        let secrets = [Secret::new("token", None, Some("AVIARY_NO_SUCH_VARIABLE")).expect("a secret")];
+        let secrets = secret("token", SecretSource::Env("AVIARY_NO_SUCH_VARIABLE".to_owned()));
         let error = read(&secrets, "token", Instant::now()).await.expect_err("no variable");
         assert!(matches!(error, Error::Unavailable(text) if text.contains("AVIARY_NO_SUCH_VARIABLE")));
     }

@@ -4,7 +4,7 @@ use super::{
     bindings::aviary::check::tls::TlsOptions,
     dial::{Network, NetworkOptions},
 };
-use crate::grant::Grants;
+pub(super) use crate::grant::testing::permit;
 use hickory_resolver::proto::rr::{LowerName, Name, RData, Record, rdata::SOA};
 use hickory_server::{
     Server,
@@ -36,11 +36,8 @@ pub(super) fn network() -> Network {
 
 /// The same, with names from this server.
 pub(super) fn network_with(name_server: SocketAddr) -> Network {
-    Network::new(&NetworkOptions { ca: None, name_server: Some(name_server) }).expect("a network")
-}
-
-pub(super) fn grants(yaml: &str) -> Grants {
-    serde_saphyr::from_str(yaml).expect("valid grants")
+    Network::new(&NetworkOptions { name_server: Some(name_server), ..NetworkOptions::default() })
+        .expect("a network")
 }
 
 /// Gives every connection to `serve`, in a task of its own.

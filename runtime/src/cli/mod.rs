@@ -8,8 +8,10 @@ mod validate;
 
 use crate::{
     daemon,
+    grant::CLUSTER_DOMAIN,
     spec::{Key, Size, TimeSpan},
     telemetry::{self, LogFormat},
+    text::is_subdomain,
 };
 use clap::{
     Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
@@ -87,6 +89,12 @@ pub struct Run {
     /// A file of PEM certificates to trust beside the system's.
     #[arg(long, value_name = "FILE", env = "AVIARY_CA_FILE")]
     pub ca_file: Option<PathBuf>,
+    /// A file that says whom to trust, and the most that the checks of other namespaces may reach.
+    #[arg(long, value_name = "FILE", env = "AVIARY_POLICY")]
+    pub policy: Option<PathBuf>,
+    /// The domain of the cluster's names.
+    #[arg(long, value_name = "DOMAIN", env = "AVIARY_CLUSTER_DOMAIN", default_value = CLUSTER_DOMAIN, value_parser = parse_domain)]
+    pub cluster_domain: String,
     /// How long open HTTP requests may take after SIGTERM.
     #[arg(long, value_name = "DURATION", env = "AVIARY_CLOSE_AFTER", default_value = "5s", value_parser = parse_duration)]
     pub close_after: Duration,
@@ -150,6 +158,12 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
 
 fn parse_namespace(text: &str) -> Result<String, String> {
     Key::new(text, "x").map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn parse_domain(text: &str) -> Result<String, String> {
+    let domain = text.strip_suffix('.').unwrap_or(text);
+    let wrong = || "expected a domain in lower case such as `cluster.local`".to_owned();
+    is_subdomain(domain).then(|| domain.to_owned()).ok_or_else(wrong)
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

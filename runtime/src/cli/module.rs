@@ -2,6 +2,7 @@
 
 use crate::{
     capability::dial::{Network, NetworkOptions},
+    grant::Ceiling,
     ledger::Ledger,
     sandbox::Sandbox,
     source::{decode, is_module, stem},
@@ -47,7 +48,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Subject>> {
             .with_context(|| format!("the module {} must lie beside it", check.module))?;
         Ok(Subject { check, module })
     };
-    spec::parse(&text, "default")?.into_iter().map(with_module).collect()
+    spec::parse(&text, "default", &Ceiling::open())?.into_iter().map(with_module).collect()
 }
 
 /// Whether a file of this name is a manifest.

@@ -5,6 +5,7 @@ use super::{
     module::{Subject, read, sandbox},
 };
 use crate::{
+    grant::Ceiling,
     sandbox::Sandbox,
     source::{Change, directory::Directories},
 };
@@ -69,6 +70,7 @@ pub(super) fn directory(path: &Path, namespace: &str) -> Result<Vec<Found>> {
     let source = Directories {
         paths: vec![path.to_path_buf()],
         namespace: namespace.into(),
+        ceiling: Ceiling::open(),
         max_module_size: MODULE_SIZE.in_memory(),
     };
     let found: Vec<_> = source.read().into_iter().filter_map(found).collect();

@@ -24,8 +24,12 @@ pub enum Class {
 /// How far a grant reaches, from near to far; each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
+    /// Public addresses only, of names that are complete: no search domain is tried.
+    Internet,
     /// Public addresses only: the grant named the host with a wildcard.
     Public,
+    /// And private ones of the cluster's Service of that name: neither a search domain nor an alias leads elsewhere.
+    Service,
     /// And private ones: the grant lists the name, or says `private: true`.
     Private,
     /// And this machine: the grant lists `localhost`.
@@ -38,8 +42,8 @@ impl Reach {
     /// Whether an address of this class may be dialled.
     pub fn allows(self, class: Class) -> bool {
         let needed = match class {
-            Class::Public => Self::Public,
-            Class::Private => Self::Private,
+            Class::Public => Self::Internet,
+            Class::Private => Self::Service,
             Class::Loopback => Self::Loopback,
             _ => Self::Literal,
         };
@@ -56,7 +60,7 @@ impl Class {
         }
     }
 
-    /// In words, as in "is at 10.0.0.1, a private address".
+    /// In words, as in "at 10.0.0.1, a private address".
     pub fn describe(self) -> &'static str {
         match self {
             Self::Public => "a public address",

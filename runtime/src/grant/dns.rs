@@ -79,7 +79,7 @@ pub(super) fn denied(name: &str, server: Option<SocketAddr>) -> Denied {
     let (name, server) = (trim(name), ServerPattern(server));
     let at = server.0.map(|_| format!(" at {server}")).unwrap_or_default();
     let line = format!("dns: {{ names: [\"{name}\"], servers: [\"{server}\"] }}");
-    Denied::new(&format!("a lookup of {name}{at}"), &line)
+    Denied::new(format!("a lookup of {name}{at}"), line)
 }
 
 impl FromStr for NamePattern {
@@ -128,12 +128,11 @@ text!(ServerPattern);
 
 #[cfg(test)]
 mod tests {
-    use crate::grant::Grants;
+    use crate::grant::testing::permit;
 
     fn judge(grants: &str, name: &str, server: Option<&str>) -> Result<(), String> {
-        let grants: Grants = serde_saphyr::from_str(grants).expect("valid grants");
         let server = server.map(|server| server.parse().expect("an address and port"));
-        grants.dns(name, server).map_err(|denied| denied.to_string())
+        permit(grants).dns(name, server).map_err(|denied| denied.to_string())
     }
 
     #[test]

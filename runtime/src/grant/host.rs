@@ -49,11 +49,12 @@ impl HostPattern {
 }
 
 /// Without the dot that may end an absolute name.
-pub(super) fn trim(name: &str) -> &str {
+pub(crate) fn trim(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
-fn is_below(name: &str, parent: &str) -> bool {
+/// Whether a name is a part of the zone of another, at any depth.
+pub(crate) fn is_below(name: &str, parent: &str) -> bool {
     let (name, parent) = (name.as_bytes(), parent.as_bytes());
     name.len() > parent.len() + 1
         && name[name.len() - parent.len() - 1] == b'.'

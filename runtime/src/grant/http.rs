@@ -79,7 +79,7 @@ fn reading() -> Vec<Method> {
 
 pub(super) fn denied(method: Method, url: &Url) -> Denied {
     let origin = url.origin().ascii_serialization();
-    Denied::new(&format!("{method} {origin}"), &line(method, &origin))
+    Denied::new(format!("{method} {origin}"), line(method, &origin))
 }
 
 pub(super) fn denied_address(method: Method, url: &Url, address: IpAddr) -> Denied {
@@ -88,9 +88,9 @@ pub(super) fn denied_address(method: Method, url: &Url, address: IpAddr) -> Deni
     let needs_itself = !matches!(Class::of(address), Class::Public | Class::Private);
     if needs_itself && granted.set_ip_host(address).is_ok() {
         let granted = granted.origin().ascii_serialization();
-        return Denied::address(&origin, address, &line(method, &granted));
+        return Denied::address(&origin, address, line(method, &granted));
     }
-    Denied::address(&origin, address, &line(method, &origin))
+    Denied::address(&origin, address, line(method, &origin))
 }
 
 fn line(method: Method, origin: &str) -> String {
@@ -138,12 +138,11 @@ impl fmt::Display for Method {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grant::Grants;
+    use crate::grant::testing::permit;
 
     fn judge(grants: &str, method: Method, url: &str) -> Result<Reach, String> {
-        let grants: Grants = serde_saphyr::from_str(grants).expect("valid grants");
         let url = Url::parse(url).expect("a url");
-        grants.http(method, &url).map_err(|denied| denied.to_string())
+        permit(grants).http(method, &url).map_err(|denied| denied.to_string())
     }
 
     #[test]
@@ -171,13 +170,15 @@ mod tests {
     #[test]
     fn the_refusal_of_an_address_holds_the_line_that_would_allow_it() {
         let url = Url::parse("http://intra.example.com:8080/").expect("a url");
-        let private = Denied::http_address(Method::Get, &url, [10, 0, 0, 5].into()).to_string();
+        let grants = "http: [{ hosts: [\"http://*:*\"] }]";
+        let private = permit(grants).http_address(Method::Get, &url, [10, 0, 0, 5].into()).to_string();
         assert!(
-            private.contains("http://intra.example.com:8080 is at 10.0.0.5, a private address"),
+            private.contains("http://intra.example.com:8080 at 10.0.0.5, a private address"),
             "{private}"
         );
         assert!(private.ends_with("http: [{ hosts: [\"http://intra.example.com:8080\"], methods: [GET] }]`"));
-        let metadata = Denied::http_address(Method::Get, &url, [169, 254, 169, 254].into()).to_string();
+        let metadata =
+            permit(grants).http_address(Method::Get, &url, [169, 254, 169, 254].into()).to_string();
         assert!(metadata.ends_with("http: [{ hosts: [\"http://169.254.169.254:8080\"], methods: [GET] }]`"));
     }
 

@@ -1,21 +1,38 @@
 //! What one check may reach. Pure: judging a grant needs neither the network nor a guest.
 
 pub mod address;
+mod ceiling;
 mod dns;
 mod host;
 mod http;
+mod kubernetes;
+mod permit;
 mod tcp;
+mod territory;
 
+pub(crate) use ceiling::mentioned;
+pub use ceiling::{ACCOUNT, Bounds, Ceiling, MostGrants, SecretKind};
 pub use dns::{DnsGrant, NamePattern, ServerPattern};
+pub(crate) use host::{is_below, trim};
 pub use http::{HttpGrant, Method, OriginPattern};
+pub use kubernetes::{
+    Access, ApiGroupPattern, KubernetesGrant, NamespacePattern, ObjectName, ResourcePattern, VerbPattern,
+};
+pub use permit::Permit;
 pub use tcp::{TargetPattern, TcpGrant};
 
 use crate::capability::Capability;
 use address::{Class, Reach};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 use url::{Host, Url};
+
+/// The usual domain of a cluster's names.
+pub const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// What a check may reach; nothing, unless it is granted here.
 ///
@@ -36,20 +53,32 @@ pub struct Grants {
     /// TCP connections.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tcp: Vec<TcpGrant>,
+    /// Calls to the Kubernetes API.
+    #[serde(default, deserialize_with = "kubernetes::grants", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub kubernetes: Vec<KubernetesGrant>,
 }
 
-pub struct Access<'a> {
-    pub verb: &'a str,
-    pub group: &'a str,
-    pub resource: &'a str,
-    pub namespace: Option<&'a str>,
-    pub name: Option<&'a str>,
-}
-
-/// The grant is missing; the text says what was attempted, and the YAML that would grant it.
+/// One of the two keys is missing; the text says what was attempted, and the YAML that would allow it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Denied(String);
+pub struct Denied {
+    attempt: String,
+    line: String,
+    missing: Missing,
+}
+
+/// What would have to allow it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Missing {
+    /// The manifest.
+    Grant,
+    /// The manifest, for a place so delicate that no other grant includes it.
+    OwnGrant,
+    /// The policy for this namespace.
+    Policy(String),
+    /// Nothing: a name of the cluster is an alias of something else.
+    Straightness,
+}
 
 impl Grants {
     /// Whether a module that imports this capability may be started.
@@ -58,53 +87,69 @@ impl Grants {
             Capability::Dns => self.dns.is_some(),
             Capability::Http => !self.http.is_empty(),
             Capability::Tcp => !self.tcp.is_empty(),
-            Capability::Kubernetes => false,
+            Capability::Kubernetes => !self.kubernetes.is_empty(),
             // Secrets are granted by the manifest's own list of them.
             Capability::Log | Capability::Metrics | Capability::Secrets => true,
         }
     }
 
-    /// How far a request may reach.
-    pub fn http(&self, method: Method, url: &Url) -> Result<Reach, Denied> {
-        let reach = self.http.iter().filter_map(|grant| grant.reach(method, url)).max();
-        reach.ok_or_else(|| http::denied(method, url))
+    fn http(&self, method: Method, url: &Url) -> Option<Reach> {
+        self.http.iter().filter_map(|grant| grant.reach(method, url)).max()
     }
 
-    /// How far a connection to `host:port` may reach.
-    pub fn tcp(&self, host: &Host<&str>, port: u16) -> Result<Reach, Denied> {
-        let reach = self.tcp.iter().filter_map(|grant| grant.reach(host, port)).max();
-        reach.ok_or_else(|| tcp::denied(host, port))
+    fn tcp(&self, host: &Host<&str>, port: u16) -> Option<Reach> {
+        self.tcp.iter().filter_map(|grant| grant.reach(host, port)).max()
     }
 
-    /// Whether a name may be looked up, at that server or (none) the cluster's own. The name is in ASCII.
-    pub fn dns(&self, name: &str, server: Option<SocketAddr>) -> Result<(), Denied> {
-        let granted = self.dns.as_ref().is_some_and(|grant| grant.allows(name, server));
-        granted.then_some(()).ok_or_else(|| dns::denied(name, server))
+    fn dns(&self, name: &str, server: Option<SocketAddr>) -> bool {
+        self.dns.as_ref().is_some_and(|grant| grant.allows(name, server))
+    }
+
+    fn kubernetes(&self, own: &str, access: &Access<'_>) -> bool {
+        self.kubernetes.iter().any(|grant| grant.allows(own, access))
     }
 }
 
 impl Denied {
-    /// The URL is granted, but not the address that its host has.
-    pub fn http_address(method: Method, url: &Url, address: IpAddr) -> Self {
-        http::denied_address(method, url, address)
+    fn new(attempt: String, line: String) -> Self {
+        Self { attempt, line, missing: Missing::Grant }
     }
 
-    /// The host and port are granted, but not the address that the host has.
-    pub fn tcp_address(host: &Host<&str>, port: u16, address: IpAddr) -> Self {
-        tcp::denied_address(host, port, address)
-    }
-
-    fn new(attempt: &str, line: &str) -> Self {
-        Self(format!("not granted: {attempt}; grant it with `{line}`"))
-    }
-
-    fn address(attempt: &str, address: IpAddr, line: &str) -> Self {
+    fn address(attempt: &str, address: IpAddr, line: String) -> Self {
         let class = Class::of(address);
-        let advice = match class {
-            Class::Public | Class::Private => "grant it with",
-            _ => "which has to be asked for and granted by itself, with",
+        let missing = match class {
+            Class::Public | Class::Private => Missing::Grant,
+            _ => Missing::OwnGrant,
         };
-        Self(format!("not granted: {attempt} is at {address}, {}, {advice} `{line}`", class.describe()))
+        Self { attempt: format!("{attempt} at {address}, {}", class.describe()), line, missing }
+    }
+
+    fn by_policy(self, namespace: &str) -> Self {
+        Self { missing: Missing::Policy(namespace.to_owned()), ..self }
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { attempt, line, missing } = self;
+        match missing {
+            Missing::Grant => write!(out, "not granted: {attempt}; grant it with `{line}`"),
+            Missing::OwnGrant => write!(
+                out,
+                "not granted: {attempt}, which has to be asked for and granted by itself, with `{line}`"
+            ),
+            Missing::Policy(namespace) => write!(
+                out,
+                "the policy for namespace {namespace} does not allow {attempt}; the operator's --policy would have to, \
+                 with `{line}`"
+            ),
+            Missing::Straightness => {
+                write!(
+                    out,
+                    "not granted: {attempt}, which the name only leads to as an alias; name the Service itself"
+                )
+            }
+        }
     }
 }
 
@@ -127,7 +172,10 @@ fn example(capability: Capability) -> Option<&'static str> {
         Capability::Dns => Some("dns: { names: [\"*.svc.cluster.local\"], servers: [cluster] }"),
         Capability::Http => Some("http: [{ hosts: [\"https://api.example.com\"], methods: [GET] }]"),
         Capability::Tcp => Some("tcp: [{ targets: [\"db.prod.svc:5432\"] }]"),
-        Capability::Kubernetes | Capability::Log | Capability::Metrics | Capability::Secrets => None,
+        Capability::Kubernetes => {
+            Some("kubernetes: [{ apiGroups: [\"\"], resources: [pods], verbs: [get, list] }]")
+        }
+        Capability::Log | Capability::Metrics | Capability::Secrets => None,
     }
 }
 
@@ -157,12 +205,28 @@ fn is_false(flag: &bool) -> bool {
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    use super::{Ceiling, Permit};
+
+    /// What these grants of a trusted manifest in the namespace `default` permit.
+    pub(crate) fn permit(grants: &str) -> Permit {
+        permit_in("default", grants)
+    }
+
+    /// The same in another namespace.
+    pub(crate) fn permit_in(namespace: &str, grants: &str) -> Permit {
+        let grants = serde_saphyr::from_str(grants).expect("valid grants");
+        Permit::new(namespace, grants, None, &Ceiling::open()).expect("no account was asked for")
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_example_grants_what_it_is_for() {
-        for capability in [Capability::Dns, Capability::Http, Capability::Tcp] {
+        for capability in [Capability::Dns, Capability::Http, Capability::Kubernetes, Capability::Tcp] {
             let yaml = example(capability).expect("an example");
             let grants: Grants = serde_saphyr::from_str(yaml).expect("valid grants");
             assert!(grants.covers(capability) && !Grants::default().covers(capability), "{yaml}");
@@ -173,7 +237,8 @@ mod tests {
     fn grants_are_printed_as_they_are_written() {
         let text = "{\"dns\":{\"names\":[\"*\"],\"servers\":[\"cluster\",\"10.0.0.10\",\"[fd00::a]:5353\"]},\
             \"http\":[{\"hosts\":[\"https://*.example.com:8443\"],\"methods\":[\"GET\",\"POST\"],\"private\":true}],\
-            \"tcp\":[{\"targets\":[\"db.prod.svc:5432\"]}]}";
+            \"tcp\":[{\"targets\":[\"db.prod.svc:5432\"]}],\
+            \"kubernetes\":[{\"apiGroups\":[\"\"],\"resources\":[\"pods/log\"],\"verbs\":[\"get\"]}]}";
         let grants: Grants = serde_json::from_str(text).expect("valid grants");
         assert_eq!(serde_json::to_string(&grants).expect("json"), text);
     }
@@ -181,7 +246,14 @@ mod tests {
     #[test]
     fn patterns_are_texts_in_the_schema() {
         let schema = schemars::schema_for!(Grants);
-        for pattern in ["OriginPattern", "TargetPattern", "NamePattern", "ServerPattern"] {
+        for pattern in [
+            "OriginPattern",
+            "TargetPattern",
+            "NamePattern",
+            "ServerPattern",
+            "ApiGroupPattern",
+            "VerbPattern",
+        ] {
             let kind = schema.pointer(&format!("/$defs/{pattern}/type"));
             assert_eq!(kind, Some(&serde_json::Value::from("string")), "{pattern}");
         }

@@ -45,7 +45,7 @@ impl TcpGrant {
 
 pub(super) fn denied(host: &Host<&str>, port: u16) -> Denied {
     let target = format!("{host}:{port}");
-    Denied::new(&format!("a connection to {target}"), &line(&target))
+    Denied::new(format!("a connection to {target}"), line(&target))
 }
 
 pub(super) fn denied_address(host: &Host<&str>, port: u16, address: IpAddr) -> Denied {
@@ -54,7 +54,7 @@ pub(super) fn denied_address(host: &Host<&str>, port: u16, address: IpAddr) -> D
         Class::Public | Class::Private => target.clone(),
         _ => SocketAddr::new(address, port).to_string(),
     };
-    Denied::address(&target, address, &line(&granted))
+    Denied::address(&target, address, line(&granted))
 }
 
 fn line(target: &str) -> String {
@@ -83,16 +83,15 @@ text!(TargetPattern);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grant::Grants;
+    use crate::grant::testing::permit;
 
     fn judge(grants: &str, host: &str, port: u16) -> Result<Reach, String> {
-        let grants: Grants = serde_saphyr::from_str(grants).expect("valid grants");
         let host = match host.parse::<IpAddr>() {
             Ok(IpAddr::V4(address)) => Host::Ipv4(address),
             Ok(IpAddr::V6(address)) => Host::Ipv6(address),
             Err(_) => Host::Domain(host),
         };
-        grants.tcp(&host, port).map_err(|denied| denied.to_string())
+        permit(grants).tcp(&host, port).map_err(|denied| denied.to_string())
     }
 
     #[test]

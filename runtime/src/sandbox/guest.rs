@@ -66,7 +66,7 @@ impl Guest {
     fn require_grants(&self, check: &Check) -> Result<(), Fault> {
         let covered = |capability: &Capability| match capability {
             Capability::Secrets => !check.secrets.is_empty(),
-            other => check.grants.covers(*other),
+            other => check.permit.covers(*other),
         };
         let missing: Vec<_> = self.asks.iter().copied().filter(|asked| !covered(asked)).collect();
         if missing.is_empty() {

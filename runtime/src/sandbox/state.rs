@@ -12,7 +12,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// What belongs to one live guest; the capabilities are implemented on it.
 pub struct State {
-    /// The manifest: grants, secrets and limits.
+    /// The manifest: permit, secrets and limits.
     pub(crate) check: Arc<Check>,
     /// Where the check's own metrics and events go.
     pub(crate) entry: Arc<Entry>,

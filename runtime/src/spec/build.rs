@@ -5,7 +5,11 @@ use super::{
     check::{INTERVAL, TIMEOUT},
     quote, raw,
 };
-use crate::schedule::{Schedule, ScheduleError};
+use crate::{
+    grant::{Ceiling, Grants, Permit},
+    schedule::{Schedule, ScheduleError},
+    text::is_subdomain,
+};
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 use std::{collections::HashSet, num::NonZeroU32, sync::Arc, time::Duration};
@@ -19,9 +23,14 @@ const MOST_SETTINGS: usize = 64 * 1024;
 const MOST_RETRIES: u32 = 10;
 const LONGEST_OWNER: usize = 128;
 
-/// The check that a manifest means.
-pub(super) fn build(manifest: raw::Manifest, default_namespace: &str) -> Result<Check, Error> {
+/// The check that a manifest means, with a ceiling for what it may reach.
+pub(super) fn build(
+    manifest: raw::Manifest,
+    default_namespace: &str,
+    ceiling: &Arc<Ceiling>,
+) -> Result<Check, Error> {
     let raw::Manifest { metadata, spec, .. } = manifest;
+    let key = key(&metadata, default_namespace, ceiling)?;
     let schedule = schedule(&spec)?;
     let timeout = timeout(spec.timeout.as_ref(), &schedule)?;
     let ttl = ttl(spec.ttl.as_ref(), &schedule)?;
@@ -38,24 +47,57 @@ pub(super) fn build(manifest: raw::Manifest, default_namespace: &str) -> Result<
         severity: spec.severity,
         owner: spec.owner.as_ref().map(owner).transpose()?,
         settings: spec.settings.as_ref().map_or_else(|| Ok("{}".into()), settings)?,
-        secrets: secrets(&spec.secrets)?,
-        grants: spec.grants,
+        secrets: secrets(&spec.secrets, ceiling)?,
+        permit: permit(&key, spec.grants, spec.service_account.as_ref(), ceiling)?,
         limits: spec.limits.as_ref().map_or_else(|| Ok(Limits::default()), limits)?,
-        ..Check::bare(key(&metadata, default_namespace)?, spec.module)
+        ..Check::bare(key, spec.module)
     })
 }
 
-pub(super) fn key(metadata: &raw::Metadata, default_namespace: &str) -> Result<Key, Error> {
+pub(super) fn key(
+    metadata: &raw::Metadata,
+    default_namespace: &str,
+    ceiling: &Ceiling,
+) -> Result<Key, Error> {
     let namespace = metadata.namespace.as_ref();
-    Key::new(namespace.map_or(default_namespace, |namespace| &namespace.value), &metadata.name.value).map_err(
-        |error| {
-            let at = match (&error, namespace) {
-                (KeyError::Namespace(_), Some(namespace)) => namespace.referenced,
-                _ => metadata.name.referenced,
-            };
-            Error::at(at, error)
-        },
-    )
+    let key =
+        Key::new(namespace.map_or(default_namespace, |namespace| &namespace.value), &metadata.name.value)
+            .map_err(|error| {
+                let at = match (&error, namespace) {
+                    (KeyError::Namespace(_), Some(namespace)) => namespace.referenced,
+                    _ => metadata.name.referenced,
+                };
+                Error::at(at, error)
+            })?;
+    match ceiling.home() {
+        Some(home) if key.namespace() != home => {
+            let at = namespace.map_or(metadata.name.referenced, |namespace| namespace.referenced);
+            Err(Error::at(
+                at,
+                format!("a check that lies in namespace {home} cannot be in another: remove `namespace`"),
+            ))
+        }
+        _ => Ok(key),
+    }
+}
+
+fn permit(
+    key: &Key,
+    grants: Grants,
+    account: Option<&Spanned<String>>,
+    ceiling: &Arc<Ceiling>,
+) -> Result<Permit, Error> {
+    let refuse = |error: String| {
+        account.map_or_else(|| Error::whole(&error), |account| Error::at(account.referenced, &error))
+    };
+    if let Some(account) = account.filter(|account| !is_subdomain(&account.value)) {
+        return Err(refuse(format!(
+            "serviceAccount {} is not valid: use lower-case letters, digits, dashes and dots",
+            quote(&account.value)
+        )));
+    }
+    let named = account.map(|account| account.value.as_str());
+    Permit::new(key.namespace(), grants, named, ceiling).map_err(|denied| refuse(denied.to_string()))
 }
 
 fn schedule(spec: &raw::Spec) -> Result<Schedule, Error> {
@@ -163,7 +205,7 @@ fn settings(settings: &Spanned<Map<String, Value>>) -> Result<Arc<str>, Error> {
     }
 }
 
-fn secrets(secrets: &[Spanned<raw::Secret>]) -> Result<Vec<Secret>, Error> {
+fn secrets(secrets: &[Spanned<raw::Secret>], ceiling: &Ceiling) -> Result<Vec<Secret>, Error> {
     let mut names = HashSet::new();
     secrets
         .iter()
@@ -171,8 +213,9 @@ fn secrets(secrets: &[Spanned<raw::Secret>]) -> Result<Vec<Secret>, Error> {
             if !names.insert(&value.name) {
                 return Err(Error::at(*referenced, format!("secret {} is named twice", quote(&value.name))));
             }
-            Secret::new(&value.name, value.file.as_deref(), value.env.as_deref())
-                .map_err(|error| Error::at(*referenced, error))
+            let secret = Secret::new(value).map_err(|error| Error::at(*referenced, error))?;
+            ceiling.secret(secret.from.kind()).map_err(|denied| Error::at(*referenced, denied))?;
+            Ok(secret)
         })
         .collect()
 }

@@ -1,7 +1,7 @@
 //! A check as the operator configured it.
 
 use super::{Digest, Key, Limits, Module, Secret};
-use crate::{grant::Grants, schedule::Schedule};
+use crate::{grant::Permit, schedule::Schedule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
@@ -46,7 +46,7 @@ pub struct Check {
     /// What it may read as secrets; no name twice.
     pub secrets: Vec<Secret>,
     /// What it may reach.
-    pub grants: Grants,
+    pub permit: Permit,
     /// What it may spend.
     pub limits: Limits,
 }
@@ -65,15 +65,10 @@ pub enum Severity {
 }
 
 impl Check {
-    pub fn account(&self) -> Option<crate::cluster::Account> {
-        None
-    }
-    pub fn may_use_kubernetes(&self, _: &crate::grant::Access<'_>) -> Result<(), crate::grant::Denied> {
-        Ok(())
-    }
     /// The check of a module without a manifest: every 30 s, no settings, no grants.
     pub fn bare(key: Key, module: Module) -> Self {
         Self {
+            permit: Permit::nothing(key.namespace()),
             key,
             module,
             digest: None,
@@ -89,7 +84,6 @@ impl Check {
             owner: None,
             settings: "{}".into(),
             secrets: Vec::new(),
-            grants: Grants::default(),
             limits: Limits::default(),
         }
     }

@@ -11,7 +11,7 @@ const LONGEST: usize = 600;
 const NEAR: f64 = 0.8;
 
 /// Keys that the design has and this version has not.
-const NOT_YET: [&str; 6] = ["serviceAccount", "remedy", "scratch", "secretKeyRef", "kubernetes", "perNode"];
+const NOT_YET: [&str; 3] = ["remedy", "scratch", "perNode"];
 
 const NO_ALIASES: &str = "anchors and aliases are not offered: write the value out";
 
@@ -35,12 +35,12 @@ pub struct Position {
 
 impl Error {
     /// About the file as a whole.
-    pub(super) fn whole(message: impl Into<String>) -> Self {
+    pub(crate) fn whole(message: impl Into<String>) -> Self {
         Self::new(None, message.into())
     }
 
     /// About what is written at `location`.
-    pub(super) fn at(location: Location, message: impl fmt::Display) -> Self {
+    pub(crate) fn at(location: Location, message: impl fmt::Display) -> Self {
         Self::new(Some(location), message.to_string())
     }
 

@@ -5,8 +5,10 @@ use super::{
     build::{build, key},
     raw,
 };
+use crate::grant::Ceiling;
+use serde::de::DeserializeOwned;
 use serde_saphyr::{Location, MergeKeyPolicy, Options, Spanned};
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 /// The most bytes of one file, which is also the most that a ConfigMap can hold.
 pub const MAX_FILE: usize = 1024 * 1024;
@@ -16,20 +18,14 @@ pub const MAX_DOCUMENTS: usize = 1_000;
 
 /// The checks of a file: YAML (or JSON) documents separated by `---`, each one a manifest.
 ///
-/// A manifest without a namespace gets `default_namespace`. The file is refused as a whole, with the first error,
+/// A manifest without a namespace gets `default_namespace`; `ceiling` is the most that the checks may reach. The file is refused as a whole, with the first error,
 /// if a document is not a valid manifest, if two name the same check, or if there is none.
-pub fn parse(text: &str, default_namespace: &str) -> Result<Vec<Check>, Error> {
-    if text.len() > MAX_FILE {
-        return Err(Error::whole(format!(
-            "the file has {} bytes: split it, {MAX_FILE} are the most",
-            text.len()
-        )));
-    }
-    let documents: Vec<Spanned<raw::Manifest>> = serde_saphyr::from_multiple_with_options(text, options())?;
+pub fn parse(text: &str, default_namespace: &str, ceiling: &Arc<Ceiling>) -> Result<Vec<Check>, Error> {
+    let documents: Vec<Spanned<raw::Manifest>> = read(text)?;
     let mut checks = Vec::with_capacity(documents.len());
     let mut seen: HashMap<_, Location> = HashMap::new();
     for Spanned { value, referenced, .. } in documents {
-        let check = build(value, default_namespace)?;
+        let check = build(value, default_namespace, ceiling)?;
         if let Some(first) = seen.insert(check.key.clone(), referenced) {
             let message = format!("{} is defined twice: line {} has it already", check.key, first.line());
             return Err(Error::at(referenced, message));
@@ -46,13 +42,23 @@ pub fn parse(text: &str, default_namespace: &str) -> Result<Vec<Check>, Error> {
 
 /// What a file that [`parse`] refuses is about, as far as that can be read: its checks, and the names of their
 /// modules.
-pub(crate) fn outline(text: &str, default_namespace: &str) -> Vec<(Key, Option<String>)> {
-    let documents = serde_saphyr::from_multiple_with_options::<raw::Outline>(text, options());
+pub(crate) fn outline(text: &str, default_namespace: &str, ceiling: &Ceiling) -> Vec<(Key, Option<String>)> {
     let outline = |raw::Outline { metadata, spec }| {
         let module = spec["module"].as_str().map(str::to_owned);
-        key(&metadata, default_namespace).ok().map(|key| (key, module))
+        key(&metadata, default_namespace, ceiling).ok().map(|key| (key, module))
     };
-    documents.unwrap_or_default().into_iter().filter_map(outline).collect()
+    read(text).unwrap_or_default().into_iter().filter_map(outline).collect()
+}
+
+/// The documents of a file, of at most a megabyte.
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, Error> {
+    if text.len() > MAX_FILE {
+        return Err(Error::whole(format!(
+            "the file has {} bytes: split it, {MAX_FILE} are the most",
+            text.len()
+        )));
+    }
+    Ok(serde_saphyr::from_multiple_with_options(text, options())?)
 }
 
 /// Strict reading, with nothing that makes a small file large: no aliases, no merge keys.

@@ -1,6 +1,7 @@
 //! The identity of a check.
 
 use super::quote;
+use crate::text::is_label;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::{fmt, str::FromStr, sync::Arc};
@@ -85,14 +86,6 @@ impl Key {
         let digest = Sha256::digest(self.text.as_bytes());
         digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
-}
-
-fn is_label(text: &str) -> bool {
-    let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = text.as_bytes();
-    bytes.first().is_some_and(alphanumeric)
-        && bytes.last().is_some_and(alphanumeric)
-        && bytes.iter().all(|byte| alphanumeric(byte) || *byte == b'-')
 }
 
 impl Ord for Key {

@@ -131,6 +131,9 @@ pub(super) struct Spec {
     /// What the module may reach; nothing else.
     #[serde(default)]
     pub(super) grants: Grants,
+    /// The service account, of the check's namespace, whose rights the module's calls to the Kubernetes API have.
+    #[schemars(with = "Option<String>", length(max = 253))]
+    pub(super) service_account: Option<Spanned<String>>,
     /// What the module may spend.
     #[schemars(with = "Option<Limits>")]
     pub(super) limits: Option<Spanned<Limits>>,
@@ -147,6 +150,20 @@ pub(super) struct Secret {
     pub(super) file: Option<String>,
     /// The variable of the daemon's environment that holds the value.
     pub(super) env: Option<String>,
+    /// The key of a Kubernetes Secret, in the check's namespace, that holds the value.
+    pub(super) secret_key_ref: Option<SecretKeyRef>,
+}
+
+/// A key of a Kubernetes Secret.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct SecretKeyRef {
+    /// The name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub(super) name: String,
+    /// The key within it.
+    #[schemars(length(min = 1, max = 253))]
+    pub(super) key: String,
 }
 
 /// What the module may spend.

@@ -3,6 +3,7 @@
 use crate::{self as guests, support::sandbox};
 use aviary::{
     board::{Board, EventKind, Standing, View},
+    grant::Ceiling,
     inventory::Inventory,
     outcome::Reason,
     scheduler::Clock,
@@ -34,6 +35,7 @@ impl Aviary {
         let (changes, inbox) = mpsc::channel(4);
         let inventory = Inventory::new(Arc::new(sandbox()), Arc::clone(&board), Clock::start(), 1);
         let source = Directories {
+            ceiling: Ceiling::open(),
             paths: vec![directory.path().to_path_buf()],
             namespace: "default".into(),
             max_module_size: 1 << 22,

@@ -3,6 +3,7 @@
 use aviary::{
     board::{Board, Entry},
     capability::dial::{Network, NetworkOptions},
+    grant::Ceiling,
     outcome::{Fault, Outcome, Reason, Verdict},
     sandbox::{Guest, Instance, Sandbox},
     spec::{self, Check},
@@ -35,7 +36,7 @@ pub(crate) fn check_in(namespace: &str, spec: &str) -> Arc<Check> {
     let text = format!(
         "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: subject }}\nspec:\n  module: subject.wasm\n{spec}"
     );
-    let mut checks = spec::parse(&text, namespace).expect("a manifest");
+    let mut checks = spec::parse(&text, namespace, &Ceiling::open()).expect("a manifest");
     Arc::new(checks.remove(0))
 }
 

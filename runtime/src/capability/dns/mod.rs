@@ -12,7 +12,7 @@ use super::{
     dial::Network,
     milliseconds, shorten,
 };
-use crate::{grant::Grants, sandbox::State};
+use crate::{grant::Permit, sandbox::State};
 use hickory_resolver::proto::rr::Name;
 use std::net::{IpAddr, SocketAddr};
 use tokio::time::{Instant, timeout_at};
@@ -25,7 +25,7 @@ impl Host for State {
         let deadline =
             self.calls.begin(Capability::Dns, shorten(&query.name), milliseconds(query.timeout_ms));
         let deadline = deadline.map_err(|error| Error::Denied(error.to_string()))?;
-        let result = lookup(&self.network, &self.check.grants, &query, deadline).await;
+        let result = lookup(&self.network, &self.check.permit, &query, deadline).await;
         self.calls.finish(match &result {
             Ok(_) => CallResult::Ok,
             Err(Error::Denied(_)) => CallResult::Denied,
@@ -42,13 +42,13 @@ impl Host for State {
 /// Asks one server once, and waits for the answer until the deadline.
 pub async fn lookup(
     network: &Network,
-    grants: &Grants,
+    permit: &Permit,
     query: &Query,
     deadline: Instant,
 ) -> Result<Answer, Error> {
     let name = name(query)?;
     let asked = query.server.as_deref().map(server).transpose()?;
-    grants.dns(&name.to_ascii(), asked).map_err(|denied| Error::Denied(denied.to_string()))?;
+    permit.dns(&name.to_ascii(), asked).map_err(|denied| Error::Denied(denied.to_string()))?;
     let server = asked.unwrap_or(network.cluster);
     let question = exchange::Question::new(name, records::kind(query.kind));
     let since = Instant::now();

@@ -12,7 +12,7 @@ use crate::{
         dial::{DialError, Network, connect},
         tls::{Alpn, Stream, handshake, server_name},
     },
-    grant::{Denied, Grants, address::Reach},
+    grant::{Permit, address::Reach},
 };
 use hyper::{Version, body::Incoming};
 use std::future::Future;
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 /// One request with all that it needs.
 pub(super) struct Exchange<'a> {
     pub(super) network: &'a Network,
-    pub(super) grants: &'a Grants,
+    pub(super) permit: &'a Permit,
     pub(super) connections: &'a Connections,
     pub(super) deadline: Instant,
     pub(super) progress: &'a mut Progress,
@@ -51,7 +51,7 @@ impl Exchange<'_> {
     }
 
     async fn ask(&mut self, outgoing: &Outgoing) -> Result<(Connection, Head), Error> {
-        let reach = self.grants.http(outgoing.granted_method(), &outgoing.url);
+        let reach = self.permit.http(outgoing.granted_method(), &outgoing.url);
         let reach = reach.map_err(|denied| Error::Denied(denied.to_string()))?;
         if outgoing.reuse
             && let Some(connection) = self.connections.take(&Use::of(outgoing))
@@ -78,7 +78,7 @@ impl Exchange<'_> {
 
     async fn open(&mut self, outgoing: &Outgoing, reach: Reach) -> Result<Connection, Error> {
         let (host, port) = outgoing.host()?;
-        let explain = |error| explain(error, outgoing);
+        let explain = |error| explain(error, self.permit, outgoing);
         let resolve = self.network.resolve(&host, outgoing.family, reach);
         let addresses = self.progress.measure(Phase::Resolve, resolve).await.map_err(explain)?;
         let dial = connect(&addresses, port, self.deadline);
@@ -148,11 +148,12 @@ impl Progress {
     }
 }
 
-fn explain(error: DialError, outgoing: &Outgoing) -> Error {
+fn explain(error: DialError, permit: &Permit, outgoing: &Outgoing) -> Error {
     match error {
         DialError::Resolve(text) => Error::Resolve(text),
         DialError::Forbidden(address) => {
-            Error::Denied(Denied::http_address(outgoing.granted_method(), &outgoing.url, address).to_string())
+            let denied = permit.http_address(outgoing.granted_method(), &outgoing.url, address);
+            Error::Denied(denied.to_string())
         }
         DialError::Timeout => Error::Timeout(Phase::Connect),
         DialError::Refused => Error::Refused,

@@ -17,7 +17,7 @@ use super::{
     dial::Network,
     milliseconds,
 };
-use crate::{grant::Grants, sandbox::State};
+use crate::{grant::Permit, sandbox::State};
 use exchange::{Exchange, Progress};
 use futures_util::{StreamExt, stream};
 use outgoing::{MOST_KEPT, Outgoing};
@@ -36,7 +36,7 @@ impl Host for State {
         let timeout = milliseconds(request.timeout_ms);
         let deadline = self.calls.begin(Capability::Http, target(&request.url), timeout);
         let deadline = deadline.map_err(|error| Error::Denied(error.to_string()))?;
-        let result = send(&self.network, &self.check.grants, &self.connections, request, deadline).await;
+        let result = send(&self.network, &self.check.permit, &self.connections, request, deadline).await;
         self.finish_http(&result);
         result
     }
@@ -48,7 +48,7 @@ impl Host for State {
             booked.push(deadline.map_err(|error| Error::Denied(error.to_string())));
         }
         let begun = booked.iter().filter(|deadline| deadline.is_ok()).count();
-        let results = send_all(&self.network, &self.check.grants, &self.connections, requests, booked).await;
+        let results = send_all(&self.network, &self.check.permit, &self.connections, requests, booked).await;
         // The call begun last is the first to finish.
         for result in results[..begun].iter().rev() {
             self.finish_http(result);
@@ -69,14 +69,14 @@ impl State {
 /// Sends one request, and waits for the response until the deadline.
 pub async fn send(
     network: &Network,
-    grants: &Grants,
+    permit: &Permit,
     connections: &Connections,
     request: Request,
     deadline: Instant,
 ) -> Result<Response, Error> {
     let outgoing = Outgoing::parse(request)?;
     let mut progress = Progress::new();
-    let exchange = Exchange { network, grants, connections, deadline, progress: &mut progress };
+    let exchange = Exchange { network, permit, connections, deadline, progress: &mut progress };
     let result = timeout_at(deadline, exchange.run(outgoing)).await;
     result.unwrap_or(Err(Error::Timeout(progress.phase)))
 }
@@ -85,7 +85,7 @@ pub async fn send(
 /// deadline of each request, or why it is not sent; requests beyond it are refused.
 pub async fn send_all(
     network: &Network,
-    grants: &Grants,
+    permit: &Permit,
     connections: &Connections,
     requests: Vec<Request>,
     booked: Vec<Result<Instant, Error>>,
@@ -99,7 +99,7 @@ pub async fn send_all(
         let deadline = timeout.map_or(latest, |timeout| latest.min(Instant::now() + timeout));
         let share = u32::try_from(share).unwrap_or(u32::MAX);
         request.body_limit = Some(request.body_limit.map_or(share, |limit| limit.min(share)));
-        send(network, grants, connections, request, deadline).await
+        send(network, permit, connections, request, deadline).await
     });
     stream::iter(sent).buffered(AT_ONCE).collect().await
 }

@@ -10,7 +10,7 @@ use crate::{
         dial::{self, DialError, Network},
         tls::{Alpn, Stream, handshake, server_name},
     },
-    grant::{Denied, Grants},
+    grant::Permit,
 };
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
@@ -37,14 +37,14 @@ impl Connection {
     /// Connects to `host:port`.
     pub async fn connect(
         network: &Network,
-        grants: &Grants,
+        permit: &Permit,
         address: &str,
         deadline: Instant,
     ) -> Result<Self, Error> {
         let (host, port) = parse(address)?;
         let host = borrow(&host);
-        let reach = grants.tcp(&host, port).map_err(|denied| Error::Denied(denied.to_string()))?;
-        let explain = |error| explain(error, &host, port);
+        let reach = permit.tcp(&host, port).map_err(|denied| Error::Denied(denied.to_string()))?;
+        let explain = |error| explain(error, permit, &host, port);
         let since = Instant::now();
         let dial = async {
             let addresses = network.resolve(&host, IpFamily::Any, reach).await.map_err(explain)?;
@@ -131,10 +131,10 @@ fn borrow(host: &Host) -> Host<&str> {
     }
 }
 
-fn explain(error: DialError, host: &Host<&str>, port: u16) -> Error {
+fn explain(error: DialError, permit: &Permit, host: &Host<&str>, port: u16) -> Error {
     match error {
         DialError::Resolve(text) => Error::Resolve(text),
-        DialError::Forbidden(address) => Error::Denied(Denied::tcp_address(host, port, address).to_string()),
+        DialError::Forbidden(address) => Error::Denied(permit.tcp_address(host, port, address).to_string()),
         DialError::Timeout => Error::Timeout,
         DialError::Refused => Error::Refused,
         DialError::Unreachable => Error::Unreachable,

@@ -47,7 +47,7 @@ impl HostConnection for State {
         let deadline = self.begin_tcp(&address, timeout_ms)?;
         let open = self.table.iter_mut().filter(|resource| resource.is::<Connection>()).count();
         let result = if open < MOST_CONNECTIONS {
-            Connection::connect(&self.network, &self.check.grants, &address, deadline).await
+            Connection::connect(&self.network, &self.check.permit, &address, deadline).await
         } else {
             Err(Error::Denied(format!("at most {MOST_CONNECTIONS} connections at once: drop one first")))
         };

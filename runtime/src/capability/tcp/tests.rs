@@ -3,7 +3,7 @@
 use super::{connection::LARGEST_SENT, *};
 use crate::capability::{
     bindings::aviary::check::tls::TlsError,
-    testing::{Authority, NOW, closed_port, grants, listen, listen_at, network, soon, within},
+    testing::{Authority, NOW, closed_port, listen, listen_at, network, permit, soon, within},
 };
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 const ALL: &str = "tcp: [{ targets: [\"127.0.0.1:*\", \"[::1]:*\", \"localhost:*\"] }]";
 
 async fn connect(address: impl ToString) -> Result<Connection, Error> {
-    Connection::connect(&network(), &grants(ALL), &address.to_string(), soon()).await
+    Connection::connect(&network(), &permit(ALL), &address.to_string(), soon()).await
 }
 
 async fn connected(address: SocketAddr) -> Connection {
@@ -55,7 +55,7 @@ async fn what_is_not_granted_or_no_address_is_refused() {
     {
         assert!(matches!(connect(address).await, Err(Error::Invalid(_))), "{address}");
     }
-    let wildcard = grants("tcp: [{ targets: [\"*:*\"], private: true }]");
+    let wildcard = permit("tcp: [{ targets: [\"*:*\"], private: true }]");
     for address in ["localhost:80", "127.1:80", "[::ffff:169.254.169.254]:80"] {
         let result = Connection::connect(&network(), &wildcard, address, soon()).await;
         assert!(matches!(result, Err(Error::Denied(_))), "{address}");

@@ -6,9 +6,10 @@ mod scan;
 mod tests;
 
 use super::Change;
+use crate::grant::Ceiling;
 use notify::{EventKind, RecursiveMode, Watcher, event::AccessKind, event::AccessMode};
 use scan::Scanner;
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval, timeout},
@@ -29,6 +30,8 @@ pub struct Directories {
     pub paths: Vec<PathBuf>,
     /// Namespace of checks that name none.
     pub namespace: String,
+    /// The most that their checks may reach.
+    pub ceiling: Arc<Ceiling>,
     /// The largest module in bytes, once decoded.
     pub max_module_size: usize,
 }

@@ -179,20 +179,20 @@ impl Scanner {
     }
 
     fn manifest(&mut self, entry: &Entry) -> &Manifest {
-        let read = |namespace: &str| -> Manifest {
+        let Directories { namespace, ceiling, .. } = &self.source;
+        let read = || -> Manifest {
             let unreadable = |error: files::ReadError| Broken { why: error.to_string(), about: Vec::new() };
             let text = files::read_text(entry, MANIFEST_SIZE).map_err(unreadable)?;
-            let checks = spec::parse(&text, namespace).map_err(|error| Broken {
+            let checks = spec::parse(&text, namespace, ceiling).map_err(|error| Broken {
                 why: format!("{}: {error}", entry.name),
-                about: spec::outline(&text, namespace),
+                about: spec::outline(&text, namespace, ceiling),
             })?;
             Ok(checks.into_iter().map(Arc::new).collect())
         };
-        let namespace = &self.source.namespace;
         let cached = self.manifests.entry(entry.path.clone());
-        let cached = cached.or_insert_with(|| (entry.stamp, read(namespace)));
+        let cached = cached.or_insert_with(|| (entry.stamp, read()));
         if cached.0 != entry.stamp {
-            *cached = (entry.stamp, read(namespace));
+            *cached = (entry.stamp, read());
         }
         &cached.1
     }

@@ -1,7 +1,7 @@
 //! What a directory's files tell, scan after scan.
 
 use super::{Directories, scan::Scanner};
-use crate::source::Change;
+use crate::{grant::Ceiling, source::Change};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::{
     fs,
@@ -24,7 +24,12 @@ impl Fixture {
     fn over(directory: TempDir, more: &[&Path]) -> Self {
         let mut paths = vec![directory.path().to_path_buf()];
         paths.extend(more.iter().map(PathBuf::from));
-        let source = Directories { paths, namespace: "default".into(), max_module_size: 1000 };
+        let source = Directories {
+            paths,
+            namespace: "default".into(),
+            ceiling: Ceiling::open(),
+            max_module_size: 1000,
+        };
         Self { directory, scanner: Scanner::new(source) }
     }
 

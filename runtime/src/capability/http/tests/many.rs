@@ -13,7 +13,7 @@ async fn fetch_all(
     requests: Vec<Request>,
     booked: Vec<Result<Instant, Error>>,
 ) -> Vec<Result<Response, Error>> {
-    send_all(&network(), &grants(ALL), &Connections::default(), requests, booked).await
+    send_all(&network(), &permit(ALL), &Connections::default(), requests, booked).await
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ mod tls;
 use super::*;
 use crate::capability::{
     bindings::aviary::check::http::{IpFamily, Method, Phase, Protocol},
-    testing::{grants, listen, listen_at, network, soon},
+    testing::{listen, listen_at, network, permit, soon},
 };
 use axum::{Router, body::Bytes, http::HeaderMap, routing};
 use std::net::SocketAddr;
@@ -43,7 +43,7 @@ async fn fetch(request: Request) -> Result<Response, Error> {
 }
 
 async fn fetch_until(request: Request, deadline: Instant) -> Result<Response, Error> {
-    send(&network(), &grants(ALL), &Connections::default(), request, deadline).await
+    send(&network(), &permit(ALL), &Connections::default(), request, deadline).await
 }
 
 /// A server made of routes.

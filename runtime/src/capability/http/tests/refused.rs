@@ -5,7 +5,7 @@ use crate::capability::testing::{name_server, network_with};
 use hickory_resolver::proto::rr::{RData, rdata::A};
 
 async fn refusal(yaml: &str, url: &str) -> String {
-    let result = send(&network(), &grants(yaml), &Connections::default(), get(url), soon()).await;
+    let result = send(&network(), &permit(yaml), &Connections::default(), get(url), soon()).await;
     match result {
         Err(Error::Denied(text)) => text,
         other => panic!("{url}: {other:?}"),
@@ -58,11 +58,11 @@ async fn a_name_that_leads_to_a_forbidden_address_is_denied() {
         (wildcard, "inside.test", "at 10.0.0.5, a private address"),
     ] {
         let request = get(format!("http://{name}/"));
-        let result = send(&network, &grants(yaml), &Connections::default(), request, soon()).await;
+        let result = send(&network, &permit(yaml), &Connections::default(), request, soon()).await;
         assert!(matches!(&result, Err(Error::Denied(text)) if text.contains(found)), "{name}: {result:?}");
     }
     let result =
-        send(&network, &grants(wildcard), &Connections::default(), get("http://no.test/"), soon()).await;
+        send(&network, &permit(wildcard), &Connections::default(), get("http://no.test/"), soon()).await;
     assert!(matches!(result, Err(Error::Resolve(_))), "{result:?}");
 }
 

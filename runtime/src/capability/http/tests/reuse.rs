@@ -29,7 +29,7 @@ async fn numbers(connections: &Connections, address: SocketAddr, reuse: [bool; 3
     let mut numbers = Vec::new();
     for reuse_connection in reuse {
         let request = Request { reuse_connection, ..get(format!("http://{address}/")) };
-        let response = send(&network, &grants(ALL), connections, request, soon()).await.expect("a response");
+        let response = send(&network, &permit(ALL), connections, request, soon()).await.expect("a response");
         assert_eq!(
             response.timings.connect_ns == 0,
             !numbers.is_empty() && reuse_connection && numbers.contains(&text(&response).to_owned())
@@ -55,15 +55,15 @@ async fn a_connection_that_the_server_closed_meanwhile_is_not_missed() {
 #[tokio::test]
 async fn a_connection_with_a_rest_of_a_body_is_not_used_again() {
     let connections = Connections::default();
-    let (network, grants) = (network(), grants(ALL));
+    let (network, permit) = (network(), permit(ALL));
     let address = counting(9).await;
     for expected in ["1", "2"] {
         let mut request = Request { reuse_connection: true, ..get(format!("http://{address}/")) };
-        let response = send(&network, &grants, &connections, request, soon()).await.expect("a response");
+        let response = send(&network, &permit, &connections, request, soon()).await.expect("a response");
         assert_eq!(text(&response), expected);
         request =
             Request { reuse_connection: true, body_limit: Some(0), ..get(format!("http://{address}/")) };
-        let response = send(&network, &grants, &connections, request, soon()).await.expect("a response");
+        let response = send(&network, &permit, &connections, request, soon()).await.expect("a response");
         assert!(response.truncated);
     }
 }
@@ -80,7 +80,7 @@ async fn connections_are_not_shared_between_origins_trusts_and_families() {
     for (index, request) in requests.into_iter().enumerate() {
         let request = Request { reuse_connection: true, ..request };
         let response =
-            send(&network(), &grants(ALL), &connections, request, soon()).await.expect("a response");
+            send(&network(), &permit(ALL), &connections, request, soon()).await.expect("a response");
         assert_eq!(text(&response), (index + 1).to_string());
     }
 }

@@ -1,0 +1,223 @@
+//! The second key: the most that checks of one place may reach, whatever their manifests grant.
+
+#[cfg(test)]
+mod tests;
+
+use super::{
+    Access, Denied, DnsGrant, HttpGrant, KubernetesGrant, Method, TcpGrant,
+    address::{Class, Reach},
+    host::{is_below, trim},
+    territory::{Place, Territory},
+};
+use crate::cluster::Account;
+use serde::{Deserialize, Deserializer};
+use std::{net::SocketAddr, sync::Arc};
+use url::{Host, Url};
+
+/// The service account of tenants' checks, unless the policy names another.
+pub const ACCOUNT: &str = "aviary-check";
+
+/// The zones in which addresses have their names.
+const REVERSE_ZONES: [&str; 2] = ["in-addr.arpa", "ip6.arpa"];
+
+/// The most that checks of one place may reach. It grants nothing by itself.
+#[derive(Debug, PartialEq)]
+pub struct Ceiling {
+    home: Option<String>,
+    tenant: Option<Tenant>,
+}
+
+/// Where somebody writes checks who is not the operator.
+#[derive(Debug, PartialEq)]
+struct Tenant {
+    namespace: String,
+    territory: Territory,
+    bounds: Arc<Bounds>,
+}
+
+/// What a rule of the policy says about a tenant; what it does not mention is as without it.
+#[derive(Debug, Default, PartialEq)]
+pub struct Bounds {
+    /// The most that manifests can grant.
+    pub grants: MostGrants,
+    /// The accounts that may be impersonated; the first is the default.
+    pub accounts: Option<Vec<String>>,
+    /// Where secrets may come from.
+    pub secrets: Option<Vec<SecretKind>>,
+}
+
+/// Grants as in a manifest, but as a ceiling, and as without it where a key is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MostGrants {
+    /// DNS lookups.
+    #[serde(default, deserialize_with = "mentioned")]
+    pub dns: Option<DnsGrant>,
+    /// HTTP requests.
+    #[serde(default, deserialize_with = "mentioned")]
+    pub http: Option<Vec<HttpGrant>>,
+    /// TCP connections.
+    #[serde(default, deserialize_with = "mentioned")]
+    pub tcp: Option<Vec<TcpGrant>>,
+    /// Calls to the Kubernetes API.
+    #[serde(default, deserialize_with = "mentioned")]
+    pub kubernetes: Option<Vec<KubernetesGrant>>,
+}
+
+/// Where the value of a secret is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SecretKind {
+    /// In a file of the daemon's.
+    File,
+    /// In the daemon's environment.
+    Env,
+    /// In a Secret of the check's namespace.
+    SecretKeyRef,
+}
+
+impl Ceiling {
+    /// No ceiling: the operator wrote the check.
+    pub fn open() -> Arc<Self> {
+        Arc::new(Self { home: None, tenant: None })
+    }
+
+    /// No ceiling for the checks of this namespace: the operator vouches for who writes there.
+    pub fn trusted(namespace: &str) -> Arc<Self> {
+        Arc::new(Self { home: Some(namespace.to_owned()), tenant: None })
+    }
+
+    /// For the checks of a namespace that is somebody else's. `domain` is that of the cluster's names.
+    pub fn tenant(namespace: &str, domain: &str, bounds: Arc<Bounds>) -> Arc<Self> {
+        let territory = Territory::new(namespace, domain);
+        let tenant = Tenant { namespace: namespace.to_owned(), territory, bounds };
+        Arc::new(Self { home: Some(namespace.to_owned()), tenant: Some(tenant) })
+    }
+
+    /// The only namespace that checks under this ceiling can be in.
+    pub fn home(&self) -> Option<&str> {
+        self.home.as_deref()
+    }
+
+    /// The account that a check's calls to the Kubernetes API impersonate, given the one that its manifest names;
+    /// none is the daemon's own identity.
+    pub fn account(&self, namespace: &str, named: Option<&str>) -> Result<Option<Account>, Denied> {
+        let account = |name: &str| Account { namespace: namespace.to_owned(), name: name.to_owned() };
+        match &self.tenant {
+            Some(tenant) => tenant.account(named).map(|name| Some(account(name))),
+            None => Ok(named.map(account)),
+        }
+    }
+
+    /// Whether a secret may come from there.
+    pub fn secret(&self, kind: SecretKind) -> Result<(), Denied> {
+        self.tenant.as_ref().map_or(Ok(()), |tenant| tenant.secret(kind))
+    }
+
+    pub(super) fn http(&self, method: Method, url: &Url) -> Option<Reach> {
+        self.tenant.as_ref().map_or(Some(Reach::Literal), |tenant| tenant.http(method, url))
+    }
+
+    pub(super) fn tcp(&self, host: &Host<&str>, port: u16) -> Option<Reach> {
+        self.tenant.as_ref().map_or(Some(Reach::Literal), |tenant| tenant.tcp(host, port))
+    }
+
+    pub(super) fn dns(&self, name: &str, server: Option<SocketAddr>) -> bool {
+        self.tenant.as_ref().is_none_or(|tenant| tenant.dns(name, server))
+    }
+
+    pub(super) fn kubernetes(&self, own: &str, access: &Access<'_>) -> bool {
+        self.tenant.as_ref().is_none_or(|tenant| tenant.kubernetes(own, access))
+    }
+}
+
+impl Tenant {
+    fn http(&self, method: Method, url: &Url) -> Option<Reach> {
+        let most = self.bounds.grants.http.as_ref();
+        let most = most.map(|most| most.iter().filter_map(|grant| grant.reach(method, url)).max());
+        self.reach(&url.host()?, most)
+    }
+
+    fn tcp(&self, host: &Host<&str>, port: u16) -> Option<Reach> {
+        let most = self.bounds.grants.tcp.as_ref();
+        let most = most.map(|most| most.iter().filter_map(|grant| grant.reach(host, port)).max());
+        self.reach(host, most)
+    }
+
+    /// How far the rule lets it reach, if there is one. Without it: to the tenant's own Services, and to what the
+    /// Internet offers to everybody. Tenants can make a Service an alias, so their names are never followed further.
+    fn reach(&self, host: &Host<&str>, rule: Option<Option<Reach>>) -> Option<Reach> {
+        let place = match host {
+            Host::Domain(name) => self.territory.place(name),
+            Host::Ipv4(_) | Host::Ipv6(_) => Place::Outside,
+        };
+        match (rule, place) {
+            (Some(rule), Place::Own) => rule.map(|reach| reach.min(Reach::Service)),
+            (Some(rule), _) => rule,
+            (None, Place::Own) => Some(Reach::Service),
+            (None, Place::Cluster) => None,
+            (None, Place::Outside) => Some(Reach::Internet),
+        }
+    }
+
+    /// Without a rule: the tenant's own names, and those outside of the cluster.
+    fn dns(&self, name: &str, server: Option<SocketAddr>) -> bool {
+        if let Some(most) = &self.bounds.grants.dns {
+            return most.allows(name, server);
+        }
+        let name = trim(name);
+        let reverse = |zone: &&str| name.eq_ignore_ascii_case(zone) || is_below(name, zone);
+        server.is_none_or(|server| Class::of(server.ip()) == Class::Public)
+            && self.territory.place(name) != Place::Cluster
+            && !REVERSE_ZONES.iter().any(reverse)
+    }
+
+    /// Without a rule: the tenant's own namespace, within which the account's rights decide.
+    fn kubernetes(&self, own: &str, access: &Access<'_>) -> bool {
+        match &self.bounds.grants.kubernetes {
+            Some(most) => most.iter().any(|grant| grant.allows(own, access)),
+            None => access.namespace == Some(&*self.namespace),
+        }
+    }
+
+    fn account<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, Denied> {
+        let listed = self.bounds.accounts.as_deref().unwrap_or_default();
+        let default = listed.first().map_or(ACCOUNT, String::as_str);
+        match named {
+            Some(name) if name != default && !listed.iter().any(|listed| listed == name) => {
+                let line = format!("serviceAccounts: [{name}]");
+                Err(Denied::new(format!("the service account {name}"), line).by_policy(&self.namespace))
+            }
+            named => Ok(named.unwrap_or(default)),
+        }
+    }
+
+    fn secret(&self, kind: SecretKind) -> Result<(), Denied> {
+        let allowed = self.bounds.secrets.as_deref().unwrap_or(&[SecretKind::SecretKeyRef]);
+        if allowed.contains(&kind) {
+            return Ok(());
+        }
+        let line = format!("secrets: [{}]", kind.name());
+        Err(Denied::new(format!("secrets from `{}`", kind.name()), line).by_policy(&self.namespace))
+    }
+}
+
+impl SecretKind {
+    /// Its key in a manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Env => "env",
+            Self::SecretKeyRef => "secretKeyRef",
+        }
+    }
+}
+
+/// A key without a value is a mistake, and does not mean the default.
+pub(crate) fn mentioned<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,189 @@
+//! The operator's policy: whom to trust, and the most that the checks of everybody else may reach.
+
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    grant::{Bounds, Ceiling, MostGrants, SecretKind, mentioned},
+    spec::{self, Error, quote},
+    text::{is_label, is_subdomain},
+};
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+use std::{str::FromStr, sync::Arc};
+
+/// Whom to trust, and the most that the checks of everybody else may reach.
+#[derive(Debug)]
+pub struct Policy {
+    rules: Vec<Rule>,
+    own: Option<String>,
+    domain: String,
+}
+
+/// Where the manifest of a check lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// In a directory of the daemon's machine, where only the operator writes.
+    Directory,
+    /// In an object of the cluster, in this namespace.
+    Namespace(&'a str),
+}
+
+/// The file as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Document {
+    #[serde(rename = "apiVersion")]
+    _api_version: ApiVersion,
+    #[serde(rename = "kind")]
+    _kind: Kind,
+    rules: Vec<Spanned<RawRule>>,
+}
+
+#[derive(Debug, Deserialize)]
+enum ApiVersion {
+    #[serde(rename = "aviary.dev/v1alpha1")]
+    V1alpha1,
+}
+
+#[derive(Debug, Deserialize)]
+enum Kind {
+    Policy,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawRule {
+    namespaces: Vec<NamespacePattern>,
+    #[serde(default)]
+    trusted: bool,
+    #[serde(default, deserialize_with = "mentioned")]
+    grants: Option<MostGrants>,
+    #[serde(default, deserialize_with = "mentioned")]
+    service_accounts: Option<Vec<Spanned<String>>>,
+    #[serde(default, deserialize_with = "mentioned")]
+    secrets: Option<Vec<SecretKind>>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    namespaces: Vec<NamespacePattern>,
+    /// None trusts them.
+    bounds: Option<Arc<Bounds>>,
+}
+
+/// A namespace, with at most one `*` for any characters.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct NamespacePattern {
+    start: String,
+    /// None if there is no `*`.
+    end: Option<String>,
+}
+
+impl Policy {
+    /// Without any rules: only directories and `own`, the daemon's own namespace if it has one, are trusted.
+    /// `domain` is that of the cluster's names, without a final dot.
+    pub fn new(own: Option<&str>, domain: &str) -> Self {
+        Self { rules: Vec::new(), own: own.map(str::to_owned), domain: domain.to_owned() }
+    }
+
+    /// The same with the rules of a policy file.
+    ///
+    /// # Errors
+    /// When the file is not one valid policy; the error says where.
+    pub fn parse(text: &str, own: Option<&str>, domain: &str) -> Result<Self, Error> {
+        let mut documents: Vec<Spanned<Document>> = spec::read(text)?;
+        let document = documents
+            .pop()
+            .filter(|_| documents.is_empty())
+            .ok_or_else(|| Error::whole("the file has to hold one document with `kind: Policy`"))?;
+        let rules = document.value.rules.into_iter().map(RawRule::build).collect::<Result<_, _>>()?;
+        Ok(Self { rules, ..Self::new(own, domain) })
+    }
+
+    /// The most that checks from there may reach. The first rule that names their namespace counts.
+    pub fn ceiling_for(&self, origin: Origin<'_>) -> Arc<Ceiling> {
+        let Origin::Namespace(namespace) = origin else { return Ceiling::open() };
+        let tenant = |bounds| Ceiling::tenant(namespace, &self.domain, bounds);
+        match self.rules.iter().find(|rule| rule.names(namespace)) {
+            Some(Rule { bounds: Some(bounds), .. }) => tenant(Arc::clone(bounds)),
+            Some(Rule { bounds: None, .. }) => Ceiling::trusted(namespace),
+            None if self.own.as_deref() == Some(namespace) => Ceiling::trusted(namespace),
+            None => tenant(Arc::default()),
+        }
+    }
+}
+
+impl RawRule {
+    fn build(rule: Spanned<Self>) -> Result<Rule, Error> {
+        let Spanned {
+            value: Self { namespaces, trusted, grants, service_accounts, secrets },
+            referenced,
+            ..
+        } = rule;
+        if namespaces.is_empty() {
+            return Err(Error::at(
+                referenced,
+                "the rule names no namespace: write for example `namespaces: [\"team-*\"]`",
+            ));
+        }
+        if trusted && (grants.is_some() || service_accounts.is_some() || secrets.is_some()) {
+            return Err(Error::at(
+                referenced,
+                "who is trusted has no bounds: remove `trusted`, or all of the rule but `namespaces`",
+            ));
+        }
+        let accounts = service_accounts.map(accounts).transpose()?;
+        let bounds = Bounds { grants: grants.unwrap_or_default(), accounts, secrets };
+        Ok(Rule { namespaces, bounds: (!trusted).then(|| Arc::new(bounds)) })
+    }
+}
+
+fn accounts(accounts: Vec<Spanned<String>>) -> Result<Vec<String>, Error> {
+    let valid = |Spanned { value, referenced, .. }: Spanned<String>| match is_subdomain(&value) {
+        true => Ok(value),
+        false => {
+            Err(Error::at(referenced, format!("{} is no service account: write its name", quote(&value))))
+        }
+    };
+    accounts.into_iter().map(valid).collect()
+}
+
+impl Rule {
+    fn names(&self, namespace: &str) -> bool {
+        self.namespaces.iter().any(|pattern| pattern.matches(namespace))
+    }
+}
+
+impl NamespacePattern {
+    fn matches(&self, namespace: &str) -> bool {
+        match (namespace.strip_prefix(&self.start), &self.end) {
+            (Some(rest), Some(end)) => rest.ends_with(end.as_str()),
+            (Some(rest), None) => rest.is_empty(),
+            (None, _) => false,
+        }
+    }
+}
+
+impl FromStr for NamespacePattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (start, end) = text.split_once('*').map_or((text, None), |(start, end)| (start, Some(end)));
+        // Any letter in the place of `*` has to make a valid name.
+        match is_label(&format!("{start}{}{}", if end.is_some() { "x" } else { "" }, end.unwrap_or_default()))
+        {
+            true => Ok(Self { start: start.to_owned(), end: end.map(str::to_owned) }),
+            false => Err(format!("{} is no namespace: write `team-a`, `team-*` or `*`", quote(text))),
+        }
+    }
+}
+
+impl TryFrom<String> for NamespacePattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}

@@ -1,0 +1,192 @@
+//! From a policy file to what the checks of a namespace can be.
+
+use super::*;
+use crate::{grant::Access, spec::Check};
+
+const HEAD: &str = "apiVersion: aviary.dev/v1alpha1\nkind: Policy\n";
+
+/// A policy whose fourth line and the rest are rules, of a daemon in the namespace `aviary`.
+fn policy(rules: &str) -> Result<Policy, Error> {
+    Policy::parse(&format!("{HEAD}rules:\n{rules}"), Some("aviary"), "cluster.local")
+}
+
+/// What becomes of a manifest in an object of that namespace.
+fn check(policy: &Policy, namespace: &str, metadata: &str, spec: &str) -> Result<Check, String> {
+    let text = format!(
+        "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: a{metadata} }}\nspec: {{ module: a.wasm{spec} }}\n"
+    );
+    let checks = spec::parse(&text, namespace, &policy.ceiling_for(Origin::Namespace(namespace)));
+    checks.map(|mut checks| checks.remove(0)).map_err(|error| error.to_string())
+}
+
+fn none() -> Policy {
+    Policy::new(Some("aviary"), "cluster.local")
+}
+
+#[test]
+fn without_rules_directories_and_the_daemons_own_namespace_are_trusted() {
+    assert_eq!(none().ceiling_for(Origin::Directory), Ceiling::open());
+    assert_eq!(none().ceiling_for(Origin::Namespace("aviary")), Ceiling::trusted("aviary"));
+    let tenant = |namespace| Ceiling::tenant(namespace, "cluster.local", Arc::default());
+    for namespace in ["team-a", "default", "aviary2"] {
+        assert_eq!(none().ceiling_for(Origin::Namespace(namespace)), tenant(namespace));
+    }
+    let homeless = Policy::new(None, "cluster.local");
+    assert_eq!(homeless.ceiling_for(Origin::Namespace("aviary")), tenant("aviary"));
+}
+
+#[test]
+fn a_tenants_manifest_cannot_claim_another_namespace() {
+    assert!(check(&none(), "team-a", "", "").is_ok_and(|check| check.key.namespace() == "team-a"));
+    assert!(check(&none(), "team-a", ", namespace: team-a", "").is_ok());
+    for namespace in ["aviary", "team-b"] {
+        let refusal =
+            check(&none(), "team-a", &format!(", namespace: {namespace}"), "").expect_err(namespace);
+        assert_eq!(
+            refusal,
+            "line 3, column 33: a check that lies in namespace team-a cannot be in another: remove `namespace`"
+        );
+        assert!(check(&none(), "aviary", ", namespace: team-a", "").is_err());
+    }
+}
+
+#[test]
+fn a_tenants_manifest_with_the_daemons_secrets_is_refused_where_they_stand() {
+    for (source, kind) in [("file: /run/secrets/token", "file"), ("env: TOKEN", "env")] {
+        let spec = format!(", secrets: [{{ name: t, {source} }}]");
+        assert_eq!(
+            check(&none(), "team-a", "", &spec).expect_err("the daemon's"),
+            format!(
+                "line 4, column 35: the policy for namespace team-a does not allow secrets from `{kind}`; the operator's \
+                 --policy would have to, with `secrets: [{kind}]`"
+            )
+        );
+        check(&none(), "aviary", "", &spec).expect("trusted");
+    }
+    check(&none(), "team-a", "", ", secrets: [{ name: t, secretKeyRef: { name: s, key: k } }]")
+        .expect("its own");
+}
+
+#[test]
+fn a_tenants_manifest_with_another_account_is_refused_where_it_stands() {
+    let permitted = |check: Check| check.permit.account().map(ToString::to_string);
+    assert_eq!(
+        check(&none(), "team-a", "", "").map(permitted),
+        Ok(Some("system:serviceaccount:team-a:aviary-check".to_owned()))
+    );
+    assert_eq!(check(&none(), "aviary", "", "").map(permitted), Ok(None));
+    let refusal = check(&none(), "team-a", "", ", serviceAccount: default").expect_err("another");
+    assert!(
+        refusal.starts_with(
+            "line 4, column 41: the policy for namespace team-a does not allow the service account default;"
+        ),
+        "{refusal}"
+    );
+    for name in ["Default", "a:b", "other:aviary-check", "a/b", "''"] {
+        for namespace in ["team-a", "aviary"] {
+            let spec = format!(", serviceAccount: {name}");
+            let refusal = check(&none(), namespace, "", &spec).expect_err(name);
+            assert!(refusal.contains("is not valid: use lower-case letters"), "{refusal}");
+        }
+    }
+}
+
+#[test]
+fn the_first_rule_that_names_a_namespace_counts() {
+    let policy = policy(
+        "  - { namespaces: [platform, \"*-ops\"], trusted: true }
+  - { namespaces: [team-a], secrets: [env] }
+  - { namespaces: [\"team-*\"], serviceAccounts: [probe], grants: { kubernetes: [{ apiGroups: [\"\"], resources: [pods], verbs: [get] }] } }
+  - { namespaces: [\"*\"], grants: { http: [] } }
+",
+    )
+    .expect("valid");
+    let ceiling = |namespace| policy.ceiling_for(Origin::Namespace(namespace));
+    assert_eq!(ceiling("platform"), Ceiling::trusted("platform"));
+    assert_eq!(ceiling("team-ops"), Ceiling::trusted("team-ops"));
+    assert!(ceiling("team-a").secret(SecretKind::Env).is_ok());
+    assert!(ceiling("team-a").account("team-a", Some("probe")).is_err());
+    assert!(ceiling("team-b").account("team-b", Some("probe")).is_ok());
+    assert!(
+        ceiling("aviary").secret(SecretKind::File).is_err(),
+        "a rule names the daemon's own namespace too"
+    );
+    assert_eq!(policy.ceiling_for(Origin::Directory), Ceiling::open());
+    let grants =
+        ", grants: { kubernetes: [{ apiGroups: [\"\"], resources: [pods, secrets], verbs: [get] }] }";
+    let permit = check(&policy, "team-b", "", grants).expect("valid").permit;
+    let access =
+        |resource| Access { verb: "get", group: "", resource, namespace: Some("team-b"), name: None };
+    assert_eq!(permit.kubernetes(&access("pods")), Ok(()));
+    assert!(permit.kubernetes(&access("secrets")).is_err());
+}
+
+#[test]
+fn a_star_stands_for_any_characters_of_a_namespace() {
+    for (pattern, named, others) in [
+        ("team-*", vec!["team-a", "team-", "team-a-b"], vec!["team", "xteam-a"]),
+        ("*-prod", vec!["a-prod"], vec!["prod", "a-prod2"]),
+        ("a*a", vec!["aa", "aba"], vec!["a", "ab"]),
+        ("*", vec!["a"], vec![]),
+        ("team-a", vec!["team-a"], vec!["team-ab", "team"]),
+    ] {
+        let pattern: NamespacePattern = pattern.parse().expect("a pattern");
+        assert!(named.iter().all(|namespace| pattern.matches(namespace)), "{pattern:?}");
+        assert!(!others.iter().any(|namespace| pattern.matches(namespace)), "{pattern:?}");
+    }
+}
+
+#[test]
+fn each_mistake_is_refused_where_it_stands() {
+    for (rule, column, message) in [
+        ("{ namespace: [a] }", 7, "unknown key `namespace`; did you mean `namespaces`?"),
+        ("{ trusted: true }", 7, "the key `namespaces` is missing"),
+        (
+            "{ namespaces: [] }",
+            5,
+            "the rule names no namespace: write for example `namespaces: [\"team-*\"]`",
+        ),
+        ("{ namespaces: [\"a*b*\"] }", 20, "`a*b*` is no namespace: write `team-a`, `team-*` or `*`"),
+        ("{ namespaces: [A] }", 20, "`A` is no namespace: write `team-a`, `team-*` or `*`"),
+        (
+            "{ namespaces: [a], trusted: true, grants: {} }",
+            5,
+            "who is trusted has no bounds: remove `trusted`, or all of the rule but `namespaces`",
+        ),
+        ("{ namespaces: [a], trusted: yes }", 33, "`true` or `false` belongs here"),
+        ("{ namespaces: [a], grants: { htp: [] } }", 34, "unknown key `htp`; did you mean `http`?"),
+        (
+            "{ namespaces: [a], secrets: [vault] }",
+            34,
+            "`vault` is not possible here: write `file` or `env` or `secretKeyRef`",
+        ),
+        (
+            "{ namespaces: [a], serviceAccounts: [\"a:b\"] }",
+            42,
+            "`a:b` is no service account: write its name",
+        ),
+    ] {
+        let error = policy(&format!("  - {rule}\n")).expect_err(rule).to_string();
+        assert_eq!(error, format!("line 4, column {column}: {message}"), "{rule}");
+    }
+}
+
+#[test]
+fn a_key_without_a_value_never_means_the_default() {
+    let keys = ["http", "tcp", "dns", "kubernetes"].map(|key| format!("grants: {{ {key}: }}"));
+    for key in keys.into_iter().chain(["serviceAccounts:".to_owned(), "secrets:".to_owned()]) {
+        if let Ok(policy) = policy(&format!("  - {{ namespaces: [a], {key} }}\n")) {
+            let without = Ceiling::tenant("a", "cluster.local", Arc::default());
+            assert_ne!(policy.ceiling_for(Origin::Namespace("a")), without, "{key}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_not_one_policy_is_refused() {
+    let one = format!("{HEAD}rules: []\n");
+    assert!(Policy::parse(&one, None, "cluster.local").is_ok());
+    for text in [String::new(), format!("{one}---\n{one}"), one.replace("Policy", "Check"), HEAD.to_owned()] {
+        assert!(Policy::parse(&text, None, "cluster.local").is_err(), "{text}");
+    }
+}
