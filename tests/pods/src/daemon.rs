@@ -29,7 +29,15 @@ impl Daemon {
         let line = documents.lines().find(|line| line.trim_start().starts_with("image: aviary:"));
         let line = line.context("the Deployment names no image of aviary")?;
         let named = line.trim_start().trim_start_matches("image: ");
-        kubectl.apply(&documents.replace(named, image))?;
+        let documents = documents.replace(named, image);
+        let known = kubectl.run(&["api-versions"])?;
+        let is_known = |document: &&str| {
+            let version = document.lines().find_map(|line| line.strip_prefix("apiVersion: "));
+            version.is_some_and(|version| known.lines().any(|known| known == version))
+        };
+        // An old cluster has no policy/v1, and the budget matters little here.
+        let documents: Vec<&str> = documents.split("\n---\n").filter(is_known).collect();
+        kubectl.apply(&documents.join("\n---\n"))?;
         Self::ready(kubectl)
     }
 
