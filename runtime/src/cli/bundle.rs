@@ -53,6 +53,9 @@ struct Files {
 
 impl Bundle {
     pub(super) async fn execute(self) -> Result<ExitCode> {
+        if !self.directory.is_dir() {
+            bail!("{} is not a directory of manifests and modules", self.directory.display());
+        }
         let found = directory(&self.directory, self.namespace.as_deref().unwrap_or(ANY_NAMESPACE))?;
         let namespaces = validate(found).await?;
         let namespace = common(self.namespace, namespaces)?;
@@ -63,7 +66,7 @@ impl Bundle {
         if serde_json::to_string(&map)?.len() > MOST_ANNOTATED {
             let directory = self.directory.display();
             eprintln!(
-                "more than kubectl can keep in an annotation (256 KiB), so apply it on the server:\n  \
+                "too large for the annotation in which kubectl keeps what it applies (256 KiB); apply it on the server:\n  \
                  aviary bundle {directory} | kubectl apply --server-side -f -"
             );
         }
