@@ -21,13 +21,19 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
 }
 
-fn up(node: bool) -> Result<()> {
+/// Starts the cluster, unless it is there already; with `node`, one that runs pods.
+pub(crate) fn start(node: bool) -> Result<Cluster> {
     let begin = Instant::now();
     let cluster = test_cluster::up(&Options { directory: directory(), node })?;
     match cluster.was_started() {
         true => eprintln!("the cluster is up after {:.1?}", begin.elapsed()),
         false => eprintln!("the cluster is up already"),
     }
+    Ok(cluster)
+}
+
+fn up(node: bool) -> Result<()> {
+    let cluster = start(node)?;
     println!("export KUBECONFIG={}", cluster.kubeconfig().display());
     Ok(())
 }
