@@ -275,14 +275,14 @@ mod tests {
 
     #[test]
     fn the_configmap_is_where_its_manifests_say() {
-        let common = |wanted: Option<&str>, named: &[&str]| {
-            super::common(wanted.map(str::to_owned), named.iter().map(ToString::to_string).collect())
+        let place = |wanted: Option<&str>, named: &[&str]| {
+            common(wanted.map(str::to_owned), named.iter().map(ToString::to_string).collect())
         };
-        assert_eq!(common(None, &["default"]).expect("anywhere"), None);
-        assert_eq!(common(None, &["team-a"]).expect("one"), Some("team-a".to_owned()));
-        assert_eq!(common(Some("team-a"), &["team-a"]).expect("the same"), Some("team-a".to_owned()));
-        assert!(common(Some("team-a"), &["team-b"]).is_err());
-        assert!(common(None, &["default", "team-a"]).is_err());
+        assert_eq!(place(None, &["default"]).expect("anywhere"), None);
+        assert_eq!(place(None, &["team-a"]).expect("one"), Some("team-a".to_owned()));
+        assert_eq!(place(Some("team-a"), &["team-a"]).expect("the same"), Some("team-a".to_owned()));
+        assert!(place(Some("team-a"), &["team-b"]).is_err());
+        assert!(place(None, &["default", "team-a"]).is_err());
     }
 
     #[test]
