@@ -50,6 +50,9 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
         .with_context(|| format!("cannot listen on {}; --listen chooses another address", settings.listen))?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %listener.local_addr()?, "listening");
 
+    let watched: Vec<_> = directories.paths.iter().map(|path| path.display().to_string()).collect();
+    tracing::info!(checks = watched.join(", "), "watching");
+
     let board = Arc::new(Board::default());
     let stop = CancellationToken::new();
     let (changes, inbox) = mpsc::channel(PENDING_CHANGES);

@@ -38,7 +38,8 @@ struct Round<'a> {
 
 impl Check {
     pub(super) async fn execute(self) -> Result<ExitCode> {
-        let Subject { mut check, module } = self.choose(read(&self.file)?)?;
+        let subjects = read(&self.file).with_context(|| self.file.display().to_string())?;
+        let Subject { mut check, module } = self.choose(subjects)?;
         if let Some(settings) = &self.settings {
             let settings: Map<String, Value> =
                 serde_json::from_str(settings).context("--settings takes a JSON object")?;

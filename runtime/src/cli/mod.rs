@@ -10,8 +10,12 @@ use crate::{
     spec::{Key, Size, TimeSpan},
     telemetry::{self, LogFormat},
 };
-use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
+use clap::{
+    Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+    builder::{FalseyValueParser, Resettable},
+};
 use std::{
+    env,
     net::{Ipv6Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
@@ -33,7 +37,10 @@ pub struct Arguments {
     /// How log lines look.
     #[arg(long, global = true, env = "AVIARY_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
-    /// Log more; `AVIARY_LOG=info,aviary=trace` chooses exactly.
+    /// Log at level debug as well: each round, and what checks say at debug.
+    ///
+    /// `AVIARY_LOG` chooses exactly, by level and place, and wins over this: `warn`, or
+    /// `info,guest=off` without what checks say, or `error,aviary::scheduler=debug`.
     #[arg(short, long, global = true, env = "AVIARY_DEBUG", value_parser = FalseyValueParser::new())]
     debug: bool,
 }
@@ -83,6 +90,13 @@ pub struct Run {
 }
 
 impl Arguments {
+    /// Reads the command line and the environment, where an empty variable means the same as none; ends the
+    /// process with a message if they make no sense.
+    pub fn read() -> Self {
+        let matches = without_empty_variables(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// Does what was asked for.
     pub fn execute(self) -> ExitCode {
         telemetry::start(self.log_format, self.debug);
@@ -104,6 +118,13 @@ impl Arguments {
         runtime.shutdown_timeout(Duration::from_millis(100));
         done.unwrap_or_else(|error| failed(&error))
     }
+}
+
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &Arg| arg.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg })
+        .mut_subcommands(without_empty_variables)
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
@@ -131,7 +152,6 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

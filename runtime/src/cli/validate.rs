@@ -8,7 +8,7 @@ use crate::{
     sandbox::Sandbox,
     source::{Change, directory::Directories},
 };
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use std::{
     path::{Path, PathBuf},
@@ -53,7 +53,9 @@ async fn accept(sandbox: &Sandbox, Subject { check, module }: Subject) -> Result
 }
 
 fn file(path: &Path) -> Vec<Found> {
-    match read(path) {
+    let subjects =
+        if path.exists() { read(path) } else { Err(anyhow!("there is no such file or directory")) };
+    match subjects {
         Ok(subjects) => {
             subjects.into_iter().map(|subject| (subject.check.key.to_string(), Ok(subject))).collect()
         }

@@ -45,7 +45,7 @@ pub(super) fn build(manifest: raw::Manifest, default_namespace: &str) -> Result<
     })
 }
 
-fn key(metadata: &raw::Metadata, default_namespace: &str) -> Result<Key, Error> {
+pub(super) fn key(metadata: &raw::Metadata, default_namespace: &str) -> Result<Key, Error> {
     let namespace = metadata.namespace.as_ref();
     Key::new(namespace.map_or(default_namespace, |namespace| &namespace.value), &metadata.name.value).map_err(
         |error| {

@@ -1,6 +1,10 @@
 //! A file of several documents.
 
-use super::{Check, Error, build::build, raw};
+use super::{
+    Check, Error, Key,
+    build::{build, key},
+    raw,
+};
 use serde_saphyr::{Location, MergeKeyPolicy, Options, Spanned};
 use std::collections::HashMap;
 
@@ -38,6 +42,17 @@ pub fn parse(text: &str, default_namespace: &str) -> Result<Vec<Check>, Error> {
         )),
         false => Ok(checks),
     }
+}
+
+/// What a file that [`parse`] refuses is about, as far as that can be read: its checks, and the names of their
+/// modules.
+pub(crate) fn outline(text: &str, default_namespace: &str) -> Vec<(Key, Option<String>)> {
+    let documents = serde_saphyr::from_multiple_with_options::<raw::Outline>(text, options());
+    let outline = |raw::Outline { metadata, spec }| {
+        let module = spec["module"].as_str().map(str::to_owned);
+        key(&metadata, default_namespace).ok().map(|key| (key, module))
+    };
+    documents.unwrap_or_default().into_iter().filter_map(outline).collect()
 }
 
 /// Strict reading, with nothing that makes a small file large: no aliases, no merge keys.

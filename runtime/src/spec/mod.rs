@@ -19,6 +19,7 @@ pub use check::{Check, Severity};
 pub use digest::{Digest, DigestError};
 pub use duration::{DurationError, TimeSpan};
 pub use error::{Error, Position};
+pub(crate) use file::outline;
 pub use file::{MAX_DOCUMENTS, MAX_FILE, parse};
 pub use key::{Key, KeyError};
 pub use limits::{Limits, LimitsError};

@@ -69,6 +69,14 @@ pub(super) struct Metadata {
     _annotations: BTreeMap<String, String>,
 }
 
+/// As much of a manifest as tells which check and module it is about, whatever else is wrong with it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Outline {
+    pub(super) metadata: Metadata,
+    #[serde(default)]
+    pub(super) spec: Value,
+}
+
 /// What the check does.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -5,7 +5,7 @@ use super::{
     guests,
 };
 use crate::{
-    api::judgement::{Judgement, judge},
+    api::judgement::{Judgement, judge_settled},
     board::{Board, Counts, DURATION_BOUNDS, Entry, Standing, View},
     capability::{
         Capability,
@@ -47,7 +47,7 @@ impl Row {
 /// Writes everything on the board.
 pub(super) fn write(out: &mut Exposition, board: &Board) {
     let rows: Vec<Row> = board.entries().into_iter().map(Row::new).collect();
-    let judgement = judge(rows.iter().map(|row| &row.view), board.is_ready());
+    let judgement = judge_settled(rows.iter().map(|row| &row.view), board.is_ready());
     out.family(Kind::Gauge, "aviary_cluster_healthy", "Whether /health answers 200.").number(
         "",
         "",
@@ -96,8 +96,8 @@ const GAUGES: [Gauge; 7] = [
     },
     Gauge {
         name: "aviary_check_last_run_timestamp_seconds",
-        help: "When the latest run ended.",
-        value: |view| view.latest.as_ref().map(|run| unix(run.started) + run.duration.as_secs_f64()),
+        help: "When the latest run that counts ended.",
+        value: |view| view.latest.as_ref().map(|run| unix(run.ended())),
     },
     Gauge {
         name: "aviary_check_last_success_timestamp_seconds",

@@ -325,3 +325,15 @@ fn no_cut_of_a_manifest_makes_it_panic() {
         let _ = parse(&whole[end..], "default");
     }
 }
+
+#[test]
+fn a_refused_file_still_tells_which_checks_it_is_about() {
+    let text = format!("{}  intervall: 5s\n---\n{HEAD}metadata: {{ name: b, namespace: shop }}\n", with(""));
+    refusal(&text);
+    let keys: Vec<_> = outline(&text, "default");
+    let key = |text: &str| text.parse::<Key>().expect("a key");
+    assert_eq!(keys, [(key("default/dns"), Some("dns.wasm".to_owned())), (key("shop/b"), None)]);
+    for unreadable in ["kind: [", "", "metadata: { name: A }", "metadata: 5", "- a"] {
+        assert_eq!(outline(unreadable, "default"), [], "{unreadable:?}");
+    }
+}
