@@ -1,10 +1,12 @@
 //! The latest state and short history of every check; every reader reads only this.
 
+mod contact;
 mod entry;
 mod health;
 mod lag;
 mod view;
 
+pub use contact::{Contact, Source};
 pub use entry::{Entry, Next};
 pub use health::{Standing, Thresholds};
 pub use lag::Lag;
@@ -90,6 +92,7 @@ pub struct Board {
     /// How late runs start.
     pub lag: Lag,
     entries: RwLock<BTreeMap<Key, Arc<Entry>>>,
+    contacts: RwLock<Vec<Arc<Contact>>>,
     events: broadcast::Sender<Arc<Event>>,
     ready: AtomicBool,
 }
@@ -99,6 +102,7 @@ impl Default for Board {
         Self {
             lag: Lag::default(),
             entries: RwLock::default(),
+            contacts: RwLock::default(),
             events: broadcast::Sender::new(EVENT_BACKLOG),
             ready: AtomicBool::new(false),
         }
@@ -131,6 +135,19 @@ impl Board {
         if let Some(entry) = removed {
             entry.tell(EventKind::Removed, String::new());
         }
+    }
+
+    /// Puts a source with these places on the board, all of them not reached yet.
+    pub fn connect(&self, name: &'static str, places: impl IntoIterator<Item = String>) -> Arc<Contact> {
+        let contact = Arc::new(Contact::new(name, places));
+        self.contacts.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&contact));
+        contact
+    }
+
+    /// How each source can be reached.
+    pub fn sources(&self) -> Vec<Source> {
+        let contacts = self.contacts.read().unwrap_or_else(PoisonError::into_inner);
+        contacts.iter().map(|contact| contact.source()).collect()
     }
 
     /// Listens to what happens from now on.
