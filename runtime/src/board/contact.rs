@@ -50,7 +50,8 @@ struct Place {
 }
 
 impl Contact {
-    pub(super) fn new(name: &'static str, places: impl IntoIterator<Item = String>) -> Self {
+    /// A source with these places, none of them reached yet.
+    pub fn new(name: &'static str, places: impl IntoIterator<Item = String>) -> Self {
         let now = Timestamp::now();
         let unknown = |place: String| {
             let error = Some(format!("{place} has not answered yet"));

@@ -5,6 +5,7 @@ use super::{
     files::{self, Entry, Stamp},
 };
 use crate::{
+    board::Contact,
     source::{
         Change,
         bundle::{self, Broken, Bundle, Manifest, Wish, Wishes, is_manifest},
@@ -13,11 +14,12 @@ use crate::{
     spec::{Check, Digest, Key},
 };
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     mem,
     path::{Path, PathBuf},
     sync::Arc,
 };
+use tokio::sync::watch;
 
 /// The largest manifest file in bytes, as much as a ConfigMap holds.
 const MANIFEST_SIZE: usize = 1024 * 1024;
@@ -28,17 +30,24 @@ pub(super) struct Scanner {
     told: BTreeMap<Key, Wish>,
     manifests: HashMap<PathBuf, (Stamp, Manifest)>,
     digests: HashMap<PathBuf, (Stamp, Result<Digest, String>)>,
-    unreadable: HashSet<PathBuf>,
+    contact: Arc<Contact>,
+    taken: watch::Sender<BTreeSet<Key>>,
 }
 
 impl Scanner {
-    pub(super) fn new(source: Directories) -> Self {
+    /// A scanner that says in `taken` which checks are a directory's.
+    pub(super) fn new(
+        source: Directories,
+        contact: Arc<Contact>,
+        taken: watch::Sender<BTreeSet<Key>>,
+    ) -> Self {
         Self {
             source,
             told: BTreeMap::new(),
             manifests: HashMap::new(),
             digests: HashMap::new(),
-            unreadable: HashSet::new(),
+            contact,
+            taken,
         }
     }
 
@@ -49,15 +58,13 @@ impl Scanner {
         for directory in self.source.paths.clone() {
             match files::list(&directory) {
                 Ok(entries) => {
-                    self.unreadable.remove(&directory);
+                    self.contact.reached(&directory.display().to_string());
                     self.read(&entries, &mut wishes);
                 }
                 Err(error) => {
-                    if self.unreadable.insert(directory.clone()) {
-                        tracing::warn!(
-                            "cannot read {}: {error}; its checks stay as they are",
-                            directory.display()
-                        );
+                    let place = directory.display().to_string();
+                    if self.contact.lost(&place, &format!("cannot read {place}: {error}")) {
+                        tracing::warn!("cannot read {place}: {error}; its checks stay as they are");
                     }
                     let kept = self.told.iter().filter(|(_, told)| told.origin.starts_with(&directory));
                     wishes.keep(kept.map(|(key, told)| (key.clone(), told.clone())));
@@ -69,6 +76,8 @@ impl Scanner {
         let wanted = wishes.finish(&self.source.namespace);
         let told = mem::take(&mut self.told);
         let limit = self.source.max_module_size;
+        // Another source leaves a check before this one tells of it, and takes it back only after that.
+        self.taken.send_if_modified(|taken| extend(taken, wanted.keys()));
         let gone = told.keys().filter(|key| !wanted.contains_key(key));
         let news = wanted.iter().flat_map(|(key, wish)| {
             let read = |name: &str| {
@@ -78,6 +87,11 @@ impl Scanner {
             wish.changes(key, told.get(key), read)
         });
         let going_on = gone.map(|key| Change::Remove(key.clone())).chain(news).all(&mut tell);
+        self.taken.send_if_modified(|taken| {
+            let before = taken.len();
+            taken.retain(|key| wanted.contains_key(key));
+            taken.len() != before
+        });
         self.told = wanted;
         going_on
     }
@@ -121,6 +135,13 @@ impl Scanner {
         let told = self.told.iter().filter(|(_, told)| same_file(&told.origin, origin));
         told.filter_map(|(key, told)| Some((key.clone(), Arc::clone(told.check.as_ref()?)))).collect()
     }
+}
+
+/// Adds keys to a set; true if there were new ones.
+fn extend<'a>(set: &mut BTreeSet<Key>, keys: impl Iterator<Item = &'a Key>) -> bool {
+    let before = set.len();
+    set.extend(keys.cloned());
+    set.len() != before
 }
 
 fn read_manifest(entry: &Entry, namespace: &str) -> Manifest {
