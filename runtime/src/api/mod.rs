@@ -12,6 +12,7 @@ mod metrics;
 mod openapi;
 mod patience;
 mod serve;
+mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -78,6 +79,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(checks::list))
         .routes(routes!(checks::detail))
         .routes(routes!(checks::run_now))
+        .routes(routes!(sources::list))
         .routes(routes!(events::events))
         .routes(routes!(openapi::openapi))
 }

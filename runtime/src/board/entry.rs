@@ -133,7 +133,7 @@ impl Entry {
 
     /// A new manifest and module are in force.
     pub fn accept(&self, check: Arc<Check>, module: Module) {
-        let message = format!("{} {} is live", module.name, module.digest.short());
+        let message = module.is_live();
         {
             let mut state = self.state();
             state.check = check;

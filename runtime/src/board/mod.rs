@@ -1,11 +1,13 @@
 //! The latest state and short history of every check; every reader reads only this.
 
+mod contact;
 mod entry;
 mod health;
 mod lag;
 mod leftovers;
 mod view;
 
+pub use contact::{Contact, Source};
 pub use entry::{Entry, Next};
 pub use health::{Standing, Thresholds};
 pub use lag::Lag;
@@ -94,6 +96,7 @@ pub struct Board {
     /// What is left over in the cluster.
     pub leftovers: Leftovers,
     entries: RwLock<BTreeMap<Key, Arc<Entry>>>,
+    contacts: RwLock<Vec<Arc<Contact>>>,
     events: broadcast::Sender<Arc<Event>>,
     ready: AtomicBool,
 }
@@ -104,6 +107,7 @@ impl Default for Board {
             lag: Lag::default(),
             leftovers: Leftovers::default(),
             entries: RwLock::default(),
+            contacts: RwLock::default(),
             events: broadcast::Sender::new(EVENT_BACKLOG),
             ready: AtomicBool::new(false),
         }
@@ -136,6 +140,19 @@ impl Board {
         if let Some(entry) = removed {
             entry.tell(EventKind::Removed, String::new());
         }
+    }
+
+    /// Puts a source with these places on the board, all of them not reached yet.
+    pub fn connect(&self, name: &'static str, places: impl IntoIterator<Item = String>) -> Arc<Contact> {
+        let contact = Arc::new(Contact::new(name, places));
+        self.contacts.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&contact));
+        contact
+    }
+
+    /// How each source can be reached.
+    pub fn sources(&self) -> Vec<Source> {
+        let contacts = self.contacts.read().unwrap_or_else(PoisonError::into_inner);
+        contacts.iter().map(|contact| contact.source()).collect()
     }
 
     /// Listens to what happens from now on.

@@ -42,6 +42,13 @@ pub struct Counts {
     pub duration_sum: f64,
 }
 
+impl Module {
+    /// That this module runs, in words.
+    pub fn is_live(&self) -> String {
+        format!("{} {} is live", self.name, self.digest.short())
+    }
+}
+
 impl Counts {
     /// Counts a finished run.
     pub(super) fn add(&mut self, run: &Run) {

@@ -9,6 +9,7 @@ mod validate;
 use crate::{
     daemon,
     grant::CLUSTER_DOMAIN,
+    source::configmap::Namespaces,
     spec::{Key, Size, TimeSpan},
     telemetry::{self, LogFormat},
     text::is_subdomain,
@@ -50,7 +51,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Keep running the checks of directories and answer for them over HTTP.
+    /// Keep running the checks of directories and ConfigMaps, and answer for them over HTTP.
     Run(Run),
     /// Run one full round of a check here and now: init, poll, cleanup.
     ///
@@ -71,8 +72,22 @@ enum Command {
 #[derive(Args, Clone, Debug)]
 pub struct Run {
     /// A directory of manifests and modules; may be given several times.
-    #[arg(long, value_name = "DIR", env = "AVIARY_CHECKS", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "DIR", env = "AVIARY_CHECKS", value_delimiter = ',')]
     pub checks: Vec<PathBuf>,
+    /// How to reach a Kubernetes cluster whose ConfigMaps hold checks; in a pod, its service account tells.
+    #[arg(long, value_name = "FILE", env = "AVIARY_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Namespaces to look for ConfigMaps in, `*` for all; without it, the daemon's own.
+    #[arg(long, value_name = "NAMESPACES", env = "AVIARY_NAMESPACES", value_parser = parse_namespaces)]
+    pub namespaces: Option<Namespaces>,
+    /// Labels of the ConfigMaps that hold checks.
+    #[arg(
+        long,
+        value_name = "LABELS",
+        env = "AVIARY_CONFIGMAP_SELECTOR",
+        default_value = "aviary.dev/checks=true"
+    )]
+    pub configmap_selector: String,
     /// Where to answer HTTP requests; `:10002` is every address of this machine.
     #[arg(long, value_name = "ADDRESS", env = "AVIARY_LISTEN", default_value = ":10002", value_parser = parse_listen)]
     pub listen: SocketAddr,
@@ -166,6 +181,14 @@ fn parse_domain(text: &str) -> Result<String, String> {
     is_subdomain(domain).then(|| domain.to_owned()).ok_or_else(wrong)
 }
 
+fn parse_namespaces(text: &str) -> Result<Namespaces, String> {
+    if text == "*" {
+        return Ok(Namespaces::All);
+    }
+    let names: Result<_, _> = text.split(',').map(|name| parse_namespace(name.trim())).collect();
+    names.map(Namespaces::Only)
+}
+
 fn parse_duration(text: &str) -> Result<Duration, String> {
     text.parse::<TimeSpan>().map(TimeSpan::get).map_err(|error| error.to_string())
 }
@@ -184,6 +207,14 @@ mod tests {
         assert_eq!(parse_listen(":80"), Ok("[::]:80".parse().expect("an address")));
         assert_eq!(parse_listen("127.0.0.1:1"), Ok("127.0.0.1:1".parse().expect("an address")));
         assert!(parse_listen("localhost").is_err() && parse_listen(":99999").is_err());
+    }
+
+    #[test]
+    fn namespaces_are_all_or_some() {
+        assert_eq!(parse_namespaces("*"), Ok(Namespaces::All));
+        let some = ["team-a", "team-b"].map(str::to_owned).into();
+        assert_eq!(parse_namespaces("team-b, team-a"), Ok(Namespaces::Only(some)));
+        assert!(parse_namespaces("team-a,*").is_err() && parse_namespaces("").is_err());
     }
 
     #[test]

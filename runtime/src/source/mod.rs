@@ -1,5 +1,7 @@
 //! Where checks come from: each source is a stream of changes.
 
+mod bundle;
+pub mod configmap;
 mod decode;
 pub mod directory;
 

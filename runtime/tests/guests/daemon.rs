@@ -11,7 +11,11 @@ use aviary::{
 };
 use std::{fs, path::Path, sync::Arc, time::Duration};
 use tempfile::TempDir;
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,7 +44,7 @@ impl Aviary {
             namespace: "default".into(),
             max_module_size: 1 << 22,
         };
-        tokio::spawn(source.watch(changes, stop.clone()));
+        tokio::spawn(source.watch(changes, watch::Sender::default(), Arc::clone(&board), stop.clone()));
         let inventory = tokio::spawn(inventory.run(inbox, stop.clone(), patience));
         Self { directory, board, stop, inventory }
     }

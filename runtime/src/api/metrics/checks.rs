@@ -128,11 +128,11 @@ impl Gauge {
     }
 }
 
-fn flag(is_so: bool) -> f64 {
+pub(super) fn flag(is_so: bool) -> f64 {
     f64::from(u8::from(is_so))
 }
 
-fn unix(time: Timestamp) -> f64 {
+pub(super) fn unix(time: Timestamp) -> f64 {
     time.as_millisecond() as f64 / 1e3
 }
 

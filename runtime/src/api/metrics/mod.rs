@@ -4,6 +4,7 @@ mod checks;
 mod exposition;
 mod guests;
 mod process;
+mod sources;
 
 use super::{Api, accept, answer::Refusal};
 use crate::board::Board;
@@ -49,6 +50,7 @@ pub(super) async fn metrics(
 
 fn write(board: &Board, mut out: Exposition) {
     process::write(&mut out);
+    sources::write(&mut out, board);
     checks::write(&mut out, board);
     out.finish();
 }

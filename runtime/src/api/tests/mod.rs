@@ -6,6 +6,7 @@ mod health;
 mod metrics;
 mod openapi;
 mod serve;
+mod sources;
 
 use super::{MAX_LARGE, router};
 use crate::{

@@ -42,6 +42,7 @@ async fn everything_that_is_served_is_described() {
         "/api/v1/checks/{namespace}/{name}/run",
         "/api/v1/events",
         "/api/v1/openapi.json",
+        "/api/v1/sources",
         "/health",
         "/health/{namespace}",
         "/health/{namespace}/{name}",

@@ -76,22 +76,26 @@ pub(super) fn list(directory: &Path) -> io::Result<Vec<Entry>> {
 }
 
 /// A module's decoded bytes, at most `limit` of them.
-pub(super) fn read_module(entry: &Entry, limit: usize) -> Result<Vec<u8>, ReadError> {
-    Ok(decode(&entry.name, read(entry, limit)?, limit)?)
+pub(super) fn read_module(path: &Path, limit: usize) -> Result<Vec<u8>, ReadError> {
+    Ok(decode(&name_of(path), read(path, limit)?, limit)?)
 }
 
 /// A manifest's text, at most `limit` bytes of it.
-pub(super) fn read_text(entry: &Entry, limit: usize) -> Result<String, ReadError> {
-    String::from_utf8(read(entry, limit)?)
-        .map_err(|error| ReadError::Io(entry.name.clone(), io::Error::other(format!("not UTF-8: {error}"))))
+pub(super) fn read_text(path: &Path, limit: usize) -> Result<String, ReadError> {
+    String::from_utf8(read(path, limit)?)
+        .map_err(|error| ReadError::Io(name_of(path), io::Error::other(format!("not UTF-8: {error}"))))
 }
 
-fn read(entry: &Entry, limit: usize) -> Result<Vec<u8>, ReadError> {
+fn read(path: &Path, limit: usize) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
-    let read = open_regular(&entry.path).and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes));
-    read.map_err(|error| ReadError::Io(entry.name.clone(), error))?;
+    let read = open_regular(path).and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes));
+    read.map_err(|error| ReadError::Io(name_of(path), error))?;
     if bytes.len() > limit {
-        return Err(DecodeError::TooLarge(entry.name.clone(), limit).into());
+        return Err(DecodeError::TooLarge(name_of(path), limit).into());
     }
     Ok(bytes)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

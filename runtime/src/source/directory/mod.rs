@@ -6,16 +6,22 @@ mod scan;
 mod tests;
 
 use super::Change;
-use crate::grant::Ceiling;
+use crate::{
+    board::{Board, Contact},
+    grant::Ceiling,
+    spec::Key,
+};
 use notify::{EventKind, RecursiveMode, Watcher, event::AccessKind, event::AccessMode};
 use scan::Scanner;
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
+/// The name of this source on the board.
+const NAME: &str = "directory";
 /// Directories are read again this often, should the system not tell of a change.
 const FALLBACK: Duration = Duration::from_secs(30);
 /// A file that was just written is left alone until nothing has happened for so long.
@@ -48,18 +54,26 @@ impl Directories {
     /// What is there now.
     pub fn read(self) -> Vec<Change> {
         let mut changes = Vec::new();
-        Scanner::new(self).scan(|change| {
+        let contact = Arc::new(Contact::new(NAME, []));
+        Scanner::new(self, contact, watch::Sender::default()).scan(|change| {
             changes.push(change);
             true
         });
         changes
     }
 
-    /// Tells what is there, then what changes, until told to stop.
-    pub async fn watch(self, changes: mpsc::Sender<Change>, stop: CancellationToken) {
+    /// Tells what is there, then what changes, until told to stop; says in `taken` which checks are these.
+    pub async fn watch(
+        self,
+        changes: mpsc::Sender<Change>,
+        taken: watch::Sender<BTreeSet<Key>>,
+        board: Arc<Board>,
+        stop: CancellationToken,
+    ) {
         let (hint, mut hints) = mpsc::channel(1);
         let _watcher = self.subscribe(hint);
-        let mut scanner = Scanner::new(self);
+        let contact = board.connect(NAME, self.paths.iter().map(|path| path.display().to_string()));
+        let mut scanner = Scanner::new(self, contact, taken);
         let mut fallback = interval(FALLBACK);
         fallback.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut synced = false;

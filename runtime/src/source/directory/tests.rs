@@ -1,19 +1,24 @@
 //! What a directory's files tell, scan after scan.
 
 use super::{Directories, scan::Scanner};
-use crate::{grant::Ceiling, source::Change};
+use crate::{board::Contact, grant::Ceiling, source::Change, spec::Key};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 /// A directory, and what was told about it since the last look.
 struct Fixture {
     directory: TempDir,
     scanner: Scanner,
+    contact: Arc<Contact>,
+    taken: watch::Receiver<BTreeSet<Key>>,
 }
 
 impl Fixture {
@@ -24,13 +29,17 @@ impl Fixture {
     fn over(directory: TempDir, more: &[&Path]) -> Self {
         let mut paths = vec![directory.path().to_path_buf()];
         paths.extend(more.iter().map(PathBuf::from));
+        let names = paths.iter().map(|path| path.display().to_string());
+        let contact = Arc::new(Contact::new("directory", names));
+        let (sender, taken) = watch::channel(BTreeSet::new());
         let source = Directories {
             paths,
             namespace: "default".into(),
             ceiling: Ceiling::open(),
             max_module_size: 1000,
         };
-        Self { directory, scanner: Scanner::new(source) }
+        let scanner = Scanner::new(source, Arc::clone(&contact), sender);
+        Self { directory, scanner, contact, taken }
     }
 
     fn write(&self, name: &str, content: impl AsRef<[u8]>) {
@@ -256,8 +265,11 @@ fn a_directory_that_cannot_be_read_any_more_keeps_its_checks() {
     fs::write(second.path().join("m.wasm"), "one").expect("a module");
     let mut fixture = Fixture::over(tempfile::tempdir().expect("a directory"), &[second.path()]);
     assert_eq!(fixture.scan(), ["+default/m one"]);
+    assert!(fixture.contact.source().connected);
     second.close().expect("gone");
     assert!(fixture.scan().is_empty());
+    let source = fixture.contact.source();
+    assert!(!source.connected && source.error.starts_with("cannot read "), "{source:?}");
 }
 
 #[test]
@@ -271,4 +283,26 @@ fn nothing_more_is_told_to_who_no_longer_listens() {
         false
     });
     assert!(!heard && told == 1);
+}
+
+#[test]
+fn other_sources_hear_of_a_check_before_it_is_told_and_of_its_end_after() {
+    let mut fixture = Fixture::new();
+    fixture.write("a.wasm", "one");
+    let mut taken = fixture.taken.clone();
+    let key: Key = "default/a".parse().expect("a key");
+    let told = fixture.scanner.scan(|_| fixture.taken.borrow().contains(&key));
+    assert!(told, "taken when it is told");
+    assert!(taken.has_changed().expect("a sender"));
+    taken.mark_unchanged();
+    fixture.write("a.wasm", "two");
+    fixture.scan();
+    assert!(!taken.has_changed().expect("a sender"));
+    fixture.remove("a.wasm");
+    let mut heard = false;
+    fixture.scanner.scan(|_| {
+        heard = fixture.taken.borrow().contains(&key);
+        true
+    });
+    assert!(heard && taken.borrow().is_empty());
 }

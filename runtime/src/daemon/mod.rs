@@ -1,24 +1,29 @@
 //! Puts the rooms together and keeps them running until a signal comes.
 
+mod sources;
+
 use crate::{
     api,
     board::Board,
     capability::dial::{Network, NetworkOptions},
     cli::Run,
+    cluster::{Cluster, ClusterError},
     inventory::Inventory,
-    policy::{Origin, Policy},
+    ledger::Ledger,
+    policy::Policy,
     sandbox::Sandbox,
     scheduler::Clock,
-    source::directory::Directories,
 };
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use sd_notify::NotifyState;
+use sources::Sources;
 use std::{io, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
     sync::mpsc,
+    time::{Instant, interval_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -26,26 +31,21 @@ use tokio_util::sync::CancellationToken;
 const PENDING_CHANGES: usize = 16;
 /// How often it is looked whether the daemon has become ready.
 const READY_CHECK: Duration = Duration::from_millis(50);
+/// How long nobody need know what is waited for, and how often it is told then.
+const COMPLAIN_AFTER: Duration = Duration::from_secs(5);
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Runs the daemon until SIGTERM or SIGINT; a second one ends it at once.
 ///
 /// Exit code 0 if every check was cleaned up in time, 1 if something had to be killed.
 pub async fn run(settings: Run) -> Result<ExitCode> {
-    let policy = policy(&settings).await?;
-    let directories = Directories {
-        paths: settings.checks.clone(),
-        namespace: settings.namespace.clone(),
-        ceiling: policy.ceiling_for(Origin::Directory),
-        max_module_size: settings.max_module_size.in_memory(),
-    };
-    directories.require_readable().map_err(|(path, error)| {
-        anyhow!(
-            "cannot read {}: {error}; --checks takes directories of manifests and modules",
-            path.display()
-        )
-    })?;
+    let cluster = cluster(&settings).await?.map(Arc::new);
+    let policy = policy(&settings, cluster.as_deref()).await?;
+    let sources = Sources::find(&settings, policy, cluster.as_deref())?;
     let network = network(&settings).await?;
-    let sandbox = Sandbox::new(settings.max_checks, network, None)
+    let board = Arc::new(Board::default());
+    let ledger = cluster.map(|cluster| Ledger::lasting(cluster, Arc::clone(&board)));
+    let sandbox = Sandbox::new(settings.max_checks, network, ledger.clone())
         .map_err(anyhow::Error::from)
         .context("cannot run WebAssembly on this machine")?;
     let listener = TcpListener::bind(settings.listen)
@@ -53,15 +53,13 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
         .with_context(|| format!("cannot listen on {}; --listen chooses another address", settings.listen))?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %listener.local_addr()?, "listening");
 
-    let watched: Vec<_> = directories.paths.iter().map(|path| path.display().to_string()).collect();
-    tracing::info!(checks = watched.join(", "), "watching");
-
-    let board = Arc::new(Board::default());
     let stop = CancellationToken::new();
     let (changes, inbox) = mpsc::channel(PENDING_CHANGES);
-    let inventory = Inventory::new(Arc::new(sandbox), Arc::clone(&board), Clock::start(), 1);
+    let inventory = Inventory::new(Arc::new(sandbox), Arc::clone(&board), Clock::start(), sources.count());
     let inventory = tokio::spawn(inventory.run(inbox, stop.clone(), settings.kill_after));
-    let source = tokio::spawn(directories.watch(changes, stop.clone()));
+    let keeping = ledger.clone().map(|ledger| tokio::spawn(ledger.keep(stop.clone())));
+    let mut sources = sources.watch(&changes, &board, &stop);
+    drop(changes);
     let router = api::router(Arc::clone(&board), stop.clone());
     let server = tokio::spawn(api::serve(listener, router, stop.clone(), settings.close_after));
     let ready = tokio::spawn(announce_ready(board, stop.clone()));
@@ -70,16 +68,29 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
     tracing::info!("stopping: letting runs finish and checks clean up");
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     stop.cancel();
+    let ended = async {
+        let deadline = Instant::now() + settings.kill_after;
+        let (clean, _, _) = tokio::join!(inventory, server, ready);
+        if let Some(keeping) = keeping {
+            // It only stops early; how is on the board.
+            let _ = keeping.await;
+        }
+        let swept = match &ledger {
+            Some(ledger) => ledger.settle(deadline).await,
+            None => true,
+        };
+        clean.unwrap_or(false) && swept
+    };
     let clean = tokio::select! {
-        (clean, _, _) = async { tokio::join!(inventory, server, ready) } => clean.unwrap_or(false),
+        clean = ended => clean,
         again = await_signal() => {
             again?;
             tracing::error!("a second signal: ending at once, without cleaning up");
             false
         }
     };
-    // A file system that hangs may hold it for ever, and it has nothing left to lose.
-    source.abort();
+    // A file system that hangs may hold one for ever, and they have nothing left to lose.
+    sources.abort_all();
     tracing::info!("stopped{}", if clean { "" } else { ", but not everything ended clean" });
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -94,11 +105,23 @@ pub fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().event_interval(1).enable_all().build()
 }
 
-async fn policy(settings: &Run) -> Result<Policy> {
-    let Some(file) = &settings.policy else { return Ok(Policy::new(None, &settings.cluster_domain)) };
+/// The cluster to look for checks in and to let them use. A pod without an account may still have directories.
+async fn cluster(settings: &Run) -> Result<Option<Cluster>> {
+    match Cluster::find(settings.kubeconfig.as_deref(), None).await {
+        Err(error @ ClusterError::InCluster(_)) if !settings.checks.is_empty() => {
+            tracing::warn!("going on without the cluster: {error}");
+            Ok(None)
+        }
+        found => Ok(found?),
+    }
+}
+
+async fn policy(settings: &Run, cluster: Option<&Cluster>) -> Result<Policy> {
+    let own = cluster.map(Cluster::namespace);
+    let Some(file) = &settings.policy else { return Ok(Policy::new(own, &settings.cluster_domain)) };
     let text = tokio::fs::read_to_string(file).await;
     let text = text.with_context(|| format!("cannot read the policy {}", file.display()))?;
-    Policy::parse(&text, None, &settings.cluster_domain).with_context(|| file.display().to_string())
+    Policy::parse(&text, own, &settings.cluster_domain).with_context(|| file.display().to_string())
 }
 
 async fn network(settings: &Run) -> Result<Arc<Network>> {
@@ -114,12 +137,17 @@ async fn network(settings: &Run) -> Result<Arc<Network>> {
     Ok(Arc::new(network.context("cannot set up the network")?))
 }
 
-/// Tells systemd when all sources have been read. Outside of systemd nobody listens.
+/// Tells systemd when all sources have been read, and the log what is waited for. Outside of systemd nobody
+/// listens.
 async fn announce_ready(board: Arc<Board>, stop: CancellationToken) {
+    let mut complaint = interval_at(Instant::now() + COMPLAIN_AFTER, COMPLAIN_EVERY);
     while !board.is_ready() {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(READY_CHECK) => {}
+            _ = complaint.tick() => for source in board.sources().iter().filter(|source| !source.connected) {
+                tracing::warn!("not ready, for the source {} is waited for: {}", source.name, source.error);
+            },
         }
     }
     tracing::info!(checks = board.entries().len(), "ready");

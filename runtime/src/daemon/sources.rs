@@ -1,0 +1,93 @@
+//! The sources that the settings name.
+
+use crate::{
+    board::Board,
+    cli::Run,
+    cluster::Cluster,
+    policy::{Origin, Policy},
+    source::{
+        Change,
+        configmap::{ConfigMaps, Namespaces},
+        directory::Directories,
+    },
+};
+use anyhow::{Result, anyhow, bail};
+use std::{collections::BTreeSet, sync::Arc};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Where this daemon gets its checks from.
+pub(super) struct Sources {
+    directories: Option<Directories>,
+    config_maps: Option<ConfigMaps>,
+}
+
+impl Sources {
+    /// Refuses to go without any, or with directories that cannot be read.
+    pub(super) fn find(settings: &Run, policy: Policy, cluster: Option<&Cluster>) -> Result<Self> {
+        let directories = (!settings.checks.is_empty()).then(|| Directories {
+            paths: settings.checks.clone(),
+            namespace: settings.namespace.clone(),
+            ceiling: policy.ceiling_for(Origin::Directory),
+            max_module_size: settings.max_module_size.in_memory(),
+        });
+        directories.as_ref().map_or(Ok(()), Directories::require_readable).map_err(|(path, error)| {
+            anyhow!(
+                "cannot read {}: {error}; --checks takes directories of manifests and modules",
+                path.display()
+            )
+        })?;
+        let config_maps = cluster.map(|cluster| ConfigMaps {
+            client: cluster.own(),
+            namespaces: settings
+                .namespaces
+                .clone()
+                .unwrap_or_else(|| Namespaces::Only([cluster.namespace().to_owned()].into())),
+            selector: settings.configmap_selector.clone(),
+            policy,
+            max_module_size: settings.max_module_size.in_memory(),
+        });
+        if directories.is_none() && config_maps.is_none() {
+            bail!(
+                "there are no checks to run: name a directory of manifests and modules with --checks, or a \
+                 cluster whose ConfigMaps hold them with --kubeconfig; in a pod, its service account tells of \
+                 the cluster"
+            );
+        }
+        if config_maps.is_none() && settings.namespaces.is_some() {
+            bail!("--namespaces needs a cluster: name one with --kubeconfig, or run in a pod");
+        }
+        Ok(Self { directories, config_maps })
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        usize::from(self.directories.is_some()) + usize::from(self.config_maps.is_some())
+    }
+
+    /// Follows them all until told to stop.
+    pub(super) fn watch(
+        self,
+        changes: &mpsc::Sender<Change>,
+        board: &Arc<Board>,
+        stop: &CancellationToken,
+    ) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        let (taken, taken_by_directories) = watch::channel(BTreeSet::new());
+        if let Some(directories) = self.directories {
+            let paths: Vec<_> = directories.paths.iter().map(|path| path.display().to_string()).collect();
+            tracing::info!(checks = paths.join(", "), "watching");
+            tasks.spawn(directories.watch(changes.clone(), taken, Arc::clone(board), stop.clone()));
+        }
+        if let Some(config_maps) = self.config_maps {
+            let (namespaces, labels) = (config_maps.namespaces.to_string(), &config_maps.selector);
+            tracing::info!(namespaces, labels, "watching ConfigMaps");
+            let (changes, board) = (changes.clone(), Arc::clone(board));
+            tasks.spawn(config_maps.watch(changes, taken_by_directories, board, stop.clone()));
+        }
+        tasks
+    }
+}

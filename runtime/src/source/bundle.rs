@@ -1,0 +1,231 @@
+//! What files that lie together want: those of a directory, or those of a ConfigMap.
+
+use super::{Candidate, Change, stem};
+use crate::{
+    grant::Ceiling,
+    outcome::{Fault, Reason},
+    spec::{self, Check, Digest, Key, Module},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The checks of a manifest file.
+pub(super) type Manifest = Result<Vec<Arc<Check>>, Broken>;
+
+/// What is wrong with a manifest file, and the checks and modules that it is about all the same.
+#[derive(Clone, Debug)]
+pub(super) struct Broken {
+    pub(super) why: String,
+    pub(super) about: Vec<(Key, Option<String>)>,
+}
+
+/// Files that lie together, as far as they were read, by name.
+pub(super) struct Bundle<'a> {
+    /// Where they lie.
+    pub(super) place: &'a Path,
+    /// Of checks without a manifest.
+    pub(super) namespace: &'a str,
+    pub(super) manifests: BTreeMap<&'a str, &'a Manifest>,
+    /// The digests of the modules, or why they cannot be read.
+    pub(super) modules: BTreeMap<&'a str, &'a Result<Digest, String>>,
+}
+
+/// A check as the files want it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wish {
+    /// The manifest file, or the module of a check without one.
+    pub(super) origin: PathBuf,
+    pub(super) check: Option<Arc<Check>>,
+    /// The name and digest of the module, if it is there.
+    pub(super) module: Option<(String, Digest)>,
+    pub(super) trouble: Option<Fault>,
+}
+
+/// What one or more bundles want. Of two wishes for one name the first counts; the other is a clash.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    wanted: BTreeMap<Key, Wish>,
+    clashes: BTreeMap<PathBuf, Fault>,
+}
+
+/// Whether a file of this name is a manifest.
+pub(super) fn is_manifest(name: &str) -> bool {
+    name.ends_with(".yaml") || name.ends_with(".yml")
+}
+
+/// The checks in the text of a manifest file, which reach no further than a ceiling.
+pub(super) fn parse(name: &str, text: &str, namespace: &str, ceiling: &Arc<Ceiling>) -> Manifest {
+    let checks = spec::parse(text, namespace, ceiling).map_err(|error| Broken {
+        why: format!("{name}: {error}"),
+        about: spec::outline(text, namespace, ceiling),
+    })?;
+    Ok(checks.into_iter().map(Arc::new).collect())
+}
+
+impl Wish {
+    /// Whether it is something else than what was told before, or the same again after trouble.
+    pub(super) fn is_news(&self, before: Option<&Self>) -> bool {
+        before.is_none_or(|before| {
+            before.check != self.check || before.module != self.module || before.trouble != self.trouble
+        })
+    }
+
+    /// The check to be set again since `before`, and the name of its module, which is needed for that.
+    pub(super) fn to_set(&self, before: Option<&Self>) -> Option<(&Arc<Check>, &str)> {
+        let healed = self.trouble.is_none() && before.is_some_and(|before| before.trouble.is_some());
+        let changed = before.is_none_or(|before| before.check != self.check || before.module != self.module);
+        let (check, (module, _)) = self.check.as_ref().zip(self.module.as_ref())?;
+        (changed || healed).then_some((check, module.as_str()))
+    }
+
+    /// What is to be told since `before`; `read` gives the decoded module.
+    pub(super) fn changes(
+        &self,
+        key: &Key,
+        before: Option<&Self>,
+        read: impl FnOnce(&str) -> Result<Vec<u8>, String>,
+    ) -> impl Iterator<Item = Change> {
+        let set = self.to_set(before).map(|(check, module)| match read(module) {
+            Ok(bytes) => Change::Set(Candidate { check: Arc::clone(check), module: bytes.into() }),
+            Err(why) => Change::Reject(key.clone(), Fault::new(Reason::Module, why)),
+        });
+        let known = before.and_then(|before| before.trouble.as_ref());
+        let complaint = self.trouble.as_ref().filter(|trouble| known != Some(trouble));
+        set.into_iter().chain(complaint.map(|trouble| Change::Reject(key.clone(), trouble.clone())))
+    }
+}
+
+impl Wishes {
+    /// Adds what a bundle wants. `former` are the checks that a manifest file wanted when it worked.
+    pub(super) fn read(&mut self, bundle: &Bundle, former: impl Fn(&Path) -> Vec<(Key, Arc<Check>)>) {
+        let mut used = BTreeSet::new();
+        for (name, manifest) in &bundle.manifests {
+            for (key, wish) in bundle.claims(name, manifest, &former) {
+                let wish = bundle.with_module(wish, &mut used);
+                if let Some(first) = self.wanted.get(&key) {
+                    let clash = clash(&key, &first.origin, &wish.origin);
+                    self.clashes.entry(wish.origin).or_insert(clash);
+                } else {
+                    self.wanted.insert(key, wish);
+                }
+            }
+            // What a broken manifest names is no check of its own.
+            if let Err(broken) = manifest {
+                let named = broken.about.iter().filter_map(|(_, module)| module.as_deref()?.parse().ok());
+                used.extend(named.filter_map(|module| bundle.find(&module)).map(|(name, _)| name));
+            }
+        }
+        for name in bundle.modules.keys().filter(|name| !used.contains(*name)) {
+            let (key, wish) = bundle.lone_module(name);
+            let wish = bundle.with_module(wish, &mut BTreeSet::new());
+            self.wanted.entry(key).or_insert(wish);
+        }
+    }
+
+    /// Adds what was wanted before and still is.
+    pub(super) fn keep(&mut self, wishes: impl IntoIterator<Item = (Key, Wish)>) {
+        self.wanted.extend(wishes);
+    }
+
+    /// All wishes. What clashes stands under another name in this namespace.
+    pub(super) fn finish(mut self, namespace: &str) -> BTreeMap<Key, Wish> {
+        for (origin, clash) in self.clashes {
+            let key = stand_in(&origin, namespace, &self.wanted);
+            self.wanted.insert(key, Wish { origin, trouble: Some(clash), ..Wish::default() });
+        }
+        self.wanted
+    }
+}
+
+impl Bundle<'_> {
+    /// What a manifest file wants. One that cannot be used goes on wanting what it did before; if it never
+    /// worked, it stands for the checks that it names, or else for one of its file's name.
+    fn claims(
+        &self,
+        name: &str,
+        manifest: &Manifest,
+        former: impl Fn(&Path) -> Vec<(Key, Arc<Check>)>,
+    ) -> Vec<(Key, Wish)> {
+        let origin = self.place.join(name);
+        let claim = |check: Option<&Arc<Check>>, trouble: Option<&Fault>| Wish {
+            origin: origin.clone(),
+            check: check.cloned(),
+            trouble: trouble.cloned(),
+            ..Wish::default()
+        };
+        let Broken { why, about } = match manifest {
+            Ok(checks) => {
+                return checks.iter().map(|check| (check.key.clone(), claim(Some(check), None))).collect();
+            }
+            Err(broken) => broken,
+        };
+        let trouble = Fault::new(Reason::Manifest, why);
+        let before = former(&origin);
+        let mut claims: Vec<_> =
+            before.iter().map(|(key, check)| (key.clone(), claim(Some(check), Some(&trouble)))).collect();
+        if claims.is_empty() {
+            claims.extend(about.iter().map(|(key, _)| (key.clone(), claim(None, Some(&trouble)))));
+        }
+        if claims.is_empty() {
+            let key = Key::from_file(self.namespace, stem(name));
+            claims.push((key, claim(None, Some(&trouble))));
+        }
+        claims
+    }
+
+    fn lone_module(&self, name: &str) -> (Key, Wish) {
+        let key = Key::from_file(self.namespace, stem(name));
+        let mut wish = Wish { origin: self.place.join(name), ..Wish::default() };
+        match name.parse() {
+            Ok(module) => wish.check = Some(Arc::new(Check::bare(key.clone(), module))),
+            Err(error) => wish.trouble = Some(Fault::new(Reason::Module, format!("{name}: {error}"))),
+        }
+        (key, wish)
+    }
+
+    fn with_module<'a>(&'a self, mut wish: Wish, used: &mut BTreeSet<&'a str>) -> Wish {
+        let Some(check) = &wish.check else { return wish };
+        let Some((name, digest)) = self.find(&check.module) else {
+            let (name, place) = (check.module.file_name(), self.place.display());
+            let missing = format!("the module {name} is not in {place}; put it beside the manifest");
+            wish.trouble.get_or_insert(Fault::new(Reason::Module, missing));
+            return wish;
+        };
+        used.insert(name);
+        match digest {
+            Ok(digest) => wish.module = Some((name.to_owned(), *digest)),
+            Err(why) => {
+                wish.trouble.get_or_insert(Fault::new(Reason::Module, why));
+            }
+        }
+        wish
+    }
+
+    /// The file of a module, which may lie there packed.
+    fn find(&self, module: &Module) -> Option<(&str, &Result<Digest, String>)> {
+        let names = module.file_names();
+        names
+            .iter()
+            .find_map(|name| self.modules.get_key_value(name.as_str()))
+            .map(|(name, digest)| (*name, *digest))
+    }
+}
+
+fn clash(key: &Key, first: &Path, other: &Path) -> Fault {
+    let (first, other) = (first.display(), other.display());
+    let why = format!("{key} stands in {first} and in {other}; only the first counts: rename one");
+    Fault::new(Reason::Manifest, why)
+}
+
+/// A name that is free, for a file whose own is taken: the file's, or one like it.
+fn stand_in(origin: &Path, namespace: &str, wanted: &BTreeMap<Key, Wish>) -> Key {
+    let name = origin.file_name().unwrap_or_default().to_string_lossy();
+    let stem = stem(&name);
+    let names = iter::once(stem.to_owned()).chain((2..).map(|number: u64| format!("{number}-{stem}")));
+    let mut keys = names.map(|name| Key::from_file(namespace, &name));
+    keys.find(|key| !wanted.contains_key(key)).expect("there are more numbers than checks")
+}

@@ -1,0 +1,190 @@
+//! What one ConfigMap holds, and which checks that makes.
+
+use super::Place;
+use crate::{
+    grant::Ceiling,
+    source::{
+        bundle::{self, Broken, Bundle, Manifest, Wish, Wishes, is_manifest},
+        decode, is_module,
+    },
+    spec::{Check, Digest, Key},
+};
+use k8s_openapi::api::core::v1::ConfigMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// All modules of one ConfigMap may decode to so many times the largest module.
+const MODULES: usize = 16;
+
+/// The files of a ConfigMap, read.
+pub(super) struct Content {
+    place: Place,
+    /// As they came.
+    files: BTreeMap<String, Vec<u8>>,
+    manifests: BTreeMap<String, Manifest>,
+    digests: BTreeMap<String, Result<Digest, String>>,
+    limit: usize,
+}
+
+impl Content {
+    /// Reads the manifests and hashes the modules, each decoded to at most `limit` bytes. Takes a while.
+    pub(super) fn read(place: Place, map: ConfigMap, ceiling: &Arc<Ceiling>, limit: usize) -> Self {
+        let texts = map.data.unwrap_or_default().into_iter().map(|(name, text)| (name, text.into_bytes()));
+        let bytes = map.binary_data.unwrap_or_default().into_iter().map(|(name, bytes)| (name, bytes.0));
+        let files: BTreeMap<String, Vec<u8>> = texts.chain(bytes).collect();
+        let manifests = files.iter().filter(|(name, _)| is_manifest(name));
+        let manifests = manifests
+            .map(|(name, text)| (name.clone(), read_manifest(name, text, &place.namespace, ceiling)));
+        let mut budget = limit.saturating_mul(MODULES);
+        let modules = files.iter().filter(|(name, _)| is_module(name));
+        let digests = modules.map(|(name, bytes)| (name.clone(), digest(name, bytes, limit, &mut budget)));
+        Self { manifests: manifests.collect(), digests: digests.collect(), files, place, limit }
+    }
+
+    /// The checks that this makes; `former` are those that it made before.
+    pub(super) fn wishes(&self, former: &BTreeMap<Key, Wish>) -> BTreeMap<Key, Wish> {
+        let place = PathBuf::from(format!("ConfigMap {}", self.place));
+        let bundle = Bundle {
+            place: &place,
+            namespace: &self.place.namespace,
+            manifests: self.manifests.iter().map(|(name, manifest)| (name.as_str(), manifest)).collect(),
+            modules: self.digests.iter().map(|(name, digest)| (name.as_str(), digest)).collect(),
+        };
+        let former = |origin: &Path| -> Vec<(Key, Arc<Check>)> {
+            let same = former.iter().filter(|(_, wish)| wish.origin == origin);
+            same.filter_map(|(key, wish)| Some((key.clone(), Arc::clone(wish.check.as_ref()?)))).collect()
+        };
+        let mut wishes = Wishes::default();
+        wishes.read(&bundle, former);
+        wishes.finish(&self.place.namespace)
+    }
+
+    /// A decoded module. Takes a while.
+    pub(super) fn module(&self, name: &str) -> Result<Vec<u8>, String> {
+        let bytes = self.files.get(name).cloned().unwrap_or_default();
+        decode(name, bytes, self.limit).map_err(|error| error.to_string())
+    }
+}
+
+fn read_manifest(name: &str, text: &[u8], namespace: &str, ceiling: &Arc<Ceiling>) -> Manifest {
+    let text = str::from_utf8(text)
+        .map_err(|error| Broken { why: format!("{name} is not UTF-8: {error}"), about: Vec::new() })?;
+    bundle::parse(name, text, namespace, ceiling)
+}
+
+fn digest(name: &str, bytes: &[u8], limit: usize, budget: &mut usize) -> Result<Digest, String> {
+    if *budget == 0 {
+        return Err(format!(
+            "the modules beside {name} are larger than {MODULES} times --max-module-size together: use \
+             several ConfigMaps"
+        ));
+    }
+    let decoded = decode(name, bytes.to_vec(), limit);
+    let used = decoded.as_ref().map_or(limit, Vec::len);
+    *budget = budget.saturating_sub(used);
+    decoded.map(|module| Digest::of(&module)).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::ByteString;
+
+    const WEB: &str =
+        "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: { name: web }\nspec: { module: m.wasm }\n";
+
+    fn content(files: &[(&str, &str)]) -> Content {
+        let mut map = ConfigMap::default();
+        for (name, text) in files {
+            if is_module(name) {
+                let bytes = ByteString(text.as_bytes().to_vec());
+                map.binary_data.get_or_insert_default().insert((*name).to_owned(), bytes);
+            } else {
+                map.data.get_or_insert_default().insert((*name).to_owned(), (*text).to_owned());
+            }
+        }
+        let place = Place { namespace: "team-a".to_owned(), name: "checks".to_owned() };
+        Content::read(place, map, &Ceiling::trusted("team-a"), 100)
+    }
+
+    fn wishes(files: &[(&str, &str)]) -> BTreeMap<Key, Wish> {
+        content(files).wishes(&BTreeMap::new())
+    }
+
+    /// The only wish: its key, and what is wrong with it.
+    fn only(wishes: BTreeMap<Key, Wish>) -> (String, String) {
+        assert_eq!(wishes.len(), 1, "{wishes:?}");
+        let (key, wish) = wishes.into_iter().next().expect("a wish");
+        (key.to_string(), wish.trouble.map(|fault| fault.message).unwrap_or_default())
+    }
+
+    #[test]
+    fn a_manifest_and_its_module_make_a_check_in_the_namespace_of_the_configmap() {
+        let content = content(&[("web.yaml", WEB), ("m.wasm", "one")]);
+        assert_eq!(only(content.wishes(&BTreeMap::new())), ("team-a/web".to_owned(), String::new()));
+        assert_eq!(content.module("m.wasm"), Ok(b"one".to_vec()));
+    }
+
+    #[test]
+    fn a_lone_module_is_a_check_of_its_own_name_and_other_keys_are_left_alone() {
+        let wishes = wishes(&[("Disk_Space.wasm", "one"), ("README.md", "text")]);
+        assert_eq!(only(wishes), ("team-a/disk-space".to_owned(), String::new()));
+    }
+
+    #[test]
+    fn a_manifest_that_names_another_namespace_is_refused_and_gains_nothing_there() {
+        let other = WEB.replace("name: web", "name: web, namespace: kube-system");
+        let (key, trouble) = only(wishes(&[("shop.yaml", &other), ("m.wasm", "one")]));
+        assert_eq!(key, "team-a/shop");
+        assert!(trouble.contains("a check that lies in namespace team-a cannot be in another"), "{trouble}");
+        let broken = format!("{other}intervall: 5s\n");
+        assert_eq!(only(wishes(&[("shop.yaml", &broken), ("m.wasm", "one")])).0, "team-a/shop");
+    }
+
+    #[test]
+    fn a_manifest_that_breaks_goes_on_wanting_what_it_did() {
+        let before = wishes(&[("a.yaml", WEB), ("m.wasm", "one")]);
+        let after = content(&[("a.yaml", "kind: ["), ("m.wasm", "two")]).wishes(&before);
+        let key: Key = "team-a/web".parse().expect("a key");
+        assert_eq!(
+            (after[&key].check.as_ref(), after[&key].module.clone()),
+            (before[&key].check.as_ref(), Some(("m.wasm".to_owned(), Digest::of(b"two"))))
+        );
+        assert!(after[&key].trouble.as_ref().is_some_and(|fault| fault.message.starts_with("a.yaml: ")));
+    }
+
+    #[test]
+    fn modules_are_capped_each_and_together() {
+        let big = "x".repeat(101);
+        let (_, trouble) = only(wishes(&[("big.wasm", &big)]));
+        assert!(trouble.contains("larger than 100 bytes"), "{trouble}");
+        let names: Vec<String> = (10..27).map(|number| format!("m{number}.wasm")).collect();
+        let full = "x".repeat(100);
+        let files: Vec<_> = names.iter().map(|name| (name.as_str(), full.as_str())).collect();
+        let refused: Vec<_> = wishes(&files)
+            .into_iter()
+            .filter(|(_, wish)| wish.trouble.is_some())
+            .map(|(key, _)| key)
+            .collect();
+        assert_eq!(refused, ["team-a/m26".parse::<Key>().expect("a key")]);
+    }
+
+    #[test]
+    fn files_of_another_kind_than_their_name_are_told_of() {
+        let mut map = ConfigMap::default();
+        map.binary_data.get_or_insert_default().insert("a.yaml".to_owned(), ByteString(vec![0xff]));
+        map.data.get_or_insert_default().insert("b.wasm".to_owned(), "rubbish".to_owned());
+        let place = Place { namespace: "team-a".to_owned(), name: "checks".to_owned() };
+        let wishes = Content::read(place, map, &Ceiling::trusted("team-a"), 100).wishes(&BTreeMap::new());
+        let key = |name: &str| Key::new("team-a", name).expect("a key");
+        assert!(wishes[&key("a")].trouble.as_ref().is_some_and(|fault| fault.message.contains("not UTF-8")));
+        assert_eq!(
+            wishes[&key("b")].module,
+            Some(("b.wasm".to_owned(), Digest::of(b"rubbish"))),
+            "the sandbox will refuse it"
+        );
+    }
+}

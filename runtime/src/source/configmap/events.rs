@@ -1,0 +1,325 @@
+//! Writes what becomes of a ConfigMap's checks back to it, as Events of Kubernetes.
+//!
+//! kube's own recorder merges events by their reason and keeps only the first message. An event here is
+//! named after what it says, so that the same again is counted, also after a restart.
+
+use super::{
+    Place,
+    outbox::{Outbox, Topic},
+    watch::{PATIENCE, code, random, why},
+};
+use crate::{
+    board::{self, Board, EventKind},
+    schedule::backoff,
+    spec::{Digest, Key},
+    text::{cut_to, printable},
+};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::{Event, EventSource, ObjectReference},
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
+};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{
+        Notify,
+        broadcast::{Receiver, error::RecvError},
+    },
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+/// The longest message of an event in bytes.
+const LONGEST_MESSAGE: usize = 1024;
+/// The longest part of a ConfigMap's name that stands in the name of an event.
+const LONGEST_NAME: usize = 200;
+/// The longest pause before an event that could not be written is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The API server has an event of this name.
+const CONFLICT: u16 = 409;
+/// Who writes the events.
+const COMPONENT: &str = "aviary";
+
+/// What became of a ConfigMap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    ModuleLoaded,
+    ModuleRejected,
+    GrantDenied,
+}
+
+/// Events that wait to be written, and whose checks are whose.
+#[derive(Default)]
+pub(super) struct Desk {
+    state: Mutex<State>,
+    more: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    owners: HashMap<Key, (Place, String)>,
+    outbox: Outbox<Note>,
+}
+
+/// An event to be written.
+#[derive(Clone, Debug)]
+struct Note {
+    uid: String,
+    reason: Reason,
+    message: String,
+}
+
+impl Reason {
+    fn label(self) -> &'static str {
+        match self {
+            Self::ModuleLoaded => "ModuleLoaded",
+            Self::ModuleRejected => "ModuleRejected",
+            Self::GrantDenied => "GrantDenied",
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        if self == Self::ModuleLoaded { "Normal" } else { "Warning" }
+    }
+}
+
+impl Desk {
+    /// The check is this ConfigMap's now.
+    pub(super) fn own(&self, key: &Key, place: &Place, uid: &str) {
+        self.state().owners.insert(key.clone(), (place.clone(), uid.to_owned()));
+    }
+
+    /// The check is no ConfigMap's any more.
+    pub(super) fn disown(&self, key: &Key) {
+        self.state().owners.remove(key);
+    }
+
+    /// The ConfigMap is gone.
+    pub(super) fn forget(&self, place: &Place) {
+        self.state().outbox.forget(place);
+    }
+
+    /// Has an event written to a ConfigMap, instead of an earlier one about the same.
+    pub(super) fn note(&self, place: &Place, uid: &str, about: &str, reason: Reason, message: &str) {
+        let message = printable(cut_to(message, LONGEST_MESSAGE));
+        let message = cut_to(&message, LONGEST_MESSAGE).to_owned();
+        let topic = Topic { place: place.clone(), about: about.to_owned() };
+        self.state().outbox.put(topic, Note { uid: uid.to_owned(), reason, message });
+        self.more.notify_one();
+    }
+
+    /// As [`Self::note`], to the ConfigMap that has the check.
+    fn note_for(&self, key: &Key, reason: Reason, message: &str) {
+        let owner = self.state().owners.get(key).cloned();
+        let Some((place, uid)) = owner else { return };
+        let denial = if reason == Reason::GrantDenied { " denied" } else { "" };
+        let message = format!("{}: {message}", key.name());
+        self.note(&place, &uid, &format!("{key}{denial}"), reason, &message);
+    }
+
+    fn owned(&self) -> Vec<Key> {
+        self.state().owners.keys().cloned().collect()
+    }
+
+    /// The next event, as soon as it may be written.
+    async fn next(&self) -> (Topic, Note) {
+        loop {
+            let next = self.state().outbox.take(Instant::now());
+            match next {
+                Ok(next) => return next,
+                Err(Some(at)) => {
+                    tokio::select! {
+                        () = sleep_until(at) => {}
+                        () = self.more.notified() => {}
+                    }
+                }
+                Err(None) => self.more.notified().await,
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Notes what happens on the board to checks from ConfigMaps.
+pub(super) async fn listen(mut events: Receiver<Arc<board::Event>>, board: Arc<Board>, desk: Arc<Desk>) {
+    loop {
+        match events.recv().await {
+            Ok(event) => {
+                let reason = match event.kind {
+                    EventKind::Loaded => Reason::ModuleLoaded,
+                    EventKind::Rejected => Reason::ModuleRejected,
+                    EventKind::Denied => Reason::GrantDenied,
+                    EventKind::Changed { .. } | EventKind::CleanupFailed | EventKind::Removed => continue,
+                };
+                desk.note_for(&event.check, reason, &event.message);
+            }
+            // What was missed shows in how things are now.
+            Err(RecvError::Lagged(_)) => desk.owned().iter().for_each(|key| note_state(&board, &desk, key)),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+fn note_state(board: &Board, desk: &Desk, key: &Key) {
+    let Some(view) = board.get(key).map(|entry| entry.view()) else { return };
+    match (&view.rejected, &view.module) {
+        (Some(fault), _) => desk.note_for(key, Reason::ModuleRejected, &fault.message),
+        (None, Some(module)) => desk.note_for(key, Reason::ModuleLoaded, &module.is_live()),
+        (None, None) => {}
+    }
+}
+
+/// Writes events, for as long as it is polled.
+pub(super) async fn post(client: Client, desk: Arc<Desk>) {
+    let (mut failures, mut is_forbidden) = (0, false);
+    loop {
+        let (topic, note) = desk.next().await;
+        let written = timeout(PATIENCE, write(&client, &topic.place, &note)).await;
+        let error = match written {
+            Ok(Ok(())) => {
+                failures = 0;
+                continue;
+            }
+            Ok(Err(error)) if code(&error).is_some_and(|code| (400..500).contains(&code) && code != 429) => {
+                if code(&error) != Some(403) {
+                    tracing::warn!("cannot write an event to the ConfigMap {}: {}", topic.place, why(&error));
+                } else if !is_forbidden {
+                    is_forbidden = true;
+                    tracing::warn!(
+                        "cannot write events to ConfigMaps, and will not say so again: {}; grant the daemon \
+                         create, get and patch on events",
+                        why(&error)
+                    );
+                }
+                continue;
+            }
+            Ok(Err(error)) => why(&error),
+            Err(_) => format!("no answer within {PATIENCE:?}"),
+        };
+        tracing::debug!("cannot write an event to the ConfigMap {}: {error}; trying again", topic.place);
+        desk.state().outbox.put_back(topic, note);
+        failures += 1;
+        sleep(backoff(failures, random()).min(LONGEST_PAUSE)).await;
+    }
+}
+
+/// Writes an event, or counts it up if the same has been written already.
+async fn write(client: &Client, place: &Place, note: &Note) -> kube::Result<()> {
+    let api: Api<Event> = Api::namespaced(client.clone(), &place.namespace);
+    let event = event(place, note);
+    let name = event.metadata.name.clone().unwrap_or_default();
+    match api.create(&PostParams::default(), &event).await {
+        Err(error) if code(&error) == Some(CONFLICT) => {}
+        created => return created.map(drop),
+    }
+    let count = api.get(&name).await?.count.unwrap_or(1).saturating_add(1);
+    let patch = json!({ "count": count, "lastTimestamp": event.last_timestamp });
+    api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
+}
+
+fn event(place: &Place, note: &Note) -> Event {
+    let reason = note.reason.label();
+    let digest = Digest::of(format!("{} {reason} {}", note.uid, note.message).as_bytes());
+    let name = cut_to(&place.name, LONGEST_NAME).trim_end_matches(['.', '-']);
+    let now = Some(Time(Timestamp::now()));
+    Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{name}.{}", digest.short())),
+            namespace: Some(place.namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        involved_object: ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("ConfigMap".to_owned()),
+            name: Some(place.name.clone()),
+            namespace: Some(place.namespace.clone()),
+            uid: Some(note.uid.clone()),
+            ..ObjectReference::default()
+        },
+        type_: Some(note.reason.kind().to_owned()),
+        reason: Some(reason.to_owned()),
+        message: Some(note.message.clone()),
+        count: Some(1),
+        first_timestamp: now.clone(),
+        last_timestamp: now,
+        source: Some(EventSource { component: Some(COMPONENT.to_owned()), host: None }),
+        ..Event::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{outcome::Fault, spec::Check};
+
+    fn place() -> Place {
+        Place { namespace: "team-a".to_owned(), name: "checks".to_owned() }
+    }
+
+    fn note(reason: Reason, message: &str) -> Note {
+        Note { uid: "uid".to_owned(), reason, message: message.to_owned() }
+    }
+
+    #[test]
+    fn an_event_is_named_after_what_it_says() {
+        let name = |note: &Note| event(&place(), note).metadata.name;
+        let rejected = note(Reason::ModuleRejected, "no");
+        assert_eq!(name(&rejected), name(&rejected.clone()));
+        assert_ne!(name(&rejected), name(&note(Reason::ModuleRejected, "never")));
+        assert_ne!(name(&rejected), name(&note(Reason::GrantDenied, "no")));
+        let long = Place { name: format!("{}.b", "a".repeat(250)), ..place() };
+        let name = event(&long, &rejected).metadata.name.expect("a name");
+        assert!(name.len() < 253 && name.starts_with("aaa"), "{name}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listener_that_lags_notes_how_things_are_now() {
+        let (board, desk) = (Arc::new(Board::default()), Arc::new(Desk::default()));
+        let key: Key = "team-a/web".parse().expect("a key");
+        let check = Arc::new(Check::bare(key.clone(), "web.wasm".parse().expect("a module")));
+        let entry = board.enter(&check);
+        let events = board.listen();
+        desk.own(&key, &place(), "uid");
+        entry.reject(Fault::new(crate::outcome::Reason::Module, "not wasm"));
+        for number in 0..3000 {
+            board.enter(&Arc::new(Check::bare(
+                Key::new("other", &number.to_string()).expect("a key"),
+                check.module.clone(),
+            )));
+            board.remove(&Key::new("other", &number.to_string()).expect("a key"));
+        }
+        let listener = tokio::spawn(listen(events, board, Arc::clone(&desk)));
+        let (topic, note) = desk.next().await;
+        assert_eq!(
+            (topic.place, note.reason, note.message.as_str()),
+            (place(), Reason::ModuleRejected, "web: not wasm")
+        );
+        listener.abort();
+    }
+
+    #[test]
+    fn what_happens_to_checks_of_others_is_not_noted_and_long_messages_are_cut() {
+        let desk = Desk::default();
+        let key: Key = "team-a/web".parse().expect("a key");
+        desk.note_for(&key, Reason::ModuleLoaded, "live");
+        assert!(desk.state().outbox.take(Instant::now()).is_err());
+        desk.own(&key, &place(), "uid");
+        desk.note_for(&key, Reason::GrantDenied, &"\n".repeat(5000));
+        let (_, note) = desk.state().outbox.take(Instant::now()).expect("a note");
+        assert!(note.message.len() <= LONGEST_MESSAGE && note.message.starts_with("web: \\n"));
+        desk.disown(&key);
+        desk.note_for(&key, Reason::ModuleLoaded, "live");
+        assert!(desk.state().outbox.take(Instant::now()).is_err());
+    }
+}

@@ -1,0 +1,135 @@
+//! Checks from ConfigMaps, watched through the API.
+//!
+//! Only metadata is watched; a ConfigMap is read whole when it has changed, and nothing of its modules is kept.
+
+mod content;
+mod events;
+mod follow;
+mod outbox;
+mod shelf;
+mod watch;
+
+use super::Change;
+use crate::{board::Board, policy::Policy, spec::Key};
+use events::Desk;
+use follow::Follower;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Client;
+use std::{collections::BTreeSet, fmt, sync::Arc};
+use tokio::{
+    sync::{mpsc, watch as observe},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use watch::{Watch, title};
+
+/// The name of this source on the board.
+const NAME: &str = "configmap";
+/// What was seen and waits to be looked at.
+const PENDING_SIGHTINGS: usize = 16;
+
+/// ConfigMaps whose manifests and modules are checks that should run.
+pub struct ConfigMaps {
+    /// Asks the API server with the rights of the daemon.
+    pub client: Client,
+    /// Where to look.
+    pub namespaces: Namespaces,
+    /// Which labels a ConfigMap must have.
+    pub selector: String,
+    /// How far checks may reach, by namespace.
+    pub policy: Policy,
+    /// The largest module in bytes, once decoded.
+    pub max_module_size: usize,
+}
+
+/// The namespaces in which ConfigMaps are looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Namespaces {
+    /// All that there are.
+    All,
+    /// These.
+    Only(BTreeSet<String>),
+}
+
+/// Where a ConfigMap is: its namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Place {
+    namespace: String,
+    name: String,
+}
+
+/// A ConfigMap as its metadata tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    place: Place,
+    age: Age,
+    /// Another one after each change.
+    version: String,
+}
+
+/// Orders ConfigMaps, the oldest first: when it was created, and its uid.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Age {
+    created: Timestamp,
+    uid: String,
+}
+
+impl ConfigMaps {
+    /// Tells what is there, then what changes, until told to stop. Checks that are `taken` by another source
+    /// are left to it.
+    pub async fn watch(
+        self,
+        changes: mpsc::Sender<Change>,
+        taken: observe::Receiver<BTreeSet<Key>>,
+        board: Arc<Board>,
+        stop: CancellationToken,
+    ) {
+        let places: Vec<Option<String>> = match &self.namespaces {
+            Namespaces::All => vec![None],
+            Namespaces::Only(names) => names.iter().cloned().map(Some).collect(),
+        };
+        let contact = board.connect(NAME, places.iter().map(|place| title(place.as_deref()).to_owned()));
+        let (sender, sightings) = mpsc::channel(PENDING_SIGHTINGS);
+        let desk = Arc::new(Desk::default());
+        let mut tasks = JoinSet::new();
+        for place in places.clone() {
+            let (contact, sender) = (Arc::clone(&contact), sender.clone());
+            tasks.spawn(Watch::new(&self.client, place, &self.selector, contact, sender).run());
+        }
+        tasks.spawn(events::listen(board.listen(), board, Arc::clone(&desk)));
+        tasks.spawn(events::post(self.client.clone(), Arc::clone(&desk)));
+        let follower = Follower::new(self, places.into_iter().collect(), changes, taken, desk);
+        stop.run_until_cancelled(follower.run(sightings)).await;
+        tasks.shutdown().await;
+    }
+}
+
+impl Seen {
+    fn of(metadata: ObjectMeta) -> Option<Self> {
+        let created = metadata.creation_timestamp.map_or(Timestamp::MAX, |time| time.0);
+        Some(Self {
+            place: Place { namespace: metadata.namespace?, name: metadata.name? },
+            age: Age { created, uid: metadata.uid.unwrap_or_default() },
+            version: metadata.resource_version.unwrap_or_default(),
+        })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl fmt::Display for Namespaces {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => out.write_str(title(None)),
+            Self::Only(names) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                out.write_str(&names.join(", "))
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Follows the metadata of ConfigMaps in one namespace, or in all of them.
+//!
+//! kube's own watcher does not tell when a watch that broke is back, nor of bookmarks, which show that a
+//! silent one still works.
+
+use super::{Place, Seen};
+use crate::{board::Contact, schedule::backoff};
+use futures_util::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, Client,
+    api::{ListParams, PartialObjectMeta, WatchEvent, WatchParams},
+};
+use std::{
+    error::Error as _,
+    hash::{BuildHasher, Hasher, RandomState},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, error::Elapsed, sleep, timeout},
+};
+
+/// How long the API server may take to answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// A watch ends after so many seconds, and somewhat less: watches that began together end apart.
+const LONGEST_WATCH: u32 = 290;
+const SHORTEST_WATCH: u32 = 230;
+/// API servers send a bookmark every minute; a watch that is silent for longer than this may be cut off.
+const SILENCE: Duration = Duration::from_secs(150);
+/// A connection that lasted so long begins anew with short pauses.
+const STEADY: Duration = Duration::from_secs(30);
+/// The longest pause before it is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How many ConfigMaps are listed at once; annotations make the metadata of each up to 256 KiB large.
+const PAGE: u32 = 50;
+/// `Expired`: the API server does not remember what changed since.
+const GONE: u16 = 410;
+
+/// What is seen of ConfigMaps.
+#[derive(Debug)]
+pub(super) enum Sighting {
+    /// These are all in the namespace, or in all of them.
+    All(Option<String>, Vec<Seen>),
+    /// This one is new or has changed.
+    One(Seen),
+    /// This one is gone, or has lost its label.
+    Gone(Place),
+    /// The API server does not let the daemon look there.
+    Forbidden(Option<String>),
+}
+
+/// The watch over one namespace, or over all.
+pub(super) struct Watch {
+    api: Api<PartialObjectMeta<ConfigMap>>,
+    namespace: Option<String>,
+    selector: String,
+    contact: Arc<Contact>,
+    sightings: mpsc::Sender<Sighting>,
+}
+
+/// Why a watch ended.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    /// Nobody listens any more.
+    #[error("nobody listens")]
+    Unheard,
+    #[error("it does not remember what changed since")]
+    Expired,
+    #[error("no answer within {PATIENCE:?}")]
+    Silent(#[from] Elapsed),
+    #[error("{}", why(.0))]
+    Refused(#[from] kube::Error),
+}
+
+/// The name of a namespace, or of all, in messages and on the board.
+pub(super) fn title(namespace: Option<&str>) -> &str {
+    namespace.unwrap_or("all namespaces")
+}
+
+/// What went wrong, down to its cause.
+pub(super) fn why(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return status.message.clone();
+    }
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// The code of a refusal by the API server.
+pub(super) fn code(error: &kube::Error) -> Option<u16> {
+    if let kube::Error::Api(status) = error { Some(status.code) } else { None }
+}
+
+/// Any number, another one each time.
+pub(super) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+impl Watch {
+    pub(super) fn new(
+        client: &Client,
+        namespace: Option<String>,
+        selector: &str,
+        contact: Arc<Contact>,
+        sightings: mpsc::Sender<Sighting>,
+    ) -> Self {
+        let api = match &namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        };
+        Self { api, namespace, selector: selector.to_owned(), contact, sightings }
+    }
+
+    /// Tells what is there and what changes, for as long as somebody listens.
+    pub(super) async fn run(self) {
+        let mut failures = 0;
+        loop {
+            let began = Instant::now();
+            let Err(lost) = self.follow().await;
+            if matches!(lost, Lost::Unheard) || !self.mourn(&lost).await {
+                return;
+            }
+            failures = if began.elapsed() > STEADY { 1 } else { failures + 1 };
+            sleep(backoff(failures, random()).min(LONGEST_PAUSE)).await;
+        }
+    }
+
+    /// Lists, and watches from there on.
+    async fn follow(&self) -> Result<std::convert::Infallible, Lost> {
+        let mut version = self.list().await?;
+        loop {
+            let seconds = u64::from(SHORTEST_WATCH) + random() % u64::from(LONGEST_WATCH - SHORTEST_WATCH);
+            let params = WatchParams {
+                label_selector: Some(self.selector.clone()),
+                timeout: u32::try_from(seconds).ok(),
+                bookmarks: true,
+                ..WatchParams::default()
+            };
+            let began = Instant::now();
+            let events = timeout(PATIENCE, self.api.watch(&params, &version)).await??;
+            self.reached();
+            self.hear(pin!(events), &mut version).await?;
+            if began.elapsed() < Duration::from_secs(1) {
+                // A server that ends every watch at once must not be asked all the time.
+                sleep(backoff(1, random())).await;
+            }
+        }
+    }
+
+    /// Tells everything that is there; gives the version of all of it.
+    async fn list(&self) -> Result<String, Lost> {
+        let mut params = ListParams::default().labels(&self.selector).limit(PAGE);
+        let mut all = Vec::new();
+        loop {
+            let page = timeout(PATIENCE, self.api.list(&params)).await??;
+            all.extend(page.items.into_iter().filter_map(seen));
+            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+            if params.continue_token.is_none() {
+                self.reached();
+                self.tell(Sighting::All(self.namespace.clone(), all)).await?;
+                return Ok(page.metadata.resource_version.unwrap_or_default());
+            }
+        }
+    }
+
+    /// Tells what changes until the watch ends.
+    async fn hear(
+        &self,
+        mut events: impl Stream<Item = kube::Result<WatchEvent<PartialObjectMeta<ConfigMap>>>> + Unpin,
+        version: &mut String,
+    ) -> Result<(), Lost> {
+        while let Ok(Some(event)) = timeout(SILENCE, events.next()).await {
+            let event = event?;
+            let sighting = match event {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => seen(object).map(Sighting::One),
+                WatchEvent::Deleted(object) => seen(object).map(|seen| {
+                    version.clone_from(&seen.version);
+                    Sighting::Gone(seen.place)
+                }),
+                WatchEvent::Bookmark(bookmark) => {
+                    *version = bookmark.metadata.resource_version;
+                    None
+                }
+                WatchEvent::Error(status) if status.code == GONE => return Err(Lost::Expired),
+                WatchEvent::Error(status) => return Err(kube::Error::Api(status).into()),
+            };
+            if let Some(Sighting::One(seen)) = &sighting {
+                version.clone_from(&seen.version);
+            }
+            self.reached();
+            if let Some(sighting) = sighting {
+                self.tell(sighting).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reached(&self) {
+        if self.contact.reached(title(self.namespace.as_deref())) {
+            tracing::info!("following the ConfigMaps in {}", title(self.namespace.as_deref()));
+        }
+    }
+
+    /// Says that the place is lost; false if nobody listens any more.
+    async fn mourn(&self, lost: &Lost) -> bool {
+        let title = title(self.namespace.as_deref());
+        let forbidden = match lost {
+            Lost::Expired => return true,
+            Lost::Refused(error) if code(error) == Some(GONE) => return true,
+            Lost::Refused(error) => matches!(code(error), Some(401 | 403)),
+            _ => false,
+        };
+        let help = if forbidden { "; grant the daemon get, list and watch there" } else { "" };
+        let error = format!("cannot list configmaps in {title}: {lost}{help}");
+        if self.contact.lost(title, &error) {
+            tracing::warn!("{error}; the checks from there stay as they are");
+        }
+        !forbidden || self.tell(Sighting::Forbidden(self.namespace.clone())).await.is_ok()
+    }
+
+    async fn tell(&self, sighting: Sighting) -> Result<(), Lost> {
+        self.sightings.send(sighting).await.map_err(|_| Lost::Unheard)
+    }
+}
+
+fn seen(object: PartialObjectMeta<ConfigMap>) -> Option<Seen> {
+    Seen::of(object.metadata)
+}
