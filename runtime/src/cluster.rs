@@ -74,7 +74,11 @@ pub enum ClusterError {
 
 impl Cluster {
     /// The cluster of the kubeconfig, else the one whose pod this is, else none. Asks nobody yet.
-    pub async fn find(kubeconfig: Option<&Path>) -> Result<Option<Self>, ClusterError> {
+    /// The daemon is at home in `namespace`, or where the kubeconfig or the pod is.
+    pub async fn find(
+        kubeconfig: Option<&Path>,
+        namespace: Option<&str>,
+    ) -> Result<Option<Self>, ClusterError> {
         let mut config = match kubeconfig {
             Some(path) => {
                 let wrong = |error| ClusterError::Kubeconfig(path.to_owned(), error);
@@ -86,6 +90,9 @@ impl Cluster {
             }
             None => return Ok(None),
         };
+        if let Some(namespace) = namespace {
+            namespace.clone_into(&mut config.default_namespace);
+        }
         // Calls have deadlines of their own, within which they are repeated.
         config.default_retry = false;
         let own = Client::try_from(config.clone())?;

@@ -45,13 +45,16 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
         )
     })?;
     let network = network(&settings).await?;
-    let sandbox = Sandbox::new(settings.max_checks, network)
+    let sandbox = Sandbox::new(settings.max_checks, network, None)
         .map_err(anyhow::Error::from)
         .context("cannot run WebAssembly on this machine")?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}; --listen chooses another address", settings.listen))?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %listener.local_addr()?, "listening");
+
+    let watched: Vec<_> = directories.paths.iter().map(|path| path.display().to_string()).collect();
+    tracing::info!(checks = watched.join(", "), "watching");
 
     let board = Arc::new(Board::default());
     let stop = CancellationToken::new();

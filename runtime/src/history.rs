@@ -16,52 +16,81 @@ pub struct Run {
     pub duration: Duration,
     /// What came of it.
     pub verdict: Arc<Verdict>,
+    /// It failed within the startup grace of its round, and does not count.
+    pub excused: bool,
+}
+
+impl Run {
+    /// When it ended.
+    pub fn ended(&self) -> Timestamp {
+        // Only a clock at the end of all time is too late for this.
+        self.started.checked_add(self.duration).unwrap_or(self.started)
+    }
 }
 
 /// The latest runs, oldest first.
 #[derive(Debug, Default)]
-pub struct History(VecDeque<Run>);
+pub struct History {
+    runs: VecDeque<Run>,
+    counted: Option<Run>,
+}
 
 impl History {
     /// Adds a run and drops the oldest beyond the capacity. A verdict equal to the one before
     /// shares its memory: most checks say the same thing for days. Targets are kept for the latest
     /// run, and for those before it that said the same.
     pub fn push(&mut self, started: Timestamp, duration: Duration, verdict: Verdict) -> &Run {
-        let verdict = match self.0.back() {
+        let run = self.keep(started, duration, verdict, false);
+        self.counted.insert(run)
+    }
+
+    /// As [`Self::push`], for a run that does not count.
+    pub fn excuse(&mut self, started: Timestamp, duration: Duration, verdict: Verdict) {
+        self.keep(started, duration, verdict, true);
+    }
+
+    fn keep(&mut self, started: Timestamp, duration: Duration, verdict: Verdict, excused: bool) -> Run {
+        let verdict = match self.runs.back() {
             Some(last) if *last.verdict == verdict => Arc::clone(&last.verdict),
             _ => {
                 self.forget_targets();
                 Arc::new(verdict)
             }
         };
-        if self.0.len() == CAPACITY {
-            self.0.pop_front();
+        if self.runs.len() == CAPACITY {
+            self.runs.pop_front();
         }
-        self.0.push_back(Run { started, duration, verdict });
-        &self.0[self.0.len() - 1]
+        let run = Run { started, duration, verdict, excused };
+        self.runs.push_back(run.clone());
+        run
     }
 
     fn forget_targets(&mut self) {
-        let Some(last) = self.0.back().map(|run| Arc::clone(&run.verdict)) else { return };
+        let Some(last) = self.runs.back().map(|run| Arc::clone(&run.verdict)) else { return };
         let Ok(Outcome { status, message, targets }) = last.as_ref() else { return };
         if targets.is_empty() {
             return;
         }
         let shorter =
             Arc::new(Ok(Outcome { status: *status, message: message.clone(), targets: Vec::new() }));
-        for run in self.0.iter_mut().rev().take_while(|run| Arc::ptr_eq(&run.verdict, &last)) {
+        for run in self.runs.iter_mut().rev().take_while(|run| Arc::ptr_eq(&run.verdict, &last)) {
             run.verdict = Arc::clone(&shorter);
         }
     }
 
-    /// The latest run.
+    /// The latest run that counts.
     pub fn latest(&self) -> Option<&Run> {
-        self.0.back()
+        self.counted.as_ref()
+    }
+
+    /// The latest run, if it does not count.
+    pub fn excused(&self) -> Option<&Run> {
+        self.runs.back().filter(|run| run.excused)
     }
 
     /// The runs, oldest first.
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
-        self.0.iter()
+        self.runs.iter()
     }
 }
 
@@ -84,6 +113,20 @@ mod tests {
         assert_eq!(history.runs().count(), CAPACITY);
         let oldest = history.runs().next().expect("a run");
         assert_eq!(oldest.verdict.as_ref().as_ref().expect("an outcome").message, "5");
+    }
+
+    #[test]
+    fn an_excused_run_is_kept_beside_the_latest_that_counts() {
+        let mut history = History::default();
+        push(&mut history, "counts");
+        for _ in 0..CAPACITY {
+            history.excuse(Timestamp::UNIX_EPOCH, Duration::ZERO, Ok(Outcome::fail("not yet")));
+        }
+        assert!(history.runs().all(|run| run.excused) && history.excused().is_some());
+        let latest = history.latest().expect("a run that counts");
+        assert_eq!(latest.verdict.as_ref().as_ref().expect("an outcome").message, "counts");
+        push(&mut history, "counts again");
+        assert!(history.excused().is_none());
     }
 
     #[test]

@@ -323,7 +323,7 @@ async fn begin_round(
 /// Tells how the cleanup of a round that did not begin went.
 fn clean_up(ended: Result<Result<(), String>, Lost>, entry: &Entry) {
     let message = match ended {
-        Ok(Ok(())) => return tracing::info!(check = %entry.key, "cleaned up"),
+        Ok(Ok(())) => return tracing::debug!(check = %entry.key, "cleaned up a round that did not begin"),
         Ok(Err(message)) | Err(Lost::Waiting(message)) => message,
         Err(Lost::Fault(fault)) => fault.message,
     };

@@ -14,6 +14,7 @@ mod file;
 pub mod grant;
 pub mod history;
 pub mod inventory;
+pub mod ledger;
 pub mod lifecycle;
 pub mod outcome;
 pub mod policy;

@@ -1,8 +1,7 @@
 //! The `aviary` command.
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    aviary::cli::Arguments::parse().execute()
+    aviary::cli::Arguments::read().execute()
 }

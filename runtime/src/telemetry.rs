@@ -17,7 +17,8 @@ pub(crate) enum LogFormat {
 pub(crate) fn start(format: LogFormat, debug: bool) {
     // What the libraries below us say at debug, and of bad servers at warn, only their authors want to know.
     let level = if debug { "debug" } else { "info" };
-    let filter = env::var("AVIARY_LOG").unwrap_or_else(|_| format!("error,aviary={level},guest={level}"));
+    let chosen = env::var("AVIARY_LOG").ok().filter(|filter| !filter.is_empty());
+    let filter = chosen.unwrap_or_else(|| format!("error,aviary={level},guest={level}"));
     let filter = EnvFilter::builder().parse_lossy(filter);
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {

@@ -1,14 +1,19 @@
 //! Every manifest that people are shown is one that the daemon accepts.
 
-use aviary::{grant::Ceiling, spec};
+use aviary::{
+    grant::{CLUSTER_DOMAIN, Ceiling},
+    policy::Policy,
+    spec,
+};
 use std::{fs, path::Path};
 
 /// Documents for people, seen from the root of the workspace.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "checks/compute/README.md",
     "checks/dns/README.md",
     "checks/http/README.md",
+    "checks/rc-scheduler/README.md",
     "checks/tcp/README.md",
     "docs/operating.md",
     "docs/writing-checks.md",
@@ -26,7 +31,17 @@ fn manifests_in_the_documentation_are_accepted() {
 }
 
 #[test]
+fn the_policy_in_the_documentation_is_accepted() {
+    let policies = blocks(&read("docs/operating.md"), "kind: Policy");
+    assert!(!policies.is_empty(), "no policy is shown");
+    for policy in policies {
+        Policy::parse(&policy, None, CLUSTER_DOMAIN).expect(&policy);
+    }
+}
+
+#[test]
 fn manifests_of_the_demo_are_accepted() {
+    accept("deploy/example", &read("deploy/example/fibonacci.yaml"));
     let demo = fs::read_dir(root().join("deploy/demo")).expect("the demo");
     let paths = demo.map(|entry| entry.expect("an entry").path());
     let manifests: Vec<_> =
@@ -45,9 +60,14 @@ fn accept(whence: &str, manifest: &str) {
 
 /// The blocks of YAML that are whole manifests.
 fn manifests(text: &str) -> Vec<String> {
+    blocks(text, "kind: Check")
+}
+
+/// The blocks of YAML that hold these words.
+fn blocks(text: &str, words: &str) -> Vec<String> {
     let blocks = text.split("```yaml\n").skip(1);
     let blocks = blocks.map(|rest| rest.split("```").next().unwrap_or_default().to_owned());
-    blocks.filter(|block| block.contains("kind: Check")).collect()
+    blocks.filter(|block| block.contains(words)).collect()
 }
 
 fn read(document: &str) -> String {

@@ -2,7 +2,7 @@
 
 use crate::steps::{build_checks, build_daemon, target};
 use anyhow::{Context, Result};
-use std::{fs, os::unix::process::CommandExt, path::Path, process::Command};
+use std::{fs, net::TcpListener, os::unix::process::CommandExt, path::Path, process::Command};
 
 const DEMO: &str = "deploy/demo";
 const ADDRESS: &str = "127.0.0.1:10002";
@@ -11,6 +11,13 @@ const TROUBLE: &str = "/tmp/aviary-demo-trouble.txt";
 
 /// Builds everything and becomes the daemon. Further arguments are the daemon's.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let arguments: Vec<_> =
+        arguments.iter().map(String::as_str).filter(|argument| *argument != "--").collect();
+    let address = address(&arguments);
+    // Before anything is built and told; the listener is gone again at once.
+    TcpListener::bind(&address).with_context(|| {
+        format!("cannot listen on {address}; `cargo xtask run -- --listen 127.0.0.1:10003` chooses another address")
+    })?;
     build_checks()?;
     let daemon = build_daemon()?;
     for module in fs::read_dir(target().join("checks"))? {
@@ -19,20 +26,31 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
     eprintln!(
         "\n\x1b[1mAviary runs the checks in {DEMO}\x1b[0m
-  everything    curl -i http://{ADDRESS}/health
-  one check     curl -s http://{ADDRESS}/api/v1/checks/demo/web
-  metrics       curl -s http://{ADDRESS}/metrics
-  what happens  curl -N http://{ADDRESS}/api/v1/events
+  everything    curl -i http://{address}/health
+  one check     curl -s http://{address}/api/v1/checks/demo/web
+  metrics       curl -s http://{address}/metrics
+  what happens  curl -N http://{address}/api/v1/events
   a failure     echo 'the disk is on fire' > {TROUBLE}, and rm it again
   your own      put a .wasm, or a manifest and its .wasm, into {DEMO}
 Ctrl-C lets every check clean up and ends it.\n"
     );
-    let arguments: Vec<_> = arguments.iter().filter(|argument| *argument != "--").collect();
     let mut command = Command::new(&daemon);
     command.args(["run", "--checks", DEMO]).args(&arguments);
-    if !arguments.iter().any(|argument| argument.starts_with("--listen")) {
+    if chosen(&arguments).is_none() {
         command.args(["--listen", ADDRESS]);
     }
     let error = command.exec();
     Err(error).with_context(|| format!("cannot start {}", daemon.display()))
+}
+
+/// Where the daemon will be found from here.
+fn address(arguments: &[&str]) -> String {
+    let address = chosen(arguments).unwrap_or(ADDRESS);
+    if address.starts_with(':') { format!("127.0.0.1{address}") } else { address.to_owned() }
+}
+
+/// What follows `--listen`.
+fn chosen<'a>(arguments: &[&'a str]) -> Option<&'a str> {
+    let after = arguments.iter().skip_while(|argument| **argument != "--listen").nth(1).copied();
+    after.or_else(|| arguments.iter().find_map(|argument| argument.strip_prefix("--listen=")))
 }

@@ -1,7 +1,9 @@
 //! The project's tasks.
 
 mod bench;
+mod cluster;
 mod demo;
+mod image;
 mod steps;
 mod test;
 
@@ -12,7 +14,9 @@ const USAGE: &str = "\
 cargo xtask run [-- ARGUMENTS]   build the checks and the daemon and run the demo
 cargo xtask checks               build the checks into target/checks
 cargo xtask test                 format, lints, documentation and all tests
-cargo xtask bench                measure the budgets of the design (ROW… for some of them)";
+cargo xtask bench                measure the budgets of the design (ROW… for some of them)
+cargo xtask image                make target/aviary-image.tar without Docker (--name NAME:TAG)
+cargo xtask cluster up           start a Kubernetes for tests (--node for real pods; then: status, restart-api, down)";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -21,7 +25,9 @@ fn main() -> Result<()> {
         Some("run") => demo::run(arguments.get(1..).unwrap_or_default()),
         Some("checks") => steps::build_checks(),
         Some("test") => test::run_all(),
+        Some("image") => image::run(arguments.get(1..).unwrap_or_default()),
         Some("bench") => bench::run(arguments.get(1..).unwrap_or_default()),
+        Some("cluster") => cluster::run(arguments.get(1..).unwrap_or_default()),
         _ => bail!("say what to do:\n{USAGE}"),
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 const WASM_TARGET: &str = "wasm32-wasip2";
 const GUEST_PROFILE: &str = "guest";
-const CHECKS: [&str; 4] = ["compute", "dns", "http", "tcp"];
+const CHECKS: [&str; 5] = ["compute", "dns", "http", "rc-scheduler", "tcp"];
 
 /// The directory of the workspace.
 pub(crate) fn root() -> PathBuf {
@@ -68,10 +68,11 @@ pub(crate) fn build_checks() -> Result<()> {
     build_guests("build the check that fails on purpose", &trouble)?;
     let built = target().join("checks");
     fs::create_dir_all(&built)?;
-    let modules = CHECKS.iter().map(|name| linked.join(format!("{name}.wasm")));
-    for module in modules.chain([linked.join("examples/trouble.wasm")]) {
-        let name = module.file_name().context("a module has a name")?;
-        let copied = fs::copy(&module, built.join(name));
+    // What rustc links has no dashes in its name.
+    let modules = CHECKS.map(|name| (name, linked.join(name.replace('-', "_"))));
+    for (name, module) in modules.into_iter().chain([("trouble", linked.join("examples/trouble"))]) {
+        let module = module.with_extension("wasm");
+        let copied = fs::copy(&module, built.join(name).with_extension("wasm"));
         copied.with_context(|| format!("cannot copy {}", module.display()))?;
     }
     Ok(())

@@ -1,7 +1,11 @@
 //! `cargo xtask test`: everything that must hold.
 
-use crate::steps::{add_wasm_target, run, run_with, works};
-use anyhow::Result;
+use crate::{
+    cluster,
+    steps::{add_wasm_target, run, run_with, works},
+};
+use anyhow::{Context, Result};
+use std::env;
 
 /// Format, lints, documentation, all tests, and the dependencies' licences and advisories.
 pub(crate) fn run_all() -> Result<()> {
@@ -11,13 +15,36 @@ pub(crate) fn run_all() -> Result<()> {
     run("check the lints", "cargo", &clippy)?;
     let strict = [("RUSTDOCFLAGS", "--deny warnings")];
     run_with("build the documentation", "cargo", &["doc", "--workspace", "--no-deps"], &strict)?;
-    if works("cargo", &["nextest", "--version"]) {
-        run("run the tests", "cargo", &["nextest", "run", "--workspace"])?;
-        run("run the examples in the documentation", "cargo", &["test", "--workspace", "--doc"])?;
-    } else {
-        run("run the tests", "cargo", &["test", "--workspace"])?;
+    let cluster = start_cluster()?;
+    let kubeconfig = cluster.as_ref().map(|cluster| cluster.kubeconfig().display().to_string());
+    let tested = run_tests(kubeconfig.as_deref());
+    if let Some(cluster) = cluster {
+        cluster.down()?;
     }
+    tested?;
     check_dependencies()
+}
+
+/// A real Kubernetes. Only on CI its absence is a failure; elsewhere the tests that need it say so.
+fn start_cluster() -> Result<Option<test_cluster::Cluster>> {
+    match cluster::start(true) {
+        Ok(cluster) => Ok(Some(cluster)),
+        Err(error) if env::var_os("CI").is_some() => Err(error).context("no cluster to test with"),
+        Err(error) => {
+            eprintln!("no cluster, so the tests that need one are skipped: {error:#}");
+            Ok(None)
+        }
+    }
+}
+
+fn run_tests(kubeconfig: Option<&str>) -> Result<()> {
+    let variables: Vec<_> =
+        kubeconfig.into_iter().map(|kubeconfig| ("AVIARY_TEST_KUBECONFIG", kubeconfig)).collect();
+    if works("cargo", &["nextest", "--version"]) {
+        run_with("run the tests", "cargo", &["nextest", "run", "--workspace"], &variables)?;
+        return run("run the examples in the documentation", "cargo", &["test", "--workspace", "--doc"]);
+    }
+    run_with("run the tests", "cargo", &["test", "--workspace"], &variables)
 }
 
 fn check_dependencies() -> Result<()> {

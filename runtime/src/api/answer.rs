@@ -2,14 +2,30 @@
 
 use crate::spec::Key;
 use axum::{
-    Json,
     body::Bytes,
     extract::{FromRequestParts, Path, Query},
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::OwnedSemaphorePermit;
+
+/// A value as JSON text that ends its line, for people at a terminal.
+pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec(value).expect("text, numbers, lists and maps by text are always JSON");
+    text.push(b'\n');
+    text
+}
+
+/// A small answer in JSON.
+pub(super) struct Document<T>(pub(super) T);
+
+impl<T: Serialize> IntoResponse for Document<T> {
+    fn into_response(self) -> Response {
+        let head = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+        (head, json(&self.0)).into_response()
+    }
+}
 
 /// Why a request was not done.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -37,8 +53,7 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let no_store = [(header::CACHE_CONTROL, "no-store")];
-        (self.code, no_store, Json(Problem { error: self.error })).into_response()
+        (self.code, Document(Problem { error: self.error })).into_response()
     }
 }
 
@@ -54,16 +69,36 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     }
 }
 
+/// What the path names.
+pub(super) struct InPath<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for InPath<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let path = Path::from_request_parts(parts, state).await;
+        path.map(|Path(named)| Self(named)).map_err(|error| Refusal::new(error.status(), error.body_text()))
+    }
+}
+
 /// The check that the path names.
 pub(super) struct Named(pub(super) Key);
+
+/// The parts of such a path.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct Identity {
+    /// The check's namespace.
+    namespace: String,
+    /// The check's name.
+    name: String,
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
-        let Path((namespace, name)) =
-            path.map_err(|error| Refusal::new(error.status(), error.body_text()))?;
+        let InPath(Identity { namespace, name }) = InPath::from_request_parts(parts, state).await?;
         let text = format!("{namespace}/{name}");
         text.parse().map(Self).map_err(|_| Refusal::unknown(&text))
     }

@@ -2,17 +2,16 @@
 
 use super::{
     Api,
-    answer::{Asked, Named, Problem, Refusal},
+    answer::{Asked, Document, Identity, Named, Problem, Refusal, json},
     facts::{CheckList, Detail, Summary},
     health::{matches, run},
 };
 use axum::{
-    Json,
     extract::State,
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// Which checks are meant.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -57,10 +56,7 @@ pub(super) async fn list(
     get,
     path = "/api/v1/checks/{namespace}/{name}",
     tag = "programs",
-    params(
-        ("namespace" = String, Path, description = "The check's namespace"),
-        ("name" = String, Path, description = "The check's name"),
-    ),
+    params(Identity),
     responses(
         (status = 200, description = "The check", body = Detail),
         (status = 404, description = "There is no such check", body = Problem),
@@ -68,7 +64,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn detail(State(api): State<Api>, Named(key): Named) -> Result<impl IntoResponse, Refusal> {
     let entry = api.board.get(&key).ok_or_else(|| Refusal::unknown(&key))?;
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(Detail::of(&entry))))
+    Ok(Document(Detail::of(&entry)))
 }
 
 /// Runs one check now and tells everything about it; requests made meanwhile share the run.
@@ -76,10 +72,7 @@ pub(super) async fn detail(State(api): State<Api>, Named(key): Named) -> Result<
     post,
     path = "/api/v1/checks/{namespace}/{name}/run",
     tag = "programs",
-    params(
-        ("namespace" = String, Path, description = "The check's namespace"),
-        ("name" = String, Path, description = "The check's name"),
-    ),
+    params(Identity),
     responses(
         (status = 200, description = "The check after the run", body = Detail),
         (status = 404, description = "There is no such check", body = Problem),
@@ -97,9 +90,5 @@ pub(super) async fn run_now(State(api): State<Api>, Named(key): Named) -> Result
         let error = format!("no run of {key} finished in time; its error and log say what it waits for");
         return Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, error));
     }
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(Detail::of(&entry))))
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("text, numbers and lists are always JSON")
+    Ok(Document(Detail::of(&entry)))
 }

@@ -35,7 +35,7 @@ pub(super) struct Summary {
     error: String,
     /// Runs in a row without a good outcome.
     consecutive_failures: u32,
-    /// When the latest run started.
+    /// When the latest run that counts ended.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_run: Option<Timestamp>,
     /// When the latest good run ended.
@@ -66,6 +66,9 @@ pub(super) struct Detail {
     rejected: Option<FaultFacts>,
     /// Linear memory of the guest in bytes.
     memory_bytes: usize,
+    /// When the next run is planned; in the past while it is under way, null if none is.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_run: Option<Timestamp>,
     /// Polls that were due while the one before was still running.
     skipped: u64,
     /// Host calls by capability and result.
@@ -108,6 +111,9 @@ struct RunFacts {
     message: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     targets: Vec<Target>,
+    /// Present if it failed within the startup grace of its round, and so does not count.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    in_grace: bool,
     /// Present if there was no outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<FaultFacts>,
@@ -124,7 +130,7 @@ impl Summary {
             since: view.since,
             error: view.error(),
             consecutive_failures: view.consecutive_failures,
-            last_run: view.latest.as_ref().map(|run| run.started),
+            last_run: view.latest.as_ref().map(Run::ended),
             last_success: view.last_success,
         }
     }
@@ -145,6 +151,7 @@ impl Detail {
             module: view.module.as_deref().map(ModuleFacts::of),
             rejected: view.rejected.as_deref().map(FaultFacts::of),
             memory_bytes: view.memory,
+            next_run: view.next_run,
             skipped: view.counts.skipped,
             host_calls: host_calls(entry),
             history: entry.history().iter().rev().map(RunFacts::of).collect(),
@@ -185,7 +192,14 @@ impl RunFacts {
             Ok(outcome) => (Some(outcome.status), &outcome.message, outcome.targets.clone(), None),
             Err(fault) => (None, &fault.message, Vec::new(), Some(FaultFacts::of(fault))),
         };
-        let duration_seconds = run.duration.as_secs_f64();
-        Self { started: run.started, duration_seconds, status, message: message.clone(), targets, fault }
+        Self {
+            started: run.started,
+            duration_seconds: run.duration.as_secs_f64(),
+            status,
+            message: message.clone(),
+            targets,
+            in_grace: run.excused,
+            fault,
+        }
     }
 }

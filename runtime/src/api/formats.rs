@@ -1,8 +1,9 @@
 //! The three formats of `/health`.
 
-use super::judgement::Judgement;
+use super::{answer::json, judgement::Judgement};
 use crate::{
     board::{Standing, View},
+    history::Run,
     outcome::Target,
 };
 use jiff::Timestamp;
@@ -57,7 +58,7 @@ pub(super) struct CheckHealth<'a> {
     /// The things it looked at.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     targets: &'a [Target],
-    /// Why the newest manifest or module is not the one that runs.
+    /// Why the newest manifest or module is not the one that runs, where `error` does not say so already.
     #[serde(skip_serializing_if = "Option::is_none")]
     rejected: Option<&'a str>,
 }
@@ -69,14 +70,16 @@ impl<'a> CheckHealth<'a> {
 
     fn of(view: &'a View) -> Self {
         let outcome = view.latest.as_ref().and_then(|run| run.verdict.as_ref().as_ref().ok());
+        let error = view.error();
+        let rejected = view.rejected.as_ref().map(|fault| fault.message.as_str());
         Self {
             ok: view.standing.is_ok(),
-            error: view.error(),
             status: view.standing,
             since: view.since,
             message: outcome.filter(|_| view.standing.is_ok()).map_or("", |outcome| &outcome.message),
             targets: outcome.map_or(&[], |outcome| &outcome.targets),
-            rejected: view.rejected.as_ref().map(|fault| fault.message.as_str()),
+            rejected: rejected.filter(|rejected| *rejected != error),
+            error,
         }
     }
 }
@@ -88,10 +91,6 @@ pub(super) fn write(format: Format, views: &[View], judgement: Judgement) -> Vec
         Format::Text => line(views, judgement).into_bytes(),
         Format::Draft => json(&Draft::of(views, judgement)),
     }
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("text, numbers and maps with text as keys are always JSON")
 }
 
 /// An object with an entry per check, written without collecting it first.
@@ -118,7 +117,7 @@ fn line(views: &[View], judgement: Judgement) -> String {
 }
 
 fn words(view: &View) -> String {
-    let has_run = view.latest.is_some() || view.rejected.is_some();
+    let has_run = view.latest.is_some() || view.excused.is_some() || view.rejected.is_some();
     match view.standing {
         Standing::Pass | Standing::Warn => "poll success".to_owned(),
         Standing::Suspended => "suspended".to_owned(),
@@ -199,7 +198,7 @@ impl Component {
             component_id: view.check.key.to_string(),
             component_type: "component",
             status,
-            time: view.latest.as_ref().map(|run| run.started),
+            time: view.latest.as_ref().map(Run::ended),
             observed_value: view.latest.as_ref().map(|run| run.duration.as_secs_f64() * 1e3),
             observed_unit: view.latest.as_ref().map(|_| "ms"),
             output,

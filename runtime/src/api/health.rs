@@ -2,9 +2,9 @@
 
 use super::{
     Api, accept,
-    answer::{Asked, Named, Problem, Refusal},
+    answer::{Asked, Identity, InPath, Named, Problem, Refusal},
     formats::{self, CheckHealth, Format},
-    judgement::judge,
+    judgement::{Judgement, judge, judge_settled},
 };
 use crate::board::{Entry, View};
 use axum::{
@@ -37,12 +37,12 @@ pub(super) struct Wish {
     owner: Option<String>,
 }
 
-/// Whether the check named in the path runs first.
+/// Whether what the path names runs first.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RunWish {
-    /// Runs the check now and waits for it; `?run` is enough.
+    /// Runs it now and waits for it; `?run` is enough.
     #[serde(default, deserialize_with = "flag")]
     run: bool,
 }
@@ -70,20 +70,34 @@ pub(super) async fn health(
     headers: HeaderMap,
     Asked(wish): Asked<Wish>,
 ) -> Result<Response, Refusal> {
-    let mut entries = api.board.entries();
-    if wish.namespace.is_some() || wish.owner.is_some() {
-        entries.retain(|entry| matches(&entry.view(), wish.namespace.as_deref(), wish.owner.as_deref()));
-        if entries.is_empty() {
-            return Err(Refusal::new(
-                StatusCode::NOT_FOUND,
-                "no check has this namespace and owner; /api/v1/checks lists all of them",
-            ));
-        }
-    }
-    if wish.run {
-        stream::iter(&entries).for_each_concurrent(CONCURRENT_RUNS, |entry| run(entry).map(drop)).await;
-    }
-    answer(&api, &headers, entries).await
+    of_many(&api, &headers, wish).await
+}
+
+/// Whether the checks of one namespace are well.
+#[utoipa::path(
+    method(get, head),
+    path = "/health/{namespace}",
+    tag = "machines",
+    params(("namespace" = String, Path, description = "The checks' namespace"), RunWish),
+    responses(
+        (status = 200, description = "Every critical check passes, warns or is suspended", content(
+            (BTreeMap<String, CheckHealth> = "application/json"),
+            (String = "text/plain"),
+            (serde_json::Value = "application/health+json"),
+        )),
+        (status = 400, description = "The query has an unknown key", body = Problem),
+        (status = 404, description = "No check has this namespace", body = Problem),
+        (status = 500, description = "No critical check fails, but one is unknown or stale; as for 200"),
+        (status = 503, description = "A critical check fails; as for 200"),
+    )
+)]
+pub(super) async fn namespace_health(
+    State(api): State<Api>,
+    InPath(namespace): InPath<String>,
+    headers: HeaderMap,
+    Asked(RunWish { run }): Asked<RunWish>,
+) -> Result<Response, Refusal> {
+    of_many(&api, &headers, Wish { run, namespace: Some(namespace), owner: None }).await
 }
 
 /// Whether one check is well.
@@ -91,11 +105,7 @@ pub(super) async fn health(
     method(get, head),
     path = "/health/{namespace}/{name}",
     tag = "machines",
-    params(
-        ("namespace" = String, Path, description = "The check's namespace"),
-        ("name" = String, Path, description = "The check's name"),
-        RunWish,
-    ),
+    params(Identity, RunWish),
     responses(
         (status = 200, description = "The check passes, warns or is suspended, or is of severity warning", content(
             (BTreeMap<String, CheckHealth> = "application/json"),
@@ -118,7 +128,7 @@ pub(super) async fn check_health(
     if wish.run {
         run(&entry).await;
     }
-    answer(&api, &headers, vec![entry]).await
+    answer(&api, &headers, vec![entry], |views, is_ready| judge(views, is_ready)).await
 }
 
 /// Whether the daemon runs.
@@ -163,7 +173,29 @@ pub(super) fn matches(view: &View, namespace: Option<&str>, owner: Option<&str>)
         && owner.is_none_or(|owner| view.check.owner.as_deref() == Some(owner))
 }
 
-async fn answer(api: &Api, headers: &HeaderMap, entries: Vec<Arc<Entry>>) -> Result<Response, Refusal> {
+async fn of_many(api: &Api, headers: &HeaderMap, wish: Wish) -> Result<Response, Refusal> {
+    let mut entries = api.board.entries();
+    if wish.namespace.is_some() || wish.owner.is_some() {
+        entries.retain(|entry| matches(&entry.view(), wish.namespace.as_deref(), wish.owner.as_deref()));
+        if entries.is_empty() {
+            return Err(Refusal::new(
+                StatusCode::NOT_FOUND,
+                "no check has this namespace and owner; /api/v1/checks lists all of them",
+            ));
+        }
+    }
+    if wish.run {
+        stream::iter(&entries).for_each_concurrent(CONCURRENT_RUNS, |entry| run(entry).map(drop)).await;
+    }
+    answer(api, headers, entries, |views, is_ready| judge_settled(views, is_ready)).await
+}
+
+async fn answer(
+    api: &Api,
+    headers: &HeaderMap,
+    entries: Vec<Arc<Entry>>,
+    judge: fn(&[View], bool) -> Judgement,
+) -> Result<Response, Refusal> {
     let format = accept::choose(headers, &Format::OFFERS);
     let is_ready = api.board.is_ready();
     let (code, body) = api

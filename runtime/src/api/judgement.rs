@@ -30,6 +30,11 @@ impl Judgement {
     }
 }
 
+/// As [`judge`], for checks together: one that has only just arrived has a moment to begin.
+pub(super) fn judge_settled<'a>(views: impl IntoIterator<Item = &'a View>, is_ready: bool) -> Judgement {
+    judge(views.into_iter().filter(|view| !view.settling), is_ready)
+}
+
 /// Judges checks. Those of severity `warning` are shown but never decide.
 pub(super) fn judge<'a>(views: impl IntoIterator<Item = &'a View>, is_ready: bool) -> Judgement {
     let mut views = views.into_iter().peekable();

@@ -22,7 +22,9 @@ use answer::{Large, Refusal};
 use axum::{
     Router,
     body::{Body, Bytes},
-    http::{StatusCode, Uri},
+    http::{StatusCode, Uri, header},
+    middleware::map_response,
+    response::{IntoResponse, Response},
 };
 use futures_util::stream;
 use std::{sync::Arc, time::Duration};
@@ -54,18 +56,21 @@ struct Api {
 /// All routes. Streams of events end at `shutdown`.
 pub fn router(board: Arc<Board>, shutdown: CancellationToken) -> Router {
     let (router, description) = routes().split_for_parts();
-    router.fallback(not_found).with_state(Api {
+    let router = router.fallback(not_found).with_state(Api {
         board,
         shutdown,
         listeners: Arc::new(Semaphore::new(events::MAX_LISTENERS)),
         large: Arc::new(Semaphore::new(MAX_LARGE)),
         description: openapi::text(&description),
-    })
+    });
+    // A layer of the routes themselves would not see which methods they allow.
+    Router::new().fallback_service(router).layer(map_response(name_methods))
 }
 
 fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(health::health))
+        .routes(routes!(health::namespace_health))
         .routes(routes!(health::check_health))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
@@ -83,6 +88,18 @@ async fn not_found(uri: Uri) -> Refusal {
         uri.path()
     );
     Refusal::new(StatusCode::NOT_FOUND, error)
+}
+
+/// Says in words what `Allow` says, where the path is right and the method is not.
+async fn name_methods(response: Response) -> Response {
+    match response.headers().get(header::ALLOW) {
+        Some(allowed) if response.status() == StatusCode::METHOD_NOT_ALLOWED => {
+            let methods = allowed.to_str().unwrap_or_default().replace(',', " or ");
+            let refusal = Refusal::new(response.status(), format!("ask this path with {methods}"));
+            ([(header::ALLOW, allowed.clone())], refusal).into_response()
+        }
+        _ => response,
+    }
 }
 
 impl Api {

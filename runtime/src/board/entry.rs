@@ -28,6 +28,15 @@ const LONGEST_LINE: usize = 512;
 /// How many different refusals of one module are told.
 const MOST_DENIALS: usize = 20;
 
+/// When a check runs next.
+#[derive(Clone, Copy, Debug)]
+pub struct Next {
+    /// When it is planned.
+    pub run: Timestamp,
+    /// Without a run before this, the check is stale.
+    pub fresh_until: Instant,
+}
+
 /// One check on the board: its task writes, everybody else reads.
 #[derive(Debug)]
 pub struct Entry {
@@ -39,6 +48,8 @@ pub struct Entry {
     pub series: Arc<Series>,
     /// The check's lines in the daemon's log.
     pub log: GuestLog,
+    /// When it should have begun to run.
+    settled: Option<Instant>,
     state: Mutex<State>,
     demand: Notify,
     finished: watch::Sender<u64>,
@@ -54,18 +65,23 @@ struct State {
     history: History,
     counts: Counts,
     last_success: Option<Timestamp>,
-    fresh_until: Option<Instant>,
+    next: Option<Next>,
     memory: usize,
     denials: Vec<String>,
 }
 
 impl Entry {
-    pub(super) fn new(check: Arc<Check>, events: broadcast::Sender<Arc<Event>>) -> Self {
+    pub(super) fn new(
+        check: Arc<Check>,
+        settled: Option<Instant>,
+        events: broadcast::Sender<Arc<Event>>,
+    ) -> Self {
         Self {
             key: check.key.clone(),
             tally: Arc::default(),
             series: Arc::default(),
             log: GuestLog::new(check.key.clone()),
+            settled,
             state: Mutex::new(State {
                 check,
                 module: None,
@@ -74,7 +90,7 @@ impl Entry {
                 history: History::default(),
                 counts: Counts::default(),
                 last_success: None,
-                fresh_until: None,
+                next: None,
                 memory: 0,
                 denials: Vec::new(),
             }),
@@ -87,9 +103,10 @@ impl Entry {
     /// The check as it stands now.
     pub fn view(&self) -> View {
         let state = self.state();
-        let standing = match state.fresh_until {
+        let now = Instant::now();
+        let standing = match state.next {
             _ if state.check.suspend => Standing::Suspended,
-            Some(until) if until < Instant::now() => Standing::Stale,
+            Some(next) if next.fresh_until < now => Standing::Stale,
             _ => state.health.standing,
         };
         View {
@@ -98,6 +115,9 @@ impl Entry {
             since: state.health.since,
             consecutive_failures: state.health.consecutive_failures,
             latest: state.history.latest().cloned(),
+            excused: state.history.excused().cloned(),
+            next_run: state.next.filter(|_| !state.check.suspend).map(|next| next.run),
+            settling: state.history.latest().is_none() && self.settled.is_some_and(|settled| now < settled),
             last_success: state.last_success,
             module: state.module.clone(),
             rejected: state.rejected.clone(),
@@ -135,13 +155,13 @@ impl Entry {
         self.tell(EventKind::Rejected, message);
     }
 
-    /// The check counts as stale unless it runs before `fresh_until`.
-    pub fn expect_run(&self, fresh_until: Instant) {
-        self.state().fresh_until = Some(fresh_until);
+    /// The check has a plan.
+    pub fn expect_run(&self, next: Next) {
+        self.state().next = Some(next);
     }
 
-    /// A run has finished; the next one must follow before `fresh_until`.
-    pub fn record(&self, started: Timestamp, duration: Duration, verdict: Verdict, fresh_until: Instant) {
+    /// A run has finished.
+    pub fn record(&self, started: Timestamp, duration: Duration, verdict: Verdict, next: Next) {
         let now = Timestamp::now();
         let fault = verdict.as_ref().err().cloned();
         let (change, failures) = {
@@ -151,7 +171,7 @@ impl Entry {
             let former = state.health.record(&verdict, thresholds, now);
             let state = &mut *state;
             state.counts.add(state.history.push(started, duration, verdict));
-            state.fresh_until = Some(fresh_until);
+            state.next = Some(next);
             if state.health.consecutive_failures == 0 {
                 state.last_success = Some(now);
             }
@@ -168,8 +188,12 @@ impl Entry {
     }
 
     /// A run has finished that does not count, because its round has only begun.
-    pub fn excuse(&self, fresh_until: Instant) {
-        self.expect_run(fresh_until);
+    pub fn excuse(&self, started: Timestamp, duration: Duration, verdict: Verdict, next: Next) {
+        {
+            let mut state = self.state();
+            state.history.excuse(started, duration, verdict);
+            state.next = Some(next);
+        }
         self.finish();
     }
 

@@ -3,11 +3,13 @@
 mod entry;
 mod health;
 mod lag;
+mod leftovers;
 mod view;
 
-pub use entry::Entry;
+pub use entry::{Entry, Next};
 pub use health::{Standing, Thresholds};
 pub use lag::Lag;
+pub use leftovers::Leftovers;
 pub use view::{Counts, DURATION_BOUNDS, Module, View};
 
 use crate::spec::{Check, Key};
@@ -19,11 +21,16 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
-use tokio::sync::broadcast;
+use tokio::{sync::broadcast, time::Instant};
 
 /// How many events a slow listener may lag behind before it misses some.
 const EVENT_BACKLOG: usize = 1024;
+
+/// How long a check that arrives may take to run for the first time, its manifest and module copied one
+/// after the other and the module compiled, before it counts that it has not.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// Something that happened to a check.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -84,6 +91,8 @@ impl EventKind {
 pub struct Board {
     /// How late runs start.
     pub lag: Lag,
+    /// What is left over in the cluster.
+    pub leftovers: Leftovers,
     entries: RwLock<BTreeMap<Key, Arc<Entry>>>,
     events: broadcast::Sender<Arc<Event>>,
     ready: AtomicBool,
@@ -93,6 +102,7 @@ impl Default for Board {
     fn default() -> Self {
         Self {
             lag: Lag::default(),
+            leftovers: Leftovers::default(),
             entries: RwLock::default(),
             events: broadcast::Sender::new(EVENT_BACKLOG),
             ready: AtomicBool::new(false),
@@ -114,7 +124,9 @@ impl Board {
     /// The entry of this check, made if there is none.
     pub fn enter(&self, check: &Arc<Check>) -> Arc<Entry> {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || Arc::new(Entry::new(Arc::clone(check), self.events.clone()));
+        // At the start nothing is known, which nobody should take for good.
+        let settled = self.is_ready().then(|| Instant::now() + SETTLING);
+        let fresh = || Arc::new(Entry::new(Arc::clone(check), settled, self.events.clone()));
         Arc::clone(entries.entry(check.key.clone()).or_insert_with(fresh))
     }
 

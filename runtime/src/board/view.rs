@@ -3,7 +3,7 @@
 use super::health::Standing;
 use crate::{
     history::Run,
-    outcome::{Fault, Reason, Status},
+    outcome::{Fault, Reason, Status, Verdict},
     spec::{Check, Digest},
 };
 use jiff::Timestamp;
@@ -70,8 +70,14 @@ pub struct View {
     pub since: Timestamp,
     /// Runs in a row without a good outcome.
     pub consecutive_failures: u32,
-    /// The latest run.
+    /// The latest run that counts.
     pub latest: Option<Run>,
+    /// The latest run, if it does not count.
+    pub excused: Option<Run>,
+    /// When the next run is planned; in the past while it is under way.
+    pub next_run: Option<Timestamp>,
+    /// It has only just arrived and not run yet: its manifest or module may be still on the way.
+    pub settling: bool,
     /// When the latest good run ended.
     pub last_success: Option<Timestamp>,
     /// The module that runs; none was ever good if there is none.
@@ -94,12 +100,21 @@ impl View {
                 Ok(outcome) if outcome.status != Status::Fail => {
                     "works again, but not yet as often in a row as `successThreshold` asks for".to_owned()
                 }
-                Ok(outcome) if outcome.message.is_empty() => "failed without a message".to_owned(),
-                Ok(outcome) => outcome.message.clone(),
-                Err(fault) => fault.message.clone(),
+                verdict => message(verdict),
             },
             (_, None, Some(fault)) => fault.message.clone(),
-            (_, None, None) => "has not run yet".to_owned(),
+            (_, None, None) => match &self.excused {
+                Some(run) => format!("not well within its startupGrace: {}", message(&run.verdict)),
+                None => "has not run yet".to_owned(),
+            },
         }
+    }
+}
+
+fn message(verdict: &Verdict) -> String {
+    match verdict {
+        Ok(outcome) if outcome.message.is_empty() => "failed without a message".to_owned(),
+        Ok(outcome) => outcome.message.clone(),
+        Err(fault) => fault.message.clone(),
     }
 }

@@ -4,6 +4,7 @@ pub mod calls;
 pub mod dial;
 pub mod dns;
 pub mod http;
+pub mod kubernetes;
 pub mod log;
 pub mod metrics;
 pub mod secrets;

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     file::open_regular,
     sandbox::State,
-    spec::{Secret, SecretKey, SecretSource},
+    spec::{Secret, SecretSource},
 };
 use std::{env, os::unix::ffi::OsStringExt, path::Path};
 use tokio::{
@@ -53,8 +53,8 @@ pub async fn read(secrets: &[Secret], name: &str, deadline: Instant) -> Result<V
             let read = read.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             read.map_err(|error| Error::Unavailable(format!("cannot read {}: {error}", path.display())))?
         }
-        SecretSource::Key(SecretKey { secret, key }) => {
-            let why = format!("cannot read {key} of the Secret {secret}: the daemon has no cluster to ask");
+        SecretSource::KeyRef { name, key } => {
+            let why = format!("cannot read {key} of the Secret {name}: the daemon has no cluster to ask");
             return Err(Error::Unavailable(why));
         }
     };

@@ -4,6 +4,8 @@ use super::module::{Subject, read, sandbox};
 use crate::{
     board::Board,
     capability::calls::Call,
+    cluster::Cluster,
+    ledger::Ledger,
     outcome::{Fault, Outcome, Status, Verdict},
     sandbox::{Guest, Instance, Lost, Sandbox},
     spec::Check as Manifest,
@@ -25,32 +27,41 @@ pub(super) struct Check {
     /// Of a manifest with several checks, the one to run, as `name` or `namespace/name`.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+    /// The cluster for checks that use one; in a pod, its own cluster unless this names another.
+    #[arg(long, value_name = "FILE", env = "AVIARY_KUBECONFIG")]
+    kubeconfig: Option<PathBuf>,
 }
+
+/// How long it may take to delete what the check left behind in the cluster.
+const SWEEPING: Duration = Duration::from_secs(30);
 
 /// A round in progress: its guest and how long each step took.
 struct Round<'a> {
     sandbox: &'a Sandbox,
     guest: Arc<Guest>,
     check: Arc<Manifest>,
-    board: Board,
+    board: Arc<Board>,
     calls: Vec<Call>,
 }
 
 impl Check {
     pub(super) async fn execute(self) -> Result<ExitCode> {
-        let Subject { mut check, module } = self.choose(read(&self.file)?)?;
+        let subjects = read(&self.file).with_context(|| self.file.display().to_string())?;
+        let Subject { mut check, module } = self.choose(subjects)?;
         if let Some(settings) = &self.settings {
             let settings: Map<String, Value> =
                 serde_json::from_str(settings).context("--settings takes a JSON object")?;
             check.settings = Value::from(settings).to_string().into();
         }
-        let sandbox = sandbox()?;
+        let board = Arc::new(Board::default());
+        let cluster = Cluster::find(self.kubeconfig.as_deref(), None).await?;
+        let ledger = cluster.map(|cluster| Ledger::fleeting(Arc::new(cluster), Arc::clone(&board)));
+        let sandbox = sandbox(ledger.clone())?;
         let begun = Instant::now();
         let guest = sandbox.load(check.module.file_name(), module).await?;
         guest.require_for(&check)?;
         println!("check    {} ({} {})", check.key, check.module, guest.digest.short());
         step("compile", begun.elapsed(), "done");
-        let board = Board::default();
         let mut round = Round { sandbox: &sandbox, guest, check: Arc::new(check), board, calls: Vec::new() };
         let verdict = round.run().await;
         for call in &round.calls {
@@ -62,7 +73,11 @@ impl Check {
                 call.result.label()
             );
         }
-        Ok(report(&verdict))
+        let code = report(&verdict);
+        match ledger {
+            Some(ledger) => sweep(&ledger, &round.board).await.map(|()| code),
+            None => Ok(code),
+        }
     }
 
     fn choose(&self, subjects: Vec<Subject>) -> Result<Subject> {
@@ -118,6 +133,16 @@ impl Round<'_> {
         let entry = self.board.enter(&self.check);
         Instance::new(self.sandbox, &self.guest, Arc::clone(&self.check), entry, true).await
     }
+}
+
+/// Deletes what the check left behind.
+async fn sweep(ledger: &Arc<Ledger>, board: &Board) -> Result<()> {
+    if !ledger.settle(Instant::now() + SWEEPING).await {
+        let left: Vec<_> =
+            board.leftovers.all().iter().map(|(key, count)| format!("{count} objects of {key}")).collect();
+        bail!("the check left behind what cannot be deleted: {}", left.join(", "));
+    }
+    Ok(())
 }
 
 fn told(ended: &Result<Result<(), String>, Lost>) -> String {

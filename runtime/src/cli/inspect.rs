@@ -1,8 +1,8 @@
 //! `aviary inspect`: what a module is and asks for.
 
-use super::module::{read_module, sandbox};
+use super::module::{is_manifest, read_module, sandbox};
 use crate::grant;
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::{path::PathBuf, process::ExitCode};
 
@@ -16,7 +16,13 @@ pub(super) struct Inspect {
 impl Inspect {
     pub(super) async fn execute(self) -> Result<ExitCode> {
         let name = self.file.display().to_string();
-        let guest = sandbox()?.load(&name, read_module(&self.file)?).await?;
+        if is_manifest(&self.file) {
+            bail!(
+                "{name} is a manifest: name the .wasm file that stands in it, or use `aviary validate {name}`"
+            );
+        }
+        let module = read_module(&self.file).with_context(|| name.clone())?;
+        let guest = sandbox(None)?.load(&name, module).await?;
         println!("module:  {name}");
         println!("digest:  {}", guest.digest);
         println!("size:    {} bytes", guest.size);

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod bundle;
 mod check;
 mod inspect;
 mod module;
@@ -12,8 +13,12 @@ use crate::{
     telemetry::{self, LogFormat},
     text::is_subdomain,
 };
-use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
+use clap::{
+    Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+    builder::{FalseyValueParser, Resettable},
+};
 use std::{
+    env,
     net::{Ipv6Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
@@ -35,7 +40,10 @@ pub struct Arguments {
     /// How log lines look.
     #[arg(long, global = true, env = "AVIARY_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
-    /// Log more; `AVIARY_LOG=info,aviary=trace` chooses exactly.
+    /// Log at level debug as well: each round, and what checks say at debug.
+    ///
+    /// `AVIARY_LOG` chooses exactly, by level and place, and wins over this: `warn`, or
+    /// `info,guest=off` without what checks say, or `error,aviary::scheduler=debug`.
     #[arg(short, long, global = true, env = "AVIARY_DEBUG", value_parser = FalseyValueParser::new())]
     debug: bool,
 }
@@ -52,6 +60,11 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Tell whether manifests and modules would be accepted, without running them.
     Validate(validate::Validate),
+    /// Print the ConfigMap that holds a directory of manifests and modules.
+    ///
+    /// Apply it on the server, as the client keeps at most 256 KiB:
+    /// `aviary bundle DIR | kubectl apply --server-side -f -`
+    Bundle(bundle::Bundle),
 }
 
 /// The settings of the daemon.
@@ -91,6 +104,13 @@ pub struct Run {
 }
 
 impl Arguments {
+    /// Reads the command line and the environment, where an empty variable means the same as none; ends the
+    /// process with a message if they make no sense.
+    pub fn read() -> Self {
+        let matches = without_empty_variables(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// Does what was asked for.
     pub fn execute(self) -> ExitCode {
         telemetry::start(self.log_format, self.debug);
@@ -106,12 +126,20 @@ impl Arguments {
                 Command::Check(check) => check.execute().await,
                 Command::Inspect(inspect) => inspect.execute().await,
                 Command::Validate(validate) => validate.execute().await,
+                Command::Bundle(bundle) => bundle.execute().await,
             }
         });
         // What still blocks a thread now has had its time.
         runtime.shutdown_timeout(Duration::from_millis(100));
         done.unwrap_or_else(|error| failed(&error))
     }
+}
+
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &Arg| arg.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg })
+        .mut_subcommands(without_empty_variables)
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
@@ -145,7 +173,6 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -9,7 +9,7 @@ use crate::{
     sandbox::Sandbox,
     source::{Change, directory::Directories},
 };
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use std::{
     path::{Path, PathBuf},
@@ -25,14 +25,14 @@ pub(super) struct Validate {
 }
 
 /// What was found: a check that can be tried, or why there is none.
-type Found = (String, Result<Subject>);
+pub(super) type Found = (String, Result<Subject>);
 
 impl Validate {
     pub(super) async fn execute(self) -> Result<ExitCode> {
-        let sandbox = sandbox()?;
+        let sandbox = sandbox(None)?;
         let mut refused = false;
         for path in &self.paths {
-            for (name, subject) in if path.is_dir() { directory(path)? } else { file(path) } {
+            for (name, subject) in if path.is_dir() { directory(path, "default")? } else { file(path) } {
                 let verdict = match subject {
                     Ok(subject) => accept(&sandbox, subject).await,
                     Err(error) => Err(error),
@@ -48,13 +48,16 @@ impl Validate {
     }
 }
 
-async fn accept(sandbox: &Sandbox, Subject { check, module }: Subject) -> Result<()> {
+/// Tells why the daemon would not accept a check.
+pub(super) async fn accept(sandbox: &Sandbox, Subject { check, module }: Subject) -> Result<()> {
     let guest = sandbox.load(check.module.file_name(), module).await?;
     Ok(guest.require_for(&check)?)
 }
 
 fn file(path: &Path) -> Vec<Found> {
-    match read(path) {
+    let subjects =
+        if path.exists() { read(path) } else { Err(anyhow!("there is no such file or directory")) };
+    match subjects {
         Ok(subjects) => {
             subjects.into_iter().map(|subject| (subject.check.key.to_string(), Ok(subject))).collect()
         }
@@ -62,10 +65,11 @@ fn file(path: &Path) -> Vec<Found> {
     }
 }
 
-fn directory(path: &Path) -> Result<Vec<Found>> {
+/// The checks of a directory, as the daemon reads it; `namespace` is that of checks that name none.
+pub(super) fn directory(path: &Path, namespace: &str) -> Result<Vec<Found>> {
     let source = Directories {
         paths: vec![path.to_path_buf()],
-        namespace: "default".into(),
+        namespace: namespace.into(),
         ceiling: Ceiling::open(),
         max_module_size: MODULE_SIZE.in_memory(),
     };

@@ -42,9 +42,9 @@ pub struct KubernetesGrant {
 /// What a call to the Kubernetes API needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access<'a> {
-    /// What is done. Applying needs `Patch`, and `Create` if the object is not there; waiting and reading logs
-    /// need `Get`.
-    pub verb: Verb,
+    /// What is done: `get`, `list`, `create`, `patch` or `delete`. Applying needs `patch`, and `create` if the object
+    /// is not there; waiting and reading logs need `get`.
+    pub verb: &'a str,
     /// The API group; empty for the core group.
     pub group: &'a str,
     /// The resource in the plural, with its subresource if that is meant: `pods/log`.
@@ -53,17 +53,6 @@ pub struct Access<'a> {
     pub namespace: Option<&'a str>,
     /// The name of the object, if it is known and only one is concerned.
     pub name: Option<&'a str>,
-}
-
-/// What is done with an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Verb {
-    Get,
-    List,
-    Create,
-    Patch,
-    Delete,
 }
 
 impl KubernetesGrant {
@@ -76,30 +65,16 @@ impl KubernetesGrant {
         };
         let by_name = || access.name.is_some_and(|name| self.names.iter().any(|granted| granted.0 == name));
         in_namespace
-            && self.verbs.iter().any(|granted| granted.means(access.verb.name()))
+            && self.verbs.iter().any(|granted| granted.means(access.verb))
             && self.api_groups.iter().any(|granted| granted.means(access.group))
             && self.resources.iter().any(|granted| granted.means(access.resource))
             && (self.names.is_empty() || by_name())
     }
 }
 
-impl Verb {
-    /// As RBAC has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Get => "get",
-            Self::List => "list",
-            Self::Create => "create",
-            Self::Patch => "patch",
-            Self::Delete => "delete",
-        }
-    }
-}
-
 /// The line names the namespace unless it is the check's `own`.
 pub(super) fn denied(own: &str, access: &Access<'_>) -> Denied {
     let Access { verb, group, resource, namespace, name } = *access;
-    let verb = verb.name();
     let show = |text| printable(cut_to(text, LONGEST_SHOWN)).into_owned();
     let (group, resource, namespace) = (show(group), show(resource), namespace.map(show));
     let of_group = if group.is_empty() { String::new() } else { format!(".{group}") };
@@ -212,7 +187,7 @@ mod tests {
     use crate::grant::testing::permit_in;
 
     const POD: Access<'_> =
-        Access { verb: Verb::Get, group: "", resource: "pods", namespace: Some("prod"), name: Some("web-1") };
+        Access { verb: "get", group: "", resource: "pods", namespace: Some("prod"), name: Some("web-1") };
 
     /// Judged for a check of the namespace `prod`.
     fn judge(grants: &str, access: &Access<'_>) -> Result<(), String> {
@@ -229,8 +204,8 @@ mod tests {
             "kubernetes: [{ apiGroups: [\"\"], resources: [pods], verbs: [get], namespaces: [prod] }]";
         assert_eq!(judge(grants, &POD), Ok(()));
         for access in [
-            Access { verb: Verb::List, ..POD },
-            Access { verb: Verb::Delete, ..POD },
+            Access { verb: "list", ..POD },
+            Access { verb: "delete", ..POD },
             Access { group: "apps", ..POD },
             Access { resource: "pods/log", ..POD },
             Access { resource: "secrets", ..POD },
@@ -246,7 +221,7 @@ mod tests {
     fn two_grants_do_not_add_up_to_a_third() {
         let grants = "kubernetes: [{ apiGroups: [\"\"], resources: [pods], verbs: [get] }, \
                       { apiGroups: [apps], resources: [deployments], verbs: [delete] }]";
-        assert!(judge(grants, &Access { verb: Verb::Delete, ..POD }).is_err());
+        assert!(judge(grants, &Access { verb: "delete", ..POD }).is_err());
         assert!(judge(grants, &Access { group: "apps", resource: "deployments", ..POD }).is_err());
     }
 
@@ -267,7 +242,7 @@ mod tests {
             )
         };
         for resource in ["nodes", "pods"] {
-            let access = Access { verb: Verb::List, resource, namespace: None, name: None, ..POD };
+            let access = Access { verb: "list", resource, namespace: None, name: None, ..POD };
             assert_eq!(judge(&grants("[\"*\"]"), &access), Ok(()));
             assert!(judge(&grants("[prod]"), &access).is_err());
         }
@@ -277,15 +252,15 @@ mod tests {
     fn names_grant_these_objects_and_nothing_that_concerns_several() {
         let grants = "kubernetes: [{ apiGroups: [\"\"], resources: [pods], verbs: [\"*\"], names: [web-1] }]";
         assert_eq!(judge(grants, &POD), Ok(()));
-        assert_eq!(judge(grants, &Access { verb: Verb::Create, ..POD }), Ok(()));
-        for (verb, name) in [(Verb::Get, Some("web-2")), (Verb::Create, None), (Verb::List, None)] {
+        assert_eq!(judge(grants, &Access { verb: "create", ..POD }), Ok(()));
+        for (verb, name) in [("get", Some("web-2")), ("create", None), ("list", None)] {
             assert!(judge(grants, &Access { verb, name, ..POD }).is_err(), "{verb:?} {name:?}");
         }
     }
 
     #[test]
     fn the_refusal_holds_the_line_that_would_allow_it() {
-        let verbs = [Verb::Get, Verb::List, Verb::Create, Verb::Patch, Verb::Delete];
+        let verbs = ["get", "list", "create", "patch", "delete"];
         for (group, resource) in [("", "pods/log"), ("apps", "deployments"), ("x.example.com", "things")] {
             for namespace in [Some("prod"), Some("stage"), None] {
                 for access in verbs.map(|verb| Access { verb, group, resource, namespace, name: Some("a:b") })
@@ -308,7 +283,7 @@ mod tests {
             refusal.starts_with("not granted: get deployments.apps web-1 in namespace prod; "),
             "{refusal}"
         );
-        let nodes = Access { verb: Verb::List, resource: "nodes", namespace: None, name: None, ..POD };
+        let nodes = Access { verb: "list", resource: "nodes", namespace: None, name: None, ..POD };
         let refusal = judge("{}", &nodes).expect_err("no grant");
         assert!(refusal.starts_with("not granted: list nodes in the whole cluster; "), "{refusal}");
     }

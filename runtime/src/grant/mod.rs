@@ -16,8 +16,7 @@ pub use dns::{DnsGrant, NamePattern, ServerPattern};
 pub(crate) use host::{is_below, trim};
 pub use http::{HttpGrant, Method, OriginPattern};
 pub use kubernetes::{
-    Access, ApiGroupPattern, KubernetesGrant, NamespacePattern, ObjectName, ResourcePattern, Verb,
-    VerbPattern,
+    Access, ApiGroupPattern, KubernetesGrant, NamespacePattern, ObjectName, ResourcePattern, VerbPattern,
 };
 pub use permit::Permit;
 pub use tcp::{TargetPattern, TcpGrant};

@@ -101,9 +101,6 @@ fn asked_for(imports: &[String]) -> Result<Vec<Capability>, String> {
         }
         asks.extend(Capability::ALL.into_iter().find(|capability| capability.name() == interface));
     }
-    if asks.contains(&Capability::Kubernetes) {
-        return Err("imports kubernetes, which this version of the daemon does not offer".to_owned());
-    }
     Ok(asks)
 }
 

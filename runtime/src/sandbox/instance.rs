@@ -11,9 +11,10 @@ use super::{
 use crate::{
     board::Entry,
     capability::{
-        bindings,
+        Capability, bindings,
         calls::{Call, Calls},
         http::Connections,
+        kubernetes::Caller,
         log::Printed,
     },
     outcome::{Fault, Outcome, Reason, Verdict},
@@ -75,7 +76,7 @@ impl Instance {
     ) -> Result<Self, Fault> {
         let limit = check.limits.memory.in_memory();
         let budget = Budget::from_now(check.timeout, check.limits.init_cpu);
-        let mut store = Store::new(sandbox.linker.engine(), state(sandbox, check, entry, record));
+        let mut store = Store::new(sandbox.linker.engine(), state(sandbox, guest, check, entry, record));
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOST_CALL_BYTES);
         store.set_max_component_handles(HANDLES);
@@ -225,7 +226,9 @@ impl Instance {
     }
 }
 
-fn state(sandbox: &Sandbox, check: Arc<Check>, entry: Arc<Entry>, record: bool) -> State {
+fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>, record: bool) -> State {
+    let ledger = sandbox.ledger.as_ref().filter(|_| guest.asks.contains(&Capability::Kubernetes));
+    let kubernetes = ledger.map(|ledger| Arc::new(Caller::new(ledger, Arc::clone(&check))));
     let log = entry.log.clone();
     let wasi = WasiCtx::builder()
         .stdout(Printed::stdout(log.clone()))
@@ -239,6 +242,7 @@ fn state(sandbox: &Sandbox, check: Arc<Check>, entry: Arc<Entry>, record: bool) 
         memory: MemoryLimiter::new(check.limits.memory.in_memory()),
         connections: Connections::default(),
         network: Arc::clone(&sandbox.network),
+        kubernetes,
         check,
         entry,
         log,

@@ -16,6 +16,7 @@ pub use state::State;
 
 use crate::{
     capability::{bindings::aviary::check as interfaces, dial::Network},
+    ledger::Ledger,
     outcome::{Fault, Reason},
     spec::Digest,
 };
@@ -31,17 +32,19 @@ pub struct Sandbox {
     linker: Linker<State>,
     compiler: Compiler,
     network: Arc<Network>,
+    ledger: Option<Arc<Ledger>>,
     guests: Mutex<HashMap<Digest, Weak<Guest>>>,
 }
 
 impl Sandbox {
-    /// A sandbox for at most `guests` live guests, which reach out through `network`.
+    /// A sandbox for at most `guests` live guests, which reach out through `network` and into the
+    /// cluster of `ledger`.
     ///
     /// Fails when the machine cannot run WebAssembly at all.
-    pub fn new(guests: u32, network: Arc<Network>) -> wasmtime::Result<Self> {
+    pub fn new(guests: u32, network: Arc<Network>, ledger: Option<Arc<Ledger>>) -> wasmtime::Result<Self> {
         let engine = engine::build(guests)?;
         let compiler = Compiler::new(engine.clone());
-        Ok(Self { linker: link(&engine)?, compiler, network, guests: Mutex::default() })
+        Ok(Self { linker: link(&engine)?, compiler, network, ledger, guests: Mutex::default() })
     }
 
     /// Makes a guest of a module, or finds the one that already stands for these bytes.
@@ -77,6 +80,7 @@ fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     interfaces::dns::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
     interfaces::http::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
+    interfaces::kubernetes::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
     interfaces::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
     interfaces::metrics::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
     interfaces::secrets::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;

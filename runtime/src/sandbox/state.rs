@@ -3,7 +3,7 @@
 use super::limits::MemoryLimiter;
 use crate::{
     board::Entry,
-    capability::{calls::Calls, dial::Network, http::Connections, log::GuestLog},
+    capability::{calls::Calls, dial::Network, http::Connections, kubernetes::Caller, log::GuestLog},
     spec::Check,
 };
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub struct State {
     pub(crate) calls: Calls,
     /// The guest's log, with the caps of the present run.
     pub(crate) log: GuestLog,
+    /// The way to the API server, if there is one and the guest asks for it.
+    pub(crate) kubernetes: Option<Arc<Caller>>,
     /// Idle HTTP connections that the guest may reuse.
     pub(crate) connections: Connections,
     /// The resources that the guest holds.

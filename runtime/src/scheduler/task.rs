@@ -2,7 +2,7 @@
 
 use super::{Clock, Ready};
 use crate::{
-    board::{Board, Entry, EventKind},
+    board::{Board, Entry, EventKind, Next},
     lifecycle::{Lifecycle, Step},
     outcome::{Fault, Outcome, Status, Verdict},
     sandbox::{Guest, Instance, Lost, Sandbox},
@@ -56,7 +56,7 @@ impl Task {
     /// Runs the check until it is told to stop, then ends its round; false if its cleanup did not work.
     /// A run that is still under way when there is `hurry` is given up.
     pub(super) async fn run(mut self, stop: CancellationToken, hurry: CancellationToken) -> bool {
-        self.entry.expect_run(self.fresh_until());
+        self.entry.expect_run(self.next());
         while !stop.is_cancelled() {
             let now = self.clock.now();
             match self.lifecycle.next(now.uptime, now.uptime + self.due.wait(now)) {
@@ -71,7 +71,14 @@ impl Task {
                 }
             }
         }
-        !self.lifecycle.owes_cleanup() || Box::pin(self.cleanup()).await
+        if !self.lifecycle.owes_cleanup() {
+            return true;
+        }
+        let well = Box::pin(self.cleanup()).await;
+        if well {
+            tracing::info!(check = %self.check.key, "cleaned up");
+        }
+        well
     }
 
     async fn act(&mut self, step: Step) {
@@ -79,7 +86,9 @@ impl Task {
             Step::Init => self.init().await,
             Step::Poll => self.poll().await,
             Step::Cleanup => {
-                self.cleanup().await;
+                if self.cleanup().await {
+                    tracing::debug!(check = %self.check.key, "cleaned up, to begin another round");
+                }
             }
             Step::Wait(_) => {}
         }
@@ -139,7 +148,7 @@ impl Task {
         }
         self.due = next;
         if excused {
-            self.entry.excuse(self.fresh_until());
+            self.entry.excuse(started.0, started.1.elapsed(), verdict, self.next());
         } else {
             self.record(started, verdict);
         }
@@ -182,11 +191,10 @@ impl Task {
         self.instance = None;
         let well = matches!(ended, Ok(Ok(())));
         self.lifecycle.cleaned(self.clock.uptime(), well);
+        // A pause after failures moves the next run.
+        self.entry.expect_run(self.next());
         let verdict = match ended {
-            Ok(Ok(())) => {
-                tracing::info!(check = %self.check.key, "cleaned up");
-                return true;
-            }
+            Ok(Ok(())) => return true,
             Ok(Err(message)) => Ok(Outcome::fail(format!("cleanup: {message}"))),
             Err(lost) => lost.into(),
         };
@@ -213,13 +221,19 @@ impl Task {
     }
 
     fn record(&self, (started, begun): (Timestamp, Instant), verdict: Verdict) {
-        self.entry.record(started, begun.elapsed(), verdict, self.fresh_until());
+        self.entry.record(started, begun.elapsed(), verdict, self.next());
     }
 
-    /// Until when the check counts as fresh, given when it may run next.
-    fn fresh_until(&self) -> Instant {
+    /// When the check may run next, and until when it counts as fresh.
+    fn next(&self) -> Next {
         let now = self.clock.now();
         let pause = self.lifecycle.not_before().saturating_sub(now.uptime);
-        self.clock.at(now.uptime + pause + self.check.schedule.fresh_for(now) + self.check.timeout)
+        let wait = pause.max(self.due.wait(now));
+        Next {
+            run: now.wall.checked_add(wait).unwrap_or(Timestamp::MAX),
+            fresh_until: self
+                .clock
+                .at(now.uptime + pause + self.check.schedule.fresh_for(now) + self.check.timeout),
+        }
     }
 }

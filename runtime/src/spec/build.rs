@@ -54,7 +54,11 @@ pub(super) fn build(
     })
 }
 
-fn key(metadata: &raw::Metadata, default_namespace: &str, ceiling: &Ceiling) -> Result<Key, Error> {
+pub(super) fn key(
+    metadata: &raw::Metadata,
+    default_namespace: &str,
+    ceiling: &Ceiling,
+) -> Result<Key, Error> {
     let namespace = metadata.namespace.as_ref();
     let key =
         Key::new(namespace.map_or(default_namespace, |namespace| &namespace.value), &metadata.name.value)

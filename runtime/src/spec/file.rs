@@ -1,6 +1,10 @@
 //! A file of several documents.
 
-use super::{Check, Error, build::build, raw};
+use super::{
+    Check, Error, Key,
+    build::{build, key},
+    raw,
+};
 use crate::grant::Ceiling;
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Location, MergeKeyPolicy, Options, Spanned};
@@ -34,6 +38,16 @@ pub fn parse(text: &str, default_namespace: &str, ceiling: &Arc<Ceiling>) -> Res
         )),
         false => Ok(checks),
     }
+}
+
+/// What a file that [`parse`] refuses is about, as far as that can be read: its checks, and the names of their
+/// modules.
+pub(crate) fn outline(text: &str, default_namespace: &str, ceiling: &Ceiling) -> Vec<(Key, Option<String>)> {
+    let outline = |raw::Outline { metadata, spec }| {
+        let module = spec["module"].as_str().map(str::to_owned);
+        key(&metadata, default_namespace, ceiling).ok().map(|key| (key, module))
+    };
+    read(text).unwrap_or_default().into_iter().filter_map(outline).collect()
 }
 
 /// The documents of a file, of at most a megabyte.

@@ -19,14 +19,14 @@ pub use check::{Check, Severity};
 pub use digest::{Digest, DigestError};
 pub use duration::{DurationError, TimeSpan};
 pub use error::{Error, Position};
-pub(crate) use file::read;
 pub use file::{MAX_DOCUMENTS, MAX_FILE, parse};
+pub(crate) use file::{outline, read};
 pub use key::{Key, KeyError};
 pub use limits::{Limits, LimitsError};
 pub(crate) use module::ENDINGS;
 pub use module::{Module, ModuleError};
 pub use raw::schema;
-pub use secret::{Secret, SecretError, SecretKey, SecretSource};
+pub use secret::{Secret, SecretError, SecretSource};
 pub use size::{Size, SizeError};
 
 /// Shows a piece of input in a message: in backticks, control characters escaped, long text cut.

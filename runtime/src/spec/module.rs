@@ -44,6 +44,15 @@ impl Module {
         &self.0
     }
 
+    /// The names that its file may have, best first: what is named `x.wasm` may lie there packed.
+    pub fn file_names(&self) -> Vec<String> {
+        let [plain, ..] = ENDINGS;
+        match self.0.strip_suffix(plain) {
+            Some(stem) => ENDINGS.iter().map(|ending| format!("{stem}{ending}")).collect(),
+            None => vec![self.0.to_string()],
+        }
+    }
+
     /// The module that a check is expected to have of which nothing but the name is known.
     pub fn named_after(key: &Key) -> Self {
         Self(format!("{}.wasm", key.name()).into())
@@ -96,6 +105,13 @@ mod tests {
             let module: Module = text.parse().expect("valid");
             assert_eq!(module.file_name(), text);
         }
+    }
+
+    #[test]
+    fn a_plain_module_may_lie_there_packed_but_not_the_other_way_round() {
+        let names = |text: &str| text.parse::<Module>().expect("valid").file_names();
+        assert_eq!(names("dns.wasm"), ["dns.wasm", "dns.wasm.zst", "dns.wasm.gz"]);
+        assert_eq!(names("dns.wasm.gz"), ["dns.wasm.gz"]);
     }
 
     #[test]

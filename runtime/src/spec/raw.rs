@@ -69,6 +69,14 @@ pub(super) struct Metadata {
     _annotations: BTreeMap<String, String>,
 }
 
+/// As much of a manifest as tells which check and module it is about, whatever else is wrong with it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Outline {
+    pub(super) metadata: Metadata,
+    #[serde(default)]
+    pub(super) spec: Value,
+}
+
 /// What the check does.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -143,13 +151,13 @@ pub(super) struct Secret {
     /// The variable of the daemon's environment that holds the value.
     pub(super) env: Option<String>,
     /// The key of a Kubernetes Secret, in the check's namespace, that holds the value.
-    pub(super) secret_key_ref: Option<SecretKey>,
+    pub(super) secret_key_ref: Option<SecretKeyRef>,
 }
 
 /// A key of a Kubernetes Secret.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct SecretKey {
+pub(super) struct SecretKeyRef {
     /// The name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub(super) name: String,

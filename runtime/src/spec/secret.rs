@@ -24,16 +24,12 @@ pub enum SecretSource {
     /// A variable of the daemon's own environment.
     Env(String),
     /// A key of a Kubernetes Secret in the check's namespace.
-    Key(SecretKey),
-}
-
-/// A key of a Kubernetes Secret, both with names that Kubernetes takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretKey {
-    /// The name of the Secret.
-    pub secret: String,
-    /// The key within it.
-    pub key: String,
+    KeyRef {
+        /// The name of the Secret.
+        name: String,
+        /// The key within it.
+        key: String,
+    },
 }
 
 /// Why a secret cannot be what the manifest says.
@@ -69,7 +65,7 @@ impl Secret {
         let from = match (file, env, secret_key_ref) {
             (Some(path), None, None) => SecretSource::file(path),
             (None, Some(variable), None) => SecretSource::env(variable),
-            (None, None, Some(key)) => SecretSource::key(key),
+            (None, None, Some(key)) => SecretSource::key_ref(key),
             _ => Err(SecretError::Source(name.clone())),
         }?;
         Ok(Self { name: name.as_str().into(), from })
@@ -82,7 +78,7 @@ impl SecretSource {
         match self {
             Self::File(_) => SecretKind::File,
             Self::Env(_) => SecretKind::Env,
-            Self::Key(_) => SecretKind::SecretKeyRef,
+            Self::KeyRef { .. } => SecretKind::SecretKeyRef,
         }
     }
 
@@ -100,14 +96,14 @@ impl SecretSource {
         }
     }
 
-    fn key(raw: &raw::SecretKey) -> Result<Self, SecretError> {
+    fn key_ref(raw: &raw::SecretKeyRef) -> Result<Self, SecretError> {
         if !is_subdomain(&raw.name) {
             return Err(SecretError::KeyName(raw.name.clone()));
         }
         if !is_key(&raw.key) {
             return Err(SecretError::Key(raw.key.clone()));
         }
-        Ok(Self::Key(SecretKey { secret: raw.name.clone(), key: raw.key.clone() }))
+        Ok(Self::KeyRef { name: raw.name.clone(), key: raw.key.clone() })
     }
 }
 
@@ -138,9 +134,9 @@ mod tests {
         let token = secret("{ name: token, file: /run/secrets/token }").expect("valid");
         assert_eq!((&*token.name, token.from), ("token", SecretSource::File("/run/secrets/token".into())));
         assert_eq!(source("{ name: api.key, env: API_KEY }"), SecretSource::Env("API_KEY".to_owned()));
-        let key = SecretKey { secret: "mail.v1".to_owned(), key: "smtp_password".to_owned() };
+        let key = SecretSource::KeyRef { name: "mail.v1".to_owned(), key: "smtp_password".to_owned() };
         let yaml = "{ name: a, secretKeyRef: { name: mail.v1, key: smtp_password } }";
-        assert_eq!(source(yaml), SecretSource::Key(key));
+        assert_eq!(source(yaml), key);
     }
 
     #[test]

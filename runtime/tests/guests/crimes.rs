@@ -150,18 +150,12 @@ async fn nothing_of_the_machine_is_within_reach() {
 }
 
 #[tokio::test]
-async fn a_capability_that_is_not_offered_is_refused_before_anything_runs() {
-    let (reason, message) = fault(guests::ASKS_KUBERNETES, "").await;
-    assert_eq!(reason, Reason::Module);
-    assert!(message.contains("kubernetes"), "{message}");
-}
-
-#[tokio::test]
 async fn a_capability_without_a_grant_is_refused_with_the_yaml_that_would_grant_it() {
     for (guest, yaml) in [
         (guests::LOOKUP, "`grants: { dns: { names: ["),
         (guests::PAGE, "`grants: { http: [{ hosts: ["),
         (guests::CALLS_TCP, "`grants: { tcp: [{ targets: ["),
+        (guests::CALLS_KUBERNETES, "`grants: { kubernetes: [{ apiGroups: ["),
         (guests::READS_SECRET, "`secrets: [{ name: "),
     ] {
         let (reason, message) = fault(guest, "").await;

@@ -190,6 +190,8 @@ async fn failures_soon_after_init_do_not_count() {
     let first = view.latest.expect("a run").started;
     let grace = first.duration_since(view.module.expect("a module").loaded);
     assert!(grace.as_millis() >= 150, "counted after {grace:?}");
+    let history = aviary.board.entries()[0].history();
+    assert!(history[0].excused && history.iter().any(|run| !run.excused), "{history:?}");
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! Real guests in the real sandbox, named for their use or their crime.
 
 mod capabilities;
+mod cluster;
 mod crimes;
 mod daemon;
+mod kubernetes;
+mod ledger;
 mod rounds;
 mod start;
 mod support;

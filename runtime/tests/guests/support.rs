@@ -23,22 +23,31 @@ pub(crate) struct Subject {
 /// A sandbox for a few guests.
 pub(crate) fn sandbox() -> Sandbox {
     let network = Network::new(&NetworkOptions::default()).expect("a network");
-    Sandbox::new(8, Arc::new(network)).expect("a sandbox")
+    Sandbox::new(8, Arc::new(network), None).expect("a sandbox")
 }
 
 /// The check of a manifest with these lines under `spec`.
 pub(crate) fn check(spec: &str) -> Arc<Check> {
+    check_in("default", spec)
+}
+
+/// The check of such a manifest in a namespace.
+pub(crate) fn check_in(namespace: &str, spec: &str) -> Arc<Check> {
     let text = format!(
         "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: subject }}\nspec:\n  module: subject.wasm\n{spec}"
     );
-    let mut checks = spec::parse(&text, "default", &Ceiling::open()).expect("a manifest");
+    let mut checks = spec::parse(&text, namespace, &Ceiling::open()).expect("a manifest");
     Arc::new(checks.remove(0))
 }
 
 impl Subject {
     /// Loads a guest with these lines under `spec`.
     pub(crate) async fn load(path: &str, spec: &str) -> Result<Self, Fault> {
-        let (sandbox, check) = (sandbox(), check(spec));
+        Self::load_in(sandbox(), check(spec), path).await
+    }
+
+    /// Loads a guest into a sandbox.
+    pub(crate) async fn load_in(sandbox: Sandbox, check: Arc<Check>, path: &str) -> Result<Self, Fault> {
         let module = fs::read(path).expect("a guest");
         let guest = sandbox.load("subject.wasm", module.into()).await?;
         guest.require_for(&check)?;

@@ -1,8 +1,9 @@
-//! Measures the figures that the daemon is held to: `aviary-bench DAEMON CHECKS GUEST [ROW…]`.
+//! Measures the figures that the daemon is held to: `aviary-bench DAEMON CHECKS GUESTS [ROW…]`.
 //!
 //! Prints a table. A missed target is no error: only what cannot be measured is.
 
 mod client;
+mod cluster;
 mod daemon;
 mod figure;
 mod lag;
@@ -20,7 +21,7 @@ fn main() -> Result<ExitCode> {
     let bench = Bench {
         daemon: arguments.next().context(USAGE)?.into(),
         checks: arguments.next().context(USAGE)?.into(),
-        guest: arguments.next().context(USAGE)?.into(),
+        guests: arguments.next().context(USAGE)?.into(),
     };
     let wanted: Vec<String> = arguments.collect();
     let groups = choose(&wanted)?;
@@ -39,7 +40,7 @@ fn main() -> Result<ExitCode> {
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-const USAGE: &str = "usage: aviary-bench DAEMON CHECKS GUEST [ROW…]; `cargo xtask bench` builds them all";
+const USAGE: &str = "usage: aviary-bench DAEMON CHECKS GUESTS [ROW…]; `cargo xtask bench` builds them all";
 
 /// The groups that measure the wanted rows; all if none is named.
 fn choose(wanted: &[String]) -> Result<Vec<&'static Group>> {

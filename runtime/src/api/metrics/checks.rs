@@ -5,7 +5,7 @@ use super::{
     guests,
 };
 use crate::{
-    api::judgement::{Judgement, judge},
+    api::judgement::{Judgement, judge_settled},
     board::{Board, Counts, DURATION_BOUNDS, Entry, Standing, View},
     capability::{
         Capability,
@@ -47,7 +47,7 @@ impl Row {
 /// Writes everything on the board.
 pub(super) fn write(out: &mut Exposition, board: &Board) {
     let rows: Vec<Row> = board.entries().into_iter().map(Row::new).collect();
-    let judgement = judge(rows.iter().map(|row| &row.view), board.is_ready());
+    let judgement = judge_settled(rows.iter().map(|row| &row.view), board.is_ready());
     out.family(Kind::Gauge, "aviary_cluster_healthy", "Whether /health answers 200.").number(
         "",
         "",
@@ -64,6 +64,7 @@ pub(super) fn write(out: &mut Exposition, board: &Board) {
     modules(out, &rows);
     host_calls(out, &rows);
     denials(out, &rows);
+    leftovers(out, board);
     out.family(Kind::Histogram, "aviary_scheduler_lag_seconds", "How late runs started.").distribution(
         "",
         board.lag.buckets(),
@@ -96,8 +97,8 @@ const GAUGES: [Gauge; 7] = [
     },
     Gauge {
         name: "aviary_check_last_run_timestamp_seconds",
-        help: "When the latest run ended.",
-        value: |view| view.latest.as_ref().map(|run| unix(run.started) + run.duration.as_secs_f64()),
+        help: "When the latest run that counts ended.",
+        value: |view| view.latest.as_ref().map(|run| unix(run.ended())),
     },
     Gauge {
         name: "aviary_check_last_success_timestamp_seconds",
@@ -230,6 +231,16 @@ fn denials(out: &mut Exposition, rows: &[Row]) {
                 family.number(&row.labels, &labels(&[("capability", capability.name())]), count as f64);
             }
         }
+    }
+}
+
+/// Also of checks that are gone, of which nothing else is shown any more.
+fn leftovers(out: &mut Exposition, board: &Board) {
+    let help = "Objects that rounds which are over left behind in the cluster, where there are any.";
+    let mut family = out.family(Kind::Gauge, "aviary_leftover_objects", help);
+    for (key, count) in board.leftovers.all() {
+        let labels = labels(&[("namespace", key.namespace()), ("check", key.name())]);
+        family.number(&labels, "", count as f64);
     }
 }
 

@@ -34,13 +34,22 @@ async fn one_check_is_told_with_its_module_calls_and_latest_runs_first() {
     record(&entry, Err(Fault::new(Reason::Cpu, "busy")));
     entry.tally.count(Capability::Http, CallResult::Timeout);
     entry.reject(Fault::new(Reason::Module, "not wasm"));
+    entry.excuse(Timestamp::now(), Duration::ZERO, Ok(Outcome::fail("not yet")), in_an_hour());
     let body = json(&board, "/api/v1/checks/a/b").await;
     assert_eq!((&body["status"], &body["severity"]), (&json!("unknown"), &json!("critical")));
     assert_eq!((&body["module"]["sizeBytes"], &body["schedule"]), (&json!(42), &json!("every 30s")));
     assert_eq!(body["hostCalls"], json!({ "http": { "timeout": 1 } }));
     assert_eq!(body["rejected"], json!({ "blame": "guest", "reason": "module", "message": "not wasm" }));
-    assert_eq!(body["history"][0]["fault"]["reason"], json!("cpu"));
-    assert_eq!(body["history"][1]["status"], json!("pass"));
+    assert_eq!(
+        (&body["history"][0]["status"], &body["history"][0]["inGrace"]),
+        (&json!("fail"), &json!(true))
+    );
+    assert_eq!(body["history"][1]["fault"]["reason"], json!("cpu"));
+    assert_eq!((&body["history"][2]["status"], &body["history"][2].get("inGrace")), (&json!("pass"), &None));
+    let time =
+        |time: &serde_json::Value| -> Timestamp { time.as_str().expect("a time").parse().expect("a time") };
+    assert_eq!(time(&body["lastRun"]), time(&body["history"][1]["started"]) + Duration::from_millis(12));
+    assert!(time(&body["nextRun"]) > Timestamp::now());
     assert_eq!(get(&board, "/api/v1/checks/a/c").await.0, StatusCode::NOT_FOUND);
 }
 

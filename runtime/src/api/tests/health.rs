@@ -69,6 +69,54 @@ async fn an_unknown_critical_check_is_500_if_none_fails() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_check_that_has_just_arrived_is_unknown_and_has_two_seconds_before_it_alarms() {
+    let board = board();
+    enter_with(&board, "a/old", outcome(Status::Pass, ""));
+    let new = board.enter(&Arc::new(check("b/new")));
+    new.reject(Fault::new(Reason::Module, "the module is still on its way"));
+    let codes = async || {
+        [code(&board, "/health").await, code(&board, "/health/b").await, code(&board, "/health/b/new").await]
+    };
+    assert_eq!(codes().await, [200, 200, 500]);
+    assert_eq!(body(&board, "/health", "*/*").await["b/new"]["ok"], json!(false));
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(codes().await, [500, 500, 500]);
+}
+
+#[tokio::test]
+async fn a_check_of_the_start_alarms_until_it_has_run() {
+    let board = Arc::new(Board::default());
+    let entry = enter(&board, check("a/b"));
+    board.set_ready(true);
+    assert_eq!(code(&board, "/health").await, 500);
+    record(&entry, outcome(Status::Pass, ""));
+    assert_eq!(code(&board, "/health").await, 200);
+}
+
+#[tokio::test]
+async fn a_fault_of_a_check_that_has_just_arrived_alarms() {
+    let board = board();
+    enter_with(&board, "a/b", Err(Fault::new(Reason::Trap, "unreachable")));
+    assert_eq!(code(&board, "/health").await, 500);
+}
+
+#[tokio::test]
+async fn failures_within_the_grace_are_the_error_of_a_check_that_has_nothing_else_to_say() {
+    let board = board();
+    let entry = enter(&board, check("a/b"));
+    let excuse = || {
+        entry.excuse(Timestamp::now(), Duration::from_millis(12), outcome(Status::Fail, "no"), in_an_hour());
+    };
+    excuse();
+    let expected = (500, "poll error: not well within its startupGrace: no\n".to_owned());
+    assert_eq!(line(&board, "/health/a/b").await, expected);
+    record(&entry, outcome(Status::Pass, "fine"));
+    excuse();
+    assert_eq!(line(&board, "/health/a/b").await, (200, "poll success\n".to_owned()));
+    assert_eq!(body(&board, "/health/a/b", "*/*").await["a/b"]["message"], json!("fine"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_check_that_stopped_running_is_stale_and_500() {
     let board = board();
     enter_with(&board, "a/b", outcome(Status::Pass, ""));
@@ -109,7 +157,7 @@ async fn without_checks_it_is_healthy_once_the_sources_have_been_read() {
     assert_eq!(line(&board, "/health").await, (503, "not ready\n".to_owned()));
     board.set_ready(true);
     let (code, body) = get(&board, "/health").await;
-    assert_eq!((code.as_u16(), body.as_str()), (200, "{}"));
+    assert_eq!((code.as_u16(), body.as_str()), (200, "{}\n"));
 }
 
 #[tokio::test]
@@ -118,6 +166,15 @@ async fn a_rejected_module_is_shown_while_the_good_one_goes_on() {
     enter_with(&board, "a/b", outcome(Status::Pass, "")).reject(Fault::new(Reason::Module, "not wasm"));
     assert_eq!(code(&board, "/health").await, 200);
     assert_eq!(body(&board, "/health", "*/*").await["a/b"]["rejected"], json!("not wasm"));
+}
+
+#[tokio::test]
+async fn a_rejection_that_is_the_error_already_is_not_told_twice() {
+    let board = board();
+    let check = Arc::new(check("a/b"));
+    board.enter(&check).reject(Fault::new(Reason::Module, "not wasm"));
+    let expected = json!({ "a/b": { "ok": false, "error": "not wasm", "status": "unknown" } });
+    assert_eq!(body(&board, "/health/a/b", "*/*").await, expected);
 }
 
 #[tokio::test]
@@ -147,7 +204,7 @@ async fn head_gives_the_same_code_and_no_body() {
 async fn text_for_one_check_is_the_line_of_khealth() {
     let board = board();
     let entry = enter(&board, check("a/b"));
-    assert_eq!(line(&board, "/health").await, (500, "routine is not polling yet\n".to_owned()));
+    assert_eq!(line(&board, "/health/a/b").await, (500, "routine is not polling yet\n".to_owned()));
     record(&entry, outcome(Status::Pass, "3 of 3"));
     assert_eq!(line(&board, "/health").await, (200, "poll success\n".to_owned()));
     record(&entry, outcome(Status::Fail, "2 of 3\npods"));
@@ -202,6 +259,9 @@ async fn only_the_checks_asked_for_count() {
     assert_eq!(code(&board, "/health?namespace=a").await, 503);
     assert_eq!(code(&board, "/health?owner=storage").await, 503);
     assert_eq!(code(&board, "/health?namespace=b&owner=storage").await, 404);
+    assert_eq!(code(&board, "/health/b").await, 200);
+    assert_eq!(code(&board, "/health/a").await, 503);
+    assert_eq!(code(&board, "/health/c").await, 404);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ mod serve;
 
 use super::{MAX_LARGE, router};
 use crate::{
-    board::{Board, Entry, Module},
+    board::{Board, Entry, Module, Next},
     outcome::{Outcome, Status, Verdict},
     spec::{Check, Digest},
 };
@@ -57,8 +57,12 @@ fn outcome(status: Status, message: &str) -> Verdict {
 }
 
 fn record(entry: &Entry, verdict: Verdict) {
-    let fresh_until = Instant::now() + Duration::from_secs(3600);
-    entry.record(Timestamp::now(), Duration::from_millis(12), verdict, fresh_until);
+    entry.record(Timestamp::now(), Duration::from_millis(12), verdict, in_an_hour());
+}
+
+fn in_an_hour() -> Next {
+    let hour = Duration::from_secs(3600);
+    Next { run: Timestamp::now() + hour, fresh_until: Instant::now() + hour }
 }
 
 /// Puts a check on the board that has run once.
@@ -99,6 +103,31 @@ async fn a_path_with_nothing_behind_it_says_where_to_look() {
     let (code, body) = get(&board(), "/nothing").await;
     assert_eq!(code, StatusCode::NOT_FOUND);
     assert!(body.contains("nothing at /nothing; try /health, /metrics, /api/v1/checks"), "{body}");
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones() {
+    for (method, uri, allowed) in
+        [(Method::POST, "/health", "GET,HEAD"), (Method::GET, "/api/v1/checks/a/b/run", "POST")]
+    {
+        let response = send(&board(), method, uri, "*/*").await;
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(header_of(&response, header::ALLOW), allowed);
+        assert_eq!(header_of(&response, header::CONTENT_TYPE), "application/json");
+        let error = format!("ask this path with {}", allowed.replace(',', " or "));
+        let body: serde_json::Value = serde_json::from_str(&text(response).await).expect("JSON");
+        assert_eq!(body, serde_json::json!({ "error": error }));
+    }
+}
+
+#[tokio::test]
+async fn every_answer_in_json_ends_its_line() {
+    let board = board();
+    enter_with(&board, "a/b", outcome(Status::Pass, ""));
+    for uri in ["/health", "/health/a/b", "/nothing", "/api/v1/checks", "/api/v1/checks/a/b"] {
+        let (_, body) = get(&board, uri).await;
+        assert!(body.ends_with("}\n"), "{uri}: {body}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,6 +43,7 @@ async fn everything_that_is_served_is_described() {
         "/api/v1/events",
         "/api/v1/openapi.json",
         "/health",
+        "/health/{namespace}",
         "/health/{namespace}/{name}",
         "/livez",
         "/metrics",

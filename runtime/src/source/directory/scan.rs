@@ -7,12 +7,12 @@ use super::{
 use crate::{
     outcome::{Fault, Reason},
     source::{Candidate, Change, is_module, stem},
-    spec::{self, Check, Digest, Key},
+    spec::{self, Check, Digest, Key, Module},
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    mem,
-    path::PathBuf,
+    iter, mem,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -28,8 +28,15 @@ pub(super) struct Scanner {
     unreadable: HashSet<PathBuf>,
 }
 
-/// The checks of a manifest file, or what is wrong with it.
-type Manifest = Result<Vec<Arc<Check>>, String>;
+/// The checks of a manifest file.
+type Manifest = Result<Vec<Arc<Check>>, Broken>;
+
+/// What is wrong with a manifest file, and the checks and modules that it is about all the same.
+#[derive(Clone)]
+struct Broken {
+    why: String,
+    about: Vec<(Key, Option<String>)>,
+}
 
 /// A check as the files want it.
 #[derive(Clone, Debug, Default)]
@@ -57,11 +64,12 @@ impl Scanner {
     /// A directory that cannot be read leaves its checks as they are.
     pub(super) fn scan(&mut self, mut tell: impl FnMut(Change) -> bool) -> bool {
         let mut wanted = BTreeMap::new();
+        let mut clashes = BTreeMap::new();
         for directory in self.source.paths.clone() {
             match files::list(&directory) {
                 Ok(entries) => {
                     self.unreadable.remove(&directory);
-                    self.read(&entries, &mut wanted);
+                    self.read(&entries, &mut wanted, &mut clashes);
                 }
                 Err(error) => {
                     if self.unreadable.insert(directory.clone()) {
@@ -75,6 +83,10 @@ impl Scanner {
                 }
             }
         }
+        for (path, clash) in clashes {
+            let key = self.stand_in(&path, &wanted);
+            wanted.insert(key, Wanted { origin: path, trouble: Some(clash), ..Wanted::default() });
+        }
         self.manifests.retain(|path, _| path.exists());
         self.digests.retain(|path, _| path.exists());
         let told = mem::take(&mut self.told);
@@ -86,7 +98,14 @@ impl Scanner {
         going_on
     }
 
-    fn read(&mut self, entries: &[Entry], wanted: &mut BTreeMap<Key, Wanted>) {
+    /// Adds what the files of a directory want. Of two claims to one name the first has it; the other is
+    /// a clash.
+    fn read(
+        &mut self,
+        entries: &[Entry],
+        wanted: &mut BTreeMap<Key, Wanted>,
+        clashes: &mut BTreeMap<PathBuf, Fault>,
+    ) {
         let modules: HashMap<&str, &Entry> = entries
             .iter()
             .filter(|entry| is_module(&entry.name))
@@ -97,7 +116,17 @@ impl Scanner {
         for entry in entries.iter().filter(is_manifest) {
             for (key, claim) in self.claims(entry) {
                 let claim = self.with_module(claim, &modules, &mut used);
-                put(wanted, key, claim);
+                if let Some(first) = wanted.get(&key) {
+                    let clash = clash(&key, &first.origin, &claim.origin);
+                    clashes.entry(claim.origin).or_insert(clash);
+                } else {
+                    wanted.insert(key, claim);
+                }
+            }
+            // What a broken manifest names is no check of its own.
+            if let Err(broken) = self.manifest(entry) {
+                let named = broken.about.iter().filter_map(|(_, module)| module.as_deref()?.parse().ok());
+                used.extend(named.filter_map(|module| find(&modules, &module)).map(|(name, _)| *name));
             }
         }
         for entry in entries.iter().filter(|entry| is_module(&entry.name)) {
@@ -110,42 +139,54 @@ impl Scanner {
         }
     }
 
-    /// What a manifest file wants. One that cannot be used goes on wanting what it did before.
+    /// What a manifest file wants. One that cannot be used goes on wanting what it did before; if it never
+    /// worked, it stands for the checks that it names, or else for one of its file's name.
     fn claims(&mut self, entry: &Entry) -> Vec<(Key, Wanted)> {
-        let claim = |check: &Arc<Check>| Wanted {
+        let claim = |check: Option<&Arc<Check>>, trouble: Option<&Fault>| Wanted {
             origin: entry.path.clone(),
-            check: Some(Arc::clone(check)),
+            check: check.cloned(),
+            trouble: trouble.cloned(),
             ..Wanted::default()
         };
-        let trouble = match self.manifest(entry) {
-            Ok(checks) => return checks.iter().map(|check| (check.key.clone(), claim(check))).collect(),
-            Err(trouble) => Some(Fault::new(Reason::Manifest, trouble.clone())),
+        let Broken { why, about } = match self.manifest(entry) {
+            Ok(checks) => {
+                return checks.iter().map(|check| (check.key.clone(), claim(Some(check), None))).collect();
+            }
+            Err(broken) => broken.clone(),
         };
-        let before = self.told.iter().filter(|(_, told)| same_file(&told.origin, &entry.path));
-        let mut claims: Vec<_> = before
-            .map(|(key, told)| {
-                let wanted = Wanted {
-                    origin: entry.path.clone(),
-                    check: told.check.clone(),
-                    trouble: trouble.clone(),
-                    ..Wanted::default()
-                };
-                (key.clone(), wanted)
-            })
-            .collect();
+        let trouble = Fault::new(Reason::Manifest, why);
+        let worked = |told: &Wanted| told.check.is_some() && same_file(&told.origin, &entry.path);
+        let before = self.told.iter().filter(|(_, told)| worked(told));
+        let mut claims: Vec<_> =
+            before.map(|(key, told)| (key.clone(), claim(told.check.as_ref(), Some(&trouble)))).collect();
+        if claims.is_empty() {
+            claims.extend(about.into_iter().map(|(key, _)| (key, claim(None, Some(&trouble)))));
+        }
         if claims.is_empty() {
             let key = Key::from_file(&self.source.namespace, stem(&entry.name));
-            claims.push((key, Wanted { origin: entry.path.clone(), trouble, ..Wanted::default() }));
+            claims.push((key, claim(None, Some(&trouble))));
         }
         claims
+    }
+
+    /// A name that is free, for a file whose own is taken: the file's, or one like it.
+    fn stand_in(&self, path: &Path, wanted: &BTreeMap<Key, Wanted>) -> Key {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let stem = stem(&name);
+        let names = iter::once(stem.to_owned()).chain((2..).map(|number: u64| format!("{number}-{stem}")));
+        let mut keys = names.map(|name| Key::from_file(&self.source.namespace, &name));
+        keys.find(|key| !wanted.contains_key(key)).expect("there are more numbers than checks")
     }
 
     fn manifest(&mut self, entry: &Entry) -> &Manifest {
         let Directories { namespace, ceiling, .. } = &self.source;
         let read = || -> Manifest {
-            let text = files::read_text(entry, MANIFEST_SIZE).map_err(|error| error.to_string())?;
-            let checks = spec::parse(&text, namespace, ceiling);
-            let checks = checks.map_err(|error| format!("{}: {error}", entry.name))?;
+            let unreadable = |error: files::ReadError| Broken { why: error.to_string(), about: Vec::new() };
+            let text = files::read_text(entry, MANIFEST_SIZE).map_err(unreadable)?;
+            let checks = spec::parse(&text, namespace, ceiling).map_err(|error| Broken {
+                why: format!("{}: {error}", entry.name),
+                about: spec::outline(&text, namespace, ceiling),
+            })?;
             Ok(checks.into_iter().map(Arc::new).collect())
         };
         let cached = self.manifests.entry(entry.path.clone());
@@ -176,7 +217,7 @@ impl Scanner {
     ) -> Wanted {
         let Some(check) = &wanted.check else { return wanted };
         let name = check.module.file_name();
-        let Some((name, entry)) = modules.get_key_value(name) else {
+        let Some((name, entry)) = find(modules, &check.module) else {
             let directory = wanted.origin.parent().unwrap_or(&wanted.origin).display();
             let missing = format!("the module {name} is not in {directory}; put it beside the manifest");
             wanted.trouble.get_or_insert(Fault::new(Reason::Module, missing));
@@ -242,29 +283,29 @@ impl Wanted {
     }
 }
 
-/// Adds a claim; of two to one name the first has it, and is told about the other.
-fn put(wanted: &mut BTreeMap<Key, Wanted>, key: Key, claim: Wanted) {
-    match wanted.get_mut(&key) {
-        None => {
-            wanted.insert(key, claim);
-        }
-        Some(first) => {
-            let (kept, ignored) = (first.origin.display(), claim.origin.display());
-            let clash = format!("{key} stands in {kept} and in {ignored}; only the first counts: rename one");
-            first.trouble.get_or_insert(Fault::new(Reason::Manifest, clash));
-        }
-    }
+/// The file of a module, which may lie there packed.
+fn find<'a, 'b>(
+    modules: &'b HashMap<&'a str, &'a Entry>,
+    module: &Module,
+) -> Option<(&'b &'a str, &'b &'a Entry)> {
+    module.file_names().iter().find_map(|name| modules.get_key_value(name.as_str()))
+}
+
+fn clash(key: &Key, first: &Path, other: &Path) -> Fault {
+    let (first, other) = (first.display(), other.display());
+    let why = format!("{key} stands in {first} and in {other}; only the first counts: rename one");
+    Fault::new(Reason::Manifest, why)
 }
 
 /// A mounted ConfigMap gives every version of a file a directory of its own.
-fn same_file(one: &std::path::Path, other: &std::path::Path) -> bool {
-    let timestamped = |path: &std::path::Path| {
-        let parent = path.parent().and_then(std::path::Path::file_name);
+fn same_file(one: &Path, other: &Path) -> bool {
+    let timestamped = |path: &Path| {
+        let parent = path.parent().and_then(Path::file_name);
         parent.is_some_and(|name| name.to_string_lossy().starts_with(".."))
     };
-    let home = |path: &std::path::Path| {
+    let home = |path: &Path| {
         let parent = path.parent()?;
-        (if timestamped(path) { parent.parent() } else { Some(parent) }).map(std::path::Path::to_path_buf)
+        (if timestamped(path) { parent.parent() } else { Some(parent) }).map(Path::to_path_buf)
     };
     one.file_name() == other.file_name() && home(one) == home(other)
 }

@@ -2,6 +2,7 @@
 
 use super::{Directories, scan::Scanner};
 use crate::{grant::Ceiling, source::Change};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::{
     fs,
     os::unix::fs::symlink,
@@ -140,6 +141,16 @@ fn a_broken_manifest_that_never_worked_stands_under_its_files_name() {
 }
 
 #[test]
+fn a_module_may_lie_there_packed() {
+    let mut fixture = Fixture::new();
+    fixture.manifest("a.yaml", "web", "m.wasm");
+    fixture.write("m.wasm.zst", compress_to_vec(&b"one"[..], CompressionLevel::Fastest));
+    assert_eq!(fixture.scan(), ["+default/web one"], "and it is no check of its own");
+    fixture.write("m.wasm", "two");
+    assert!(fixture.scan().contains(&"+default/web two".to_owned()), "the named file comes first");
+}
+
+#[test]
 fn a_missing_module_is_told_once_and_heals() {
     let mut fixture = Fixture::new();
     fixture.manifest("a.yaml", "web", "m.wasm");
@@ -162,16 +173,41 @@ fn a_module_that_vanishes_leaves_the_check_with_a_complaint() {
 }
 
 #[test]
-fn of_two_checks_of_one_name_the_first_runs_and_hears_of_the_other() {
+fn of_two_checks_of_one_name_the_first_runs_and_the_other_stands_under_its_files_name() {
     let mut fixture = Fixture::new();
     fixture.manifest("a.yaml", "web", "m.wasm");
     fixture.manifest("b.yaml", "web", "n.wasm");
     fixture.write("m.wasm", "one");
     fixture.write("n.wasm", "two");
     let told = fixture.scan();
-    assert_eq!(told[0], "+default/web one");
-    assert!(told[1].starts_with("!default/web default/web stands in "), "{told:?}");
+    assert!(told[0].starts_with("!default/b default/web stands in "), "{told:?}");
+    assert_eq!(told[1], "+default/web one");
     assert_eq!(told.len(), 2, "the other module is used and so no check of its own");
+    fixture.manifest("b.yaml", "shop", "n.wasm");
+    assert_eq!(fixture.scan(), ["-default/b", "+default/shop two"]);
+}
+
+#[test]
+fn a_clash_of_files_with_one_name_is_told_under_another() {
+    let second = tempfile::tempdir().expect("a directory");
+    fs::write(second.path().join("web.yaml"), manifest("web", "m.wasm")).expect("a manifest");
+    let mut fixture = Fixture::over(tempfile::tempdir().expect("a directory"), &[second.path()]);
+    fixture.manifest("web.yaml", "web", "m.wasm");
+    fixture.write("m.wasm", "one");
+    let told = fixture.scan();
+    assert!(told[0].starts_with("!default/2-web default/web stands in "), "{told:?}");
+    assert_eq!(told[1..], ["+default/web one"]);
+}
+
+#[test]
+fn a_broken_manifest_stands_for_the_check_and_the_module_that_it_names() {
+    let mut fixture = Fixture::new();
+    fixture.write("a.yaml", format!("{}intervall: 5s\n", manifest("shop", "m.wasm")));
+    fixture.write("m.wasm", "one");
+    let told = fixture.scan();
+    assert!(told.len() == 1 && told[0].starts_with("!default/shop a.yaml: "), "{told:?}");
+    fixture.manifest("a.yaml", "shop", "m.wasm");
+    assert_eq!(fixture.scan(), ["+default/shop one"]);
 }
 
 #[test]

@@ -42,6 +42,7 @@ spec:
   owner: platform-team
   settings: {{ names: [kubernetes.default.svc.cluster.local], deep: {{ yes: no, on: 1.5 }} }}
   secrets: [{{ name: token, file: /run/token }}, {{ name: key, env: API_KEY }}]
+  serviceAccount: dns-check
   limits: {{ memory: 32Mi, cpu: 500ms, hostCalls: 7 }}
 ",
         digest = Digest::of(b"")
@@ -60,6 +61,8 @@ spec:
         r#"{"deep":{"on":1.5,"yes":"no"},"names":["kubernetes.default.svc.cluster.local"]}"#
     );
     assert_eq!(check.secrets[0].from, SecretSource::File("/run/token".into()));
+    let account = check.permit.account().map(ToString::to_string);
+    assert_eq!(account.as_deref(), Some("system:serviceaccount:platform:dns-check"));
     assert_eq!(check.secrets[1].from, SecretSource::Env("API_KEY".to_owned()));
     assert_eq!(check.limits, Limits::new(Size::mebibytes(32), Duration::from_millis(500), 7).expect("valid"));
 }
@@ -117,12 +120,12 @@ fn each_bad_key_or_value_is_refused_where_it_stands() {
         ("limits: { hostcalls: 1 }", 13, "unknown key `hostcalls`; did you mean `hostCalls`?"),
         ("limits: { x: 1 }", 13, "unknown key `x`: possible here are `memory`, `cpu`, `hostCalls`"),
         ("remedy: {}", 3, "`remedy` is not offered by this version: remove it"),
-        ("serviceAccount: dns", 3, "`serviceAccount` is not offered by this version: remove it"),
         (
-            "secrets: [{ name: a, secretKeyRef: { name: s } }]",
-            24,
-            "`secretKeyRef` is not offered by this version: remove it",
+            "serviceAccount: a/b",
+            19,
+            "serviceAccount `a/b` is not valid: use lower-case letters, digits, dashes and dots",
         ),
+        ("secrets: [{ name: a, secretKeyRef: { name: s } }]", 40, "the key `key` is missing"),
         ("interval: 30", 13, "`30` has no unit: write for example `30s` for seconds"),
         (
             "interval: soon",
@@ -152,10 +155,29 @@ fn each_bad_key_or_value_is_refused_where_it_stands() {
         ("settings: { a: !rm x }", 22, "unsupported tag `!rm`"),
         ("module: b.wasm", 3, "the key `module` is written twice"),
         ("secrets: { name: a }", 12, "a list belongs here"),
-        ("secrets: [{ name: a }]", 13, "secret `a` needs exactly one source: write either `file` or `env`"),
+        (
+            "secrets: [{ name: a }]",
+            13,
+            "secret `a` needs exactly one source: write one of `file`, `env` and `secretKeyRef`",
+        ),
         ("secrets: [{ name: a, env: A }, { name: a, env: B }]", 34, "secret `a` is named twice"),
         ("secrets: [{ env: A }]", 15, "the key `name` is missing"),
         ("grants: 3", 11, keys),
+        (
+            "grants: { kubernetes: [{ apiGroups: [apps/v1], resources: [pods], verbs: [get] }] }",
+            40,
+            "`apps/v1` is no API group: write `\"\"` for that of pods, `apps` without a version, or `\"*\"`",
+        ),
+        (
+            "grants: { kubernetes: [{ apiGroups: [], resources: [pods], verbs: [get] }] }",
+            39,
+            "the list is empty: name something, or remove the key",
+        ),
+        (
+            "grants: { kubernetes: [{ resourceNames: [a] }] }",
+            28,
+            "unknown key `resourceNames`; did you mean `resources`?",
+        ),
         (
             "limits: { memory: 64MB }",
             21,
@@ -323,5 +345,19 @@ fn no_cut_of_a_manifest_makes_it_panic() {
     for (end, _) in whole.char_indices() {
         let _ = parse(&whole[..end], "default", &Ceiling::open());
         let _ = parse(&whole[end..], "default", &Ceiling::open());
+    }
+}
+
+#[test]
+fn a_refused_file_still_tells_which_checks_it_is_about() {
+    let text = format!("{}  intervall: 5s\n---\n{HEAD}metadata: {{ name: b, namespace: shop }}\n", with(""));
+    refusal(&text);
+    let keys: Vec<_> = outline(&text, "default", &Ceiling::open());
+    let key = |text: &str| text.parse::<Key>().expect("a key");
+    assert_eq!(keys, [(key("default/dns"), Some("dns.wasm".to_owned())), (key("shop/b"), None)]);
+    let theirs = outline(&text, "default", &Ceiling::trusted("default"));
+    assert_eq!(theirs, [(key("default/dns"), Some("dns.wasm".to_owned()))], "no claim to other namespaces");
+    for unreadable in ["kind: [", "", "metadata: { name: A }", "metadata: 5", "- a"] {
+        assert_eq!(outline(unreadable, "default", &Ceiling::open()), [], "{unreadable:?}");
     }
 }

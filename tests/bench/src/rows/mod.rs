@@ -1,5 +1,7 @@
 //! The rows of the table, grouped by what they are measured on.
 
+mod api;
+mod cluster;
 mod http;
 mod many;
 mod reload;
@@ -17,8 +19,8 @@ pub(crate) struct Bench {
     pub(crate) daemon: PathBuf,
     /// The directory of the built checks.
     pub(crate) checks: PathBuf,
-    /// A guest that makes one host call in each call.
-    pub(crate) guest: PathBuf,
+    /// The directory of the built guests.
+    pub(crate) guests: PathBuf,
 }
 
 /// Rows that are measured together.
@@ -30,7 +32,7 @@ pub(crate) struct Group {
 }
 
 /// All there is, in the order of the table.
-pub(crate) const GROUPS: [Group; 6] = [
+pub(crate) const GROUPS: [Group; 9] = [
     Group { rows: &["fresh-store", "warm-poll"], measure: store::measure },
     Group { rows: &["http-cpu"], measure: http::measure },
     Group { rows: &["memory-1000"], measure: many::measure_thousand },
@@ -40,6 +42,9 @@ pub(crate) const GROUPS: [Group; 6] = [
     },
     Group { rows: &["reload"], measure: reload::measure },
     Group { rows: &["sizes"], measure: sizes::measure },
+    Group { rows: &["configmap-apply"], measure: cluster::measure_apply },
+    Group { rows: &["configmap-memory", "idle-requests"], measure: cluster::measure_watch },
+    Group { rows: &["kubernetes-get"], measure: api::measure },
 ];
 
 /// Everything here happens on one thread, so that the other ones are the daemon's.

@@ -70,7 +70,7 @@ fn has_run(check: &str, digest: &str) -> Result<bool> {
 }
 
 /// The module with a custom section that makes it another one; it is compiled all the same.
-fn marked(module: &[u8], mark: u8) -> Vec<u8> {
+pub(super) fn marked(module: &[u8], mark: u8) -> Vec<u8> {
     let section = [0, 3, 1, b'n', mark];
     [module, &section].concat()
 }

@@ -1,0 +1,117 @@
+//! One guest's way to the API server: what it may do there, and in whose name.
+
+use super::failure;
+use crate::{
+    capability::bindings::aviary::check::kubernetes::{Error, Kind as KindName},
+    cluster::{Account, Cluster, Kind},
+    grant::Access,
+    ledger::{Ledger, Round},
+    spec::Check,
+};
+use kube::{Api, api::DynamicObject};
+use std::{sync::Arc, time::Duration};
+use tokio::time::sleep;
+
+/// The first pause before a request is repeated; each further one is twice as long.
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Calls the API server for one live guest.
+pub(crate) struct Caller {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) check: Arc<Check>,
+    pub(super) account: Option<Account>,
+    pub(super) round: Round,
+}
+
+/// Objects of one kind in one place.
+pub(super) struct Objects {
+    pub(super) kind: Kind,
+    /// None for objects of the whole cluster, or of all namespaces.
+    pub(super) namespace: Option<String>,
+    pub(super) api: Api<DynamicObject>,
+}
+
+/// Whether a request that perhaps was carried out may be sent again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    Always,
+    /// Only if the server says that it did nothing.
+    IfRefused,
+}
+
+impl Caller {
+    /// For a guest whose round begins now.
+    pub(crate) fn new(ledger: &Arc<Ledger>, check: Arc<Check>) -> Self {
+        let round = ledger.open(&check.key);
+        Self { cluster: ledger.cluster(), account: check.permit.account().cloned(), round, check }
+    }
+
+    /// The objects of a kind, for a guest that names a namespace or means its own.
+    pub(super) async fn objects(&self, kind: &KindName, namespace: Option<&str>) -> Result<Objects, Error> {
+        let found = self.cluster.kind(&kind.api_version, &kind.kind).await;
+        let found = found.map_err(|error| failure::answer(&error))?;
+        let namespace = match namespace {
+            Some(namespace) if found.is_namespaced => Some(namespace.to_owned()),
+            Some(namespace) => {
+                let why = format!("{} is in no namespace, so not in {namespace}", found.resource.kind);
+                return Err(Error::Invalid(why));
+            }
+            None => None,
+        };
+        let client = self.cluster.guest(self.account.as_ref()).map_err(|error| failure::answer(&error))?;
+        let api = match &namespace {
+            Some(namespace) => Api::namespaced_with(client, namespace, &found.resource),
+            None => Api::all_with(client, &found.resource),
+        };
+        Ok(Objects { kind: found, namespace, api })
+    }
+
+    /// Like [`Self::objects`], for one object: in the check's own namespace unless it says otherwise.
+    pub(super) async fn place(&self, kind: &KindName, namespace: Option<&str>) -> Result<Objects, Error> {
+        let objects = self.objects(kind, namespace).await?;
+        if objects.kind.is_namespaced && objects.namespace.is_none() {
+            return self.objects(kind, Some(self.check.key.namespace())).await;
+        }
+        Ok(objects)
+    }
+
+    /// Refuses what is not granted.
+    pub(super) fn judge(&self, verb: &str, objects: &Objects, name: Option<&str>) -> Result<(), Error> {
+        let plural = &objects.kind.resource.plural;
+        self.judge_resource(verb, objects, plural, name)
+    }
+
+    /// Like [`Self::judge`], for a part of objects such as `pods/log`.
+    pub(super) fn judge_resource(
+        &self,
+        verb: &str,
+        objects: &Objects,
+        resource: &str,
+        name: Option<&str>,
+    ) -> Result<(), Error> {
+        let group = objects.kind.resource.group.as_str();
+        let namespace = objects.namespace.as_deref();
+        let access = Access { verb, group, resource, namespace, name };
+        self.check.permit.kubernetes(&access).map_err(|denied| Error::Denied(denied.to_string()))
+    }
+}
+
+/// Sends a request until it is answered for good. The deadline of the call ends it.
+pub(super) async fn request<T, F>(repeat: Repeat, send: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, kube::Error>>,
+{
+    let mut pause = PAUSE;
+    loop {
+        match send().await {
+            Ok(value) => return Ok(value),
+            Err(error) if failure::is_passing(&error, repeat == Repeat::Always) => {
+                tracing::debug!("the API server is asked again: {error}");
+                sleep(failure::asked_pause(&error).unwrap_or(pause)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            Err(error) => return Err(failure::answer(&error)),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What goes wrong with the API server, in the words of the contract, and what is worth another try.
+
+use crate::capability::bindings::aviary::check::kubernetes::Error;
+use http_body_util::LengthLimitError;
+use kube::{core::Status, error::DiscoveryError};
+use std::{error::Error as _, time::Duration};
+
+/// Whether the same request may succeed a moment later. One that is not `safe` to send twice is worth it
+/// only when the server says that it did nothing.
+pub(super) fn is_passing(error: &kube::Error, safe: bool) -> bool {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            429 | 503 => true,
+            500 | 502 | 504 => safe,
+            _ => false,
+        },
+        kube::Error::HyperError(_) | kube::Error::Service(_) => safe && !is_too_large(error),
+        _ => false,
+    }
+}
+
+/// How long the server asks to wait.
+pub(super) fn asked_pause(error: &kube::Error) -> Option<Duration> {
+    let kube::Error::Api(status) = error else { return None };
+    let seconds = status.details.as_ref()?.retry_after_seconds;
+    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+}
+
+/// What the guest is told.
+pub(super) fn answer(error: &kube::Error) -> Error {
+    match error {
+        kube::Error::Api(status) => of_status(status),
+        kube::Error::Discovery(DiscoveryError::MissingKind(what) | DiscoveryError::MissingApiGroup(what)) => {
+            Error::NotFound(format!("the cluster has no such kind of objects: {what}"))
+        }
+        error if is_too_large(error) => {
+            Error::Invalid("the answer is too large: select or limit what is read".to_owned())
+        }
+        kube::Error::SerdeError(error) => {
+            Error::Unavailable(format!("the answer is not understood: {error}"))
+        }
+        error => Error::Unavailable(format!("the API server cannot be reached: {}", root_cause(error))),
+    }
+}
+
+fn of_status(status: &Status) -> Error {
+    let message = if status.message.is_empty() { status.reason.clone() } else { status.message.clone() };
+    match status.code {
+        401 | 403 => Error::Forbidden(message),
+        404 | 410 => Error::NotFound(message),
+        409 => Error::Conflict(message),
+        400 | 405 | 406 | 413 | 415 | 422 => Error::Invalid(message),
+        _ => Error::Unavailable(message),
+    }
+}
+
+fn is_too_large(error: &kube::Error) -> bool {
+    causes(error).any(<dyn std::error::Error>::is::<LengthLimitError>)
+}
+
+fn root_cause(error: &kube::Error) -> String {
+    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+fn causes(error: &kube::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    let mut next = error.source();
+    std::iter::from_fn(move || {
+        let cause = next?;
+        next = cause.source();
+        Some(cause)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: u16) -> kube::Error {
+        let status = Status { code, message: format!("status {code}"), ..Status::default() };
+        kube::Error::Api(status.boxed())
+    }
+
+    #[test]
+    fn every_answer_of_the_server_has_its_word() {
+        let word = |code| answer(&status(code));
+        assert!(matches!(word(403), Error::Forbidden(text) if text == "status 403"));
+        assert!(matches!(word(404), Error::NotFound(_)));
+        assert!(matches!(word(409), Error::Conflict(_)));
+        assert!(matches!(word(422), Error::Invalid(_)));
+        assert!(matches!(word(500), Error::Unavailable(_)));
+    }
+
+    #[test]
+    fn what_was_perhaps_done_is_not_done_twice() {
+        assert!(is_passing(&status(500), true) && !is_passing(&status(500), false));
+        assert!(is_passing(&status(429), true) && is_passing(&status(429), false));
+        assert!(!is_passing(&status(404), true));
+    }
+}

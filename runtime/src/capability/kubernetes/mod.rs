@@ -1,0 +1,123 @@
+//! `kubernetes`: the API of the cluster, with the rights of the check's account and no more than its grant.
+
+mod call;
+mod failure;
+mod fields;
+mod read;
+mod tamper;
+mod write;
+
+pub(crate) use call::Caller;
+
+use super::{
+    Capability,
+    bindings::aviary::check::kubernetes::{
+        Error, Host, LogRequest, Object, Page, PatchType, Propagation, Selection,
+    },
+    calls::CallResult,
+    milliseconds, shorten,
+};
+use crate::sandbox::State;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, error::Elapsed, timeout_at};
+
+impl Host for State {
+    async fn get(&mut self, object: Object) -> Result<String, Error> {
+        let (caller, deadline) = self.begin_call(format!("get {}", describe(&object)), None)?;
+        let result = timeout_at(deadline, caller.get(&object)).await;
+        self.end_call(result)
+    }
+
+    async fn list(&mut self, selection: Selection) -> Result<Page, Error> {
+        let target = format!("list {}", shorten(&selection.kind.kind));
+        let (caller, deadline) = self.begin_call(target, None)?;
+        let result = timeout_at(deadline, caller.list(&selection)).await;
+        self.end_call(result)
+    }
+
+    async fn create(&mut self, namespace: Option<String>, body: String) -> Result<String, Error> {
+        let (caller, deadline) = self.begin_call("create".to_owned(), None)?;
+        let result = timeout_at(deadline, caller.create(namespace, &body)).await;
+        self.end_call(result)
+    }
+
+    async fn apply(&mut self, namespace: Option<String>, body: String) -> Result<String, Error> {
+        let (caller, deadline) = self.begin_call("apply".to_owned(), None)?;
+        let result = timeout_at(deadline, caller.apply(namespace, &body)).await;
+        self.end_call(result)
+    }
+
+    async fn patch(&mut self, object: Object, kind: PatchType, body: String) -> Result<String, Error> {
+        let (caller, deadline) = self.begin_call(format!("patch {}", describe(&object)), None)?;
+        let result = timeout_at(deadline, caller.patch(&object, kind, &body)).await;
+        self.end_call(result)
+    }
+
+    async fn delete(&mut self, object: Object, propagation: Propagation) -> Result<(), Error> {
+        let (caller, deadline) = self.begin_call(format!("delete {}", describe(&object)), None)?;
+        let result = timeout_at(deadline, caller.delete(&object, propagation)).await;
+        self.end_call(result)
+    }
+
+    async fn wait(
+        &mut self,
+        object: Object,
+        json_path: String,
+        value: Option<String>,
+        timeout_ms: Option<u32>,
+    ) -> Result<String, Error> {
+        let target = format!("wait for {}", describe(&object));
+        let (caller, deadline) = self.begin_call(target, milliseconds(timeout_ms))?;
+        let result = timeout_at(deadline, caller.wait(&object, &json_path, value.as_deref())).await;
+        self.end_call(result)
+    }
+
+    async fn logs(&mut self, request: LogRequest) -> Result<String, Error> {
+        let target = format!("logs of {}", shorten(&request.pod));
+        let (caller, deadline) = self.begin_call(target, None)?;
+        let result = timeout_at(deadline, caller.logs(&request)).await;
+        self.end_call(result)
+    }
+}
+
+impl State {
+    /// Books a call, and tells who makes it and until when.
+    fn begin_call(
+        &mut self,
+        target: String,
+        timeout: Option<Duration>,
+    ) -> Result<(Arc<Caller>, Instant), Error> {
+        let deadline = self.calls.begin(Capability::Kubernetes, target, timeout);
+        let deadline = deadline.map_err(|error| Error::Denied(error.to_string()))?;
+        let Some(caller) = &self.kubernetes else {
+            self.calls.finish(CallResult::Error);
+            let why = "the daemon knows no cluster: run it in one, or give it a --kubeconfig";
+            return Err(Error::Unavailable(why.to_owned()));
+        };
+        Ok((Arc::clone(caller), deadline))
+    }
+
+    /// Counts how a call ended.
+    fn end_call<T>(&mut self, ended: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
+        let result = ended.unwrap_or(Err(Error::Timeout));
+        self.calls.finish(match &result {
+            Ok(_) => CallResult::Ok,
+            Err(Error::Denied(_)) => CallResult::Denied,
+            Err(Error::Timeout) => CallResult::Timeout,
+            Err(_) => CallResult::Error,
+        });
+        if let Err(Error::Denied(why)) = &result {
+            self.entry.deny(why);
+        }
+        result
+    }
+}
+
+fn describe(object: &Object) -> String {
+    let name = shorten(&object.name);
+    let kind = shorten(&object.kind.kind);
+    match &object.namespace {
+        Some(namespace) => format!("{kind} {}/{name}", shorten(namespace)),
+        None => format!("{kind} {name}"),
+    }
+}

@@ -1,0 +1,294 @@
+//! `aviary bundle`: a directory of checks as one ConfigMap.
+
+use super::{
+    module::sandbox,
+    parse_namespace,
+    validate::{Found, accept, directory},
+};
+use crate::source::is_module;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use flate2::{Compression, write::GzEncoder};
+use k8s_openapi::{ByteString, api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// The API server refuses ConfigMaps with more bytes in their values.
+const MOST_BYTES: usize = 1024 * 1024;
+/// `kubectl apply` without `--server-side` keeps a copy of the object in an annotation, which is refused above this.
+const MOST_ANNOTATED: usize = 256 * 1024;
+/// The longest key of a ConfigMap.
+const LONGEST_KEY: usize = 253;
+/// The further ending of modules that were packed here.
+const PACKED: &str = ".gz";
+/// What the daemon looks for.
+const LABEL: (&str, &str) = ("aviary.dev/checks", "true");
+/// The namespace of checks that name none, for as long as nobody says where the ConfigMap will be.
+const ANY_NAMESPACE: &str = "default";
+
+/// Print the ConfigMap that holds a directory of manifests and modules.
+#[derive(Args, Debug)]
+pub(super) struct Bundle {
+    /// The directory.
+    directory: PathBuf,
+    /// Name of the ConfigMap; by default that of the directory.
+    #[arg(long)]
+    name: Option<String>,
+    /// Namespace of the ConfigMap; by default the one that the manifests name, or what kubectl is told.
+    #[arg(long, value_parser = parse_namespace)]
+    namespace: Option<String>,
+}
+
+/// The files of a ConfigMap.
+#[derive(Debug, Default, PartialEq)]
+struct Files {
+    manifests: BTreeMap<String, String>,
+    modules: BTreeMap<String, Vec<u8>>,
+}
+
+impl Bundle {
+    pub(super) async fn execute(self) -> Result<ExitCode> {
+        let found = directory(&self.directory, self.namespace.as_deref().unwrap_or(ANY_NAMESPACE))?;
+        let namespaces = validate(found).await?;
+        let namespace = common(self.namespace, namespaces)?;
+        let name = self.name.map_or_else(|| name_of(&self.directory), Ok)?;
+        let files = Files::read(&self.directory)?;
+        files.require_room(&self.directory)?;
+        let map = files.into_config_map(name, namespace);
+        if serde_json::to_string(&map)?.len() > MOST_ANNOTATED {
+            let directory = self.directory.display();
+            eprintln!(
+                "more than kubectl can keep in an annotation (256 KiB), so apply it on the server:\n  \
+                 aviary bundle {directory} | kubectl apply --server-side -f -"
+            );
+        }
+        let yaml = serde_saphyr::to_string(&map).context("cannot write the ConfigMap as YAML")?;
+        io::stdout().write_all(yaml.as_bytes()).context("cannot print the ConfigMap")?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The namespaces of the checks, all of which have to be acceptable.
+async fn validate(found: Vec<Found>) -> Result<BTreeSet<String>> {
+    let sandbox = sandbox(None)?;
+    let mut refused = Vec::new();
+    let mut namespaces = BTreeSet::new();
+    for (name, subject) in found {
+        match subject {
+            Ok(subject) => {
+                namespaces.insert(subject.check.key.namespace().to_owned());
+                if let Err(error) = accept(&sandbox, subject).await {
+                    refused.push(format!("{name}: {error:#}"));
+                }
+            }
+            Err(error) => refused.push(format!("{name}: {error:#}")),
+        }
+    }
+    match refused.is_empty() {
+        true => Ok(namespaces),
+        false => bail!("the daemon would refuse\n  {}", refused.join("\n  ")),
+    }
+}
+
+/// Where the ConfigMap has to be, if that matters: its checks are those of its own namespace.
+fn common(wanted: Option<String>, namespaces: BTreeSet<String>) -> Result<Option<String>> {
+    let expected = wanted.as_deref().unwrap_or(ANY_NAMESPACE);
+    match Vec::from_iter(namespaces).as_slice() {
+        [only] if only == expected => Ok(wanted),
+        [only] if wanted.is_none() => Ok(Some(only.clone())),
+        others => bail!(
+            "the manifests name the namespaces {}, but a ConfigMap holds checks of its own namespace only: \
+             bundle one directory for each, or choose one with --namespace and leave it out of the manifests",
+            others.join(", ")
+        ),
+    }
+}
+
+fn name_of(directory: &Path) -> Result<String> {
+    let path = directory.canonicalize().with_context(|| format!("cannot find {}", directory.display()))?;
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+    if name.is_empty() || !name.chars().all(is_plain) || name.starts_with('-') || name.ends_with('-') {
+        bail!("{name:?} cannot name a ConfigMap: choose a name with --name");
+    }
+    Ok(name.to_owned())
+}
+
+impl Files {
+    fn read(directory: &Path) -> Result<Self> {
+        let mut files = Self::default();
+        for entry in
+            fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?
+        {
+            let path = entry?.path();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            let is_manifest = name.ends_with(".yaml") || name.ends_with(".yml");
+            if name.starts_with('.') || !path.is_file() || !(is_manifest || is_module(name)) {
+                continue;
+            }
+            require_key(name)?;
+            let reading = || format!("cannot read {}", path.display());
+            if is_manifest {
+                files.manifests.insert(name.into(), fs::read_to_string(&path).with_context(reading)?);
+            } else {
+                files.modules.insert(name.into(), fs::read(&path).with_context(reading)?);
+            }
+        }
+        files.pack()?;
+        Ok(files)
+    }
+
+    /// Compresses each plain module that becomes smaller, unless its packed form is there already.
+    fn pack(&mut self) -> io::Result<()> {
+        let plain = |name: &&String| name.ends_with(".wasm") && name.len() + PACKED.len() <= LONGEST_KEY;
+        let plain: Vec<_> = self.modules.keys().filter(plain).cloned().collect();
+        for name in plain {
+            let packed_name = format!("{name}{PACKED}");
+            let packed = gzip(&self.modules[&name])?;
+            if packed.len() < self.modules[&name].len() && !self.modules.contains_key(&packed_name) {
+                self.modules.remove(&name);
+                self.modules.insert(packed_name, packed);
+            }
+        }
+        Ok(())
+    }
+
+    fn require_room(&self, directory: &Path) -> Result<()> {
+        let manifests = self.manifests.iter().map(|(name, text)| (name, text.len()));
+        let mut sizes: Vec<_> =
+            manifests.chain(self.modules.iter().map(|(name, bytes)| (name, bytes.len()))).collect();
+        let total: usize = sizes.iter().map(|(_, size)| size).sum();
+        if total <= MOST_BYTES {
+            return Ok(());
+        }
+        sizes.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+        let largest: Vec<_> = sizes.iter().take(5).map(|(name, size)| format!("{name} {size}")).collect();
+        bail!(
+            "{} comes to {total} bytes, and a ConfigMap holds {MOST_BYTES}. The largest, compressed: {}. Split it into \
+             several directories with a ConfigMap each, or build smaller modules: opt-level = \"z\", lto = true, \
+             codegen-units = 1, strip = true",
+            directory.display(),
+            largest.join(", ")
+        )
+    }
+
+    fn into_config_map(self, name: String, namespace: Option<String>) -> ConfigMap {
+        let labels = BTreeMap::from([(LABEL.0.to_owned(), LABEL.1.to_owned())]);
+        let metadata =
+            ObjectMeta { name: Some(name), namespace, labels: Some(labels), ..ObjectMeta::default() };
+        let modules = self.modules.into_iter().map(|(name, bytes)| (name, ByteString(bytes)));
+        ConfigMap {
+            metadata,
+            data: Some(self.manifests),
+            binary_data: Some(modules.collect()),
+            immutable: None,
+        }
+    }
+}
+
+fn require_key(name: &str) -> Result<()> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if name.len() > LONGEST_KEY || !name.bytes().all(plain) {
+        bail!(
+            "{name:?} cannot be a key of a ConfigMap: rename it to letters, digits, dots, dashes, underscores"
+        );
+    }
+    Ok(())
+}
+
+fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::decode;
+
+    fn directory(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().expect("a directory");
+        for (name, bytes) in files {
+            fs::write(directory.path().join(name), bytes).expect("written");
+        }
+        directory
+    }
+
+    #[test]
+    fn a_module_is_packed_under_a_name_that_the_manifest_still_finds() {
+        let module = [7; 1000];
+        let files = directory(&[("a.wasm", &module), ("a.yaml", b"module: a.wasm\n"), ("README.md", b"")]);
+        let files = Files::read(files.path()).expect("readable");
+        let (name, bytes) = files.modules.first_key_value().expect("a module");
+        assert_eq!(decode(name, bytes.clone(), 1000).expect("packed"), module);
+        let named: crate::spec::Module = "a.wasm".parse().expect("a name");
+        assert!(named.file_names().contains(name), "{name}");
+        assert_eq!((files.modules.len(), files.manifests.len()), (1, 1));
+    }
+
+    #[test]
+    fn two_forms_of_a_module_are_both_kept() {
+        let files = directory(&[("a.wasm", &[7; 1000]), ("a.wasm.gz", b"other")]);
+        let files = Files::read(files.path()).expect("readable");
+        assert_eq!(files.modules["a.wasm"], [7; 1000]);
+        assert_eq!(files.modules["a.wasm.gz"], b"other");
+    }
+
+    #[test]
+    fn a_module_that_does_not_become_smaller_stays_as_it_is() {
+        let files = directory(&[("a.wasm", b"\0asm")]);
+        let files = Files::read(files.path()).expect("readable");
+        assert_eq!(files.modules, BTreeMap::from([("a.wasm".to_owned(), b"\0asm".to_vec())]));
+    }
+
+    #[test]
+    fn the_yaml_holds_exactly_the_files() {
+        let manifest = "# a\n\n  b: |\n    'x': \"\\t\"\n---\r\nc:\t# ü\n\n";
+        let mut files = Files::default();
+        files.manifests.insert("a.yaml".into(), manifest.into());
+        files.modules.insert("a.wasm".into(), (0..=255).cycle().take(5000).collect());
+        let map = files.into_config_map("checks".into(), None);
+        let yaml = serde_saphyr::to_string(&map).expect("serialisable");
+        let read: ConfigMap = serde_saphyr::from_str(&yaml).expect("valid YAML");
+        assert_eq!(read, map);
+        assert!(yaml.contains("aviary.dev/checks: \"true\""), "a label is a string: {yaml}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_the_way_out() {
+        let mut files = Files::default();
+        files.modules.insert("a.wasm".into(), vec![0; MOST_BYTES]);
+        files.require_room(Path::new("checks")).expect("it just fits");
+        files.manifests.insert("a.yaml".into(), "-".into());
+        let refusal = files.require_room(Path::new("checks")).expect_err("too much").to_string();
+        assert!(refusal.contains("1048577 bytes") && refusal.contains("Split"), "{refusal}");
+    }
+
+    #[test]
+    fn the_configmap_is_where_its_manifests_say() {
+        let common = |wanted: Option<&str>, named: &[&str]| {
+            super::common(wanted.map(str::to_owned), named.iter().map(ToString::to_string).collect())
+        };
+        assert_eq!(common(None, &["default"]).expect("anywhere"), None);
+        assert_eq!(common(None, &["team-a"]).expect("one"), Some("team-a".to_owned()));
+        assert_eq!(common(Some("team-a"), &["team-a"]).expect("the same"), Some("team-a".to_owned()));
+        assert!(common(Some("team-a"), &["team-b"]).is_err());
+        assert!(common(None, &["default", "team-a"]).is_err());
+    }
+
+    #[test]
+    fn names_that_kubernetes_would_refuse_are_refused_first() {
+        let files = directory(&[("my check.yaml", b"a: b")]);
+        assert!(Files::read(files.path()).expect_err("a blank").to_string().contains("rename it"));
+        let parent = tempfile::tempdir().expect("a directory");
+        let path = parent.path().join("My_Checks");
+        fs::create_dir(&path).expect("created");
+        assert!(name_of(&path).expect_err("capitals").to_string().contains("--name"));
+    }
+}

@@ -1,0 +1,278 @@
+//! What checks made in the cluster, and its deletion once the round that made it is over.
+//!
+//! The objects themselves say whose they are, by their labels; the ledger only remembers where to
+//! look. It does so in a ConfigMap, so that a daemon that was killed finds what it left behind.
+
+mod book;
+mod mark;
+mod sweep;
+
+pub use book::Place;
+pub use mark::{Mark, PREFIX};
+
+use crate::{board::Board, cluster::Cluster, spec::Key};
+use book::Book;
+use jiff::Timestamp;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use sweep::sweep;
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+/// The most kinds and namespaces in which one check can make objects.
+const MOST_PLACES: usize = 32;
+/// Checks that are swept at the same time.
+const CONCURRENT_SWEEPS: usize = 4;
+/// How long objects that are being deleted may take before it is looked again.
+const SOON: Duration = Duration::from_millis(500);
+/// The longest pause before something is tried again.
+const LATE: Duration = Duration::from_secs(60);
+
+/// What the checks of one daemon made in a cluster.
+pub struct Ledger {
+    cluster: Arc<Cluster>,
+    board: Arc<Board>,
+    /// Tells the objects of this daemon from those of others.
+    daemon: String,
+    book: Option<Book>,
+    state: Mutex<State>,
+    wake: Notify,
+    rounds: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    places: BTreeMap<Key, BTreeSet<Place>>,
+    /// Rounds whose guest lives, by their mark's word.
+    open: BTreeMap<Key, BTreeSet<String>>,
+    /// When to sweep, and how often that did not help.
+    due: BTreeMap<Key, (Instant, u32)>,
+}
+
+/// One life of a guest. When it ends, so does what the guest made.
+pub struct Round {
+    ledger: Arc<Ledger>,
+    mark: Mark,
+}
+
+/// Why a guest may not make an object.
+#[derive(Debug, thiserror::Error)]
+pub enum EnterError {
+    /// The check has made objects of too many kinds.
+    #[error("a check can make objects of at most {MOST_PLACES} kinds and namespaces")]
+    TooMany,
+    /// What is made could not be found again.
+    #[error("cannot note in the ledger that the check makes objects: {0}")]
+    Book(#[from] kube::Error),
+}
+
+impl Ledger {
+    /// The ledger of a daemon, kept in a ConfigMap of its namespace. What is left over stands on
+    /// the board; where the cluster does not tell how much, it is at least one.
+    pub fn lasting(cluster: Arc<Cluster>, board: Arc<Board>) -> Arc<Self> {
+        let book = Book::new(&cluster);
+        let daemon = cluster.namespace().to_owned();
+        Arc::new(Self::with(cluster, board, daemon, Some(book)))
+    }
+
+    /// A ledger for one short life, which nothing survives.
+    pub fn fleeting(cluster: Arc<Cluster>, board: Arc<Board>) -> Arc<Self> {
+        let daemon = format!("{}-{:x}", std::process::id(), Timestamp::now().as_millisecond());
+        Arc::new(Self::with(cluster, board, daemon, None))
+    }
+
+    fn with(cluster: Arc<Cluster>, board: Arc<Board>, daemon: String, book: Option<Book>) -> Self {
+        let (state, wake, rounds) = (Mutex::default(), Notify::new(), AtomicU64::new(0));
+        Self { cluster, board, daemon, book, state, wake, rounds }
+    }
+
+    /// The cluster that it is about.
+    pub fn cluster(&self) -> Arc<Cluster> {
+        Arc::clone(&self.cluster)
+    }
+
+    /// Begins a round of a check.
+    pub fn open(self: &Arc<Self>, key: &Key) -> Round {
+        let number = self.rounds.fetch_add(1, Relaxed);
+        let round = format!("{:x}-{number:x}", Timestamp::now().as_millisecond());
+        self.state().open.entry(key.clone()).or_default().insert(round.clone());
+        Round { ledger: Arc::clone(self), mark: Mark::new(&self.daemon, key.clone(), round) }
+    }
+
+    /// Sweeps what an earlier life of the daemon left behind, and whatever is due until told to
+    /// stop; rounds that end after that are for [`Self::settle`].
+    pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
+        let mut sweeps = JoinSet::new();
+        if stop.run_until_cancelled(self.recover()).await.is_none() {
+            return;
+        }
+        loop {
+            let next = self.start_due(&mut sweeps);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.wake.notified() => {}
+                Some(_) = sweeps.join_next(), if !sweeps.is_empty() => {}
+                () = sleep_until(next) => {}
+            }
+        }
+        sweeps.shutdown().await;
+    }
+
+    /// Takes over what the book says, as soon as it can be read.
+    async fn recover(&self) {
+        let Some(book) = &self.book else { return };
+        let mut tries = 0;
+        let places = loop {
+            match book.read().await {
+                Ok(places) => break places,
+                Err(error) => tracing::warn!("cannot read the ledger, trying again: {error}"),
+            }
+            sleep(pause(tries)).await;
+            tries += 1;
+        };
+        let mut state = self.state();
+        for (key, found) in places {
+            state.due.insert(key.clone(), (Instant::now(), 0));
+            state.places.entry(key).or_default().extend(found);
+        }
+    }
+
+    /// Sweeps until nothing is left over or the time is up; true if nothing is left.
+    pub async fn settle(self: &Arc<Self>, deadline: Instant) -> bool {
+        let mut sweeps = JoinSet::new();
+        loop {
+            let next = self.start_due(&mut sweeps);
+            if sweeps.is_empty() && self.state().due.is_empty() {
+                return true;
+            }
+            let step = async {
+                tokio::select! {
+                    Some(_) = sweeps.join_next(), if !sweeps.is_empty() => {}
+                    () = sleep_until(next) => {}
+                }
+            };
+            if timeout_at(deadline, step).await.is_err() {
+                sweeps.shutdown().await;
+                return false;
+            }
+        }
+    }
+
+    /// Starts the sweeps that are due, and tells when the next one is.
+    fn start_due(self: &Arc<Self>, sweeps: &mut JoinSet<()>) -> Instant {
+        let now = Instant::now();
+        let mut state = self.state();
+        while sweeps.len() < CONCURRENT_SWEEPS {
+            let Some(key) = state.due.iter().find(|(_, (at, _))| *at <= now).map(|(key, _)| key.clone())
+            else {
+                break;
+            };
+            let (_, tries) = state.due.remove(&key).unwrap_or((now, 0));
+            let places = state.places.get(&key).cloned().unwrap_or_default();
+            let ledger = Arc::clone(self);
+            sweeps.spawn(async move { ledger.sweep(key, places, tries).await });
+        }
+        let waiting = state.due.values().map(|(at, _)| *at).filter(|at| *at > now).min();
+        waiting.unwrap_or(now + LATE)
+    }
+
+    async fn sweep(&self, key: Key, places: BTreeSet<Place>, tries: u32) {
+        let is_over = |round: &str| !self.state().open.get(&key).is_some_and(|open| open.contains(round));
+        let (left, trouble) = sweep(&self.cluster, &self.daemon, &key, &places, is_over).await;
+        if let Some(error) = &trouble {
+            tracing::warn!(check = %key, "cannot delete what it left behind, trying again: {error}");
+        }
+        // Where it cannot be seen how many there are, there may well be one.
+        let left = left.max(usize::from(trouble.is_some()));
+        self.board.leftovers.set(&key, left);
+        let is_alive = {
+            let mut state = self.state();
+            if left > 0 {
+                state.due.entry(key).or_insert((Instant::now() + pause(tries), tries + 1));
+                return;
+            }
+            state.open.contains_key(&key) || state.due.contains_key(&key)
+        };
+        if !is_alive {
+            self.close(&key, &places).await;
+        }
+    }
+
+    /// Forgets the places of a check of which nothing is left. Should a new round have begun
+    /// meanwhile, they are noted again.
+    async fn close(&self, key: &Key, places: &BTreeSet<Place>) {
+        self.state().places.remove(key);
+        let Some(book) = &self.book else { return };
+        if let Err(error) = book.remove(key, places).await {
+            tracing::debug!(check = %key, "the ledger keeps its places: {error}");
+        }
+        let again = self.state().places.get(key).cloned().unwrap_or_default();
+        for place in again.intersection(places) {
+            if let Err(error) = book.add(key, place).await {
+                tracing::warn!(check = %key, "cannot note again where it makes objects: {error}");
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Round {
+    /// Whose objects its guest makes.
+    pub fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    /// Notes that the guest is about to make objects at a place.
+    pub async fn enter(&self, place: Place) -> Result<(), EnterError> {
+        let key = self.mark.key();
+        {
+            let mut state = self.ledger.state();
+            let places = state.places.entry(key.clone()).or_default();
+            if places.contains(&place) {
+                return Ok(());
+            }
+            if places.len() >= MOST_PLACES {
+                return Err(EnterError::TooMany);
+            }
+        }
+        if let Some(book) = &self.ledger.book {
+            book.add(key, &place).await?;
+        }
+        self.ledger.state().places.entry(key.clone()).or_default().insert(place);
+        Ok(())
+    }
+}
+
+impl Drop for Round {
+    fn drop(&mut self) {
+        let key = self.mark.key();
+        let mut state = self.ledger.state();
+        if let Some(open) = state.open.get_mut(key) {
+            open.remove(self.mark.round());
+            if open.is_empty() {
+                state.open.remove(key);
+            }
+        }
+        if state.places.contains_key(key) {
+            state.due.insert(key.clone(), (Instant::now(), 0));
+            self.ledger.wake.notify_one();
+        }
+    }
+}
+
+fn pause(tries: u32) -> Duration {
+    (SOON * 2_u32.saturating_pow(tries.min(10))).min(LATE)
+}

@@ -1,0 +1,82 @@
+//! Deletes what is left of the rounds of one check.
+
+use super::{Place, mark};
+use crate::{cluster::Cluster, spec::Key};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use kube::{
+    Api,
+    api::{DeleteParams, DynamicObject, ListParams, ObjectMeta, Preconditions},
+};
+use std::{collections::BTreeSet, time::Duration};
+use tokio::time::timeout;
+
+/// How many objects are listed at once.
+const PAGE: u32 = 500;
+/// Deletions of one sweep under way at the same time.
+const CONCURRENT_DELETIONS: usize = 8;
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Deletes what rounds that are over left behind. Returns how many objects are still there, those
+/// that are going included, and the first error.
+pub(super) async fn sweep(
+    cluster: &Cluster,
+    daemon: &str,
+    key: &Key,
+    places: &BTreeSet<Place>,
+    is_over: impl Fn(&str) -> bool,
+) -> (usize, Option<String>) {
+    let selector = mark::selector(daemon, key);
+    let (mut left, mut trouble) = (0, None);
+    for place in places {
+        match sweep_place(cluster, place, &selector, &is_over).await {
+            Ok(more) => left += more,
+            Err(error) => trouble = trouble.or(Some(format!("{place}: {error}"))),
+        }
+    }
+    (left, trouble)
+}
+
+async fn sweep_place(
+    cluster: &Cluster,
+    place: &Place,
+    selector: &str,
+    is_over: &impl Fn(&str) -> bool,
+) -> Result<usize, String> {
+    let kind = within(cluster.kind(&place.api_version, &place.kind)).await?;
+    let client = cluster.guest(place.account.as_ref()).map_err(|error| error.to_string())?;
+    let api: Api<DynamicObject> = match &place.namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &kind.resource),
+        None => Api::all_with(client, &kind.resource),
+    };
+    let listed = ListParams::default().labels(selector).limit(PAGE);
+    let found = within(api.list_metadata(&listed)).await?;
+    let is_left = |metadata: &ObjectMeta| is_over(mark::round(metadata.labels.as_ref()));
+    let over: Vec<_> =
+        found.items.into_iter().map(|object| object.metadata).filter(|metadata| is_left(metadata)).collect();
+    let left = over.len();
+    let deletions = stream::iter(over).map(|metadata| delete(&api, metadata));
+    deletions.buffer_unordered(CONCURRENT_DELETIONS).try_for_each(async |()| Ok(())).await?;
+    Ok(left)
+}
+
+/// Asks for the deletion of exactly this object, unless it is going already.
+async fn delete(api: &Api<DynamicObject>, metadata: ObjectMeta) -> Result<(), String> {
+    let Some(name) = metadata.name.filter(|_| metadata.deletion_timestamp.is_none()) else {
+        return Ok(());
+    };
+    let preconditions = Preconditions { uid: metadata.uid, resource_version: None };
+    match within(api.delete(&name, &DeleteParams::background().preconditions(preconditions))).await {
+        Ok(_) => Ok(()),
+        // Gone, or another one of that name.
+        Err(error) if error.contains("NotFound") || error.contains("Conflict") => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn within<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, String> {
+    match timeout(PATIENCE, request).await {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {PATIENCE:?}")),
+    }
+}

@@ -1,0 +1,88 @@
+//! What `deploy/` would put into a cluster.
+
+use aviary::cli::Arguments;
+use clap::Parser;
+use serde_json::Value;
+use std::{env, path::Path, process::Command};
+
+/// What people apply, below `deploy/`; the example needs a module that is built first.
+const KUSTOMIZATIONS: [&str; 5] =
+    ["base", "overlays/all-namespaces", "overlays/nodeport", "overlays/prometheus-operator", "tenant"];
+
+#[test]
+fn no_role_has_a_wildcard_a_secret_or_a_blank_cheque_to_impersonate() {
+    for (whence, object) in objects() {
+        for rule in object["rules"].as_array().into_iter().flatten() {
+            let text = rule.to_string();
+            assert!(!text.contains("\"*\"") && !text.contains("secrets"), "{whence}: {text}");
+            if text.contains("impersonate") {
+                assert_eq!(rule["resourceNames"], serde_json::json!(["aviary-check"]), "{whence}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_daemon_understands_its_arguments() {
+    for (whence, container) in containers() {
+        let arguments = container["args"].as_array().expect("arguments");
+        let arguments = arguments.iter().filter_map(Value::as_str);
+        if let Err(error) = Arguments::try_parse_from(["aviary"].into_iter().chain(arguments)) {
+            panic!("{whence}: {error}");
+        }
+    }
+}
+
+#[test]
+fn the_daemon_runs_with_the_least_that_it_needs() {
+    for (whence, container) in containers() {
+        let security = &container["securityContext"];
+        assert_eq!(security["readOnlyRootFilesystem"], true, "{whence}");
+        assert_eq!(security["allowPrivilegeEscalation"], false, "{whence}");
+        assert_eq!(security["capabilities"]["drop"][0], "ALL", "{whence}");
+        assert!(container["resources"]["limits"]["memory"].is_string(), "{whence}");
+    }
+}
+
+#[test]
+fn every_object_has_a_namespace_of_its_own_or_needs_none() {
+    for (whence, object) in objects() {
+        let kind = object["kind"].as_str().expect("a kind");
+        let is_of_the_cluster = kind == "Namespace" || kind.starts_with("Cluster");
+        let namespace = &object["metadata"]["namespace"];
+        // A tenant says itself which namespace is meant.
+        let expected = if is_of_the_cluster || whence == "tenant" { Value::Null } else { "aviary".into() };
+        assert_eq!(*namespace, expected, "{whence}: {kind} {}", object["metadata"]["name"]);
+    }
+}
+
+fn containers() -> Vec<(&'static str, Value)> {
+    let deployments = objects().into_iter().filter(|(_, object)| object["kind"] == "Deployment");
+    let containers = deployments.map(|(whence, object)| {
+        let containers = object["spec"]["template"]["spec"]["containers"].as_array().cloned();
+        (whence, containers.and_then(|containers| containers.into_iter().next()).expect("a container"))
+    });
+    containers.collect()
+}
+
+/// All objects, each with the kustomization that it is of; none where kubectl is not installed.
+fn objects() -> Vec<(&'static str, Value)> {
+    if Command::new("kubectl").args(["version", "--client"]).output().is_err() {
+        assert!(env::var_os("CI").is_none(), "kubectl is missing, which builds the kustomizations");
+        return Vec::new();
+    }
+    KUSTOMIZATIONS
+        .into_iter()
+        .flat_map(|name| build(name).into_iter().map(move |object| (name, object)))
+        .collect()
+}
+
+fn build(kustomization: &str) -> Vec<Value> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(kustomization);
+    let built = Command::new("kubectl").arg("kustomize").arg(&directory).output().expect("kubectl starts");
+    assert!(built.status.success(), "{kustomization}: {}", String::from_utf8_lossy(&built.stderr));
+    let text = String::from_utf8(built.stdout).expect("text");
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+    assert!(objects.len() >= 5, "{kustomization} holds only {objects:?}");
+    objects
+}

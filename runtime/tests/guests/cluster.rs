@@ -1,0 +1,131 @@
+//! The real Kubernetes of the tests: `cargo xtask test` starts one and names it in `AVIARY_TEST_KUBECONFIG`.
+
+use crate::support::{Subject, check_in};
+use aviary::{
+    board::Board,
+    capability::dial::{Network, NetworkOptions},
+    cluster::Cluster,
+    ledger::Ledger,
+    outcome::{Outcome, Verdict},
+    sandbox::{Instance, Sandbox},
+    spec::Check,
+};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams, ObjectMeta, PostParams},
+};
+use serde_json::{Value, json};
+use std::{env, path::PathBuf, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A namespace of its own, with a daemon that is at home in it.
+pub(crate) struct Stage {
+    pub(crate) namespace: String,
+    pub(crate) board: Arc<Board>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) client: Client,
+    kubeconfig: PathBuf,
+}
+
+impl Stage {
+    /// A new namespace; none if there is no cluster and no need for one.
+    pub(crate) async fn set(name: &str) -> Option<Self> {
+        let Some(kubeconfig) = env::var_os("AVIARY_TEST_KUBECONFIG").map(PathBuf::from) else {
+            assert!(env::var_os("CI").is_none(), "no cluster: AVIARY_TEST_KUBECONFIG names none");
+            eprintln!("skipped, as AVIARY_TEST_KUBECONFIG names no cluster; `cargo xtask test` starts one");
+            return None;
+        };
+        let namespace = format!("{name}-{}", std::process::id());
+        let cluster = Cluster::find(Some(&kubeconfig), Some(&namespace)).await;
+        let cluster = Arc::new(cluster.expect("a kubeconfig").expect("a cluster"));
+        let client = cluster.own();
+        let metadata = ObjectMeta { name: Some(namespace.clone()), ..ObjectMeta::default() };
+        let made = Namespace { metadata, ..Namespace::default() };
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        namespaces.create(&PostParams::default(), &made).await.expect("a namespace");
+        let board = Arc::new(Board::default());
+        Some(Self {
+            ledger: Ledger::lasting(cluster, Arc::clone(&board)),
+            namespace,
+            board,
+            client,
+            kubeconfig,
+        })
+    }
+
+    /// The daemon after it was killed and started again.
+    pub(crate) async fn reborn(&self) -> Arc<Ledger> {
+        let cluster = Cluster::find(Some(&self.kubeconfig), Some(&self.namespace)).await;
+        Ledger::lasting(Arc::new(cluster.expect("a kubeconfig").expect("a cluster")), Arc::clone(&self.board))
+    }
+
+    /// Loads the guest that follows a script, granted everything unless `grants` says otherwise.
+    pub(crate) async fn subject(&self, grants: Option<&str>, script: &Value) -> Subject {
+        let all = "[{ apiGroups: ['*'], resources: ['*'], verbs: ['*'], namespaces: ['*'] }]";
+        let grants = grants.unwrap_or(all);
+        let spec = format!("  timeout: 5s\n  grants: {{ kubernetes: {grants} }}\n  settings: {script}");
+        let check: Arc<Check> = check_in(&self.namespace, &spec);
+        let network = Network::new(&NetworkOptions::default()).expect("a network");
+        let sandbox = Sandbox::new(8, Arc::new(network), Some(Arc::clone(&self.ledger))).expect("a sandbox");
+        Subject::load_in(sandbox, check, crate::CALLS_KUBERNETES).await.expect("loaded")
+    }
+
+    /// Begins a round with a script and polls once.
+    pub(crate) async fn play(&self, grants: Option<&str>, script: &Value) -> (Instance, Verdict) {
+        let subject = self.subject(grants, script).await;
+        let mut instance = subject.live().await;
+        instance.init().await.expect("init returns").expect("a round");
+        let verdict = subject.poll(&mut instance).await;
+        (instance, verdict)
+    }
+
+    /// What one step answers.
+    pub(crate) async fn step(&self, step: Value) -> Outcome {
+        self.play(None, &json!({ "poll": [step] })).await.1.expect("an outcome")
+    }
+
+    /// The names of the ConfigMaps in the namespace, but for Kubernetes' and the daemon's own.
+    pub(crate) async fn config_maps(&self) -> Vec<String> {
+        let all = self.api::<ConfigMap>().list(&ListParams::default()).await.expect("a list");
+        let names = all.items.into_iter().filter_map(|map| map.metadata.name);
+        names.filter(|name| name != "kube-root-ca.crt" && name != "aviary-ledger").collect()
+    }
+
+    /// Waits until the ConfigMaps are these.
+    pub(crate) async fn until_config_maps_are(&self, wanted: &[&str]) {
+        let look = async {
+            while self.config_maps().await != wanted {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        if timeout(PATIENCE, look).await.is_err() {
+            panic!("the ConfigMaps never are {wanted:?}, but {:?}", self.config_maps().await);
+        }
+    }
+
+    pub(crate) fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Until when tests wait.
+    pub(crate) fn deadline() -> Instant {
+        Instant::now() + PATIENCE
+    }
+
+    /// Takes the namespace away.
+    pub(crate) async fn strike(self) {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        namespaces.delete(&self.namespace, &DeleteParams::default()).await.expect("deleted");
+    }
+}
+
+/// A ConfigMap of that name.
+pub(crate) fn config_map(name: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name } })
+}
