@@ -47,8 +47,9 @@ fn main() {
     build(&workspace, &target, &checks);
 
     let built = target.join(TARGET).join(PROFILE);
-    let mut calls: Vec<_> =
-        checks.iter().map(|name| call(&format!("check_{name}"), &built.join(name))).collect();
+    // What rustc links has no dashes in its name.
+    let linked = checks.iter().map(|name| name.replace('-', "_"));
+    let mut calls: Vec<_> = linked.map(|name| call(&format!("check_{name}"), &built.join(&name))).collect();
     for (_, package) in EXAMPLES {
         let examples = sources(&workspace.join(package).join("examples"));
         calls.extend(examples.iter().map(|name| call(name, &built.join("examples").join(name))));

@@ -31,13 +31,18 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         [flag, name] if flag == "--name" && name.contains(':') => name.clone(),
         _ => bail!("cargo xtask image takes --name NAME:TAG and nothing else"),
     };
-    let files = collect(&build_daemon()?)?;
     let path = target().join("aviary-image.tar");
-    let image = archive(&name, &files)?;
-    fs::write(&path, &image).with_context(|| format!("cannot write {}", path.display()))?;
-    eprintln!("{} holds {name}, {} MB", path.display(), image.len() / 1_000_000);
+    write(&build_daemon()?, &name, &path)?;
     build_checks()?;
     fs::copy(target().join("checks").join(EXAMPLE), Path::new("deploy/example").join(EXAMPLE))?;
+    Ok(())
+}
+
+/// Writes the image of a daemon to a file.
+pub(crate) fn write(daemon: &Path, name: &str, path: &Path) -> Result<()> {
+    let image = archive(name, &collect(daemon)?)?;
+    fs::write(path, &image).with_context(|| format!("cannot write {}", path.display()))?;
+    eprintln!("{} holds {name}, {} MB", path.display(), image.len() / 1_000_000);
     Ok(())
 }
 

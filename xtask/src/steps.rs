@@ -31,10 +31,13 @@ pub(crate) fn run_with(
     what: &str,
     program: &str,
     arguments: &[&str],
-    variables: &[(&str, &str)],
+    variables: &[(&str, String)],
 ) -> Result<()> {
     eprintln!("\x1b[1m==> {what}\x1b[0m  ({program} {})", arguments.join(" "));
-    let status = Command::new(program).args(arguments).envs(variables.iter().copied()).status();
+    let status = Command::new(program)
+        .args(arguments)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .status();
     let status = status.with_context(|| format!("cannot start {program} to {what}; is it installed?"))?;
     if !status.success() {
         bail!("could not {what}: `{program} {}` ended with {status}", arguments.join(" "));

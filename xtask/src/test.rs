@@ -1,11 +1,18 @@
 //! `cargo xtask test`: everything that must hold.
 
 use crate::{
-    cluster,
-    steps::{add_wasm_target, run, run_with, works},
+    cluster, image,
+    steps::{add_wasm_target, run, run_with, target, works},
 };
 use anyhow::{Context, Result};
 use std::env;
+use test_cluster::Cluster;
+
+/// The package whose tests need pods.
+const PODS: &str = "test-pods";
+/// The variables that name the cluster, and an image of the daemon that it has.
+const KUBECONFIG: &str = "AVIARY_TEST_KUBECONFIG";
+const IMAGE: &str = "AVIARY_TEST_IMAGE";
 
 /// Format, lints, documentation, all tests, and the dependencies' licences and advisories.
 pub(crate) fn run_all() -> Result<()> {
@@ -13,11 +20,10 @@ pub(crate) fn run_all() -> Result<()> {
     run("check the format", "cargo", &["fmt", "--all", "--check"])?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
     run("check the lints", "cargo", &clippy)?;
-    let strict = [("RUSTDOCFLAGS", "--deny warnings")];
+    let strict = [("RUSTDOCFLAGS", "--deny warnings".to_owned())];
     run_with("build the documentation", "cargo", &["doc", "--workspace", "--no-deps"], &strict)?;
     let cluster = start_cluster()?;
-    let kubeconfig = cluster.as_ref().map(|cluster| cluster.kubeconfig().display().to_string());
-    let tested = run_tests(kubeconfig.as_deref());
+    let tested = run_tests(cluster.as_ref()).and_then(|()| run_in_pods(cluster.as_ref()));
     if let Some(cluster) = cluster {
         cluster.down()?;
     }
@@ -26,7 +32,7 @@ pub(crate) fn run_all() -> Result<()> {
 }
 
 /// A real Kubernetes. Only on CI its absence is a failure; elsewhere the tests that need it say so.
-fn start_cluster() -> Result<Option<test_cluster::Cluster>> {
+fn start_cluster() -> Result<Option<Cluster>> {
     match cluster::start(true) {
         Ok(cluster) => Ok(Some(cluster)),
         Err(error) if env::var_os("CI").is_some() => Err(error).context("no cluster to test with"),
@@ -37,14 +43,39 @@ fn start_cluster() -> Result<Option<test_cluster::Cluster>> {
     }
 }
 
-fn run_tests(kubeconfig: Option<&str>) -> Result<()> {
-    let variables: Vec<_> =
-        kubeconfig.into_iter().map(|kubeconfig| ("AVIARY_TEST_KUBECONFIG", kubeconfig)).collect();
+fn run_tests(cluster: Option<&Cluster>) -> Result<()> {
+    let variables: Vec<_> = cluster.map(|cluster| (KUBECONFIG, kubeconfig(cluster))).into_iter().collect();
+    let all = ["--workspace", "--exclude", PODS];
     if works("cargo", &["nextest", "--version"]) {
-        run_with("run the tests", "cargo", &["nextest", "run", "--workspace"], &variables)?;
+        run_with("run the tests", "cargo", &[&["nextest", "run"], &all[..]].concat(), &variables)?;
         return run("run the examples in the documentation", "cargo", &["test", "--workspace", "--doc"]);
     }
-    run_with("run the tests", "cargo", &["test", "--workspace"], &variables)
+    run_with("run the tests", "cargo", &[&["test"], &all[..]].concat(), &variables)
+}
+
+/// Alone, as this disturbs the cluster.
+fn run_in_pods(cluster: Option<&Cluster>) -> Result<()> {
+    let Some(cluster) = cluster else { return Ok(()) };
+    let image = match env::var(IMAGE) {
+        Ok(image) => image,
+        Err(_) => load_image(cluster)?,
+    };
+    let variables = [(KUBECONFIG, kubeconfig(cluster)), (IMAGE, image)];
+    run_with("run the tests in pods", "cargo", &["test", "--package", PODS, "--", "--nocapture"], &variables)
+}
+
+/// Puts the daemon of the tests, which is built already, onto the node.
+fn load_image(cluster: &Cluster) -> Result<String> {
+    const NAME: &str = "localhost/aviary:test";
+    run("build the daemon for its image", "cargo", &["build", "--package", "aviary"])?;
+    let path = target().join("test-image.tar");
+    image::write(&target().join("debug/aviary"), NAME, &path)?;
+    cluster.load_image(&path)?;
+    Ok(NAME.to_owned())
+}
+
+fn kubeconfig(cluster: &Cluster) -> String {
+    cluster.kubeconfig().display().to_string()
 }
 
 fn check_dependencies() -> Result<()> {

@@ -7,10 +7,13 @@ use super::{
     shorten,
 };
 use crate::{
+    cluster::Cluster,
     file::open_regular,
     sandbox::State,
-    spec::{Secret, SecretSource},
+    spec::{Check, SecretSource},
 };
+use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
+use kube::Api;
 use std::{env, os::unix::ffi::OsStringExt, path::Path};
 use tokio::{
     fs::File,
@@ -25,7 +28,7 @@ impl Host for State {
     async fn read(&mut self, name: String) -> Result<Vec<u8>, Error> {
         let deadline = self.calls.begin(Capability::Secrets, shorten(&name), None);
         let deadline = deadline.map_err(|error| Error::Unavailable(error.to_string()))?;
-        let result = read(&self.check.secrets, &name, deadline).await;
+        let result = read(&self.check, self.cluster.as_deref(), &name, deadline).await;
         self.calls.finish(match &result {
             Ok(_) => CallResult::Ok,
             Err(Error::Denied) => CallResult::Denied,
@@ -39,8 +42,13 @@ impl Host for State {
 }
 
 /// Reads the secret of that name. One line break at the end is not part of it: editors and `echo` add it.
-pub async fn read(secrets: &[Secret], name: &str, deadline: Instant) -> Result<Vec<u8>, Error> {
-    let secret = secrets.iter().find(|secret| *secret.name == *name).ok_or(Error::Denied)?;
+pub async fn read(
+    check: &Check,
+    cluster: Option<&Cluster>,
+    name: &str,
+    deadline: Instant,
+) -> Result<Vec<u8>, Error> {
+    let secret = check.secrets.iter().find(|secret| *secret.name == *name).ok_or(Error::Denied)?;
     let mut value = match &secret.from {
         SecretSource::Env(variable) => {
             let value = env::var_os(variable);
@@ -54,8 +62,10 @@ pub async fn read(secrets: &[Secret], name: &str, deadline: Instant) -> Result<V
             read.map_err(|error| Error::Unavailable(format!("cannot read {}: {error}", path.display())))?
         }
         SecretSource::KeyRef { name, key } => {
-            let why = format!("cannot read {key} of the Secret {name}: the daemon has no cluster to ask");
-            return Err(Error::Unavailable(why));
+            let read = timeout_at(deadline, read_key(check, cluster, name, key)).await;
+            let read = read.unwrap_or_else(|_| Err("the API server does not answer in time".to_owned()));
+            let secret = format!("{key} of the Secret {}/{name}", check.key.namespace());
+            read.map_err(|error| Error::Unavailable(format!("cannot read {secret}: {error}")))?
         }
     };
     if value.len() > LARGEST {
@@ -66,6 +76,24 @@ pub async fn read(secrets: &[Secret], name: &str, deadline: Instant) -> Result<V
         value.pop_if(|byte| *byte == b'\r');
     }
     Ok(value)
+}
+
+/// Reads with the rights that the check has in the cluster.
+async fn read_key(
+    check: &Check,
+    cluster: Option<&Cluster>,
+    name: &str,
+    key: &str,
+) -> Result<Vec<u8>, String> {
+    let cluster = cluster.ok_or("the daemon knows no cluster")?;
+    let client = cluster.guest(check.permit.account()).map_err(|error| error.to_string())?;
+    let secrets: Api<KubernetesSecret> = Api::namespaced(client, check.key.namespace());
+    let secret = match secrets.get(name).await {
+        Err(kube::Error::Api(status)) => Err(status.message),
+        answered => answered.map_err(|error| error.to_string()),
+    }?;
+    let value = secret.data.and_then(|mut data| data.remove(key));
+    value.map(|value| value.0).ok_or_else(|| "it has no such key".to_owned())
 }
 
 /// Reads a little more than the largest secret at most.
@@ -80,15 +108,19 @@ async fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Secret;
     use std::time::Duration;
 
-    fn secret(name: &str, from: SecretSource) -> [Secret; 1] {
-        [Secret { name: name.into(), from }]
+    /// A check that may read one secret.
+    fn listing(name: &str, from: SecretSource) -> Check {
+        let key = "default/test".parse().expect("a key");
+        let bare = Check::bare(key, "test.wasm".parse().expect("a module"));
+        Check { secrets: vec![Secret { name: name.into(), from }], ..bare }
     }
 
     async fn read_path(path: &str) -> Result<Vec<u8>, Error> {
-        let secrets = secret("token", SecretSource::File(path.into()));
-        read(&secrets, "token", Instant::now() + Duration::from_secs(1)).await
+        let check = listing("token", SecretSource::File(path.into()));
+        read(&check, None, "token", Instant::now() + Duration::from_secs(1)).await
     }
 
     #[tokio::test]
@@ -103,18 +135,18 @@ mod tests {
 
     #[tokio::test]
     async fn only_listed_names_are_read() {
-        let secrets = secret("path", SecretSource::Env("PATH".to_owned()));
+        let check = listing("path", SecretSource::Env("PATH".to_owned()));
         let deadline = Instant::now() + Duration::from_secs(1);
-        assert!(read(&secrets, "path", deadline).await.is_ok_and(|value| !value.is_empty()));
-        assert!(matches!(read(&secrets, "PATH", deadline).await, Err(Error::Denied)));
+        assert!(read(&check, None, "path", deadline).await.is_ok_and(|value| !value.is_empty()));
+        assert!(matches!(read(&check, None, "PATH", deadline).await, Err(Error::Denied)));
     }
 
     #[tokio::test]
     async fn what_is_missing_is_named() {
         let error = read_path("/nowhere/token").await.expect_err("no file");
         assert!(matches!(error, Error::Unavailable(text) if text.contains("/nowhere/token")));
-        let secrets = secret("token", SecretSource::Env("AVIARY_NO_SUCH_VARIABLE".to_owned()));
-        let error = read(&secrets, "token", Instant::now()).await.expect_err("no variable");
+        let check = listing("token", SecretSource::Env("AVIARY_NO_SUCH_VARIABLE".to_owned()));
+        let error = read(&check, None, "token", Instant::now()).await.expect_err("no variable");
         assert!(matches!(error, Error::Unavailable(text) if text.contains("AVIARY_NO_SUCH_VARIABLE")));
     }
 

@@ -53,6 +53,9 @@ struct Files {
 
 impl Bundle {
     pub(super) async fn execute(self) -> Result<ExitCode> {
+        if !self.directory.is_dir() {
+            bail!("{} is not a directory of manifests and modules", self.directory.display());
+        }
         let found = directory(&self.directory, self.namespace.as_deref().unwrap_or(ANY_NAMESPACE))?;
         let namespaces = validate(found).await?;
         let namespace = common(self.namespace, namespaces)?;
@@ -63,7 +66,7 @@ impl Bundle {
         if serde_json::to_string(&map)?.len() > MOST_ANNOTATED {
             let directory = self.directory.display();
             eprintln!(
-                "more than kubectl can keep in an annotation (256 KiB), so apply it on the server:\n  \
+                "too large for the annotation in which kubectl keeps what it applies (256 KiB); apply it on the server:\n  \
                  aviary bundle {directory} | kubectl apply --server-side -f -"
             );
         }
@@ -272,14 +275,14 @@ mod tests {
 
     #[test]
     fn the_configmap_is_where_its_manifests_say() {
-        let common = |wanted: Option<&str>, named: &[&str]| {
-            super::common(wanted.map(str::to_owned), named.iter().map(ToString::to_string).collect())
+        let place = |wanted: Option<&str>, named: &[&str]| {
+            common(wanted.map(str::to_owned), named.iter().map(ToString::to_string).collect())
         };
-        assert_eq!(common(None, &["default"]).expect("anywhere"), None);
-        assert_eq!(common(None, &["team-a"]).expect("one"), Some("team-a".to_owned()));
-        assert_eq!(common(Some("team-a"), &["team-a"]).expect("the same"), Some("team-a".to_owned()));
-        assert!(common(Some("team-a"), &["team-b"]).is_err());
-        assert!(common(None, &["default", "team-a"]).is_err());
+        assert_eq!(place(None, &["default"]).expect("anywhere"), None);
+        assert_eq!(place(None, &["team-a"]).expect("one"), Some("team-a".to_owned()));
+        assert_eq!(place(Some("team-a"), &["team-a"]).expect("the same"), Some("team-a".to_owned()));
+        assert!(place(Some("team-a"), &["team-b"]).is_err());
+        assert!(place(None, &["default", "team-a"]).is_err());
     }
 
     #[test]

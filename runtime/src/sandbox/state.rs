@@ -4,6 +4,7 @@ use super::limits::MemoryLimiter;
 use crate::{
     board::Entry,
     capability::{calls::Calls, dial::Network, http::Connections, kubernetes::Caller, log::GuestLog},
+    cluster::Cluster,
     spec::Check,
 };
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub struct State {
     pub(crate) calls: Calls,
     /// The guest's log, with the caps of the present run.
     pub(crate) log: GuestLog,
+    /// Where the secrets are that name a key of the cluster.
+    pub(crate) cluster: Option<Arc<Cluster>>,
     /// The way to the API server, if there is one and the guest asks for it.
     pub(crate) kubernetes: Option<Arc<Caller>>,
     /// Idle HTTP connections that the guest may reuse.

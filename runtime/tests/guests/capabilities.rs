@@ -161,6 +161,7 @@ async fn the_built_in_checks_say_which_setting_is_wrong() {
         (guests::CHECK_DNS, "dns: { names: ['*'] }"),
         (guests::CHECK_TCP, "tcp: [{ targets: ['localhost:1'] }]"),
         (guests::CHECK_COMPUTE, ""),
+        (guests::CHECK_RC_SCHEDULER, "kubernetes: [{ apiGroups: [''], resources: [pods], verbs: [list] }]"),
     ] {
         let spec = format!("  grants: {{ {grants} }}\n  settings: {{ nonsense: 1 }}");
         let subject = Subject::load(check, &spec).await.expect("loaded");

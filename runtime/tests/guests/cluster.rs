@@ -65,12 +65,16 @@ impl Stage {
     /// Loads the guest that follows a script, granted everything unless `grants` says otherwise.
     pub(crate) async fn subject(&self, grants: Option<&str>, script: &Value) -> Subject {
         let all = "[{ apiGroups: ['*'], resources: ['*'], verbs: ['*'], namespaces: ['*'] }]";
-        let grants = grants.unwrap_or(all);
-        let spec = format!("  timeout: 5s\n  grants: {{ kubernetes: {grants} }}\n  settings: {script}");
+        self.load(crate::CALLS_KUBERNETES, grants.unwrap_or(all), script).await
+    }
+
+    /// Loads a guest with grants for Kubernetes.
+    pub(crate) async fn load(&self, path: &str, grants: &str, settings: &Value) -> Subject {
+        let spec = format!("  timeout: 5s\n  grants: {{ kubernetes: {grants} }}\n  settings: {settings}");
         let check: Arc<Check> = check_in(&self.namespace, &spec);
         let network = Network::new(&NetworkOptions::default()).expect("a network");
         let sandbox = Sandbox::new(8, Arc::new(network), Some(Arc::clone(&self.ledger))).expect("a sandbox");
-        Subject::load_in(sandbox, check, crate::CALLS_KUBERNETES).await.expect("loaded")
+        Subject::load_in(sandbox, check, path).await.expect("loaded")
     }
 
     /// Begins a round with a script and polls once.

@@ -7,6 +7,7 @@ mod daemon;
 mod kubernetes;
 mod ledger;
 mod rounds;
+mod scheduling;
 mod start;
 mod support;
 
