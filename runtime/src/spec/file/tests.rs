@@ -125,7 +125,7 @@ fn each_bad_key_or_value_is_refused_where_it_stands() {
             19,
             "serviceAccount `a/b` is not valid: use lower-case letters, digits, dashes and dots",
         ),
-        ("secrets: [{ name: a, secretKeyRef: { name: s } }]", 39, "the key `key` is missing"),
+        ("secrets: [{ name: a, secretKeyRef: { name: s } }]", 40, "the key `key` is missing"),
         ("interval: 30", 13, "`30` has no unit: write for example `30s` for seconds"),
         (
             "interval: soon",

@@ -10,6 +10,7 @@ use aviary::{
     board::Board,
     capability::dial::{Network, NetworkOptions},
     cluster::Cluster as Way,
+    grant::Ceiling,
     ledger::Ledger,
     outcome::Status,
     sandbox::{Instance, Sandbox},
@@ -62,7 +63,7 @@ async fn guest(bench: &Bench, cluster: &Cluster) -> Result<Instance> {
          grants: {{ kubernetes: [{{ apiGroups: [''], resources: [configmaps], verbs: [get] }}] }}\n  \
          settings: {{ poll: [{{ get: {{ kind: ConfigMap, name: {NAME} }} }}] }}\n"
     );
-    let check = Arc::new(spec::parse(&manifest, &cluster.namespace)?.remove(0));
+    let check = Arc::new(spec::parse(&manifest, &cluster.namespace, &Ceiling::open())?.remove(0));
     let board = Arc::new(Board::default());
     let way = Way::find(Some(&cluster.kubeconfig), Some(&cluster.namespace)).await?;
     let ledger = Ledger::fleeting(Arc::new(way.context("no cluster")?), Arc::clone(&board));
