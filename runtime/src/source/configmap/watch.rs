@@ -237,3 +237,65 @@ impl Watch {
 fn seen(object: PartialObjectMeta<ConfigMap>) -> Option<Seen> {
     Seen::of(object.metadata)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, extract::RawQuery, routing::get};
+    use serde_json::{Value, json};
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use tokio::net::TcpListener;
+
+    fn metadata(name: &str) -> Value {
+        json!({ "metadata": { "name": name, "namespace": "team-a", "uid": name, "resourceVersion": "5",
+            "creationTimestamp": "2026-01-01T00:00:00Z" } })
+    }
+
+    /// An API server: the first watch tells of a change and then expires, later ones say nothing.
+    async fn serve() -> Client {
+        let (lists, watches) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let answer = move |RawQuery(query): RawQuery| {
+            let is_watch = query.is_some_and(|query| query.contains("watch=true"));
+            let nth = if is_watch { &watches } else { &lists }.fetch_add(1, Relaxed);
+            async move {
+                match (is_watch, nth) {
+                    (false, 0) => json!({ "metadata": { "resourceVersion": "7" }, "items": [metadata("goes")] }),
+                    (false, _) => json!({ "metadata": { "resourceVersion": "9" }, "items": [metadata("comes")] }),
+                    (true, 0) => {
+                        let gone = json!({ "status": "Failure", "code": 410, "reason": "Expired", "message": "too old" });
+                        return format!(
+                            "{}\n{}\n",
+                            json!({ "type": "ADDED", "object": metadata("new") }),
+                            json!({ "type": "ERROR", "object": gone })
+                        );
+                    }
+                    (true, _) => std::future::pending().await,
+                }
+                .to_string()
+            }
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let router = Router::new().route("/api/v1/namespaces/team-a/configmaps", get(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Client::try_from(kube::Config::new(url.parse().expect("a url"))).expect("a client")
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_expires_begins_anew_and_tells_all_that_is_there() {
+        let contact = Arc::new(Contact::new("configmap", ["team-a".to_owned()]));
+        let (sender, mut sightings) = mpsc::channel(4);
+        let watch =
+            Watch::new(&serve().await, Some("team-a".to_owned()), "a=b", Arc::clone(&contact), sender);
+        let watch = tokio::spawn(watch.run());
+        let names = |seen: Vec<Seen>| seen.into_iter().map(|seen| seen.place.name).collect::<Vec<_>>();
+        let Some(Sighting::All(_, all)) = sightings.recv().await else { panic!("a list comes first") };
+        assert_eq!(names(all), ["goes"]);
+        let Some(Sighting::One(new)) = sightings.recv().await else { panic!("then a change") };
+        assert_eq!(names(vec![new]), ["new"]);
+        let Some(Sighting::All(_, all)) = sightings.recv().await else { panic!("then a list again") };
+        assert_eq!(names(all), ["comes"]);
+        assert!(contact.source().connected, "expiry is no outage");
+        watch.abort();
+    }
+}
