@@ -14,6 +14,7 @@ const USAGE: &str = "\
 cargo xtask run [-- ARGUMENTS]   build the checks and the daemon and run the demo
 cargo xtask checks               build the checks into target/checks
 cargo xtask test                 format, lints, documentation and all tests
+cargo xtask pods                 only the tests in pods, on a cluster that is started for them or up already
 cargo xtask bench                measure the budgets of the design (ROW… for some of them)
 cargo xtask image                make target/aviary-image.tar without Docker (--name NAME:TAG)
 cargo xtask cluster up           start a Kubernetes for tests (--node for real pods; then: status, restart-api, down)";
@@ -25,6 +26,7 @@ fn main() -> Result<()> {
         Some("run") => demo::run(arguments.get(1..).unwrap_or_default()),
         Some("checks") => steps::build_checks(),
         Some("test") => test::run_all(),
+        Some("pods") => test::run_pods(),
         Some("image") => image::run(arguments.get(1..).unwrap_or_default()),
         Some("bench") => bench::run(arguments.get(1..).unwrap_or_default()),
         Some("cluster") => cluster::run(arguments.get(1..).unwrap_or_default()),

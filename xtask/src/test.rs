@@ -31,6 +31,14 @@ pub(crate) fn run_all() -> Result<()> {
     check_dependencies()
 }
 
+/// Only the tests in pods.
+pub(crate) fn run_pods() -> Result<()> {
+    let cluster = cluster::start(true)?;
+    let tested = run_in_pods(Some(&cluster));
+    cluster.down()?;
+    tested
+}
+
 /// A real Kubernetes. Only on CI its absence is a failure; elsewhere the tests that need it say so.
 fn start_cluster() -> Result<Option<Cluster>> {
     match cluster::start(true) {

@@ -4,7 +4,7 @@ use super::{Candidate, Change, stem};
 use crate::{
     grant::Ceiling,
     outcome::{Fault, Reason},
-    spec::{self, Check, Digest, Key, Module},
+    spec::{self, Check, Digest, Key, Module, Named},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +20,7 @@ pub(super) type Manifest = Result<Vec<Arc<Check>>, Broken>;
 #[derive(Clone, Debug)]
 pub(super) struct Broken {
     pub(super) why: String,
-    pub(super) about: Vec<(Key, Option<String>)>,
+    pub(super) about: Vec<Named>,
 }
 
 /// Files that lie together, as far as they were read, by name.
@@ -115,8 +115,8 @@ impl Wishes {
             }
             // What a broken manifest names is no check of its own.
             if let Err(broken) = manifest {
-                let named = broken.about.iter().filter_map(|(_, module)| module.as_deref()?.parse().ok());
-                used.extend(named.filter_map(|module| bundle.find(&module)).map(|(name, _)| name));
+                let modules = broken.about.iter().filter_map(|named| named.module.as_ref());
+                used.extend(modules.filter_map(|module| bundle.find(module)).map(|(name, _)| name));
             }
         }
         for name in bundle.modules.keys().filter(|name| !used.contains(*name)) {
@@ -168,7 +168,9 @@ impl Bundle<'_> {
         let mut claims: Vec<_> =
             before.iter().map(|(key, check)| (key.clone(), claim(Some(check), Some(&trouble)))).collect();
         if claims.is_empty() {
-            claims.extend(about.iter().map(|(key, _)| (key.clone(), claim(None, Some(&trouble)))));
+            claims.extend(
+                about.iter().filter_map(|named| Some((named.key.clone()?, claim(None, Some(&trouble))))),
+            );
         }
         if claims.is_empty() {
             let key = Key::from_file(self.namespace, stem(name));

@@ -1,7 +1,7 @@
 //! A file of several documents.
 
 use super::{
-    Check, Error, Key,
+    Check, Error, Key, Module,
     build::{build, key},
     raw,
 };
@@ -40,14 +40,21 @@ pub fn parse(text: &str, default_namespace: &str, ceiling: &Arc<Ceiling>) -> Res
     }
 }
 
-/// What a file that [`parse`] refuses is about, as far as that can be read: its checks, and the names of their
-/// modules.
-pub(crate) fn outline(text: &str, default_namespace: &str, ceiling: &Ceiling) -> Vec<(Key, Option<String>)> {
+/// What a document names, as far as that can be read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Named {
+    /// The check, if it can be there.
+    pub(crate) key: Option<Key>,
+    pub(crate) module: Option<Module>,
+}
+
+/// What the documents of a file name that [`parse`] refuses.
+pub(crate) fn outline(text: &str, default_namespace: &str, ceiling: &Ceiling) -> Vec<Named> {
     let outline = |raw::Outline { metadata, spec }| {
-        let module = spec["module"].as_str().map(str::to_owned);
-        key(&metadata, default_namespace, ceiling).ok().map(|key| (key, module))
+        let module = spec["module"].as_str().and_then(|module| module.parse().ok());
+        Named { key: key(&metadata, default_namespace, ceiling).ok(), module }
     };
-    read(text).unwrap_or_default().into_iter().filter_map(outline).collect()
+    read(text).unwrap_or_default().into_iter().map(outline).collect()
 }
 
 /// The documents of a file, of at most a megabyte.

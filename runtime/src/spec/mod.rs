@@ -20,7 +20,7 @@ pub use digest::{Digest, DigestError};
 pub use duration::{DurationError, TimeSpan};
 pub use error::{Error, Position};
 pub use file::{MAX_DOCUMENTS, MAX_FILE, parse};
-pub(crate) use file::{outline, read};
+pub(crate) use file::{Named, outline, read};
 pub use key::{Key, KeyError};
 pub use limits::{Limits, LimitsError};
 pub(crate) use module::ENDINGS;

@@ -5,6 +5,7 @@ use aviary::{
     board::Board,
     capability::dial::{Network, NetworkOptions},
     cluster::Cluster,
+    grant::Ceiling,
     ledger::Ledger,
     outcome::{Outcome, Verdict},
     sandbox::{Instance, Sandbox},
@@ -71,7 +72,12 @@ impl Stage {
     /// Loads a guest with grants for Kubernetes.
     pub(crate) async fn load(&self, path: &str, grants: &str, settings: &Value) -> Subject {
         let spec = format!("  timeout: 5s\n  grants: {{ kubernetes: {grants} }}\n  settings: {settings}");
-        let check: Arc<Check> = check_in(&self.namespace, &spec);
+        self.load_under(&Ceiling::open(), path, &spec).await
+    }
+
+    /// Loads a guest with these lines under `spec`, which reaches no further than a ceiling.
+    pub(crate) async fn load_under(&self, ceiling: &Arc<Ceiling>, path: &str, spec: &str) -> Subject {
+        let check: Arc<Check> = check_in(&self.namespace, spec, ceiling);
         let network = Network::new(&NetworkOptions::default()).expect("a network");
         let sandbox = Sandbox::new(8, Arc::new(network), Some(Arc::clone(&self.ledger))).expect("a sandbox");
         Subject::load_in(sandbox, check, path).await.expect("loaded")

@@ -10,6 +10,7 @@ mod rounds;
 mod scheduling;
 mod start;
 mod support;
+mod tenants;
 
 // The compiler tells of a guest that no test uses.
 macro_rules! guest {

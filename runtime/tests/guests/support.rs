@@ -28,15 +28,15 @@ pub(crate) fn sandbox() -> Sandbox {
 
 /// The check of a manifest with these lines under `spec`.
 pub(crate) fn check(spec: &str) -> Arc<Check> {
-    check_in("default", spec)
+    check_in("default", spec, &Ceiling::open())
 }
 
-/// The check of such a manifest in a namespace.
-pub(crate) fn check_in(namespace: &str, spec: &str) -> Arc<Check> {
+/// The check of such a manifest in a namespace, under a ceiling.
+pub(crate) fn check_in(namespace: &str, spec: &str, ceiling: &Arc<Ceiling>) -> Arc<Check> {
     let text = format!(
         "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: subject }}\nspec:\n  module: subject.wasm\n{spec}"
     );
-    let mut checks = spec::parse(&text, namespace, &Ceiling::open()).expect("a manifest");
+    let mut checks = spec::parse(&text, namespace, ceiling).expect("a manifest");
     Arc::new(checks.remove(0))
 }
 

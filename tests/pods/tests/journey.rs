@@ -66,7 +66,7 @@ struct Journey {
 
 impl Journey {
     fn passing(&self, key: &str) -> Option<Value> {
-        Some(self.daemon.check(key)).filter(|check| check["state"] == "pass")
+        Some(self.daemon.check(key)).filter(|check| check["status"] == "pass")
     }
 
     fn events(&self, reason: &str) -> Vec<String> {
