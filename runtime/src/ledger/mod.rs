@@ -33,6 +33,9 @@ use tokio_util::sync::CancellationToken;
 const MOST_PLACES: usize = 32;
 /// Checks that are swept at the same time.
 const CONCURRENT_SWEEPS: usize = 4;
+/// How much later it is looked once more: a request that was given up may still be carried out, after the
+/// admission webhooks, which have ten seconds unless told otherwise.
+const AFTERMATH: Duration = Duration::from_secs(12);
 /// How long objects that are being deleted may take before it is looked again.
 const SOON: Duration = Duration::from_millis(500);
 /// The longest pause before something is tried again.
@@ -55,8 +58,17 @@ struct State {
     places: BTreeMap<Key, BTreeSet<Place>>,
     /// Rounds whose guest lives, by their mark's word.
     open: BTreeMap<Key, BTreeSet<String>>,
-    /// When to sweep, and how often that did not help.
-    due: BTreeMap<Key, (Instant, u32)>,
+    due: BTreeMap<Key, Due>,
+}
+
+/// When to sweep.
+#[derive(Clone, Copy)]
+struct Due {
+    at: Instant,
+    /// How often that did not help.
+    tries: u32,
+    /// The last time nothing was left.
+    was_clean: bool,
 }
 
 /// One life of a guest. When it ends, so does what the guest made.
@@ -142,7 +154,7 @@ impl Ledger {
         };
         let mut state = self.state();
         for (key, found) in places {
-            state.due.insert(key.clone(), (Instant::now(), 0));
+            state.due.insert(key.clone(), Due::now());
             state.places.entry(key).or_default().extend(found);
         }
     }
@@ -152,7 +164,8 @@ impl Ledger {
         let mut sweeps = JoinSet::new();
         loop {
             let next = self.start_due(&mut sweeps);
-            if sweeps.is_empty() && self.state().due.is_empty() {
+            // What comes late is found when the daemon starts again.
+            if sweeps.is_empty() && self.state().due.values().all(|due| due.was_clean) {
                 return true;
             }
             let step = async {
@@ -173,20 +186,21 @@ impl Ledger {
         let now = Instant::now();
         let mut state = self.state();
         while sweeps.len() < CONCURRENT_SWEEPS {
-            let Some(key) = state.due.iter().find(|(_, (at, _))| *at <= now).map(|(key, _)| key.clone())
+            let Some((key, due)) =
+                state.due.iter().find(|(_, due)| due.at <= now).map(|(key, due)| (key.clone(), *due))
             else {
                 break;
             };
-            let (_, tries) = state.due.remove(&key).unwrap_or((now, 0));
+            state.due.remove(&key);
             let places = state.places.get(&key).cloned().unwrap_or_default();
             let ledger = Arc::clone(self);
-            sweeps.spawn(async move { ledger.sweep(key, places, tries).await });
+            sweeps.spawn(async move { ledger.sweep(key, places, due).await });
         }
-        let waiting = state.due.values().map(|(at, _)| *at).filter(|at| *at > now).min();
+        let waiting = state.due.values().map(|due| due.at).filter(|at| *at > now).min();
         waiting.unwrap_or(now + LATE)
     }
 
-    async fn sweep(&self, key: Key, places: BTreeSet<Place>, tries: u32) {
+    async fn sweep(&self, key: Key, places: BTreeSet<Place>, due: Due) {
         let is_over = |round: &str| !self.state().open.get(&key).is_some_and(|open| open.contains(round));
         let (left, trouble) = sweep(&self.cluster, &self.daemon, &key, &places, is_over).await;
         if let Some(error) = &trouble {
@@ -197,8 +211,8 @@ impl Ledger {
         self.board.leftovers.set(&key, left);
         let is_alive = {
             let mut state = self.state();
-            if left > 0 {
-                state.due.entry(key).or_insert((Instant::now() + pause(tries), tries + 1));
+            if left > 0 || !due.was_clean {
+                state.due.entry(key).or_insert(due.after(left));
                 return;
             }
             state.open.contains_key(&key) || state.due.contains_key(&key)
@@ -226,6 +240,21 @@ impl Ledger {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Due {
+    fn now() -> Self {
+        Self { at: Instant::now(), tries: 0, was_clean: false }
+    }
+
+    /// The next time, after so many objects were left.
+    fn after(self, left: usize) -> Self {
+        let now = Instant::now();
+        match left {
+            0 => Self { at: now + AFTERMATH, tries: 0, was_clean: true },
+            _ => Self { at: now + pause(self.tries), tries: self.tries + 1, was_clean: false },
+        }
     }
 }
 
@@ -267,7 +296,7 @@ impl Drop for Round {
             }
         }
         if state.places.contains_key(key) {
-            state.due.insert(key.clone(), (Instant::now(), 0));
+            state.due.insert(key.clone(), Due::now());
             self.ledger.wake.notify_one();
         }
     }

@@ -6,6 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use kube::{
     Api,
     api::{DeleteParams, DynamicObject, ListParams, ObjectMeta, Preconditions},
+    error::DiscoveryError,
 };
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::timeout;
@@ -31,7 +32,7 @@ pub(super) async fn sweep(
     for place in places {
         match sweep_place(cluster, place, &selector, &is_over).await {
             Ok(more) => left += more,
-            Err(error) => trouble = trouble.or(Some(format!("{place}: {error}"))),
+            Err(error) => trouble = trouble.or(Some(format!("{place}: {}", in_words(&error)))),
         }
     }
     (left, trouble)
@@ -42,9 +43,13 @@ async fn sweep_place(
     place: &Place,
     selector: &str,
     is_over: &impl Fn(&str) -> bool,
-) -> Result<usize, String> {
-    let kind = within(cluster.kind(&place.api_version, &place.kind)).await?;
-    let client = cluster.guest(place.account.as_ref()).map_err(|error| error.to_string())?;
+) -> Result<usize, kube::Error> {
+    let kind = match within(cluster.kind(&place.api_version, &place.kind)).await {
+        // The objects of a kind go with it.
+        Err(error) if is_unknown_kind(&error) => return Ok(0),
+        found => found?,
+    };
+    let client = cluster.guest(place.account.as_ref())?;
     let api: Api<DynamicObject> = match &place.namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, &kind.resource),
         None => Api::all_with(client, &kind.resource),
@@ -61,22 +66,36 @@ async fn sweep_place(
 }
 
 /// Asks for the deletion of exactly this object, unless it is going already.
-async fn delete(api: &Api<DynamicObject>, metadata: ObjectMeta) -> Result<(), String> {
+async fn delete(api: &Api<DynamicObject>, metadata: ObjectMeta) -> Result<(), kube::Error> {
     let Some(name) = metadata.name.filter(|_| metadata.deletion_timestamp.is_none()) else {
         return Ok(());
     };
     let preconditions = Preconditions { uid: metadata.uid, resource_version: None };
     match within(api.delete(&name, &DeleteParams::background().preconditions(preconditions))).await {
-        Ok(_) => Ok(()),
         // Gone, or another one of that name.
-        Err(error) if error.contains("NotFound") || error.contains("Conflict") => Ok(()),
-        Err(error) => Err(error),
+        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
+        deleted => deleted.map(drop),
     }
 }
 
-async fn within<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, String> {
-    match timeout(PATIENCE, request).await {
-        Ok(done) => done.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {PATIENCE:?}")),
+async fn within<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+    let late = |_| Err(kube::Error::Service(format!("no answer within {PATIENCE:?}").into()));
+    timeout(PATIENCE, request).await.unwrap_or_else(late)
+}
+
+fn is_unknown_kind(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code == 404,
+        kube::Error::Discovery(error) => {
+            matches!(error, DiscoveryError::MissingKind(_) | DiscoveryError::MissingApiGroup(_))
+        }
+        _ => false,
+    }
+}
+
+fn in_words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        error => error.to_string(),
     }
 }

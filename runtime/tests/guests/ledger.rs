@@ -81,3 +81,23 @@ async fn what_others_made_is_not_taken_for_the_rounds_own() {
     assert_eq!(stage.config_maps().await, ["foreign"]);
     stage.strike().await;
 }
+
+#[tokio::test]
+async fn a_creation_that_is_carried_out_after_its_round_is_found_all_the_same() {
+    let Some(stage) = Stage::set("late").await else { return };
+    let _keeping = keep(&stage.ledger).drop_guard();
+    let (instance, _) =
+        stage.play(None, &json!({ "poll": [{ "create": { "body": config_map("a") } }] })).await;
+    let maps = stage.api::<k8s_openapi::api::core::v1::ConfigMap>();
+    let mut late = maps.get("a").await.expect("a ConfigMap");
+    drop(instance);
+    stage.until_config_maps_are(&[]).await;
+    late.metadata = kube::api::ObjectMeta {
+        name: Some("late".to_owned()),
+        labels: late.metadata.labels,
+        ..kube::api::ObjectMeta::default()
+    };
+    maps.create(&kube::api::PostParams::default(), &late).await.expect("made");
+    stage.until_config_maps_are(&[]).await;
+    stage.strike().await;
+}
