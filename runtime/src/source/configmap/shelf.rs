@@ -220,10 +220,10 @@ mod tests {
     /// What is told when this ConfigMap has been read, as `+key`, `-key`, `!key`, `?configmap` to be read again.
     fn put(shelf: &mut Shelf, name: &str, created: i64, wishes: BTreeMap<Key, Wish>) -> Vec<String> {
         let plan = shelf.put(&seen(name, created), wishes);
-        done(shelf, plan)
+        done(shelf, &plan)
     }
 
-    fn done(shelf: &mut Shelf, plan: Plan) -> Vec<String> {
+    fn done(shelf: &mut Shelf, plan: &Plan) -> Vec<String> {
         let mut told: Vec<_> = plan.remove.iter().map(|key| format!("-{}", key.name())).collect();
         for key in &plan.tell {
             told.extend(shelf.tell(key, |_| Ok(vec![])).iter().map(|change| match change {
@@ -244,7 +244,7 @@ mod tests {
         assert!(put(&mut shelf, "one", 1, wishes(&[("a", "1"), ("b", "1")])).is_empty());
         assert_eq!(put(&mut shelf, "one", 1, wishes(&[("a", "2")])), ["-b", "+a"]);
         let plan = shelf.remove(&place("one"));
-        assert_eq!(done(&mut shelf, plan), ["-a"]);
+        assert_eq!(done(&mut shelf, &plan), ["-a"]);
     }
 
     #[test]
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(put(&mut shelf, "new", 2, wishes(&[("a", "2")])), ["clash new"]);
         assert!(put(&mut shelf, "new", 2, wishes(&[("a", "3")])).is_empty(), "told once");
         let plan = shelf.remove(&place("old"));
-        assert_eq!(done(&mut shelf, plan), ["?new"], "its module is not kept");
+        assert_eq!(done(&mut shelf, &plan), ["?new"], "its module is not kept");
         assert_eq!(put(&mut shelf, "new", 2, wishes(&[("a", "3")])), ["+a"]);
     }
 
@@ -286,10 +286,10 @@ mod tests {
         let mut shelf = Shelf::default();
         put(&mut shelf, "one", 1, wishes(&[("a", "1"), ("b", "1")]));
         let plan = shelf.leave(BTreeSet::from([key("a"), key("z")]));
-        assert_eq!(done(&mut shelf, plan), ["clash one"], "and no removal: the directory has set it");
+        assert_eq!(done(&mut shelf, &plan), ["clash one"], "and no removal: the directory has set it");
         assert!(put(&mut shelf, "one", 1, wishes(&[("a", "2"), ("b", "1")])).is_empty());
         let plan = shelf.leave(BTreeSet::new());
-        assert_eq!(done(&mut shelf, plan), ["?one"]);
+        assert_eq!(done(&mut shelf, &plan), ["?one"]);
         assert_eq!(put(&mut shelf, "one", 1, wishes(&[("a", "2"), ("b", "1")])), ["+a"]);
     }
 
