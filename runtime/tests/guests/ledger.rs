@@ -92,6 +92,8 @@ async fn a_creation_that_is_carried_out_after_its_round_is_found_all_the_same() 
     let mut late = maps.get("a").await.expect("a ConfigMap");
     drop(instance);
     stage.until_config_maps_are(&[]).await;
+    // By now it is known that nothing is left.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     late.metadata = kube::api::ObjectMeta {
         name: Some("late".to_owned()),
         labels: late.metadata.labels,
