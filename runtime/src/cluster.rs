@@ -93,10 +93,18 @@ impl Cluster {
         if let Some(namespace) = namespace {
             namespace.clone_into(&mut config.default_namespace);
         }
+        Ok(Some(Self::new(config)?))
+    }
+
+    /// A cluster to be reached like this.
+    ///
+    /// # Errors
+    /// When its certificates or keys cannot be used.
+    pub fn new(mut config: Config) -> Result<Self, kube::Error> {
         // Calls have deadlines of their own, within which they are repeated.
         config.default_retry = false;
         let own = Client::try_from(config.clone())?;
-        Ok(Some(Self { config, own, guests: Mutex::default(), kinds: Mutex::default() }))
+        Ok(Self { config, own, guests: Mutex::default(), kinds: Mutex::default() })
     }
 
     /// The namespace that the daemon is in.

@@ -2,9 +2,20 @@
 
 use crate::{
     PASSES, over_cluster,
-    support::{Aviary, Files, Proxy},
+    support::{Aviary, Files, PATIENCE, Proxy},
 };
-use aviary::board::Standing;
+use aviary::{
+    board::{Board, Standing},
+    cluster,
+    ledger::{Ledger, Place},
+    spec::Key,
+};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, api::PostParams};
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn checks_go_on_while_the_source_is_cut_off_and_what_happened_meanwhile_is_noticed() {
@@ -58,4 +69,51 @@ async fn a_daemon_that_starts_cut_off_is_not_ready_and_begins_when_it_can() {
     aviary.until(&format!("{namespace}/web"), "is ready", |_| aviary.board.is_ready()).await;
     aviary.stop().await;
     cluster.clear(&[&namespace]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_round_leaves_behind_during_an_outage_is_shown_and_goes_after_it() {
+    over_cluster!(cluster);
+    let namespace = cluster.namespace().await;
+    let proxy = Proxy::to(&cluster).await;
+    let mut config = cluster.through(&proxy);
+    config.default_namespace.clone_from(&namespace);
+    let reached = Arc::new(cluster::Cluster::new(config).expect("a cluster"));
+    let (board, stop) = (Arc::new(Board::default()), CancellationToken::new());
+    let ledger = Ledger::lasting(reached, Arc::clone(&board));
+    let _keeping = stop.clone().drop_guard();
+    tokio::spawn(Arc::clone(&ledger).keep(stop));
+
+    let key = Key::new(&namespace, "leaves").expect("a key");
+    let round = ledger.open(&key);
+    let mut left = json!({ "metadata": { "name": "left" } });
+    round.mark().put_on(&mut left);
+    let place = Place {
+        api_version: "v1".to_owned(),
+        kind: "ConfigMap".to_owned(),
+        namespace: Some(namespace.clone()),
+        account: None,
+    };
+    round.enter(place).await.expect("noted");
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &namespace);
+    let left = serde_json::from_value(left).expect("a ConfigMap");
+    maps.create(&PostParams::default(), &left).await.expect("made");
+
+    proxy.cut();
+    drop(round);
+    until("it is shown", async || board.leftovers.all().get(&key) == Some(&1)).await;
+    assert!(maps.get_opt("left").await.expect("an answer").is_some());
+    proxy.mend();
+    until("it is gone", async || maps.get_opt("left").await.expect("an answer").is_none()).await;
+    until("nothing is shown", async || board.leftovers.all().is_empty()).await;
+    cluster.clear(&[&namespace]).await;
+}
+
+async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    let look = async {
+        while !is_so().await {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("never: {what}"));
 }

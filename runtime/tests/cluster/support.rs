@@ -104,7 +104,8 @@ impl Cluster {
         Client::try_from(self.through(proxy)).expect("a client")
     }
 
-    fn through(&self, proxy: &Proxy) -> Config {
+    /// How to reach the same cluster over this proxy.
+    pub(crate) fn through(&self, proxy: &Proxy) -> Config {
         let mut config = self.config.clone();
         let host = config.cluster_url.host().expect("a host").to_owned();
         config.tls_server_name.get_or_insert(host);

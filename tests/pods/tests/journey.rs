@@ -166,13 +166,15 @@ impl Journey {
         for name in ["pods", "numbers"] {
             self.kubectl.run(&["--namespace", "aviary", "delete", "configmap", name]).expect("deleted");
         }
-        let gone = || {
+        let unseen = || {
             let (_, metrics) = self.daemon.get("/metrics").ok()?;
             let still = metrics.contains("check=\"fibonacci\"") || metrics.contains("check=\"scheduling\"");
-            (!still && self.pods_of_the_check() == 0).then_some(())
+            (!still).then_some(())
         };
-        let ((), took) = until("series and pods are gone", PATIENCE, gone).expect("nothing is left");
-        eprintln!("series and pods gone {took:?} after delete");
+        let ((), series) = until("series are gone", SOON, unseen).expect("no series is left");
+        let gone = || (self.pods_of_the_check() == 0).then_some(());
+        let ((), pods) = until("pods are gone", PATIENCE, gone).expect("no pod is left");
+        eprintln!("series gone {series:?} after delete, pods {pods:?} later");
     }
 }
 

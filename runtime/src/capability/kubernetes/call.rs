@@ -115,3 +115,38 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+    /// Asks a server that refuses so many times with this code, and tells how often it was asked.
+    async fn ask(repeat: Repeat, code: u16, refusals: u32) -> (Result<(), Error>, u32) {
+        let asked = AtomicU32::new(0);
+        let send = async || {
+            let status = Status { code, ..Status::default() };
+            if asked.fetch_add(1, Relaxed) < refusals {
+                Err(kube::Error::Api(status.boxed()))
+            } else {
+                Ok(())
+            }
+        };
+        let answered = request(repeat, &send).await;
+        (answered, asked.into_inner())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_busy_or_failing_is_asked_until_it_answers() {
+        for code in [429, 500, 502, 503, 504] {
+            assert!(matches!(ask(Repeat::Always, code, 5).await, (Ok(()), 6)), "{code}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_have_been_done_is_not_asked_for_again() {
+        assert!(matches!(ask(Repeat::IfRefused, 500, 1).await, (Err(Error::Unavailable(_)), 1)));
+        assert!(matches!(ask(Repeat::IfRefused, 429, 1).await, (Ok(()), 2)));
+    }
+}
