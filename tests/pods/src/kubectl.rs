@@ -20,6 +20,11 @@ impl Kubectl {
         Self { kubeconfig: kubeconfig.to_owned() }
     }
 
+    /// Whether it is installed.
+    pub fn is_there() -> bool {
+        Command::new("kubectl").args(["version", "--client"]).output().is_ok()
+    }
+
     /// Runs a command and returns what it prints.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         self.run_with(arguments, "")
