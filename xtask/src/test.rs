@@ -75,7 +75,8 @@ fn run_in_pods(cluster: Option<&Cluster>) -> Result<()> {
 /// Puts the daemon of the tests, which is built already, onto the node.
 fn load_image(cluster: &Cluster) -> Result<String> {
     const NAME: &str = "localhost/aviary:test";
-    run("build the daemon for its image", "cargo", &["build", "--package", "aviary"])?;
+    // Of the whole workspace, or its dependencies would be built again with fewer features.
+    run("build the daemon for its image", "cargo", &["build", "--workspace", "--bin", "aviary"])?;
     let path = target().join("test-image.tar");
     image::write(&target().join("debug/aviary"), NAME, &path)?;
     cluster.load_image(&path)?;
