@@ -14,6 +14,8 @@ pub(crate) const API: SocketAddrV4 = SocketAddrV4::new(SERVICE, 443);
 pub(crate) const NODE: Ipv4Addr = Ipv4Addr::new(10, 213, 0, 1);
 const PODS: &str = "10.213.0.0/16";
 const BRIDGE: &str = "aviary0";
+/// One that is administered locally.
+const HARDWARE_ADDRESS: &str = "02:00:0a:d5:00:01";
 
 pub(crate) fn exists() -> bool {
     Path::new("/sys/class/net").join(BRIDGE).exists()
@@ -21,7 +23,8 @@ pub(crate) fn exists() -> bool {
 
 pub(crate) fn create() -> Result<()> {
     let (node, api) = (format!("{NODE}/16"), format!("{SERVICE}/32"));
-    ip("add a bridge", &["link", "add", BRIDGE, "type", "bridge"])?;
+    // Else it takes that of one of its pods, and after that pod nobody finds it for a minute.
+    ip("add a bridge", &["link", "add", BRIDGE, "address", HARDWARE_ADDRESS, "type", "bridge"])?;
     ip("give the bridge the node's address", &["address", "add", &node, "dev", BRIDGE])?;
     ip("give the bridge the API server's address", &["address", "add", &api, "dev", BRIDGE])?;
     ip("start the bridge", &["link", "set", BRIDGE, "up"])
