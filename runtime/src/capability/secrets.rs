@@ -3,7 +3,7 @@
 use super::{
     Capability,
     bindings::aviary::check::secrets::{Error, Host},
-    calls::CallResult,
+    ended::Ended,
     shorten,
 };
 use crate::{
@@ -29,14 +29,12 @@ impl Host for State {
         let deadline = self.calls.begin(Capability::Secrets, shorten(&name), None);
         let deadline = deadline.map_err(|error| Error::Unavailable(error.to_string()))?;
         let result = read(&self.check, self.cluster.as_deref(), &name, deadline).await;
-        self.calls.finish(match &result {
-            Ok(_) => CallResult::Ok,
-            Err(Error::Denied) => CallResult::Denied,
-            Err(_) => CallResult::Error,
+        let unlisted = format!("the manifest lists no secret {}", shorten(&name));
+        self.finish(match &result {
+            Ok(_) => Ended::Ok,
+            Err(Error::Denied) => Ended::Denied(&unlisted),
+            Err(_) => Ended::Error,
         });
-        if matches!(result, Err(Error::Denied)) {
-            self.entry.deny(&format!("the manifest lists no secret {}", shorten(&name)));
-        }
         result
     }
 }
