@@ -7,7 +7,7 @@ use super::{
     shorten,
 };
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, in_words},
     file::open_regular,
     sandbox::State,
     spec::{Check, SecretSource},
@@ -84,12 +84,9 @@ async fn read_key(
     key: &str,
 ) -> Result<Vec<u8>, String> {
     let cluster = cluster.ok_or("the daemon knows no cluster")?;
-    let client = cluster.guest(check.permit.account()).map_err(|error| error.to_string())?;
+    let client = cluster.guest(check.permit.account()).map_err(|error| in_words(&error))?;
     let secrets: Api<KubernetesSecret> = Api::namespaced(client, check.key.namespace());
-    let secret = match secrets.get(name).await {
-        Err(kube::Error::Api(status)) => Err(status.message),
-        answered => answered.map_err(|error| error.to_string()),
-    }?;
+    let secret = secrets.get(name).await.map_err(|error| in_words(&error))?;
     let value = secret.data.and_then(|mut data| data.remove(key));
     value.map(|value| value.0).ok_or_else(|| "it has no such key".to_owned())
 }
