@@ -3,6 +3,7 @@
 pub mod calls;
 pub mod dial;
 pub mod dns;
+mod ended;
 pub mod http;
 pub mod kubernetes;
 pub mod log;

@@ -3,11 +3,11 @@
 use super::{
     Capability,
     bindings::aviary::check::secrets::{Error, Host},
-    calls::CallResult,
+    ended::Ended,
     shorten,
 };
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, in_words},
     file::open_regular,
     sandbox::State,
     spec::{Check, SecretSource},
@@ -29,14 +29,12 @@ impl Host for State {
         let deadline = self.calls.begin(Capability::Secrets, shorten(&name), None);
         let deadline = deadline.map_err(|error| Error::Unavailable(error.to_string()))?;
         let result = read(&self.check, self.cluster.as_deref(), &name, deadline).await;
-        self.calls.finish(match &result {
-            Ok(_) => CallResult::Ok,
-            Err(Error::Denied) => CallResult::Denied,
-            Err(_) => CallResult::Error,
+        let unlisted = format!("the manifest lists no secret {}", shorten(&name));
+        self.finish(match &result {
+            Ok(_) => Ended::Ok,
+            Err(Error::Denied) => Ended::Denied(&unlisted),
+            Err(_) => Ended::Error,
         });
-        if matches!(result, Err(Error::Denied)) {
-            self.entry.deny(&format!("the manifest lists no secret {}", shorten(&name)));
-        }
         result
     }
 }
@@ -86,12 +84,9 @@ async fn read_key(
     key: &str,
 ) -> Result<Vec<u8>, String> {
     let cluster = cluster.ok_or("the daemon knows no cluster")?;
-    let client = cluster.guest(check.permit.account()).map_err(|error| error.to_string())?;
+    let client = cluster.guest(check.permit.account()).map_err(|error| in_words(&error))?;
     let secrets: Api<KubernetesSecret> = Api::namespaced(client, check.key.namespace());
-    let secret = match secrets.get(name).await {
-        Err(kube::Error::Api(status)) => Err(status.message),
-        answered => answered.map_err(|error| error.to_string()),
-    }?;
+    let secret = secrets.get(name).await.map_err(|error| in_words(&error))?;
     let value = secret.data.and_then(|mut data| data.remove(key));
     value.map(|value| value.0).ok_or_else(|| "it has no such key".to_owned())
 }

@@ -1,7 +1,7 @@
 //! The ConfigMap in which the ledger outlives the daemon: one key for each place of each check.
 
 use crate::{
-    cluster::{Account, Cluster},
+    cluster::{Account, Cluster, code},
     spec::{Digest, Key},
 };
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -91,7 +91,7 @@ impl Book {
     async fn write(&self, lines: Map<String, Value>) -> Result<(), kube::Error> {
         let patch = Patch::Merge(json!({ "data": lines }));
         match self.api.patch(NAME, &PatchParams::default(), &patch).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => self.create().await?,
+            Err(error) if code(&error) == Some(404) => self.create().await?,
             done => return done.map(|_| ()),
         }
         self.api.patch(NAME, &PatchParams::default(), &patch).await.map(|_| ())
@@ -102,7 +102,7 @@ impl Book {
         let empty = ConfigMap { metadata, ..ConfigMap::default() };
         match self.api.create(&PostParams::default(), &empty).await {
             // Another check was faster.
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            Err(error) if code(&error) == Some(409) => Ok(()),
             done => done.map(|_| ()),
         }
     }

@@ -10,7 +10,11 @@ mod sweep;
 pub use book::Place;
 pub use mark::{Mark, PREFIX};
 
-use crate::{board::Board, cluster::Cluster, spec::Key};
+use crate::{
+    board::Board,
+    cluster::{Cluster, in_words},
+    spec::Key,
+};
 use book::Book;
 use jiff::Timestamp;
 use std::{
@@ -84,7 +88,7 @@ pub enum EnterError {
     #[error("a check can make objects of at most {MOST_PLACES} kinds and namespaces")]
     TooMany,
     /// What is made could not be found again.
-    #[error("cannot note in the ledger that the check makes objects: {0}")]
+    #[error("cannot note in the ledger that the check makes objects: {}", in_words(.0))]
     Book(#[from] kube::Error),
 }
 
@@ -147,7 +151,7 @@ impl Ledger {
         let places = loop {
             match book.read().await {
                 Ok(places) => break places,
-                Err(error) => tracing::warn!("cannot read the ledger, trying again: {error}"),
+                Err(error) => tracing::warn!("cannot read the ledger, trying again: {}", in_words(&error)),
             }
             sleep(pause(tries)).await;
             tries += 1;
@@ -228,12 +232,12 @@ impl Ledger {
         self.state().places.remove(key);
         let Some(book) = &self.book else { return };
         if let Err(error) = book.remove(key, places).await {
-            tracing::debug!(check = %key, "the ledger keeps its places: {error}");
+            tracing::debug!(check = %key, "the ledger keeps its places: {}", in_words(&error));
         }
         let again = self.state().places.get(key).cloned().unwrap_or_default();
         for place in again.intersection(places) {
             if let Err(error) = book.add(key, place).await {
-                tracing::warn!(check = %key, "cannot note again where it makes objects: {error}");
+                tracing::warn!(check = %key, "cannot note again where it makes objects: {}", in_words(&error));
             }
         }
     }

@@ -1,22 +1,22 @@
 //! Deletes what is left of the rounds of one check.
 
 use super::{Place, mark};
-use crate::{cluster::Cluster, spec::Key};
+use crate::{
+    cluster::{Cluster, code, in_words, within},
+    spec::Key,
+};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use kube::{
     Api,
     api::{DeleteParams, DynamicObject, ListParams, ObjectMeta, Preconditions},
     error::DiscoveryError,
 };
-use std::{collections::BTreeSet, time::Duration};
-use tokio::time::timeout;
+use std::collections::BTreeSet;
 
 /// How many objects are listed at once.
 const PAGE: u32 = 500;
 /// Deletions of one sweep under way at the same time.
 const CONCURRENT_DELETIONS: usize = 8;
-/// How long one request may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Deletes what rounds that are over left behind. Returns how many objects are still there, those
 /// that are going included, and the first error.
@@ -73,29 +73,16 @@ async fn delete(api: &Api<DynamicObject>, metadata: ObjectMeta) -> Result<(), ku
     let preconditions = Preconditions { uid: metadata.uid, resource_version: None };
     match within(api.delete(&name, &DeleteParams::background().preconditions(preconditions))).await {
         // Gone, or another one of that name.
-        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
+        Err(error) if matches!(code(&error), Some(404 | 409)) => Ok(()),
         deleted => deleted.map(drop),
     }
 }
 
-async fn within<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
-    let late = |_| Err(kube::Error::Service(format!("no answer within {PATIENCE:?}").into()));
-    timeout(PATIENCE, request).await.unwrap_or_else(late)
-}
-
 fn is_unknown_kind(error: &kube::Error) -> bool {
     match error {
-        kube::Error::Api(status) => status.code == 404,
         kube::Error::Discovery(error) => {
             matches!(error, DiscoveryError::MissingKind(_) | DiscoveryError::MissingApiGroup(_))
         }
-        _ => false,
-    }
-}
-
-fn in_words(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        error => error.to_string(),
+        error => code(error) == Some(404),
     }
 }

@@ -8,8 +8,8 @@ mod tests;
 use super::{
     Capability,
     bindings::aviary::check::dns::{Answer, Error, Host, Query, RecordType, Transport},
-    calls::CallResult,
     dial::Network,
+    ended::Ended,
     milliseconds, shorten,
 };
 use crate::{grant::Permit, sandbox::State};
@@ -26,16 +26,18 @@ impl Host for State {
             self.calls.begin(Capability::Dns, shorten(&query.name), milliseconds(query.timeout_ms));
         let deadline = deadline.map_err(|error| Error::Denied(error.to_string()))?;
         let result = lookup(&self.network, &self.check.permit, &query, deadline).await;
-        self.calls.finish(match &result {
-            Ok(_) => CallResult::Ok,
-            Err(Error::Denied(_)) => CallResult::Denied,
-            Err(Error::Timeout) => CallResult::Timeout,
-            Err(_) => CallResult::Error,
-        });
-        if let Err(Error::Denied(why)) = &result {
-            self.entry.deny(why);
-        }
+        self.finish(&result);
         result
+    }
+}
+
+impl<'a> From<&'a Error> for Ended<'a> {
+    fn from(error: &'a Error) -> Self {
+        match error {
+            Error::Denied(why) => Self::Denied(why),
+            Error::Timeout => Self::Timeout,
+            _ => Self::Error,
+        }
     }
 }
 

@@ -13,8 +13,8 @@ pub use pool::Connections;
 use super::{
     Capability,
     bindings::aviary::check::http::{Error, Host, Request, Response},
-    calls::CallResult,
     dial::Network,
+    ended::Ended,
     milliseconds,
 };
 use crate::{grant::Permit, sandbox::State};
@@ -37,7 +37,7 @@ impl Host for State {
         let deadline = self.calls.begin(Capability::Http, target(&request.url), timeout);
         let deadline = deadline.map_err(|error| Error::Denied(error.to_string()))?;
         let result = send(&self.network, &self.check.permit, &self.connections, request, deadline).await;
-        self.finish_http(&result);
+        self.finish(&result);
         result
     }
 
@@ -51,17 +51,18 @@ impl Host for State {
         let results = send_all(&self.network, &self.check.permit, &self.connections, requests, booked).await;
         // The call begun last is the first to finish.
         for result in results[..begun].iter().rev() {
-            self.finish_http(result);
+            self.finish(result);
         }
         results
     }
 }
 
-impl State {
-    fn finish_http(&mut self, result: &Result<Response, Error>) {
-        self.calls.finish(call_result(result));
-        if let Err(Error::Denied(why)) = result {
-            self.entry.deny(why);
+impl<'a> From<&'a Error> for Ended<'a> {
+    fn from(error: &'a Error) -> Self {
+        match error {
+            Error::Denied(why) => Self::Denied(why),
+            Error::Timeout(_) => Self::Timeout,
+            _ => Self::Error,
         }
     }
 }
@@ -102,15 +103,6 @@ pub async fn send_all(
         send(network, permit, connections, request, deadline).await
     });
     stream::iter(sent).buffered(AT_ONCE).collect().await
-}
-
-fn call_result(result: &Result<Response, Error>) -> CallResult {
-    match result {
-        Ok(_) => CallResult::Ok,
-        Err(Error::Denied(_)) => CallResult::Denied,
-        Err(Error::Timeout(_)) => CallResult::Timeout,
-        Err(_) => CallResult::Error,
-    }
 }
 
 /// The URL for people: without the parts where secrets tend to be.

@@ -3,7 +3,7 @@
 use super::failure;
 use crate::{
     capability::bindings::aviary::check::kubernetes::{Error, Kind as KindName},
-    cluster::{Account, Cluster, Kind},
+    cluster::{Account, Cluster, Kind, in_words},
     grant::Access,
     ledger::{Ledger, Round},
     spec::Check,
@@ -107,7 +107,7 @@ where
         match send().await {
             Ok(value) => return Ok(value),
             Err(error) if failure::is_passing(&error, repeat == Repeat::Always) => {
-                tracing::debug!("the API server is asked again: {error}");
+                tracing::debug!("the API server is asked again: {}", in_words(&error));
                 sleep(failure::asked_pause(&error).unwrap_or(pause)).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }

@@ -1,9 +1,12 @@
 //! What goes wrong with the API server, in the words of the contract, and what is worth another try.
 
-use crate::capability::bindings::aviary::check::kubernetes::Error;
+use crate::{
+    capability::bindings::aviary::check::kubernetes::Error,
+    cluster::{causes, code, in_words},
+};
 use http_body_util::LengthLimitError;
-use kube::{core::Status, error::DiscoveryError};
-use std::{error::Error as _, time::Duration};
+use kube::error::DiscoveryError;
+use std::time::Duration;
 
 /// Whether the same request may succeed a moment later. One that is not `safe` to send twice is worth it
 /// only when the server says that it did nothing.
@@ -29,7 +32,7 @@ pub(super) fn asked_pause(error: &kube::Error) -> Option<Duration> {
 /// What the guest is told.
 pub(super) fn answer(error: &kube::Error) -> Error {
     match error {
-        kube::Error::Api(status) => of_status(status),
+        kube::Error::Api(_) => refusal(error),
         kube::Error::Discovery(DiscoveryError::MissingKind(what) | DiscoveryError::MissingApiGroup(what)) => {
             Error::NotFound(format!("the cluster has no such kind of objects: {what}"))
         }
@@ -43,13 +46,13 @@ pub(super) fn answer(error: &kube::Error) -> Error {
     }
 }
 
-fn of_status(status: &Status) -> Error {
-    let message = if status.message.is_empty() { status.reason.clone() } else { status.message.clone() };
-    match status.code {
-        401 | 403 => Error::Forbidden(message),
-        404 | 410 => Error::NotFound(message),
-        409 => Error::Conflict(message),
-        400 | 405 | 406 | 413 | 415 | 422 => Error::Invalid(message),
+fn refusal(error: &kube::Error) -> Error {
+    let message = in_words(error);
+    match code(error) {
+        Some(401 | 403) => Error::Forbidden(message),
+        Some(404 | 410) => Error::NotFound(message),
+        Some(409) => Error::Conflict(message),
+        Some(400 | 405 | 406 | 413 | 415 | 422) => Error::Invalid(message),
         _ => Error::Unavailable(message),
     }
 }
@@ -62,18 +65,10 @@ fn root_cause(error: &kube::Error) -> String {
     causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-fn causes(error: &kube::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    let mut next = error.source();
-    std::iter::from_fn(move || {
-        let cause = next?;
-        next = cause.source();
-        Some(cause)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kube::core::Status;
 
     fn status(code: u16) -> kube::Error {
         let status = Status { code, message: format!("status {code}"), ..Status::default() };

@@ -14,7 +14,7 @@ use super::{
     bindings::aviary::check::kubernetes::{
         Error, Host, LogRequest, Object, Page, PatchType, Propagation, Selection,
     },
-    calls::CallResult,
+    ended::Ended,
     milliseconds, shorten,
 };
 use crate::sandbox::State;
@@ -90,7 +90,7 @@ impl State {
         let deadline = self.calls.begin(Capability::Kubernetes, target, timeout);
         let deadline = deadline.map_err(|error| Error::Denied(error.to_string()))?;
         let Some(caller) = &self.kubernetes else {
-            self.calls.finish(CallResult::Error);
+            self.finish(Ended::Error);
             let why = "the daemon knows no cluster: run it in one, or give it a --kubeconfig";
             return Err(Error::Unavailable(why.to_owned()));
         };
@@ -100,16 +100,18 @@ impl State {
     /// Counts how a call ended.
     fn end_call<T>(&mut self, ended: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
         let result = ended.unwrap_or(Err(Error::Timeout));
-        self.calls.finish(match &result {
-            Ok(_) => CallResult::Ok,
-            Err(Error::Denied(_)) => CallResult::Denied,
-            Err(Error::Timeout) => CallResult::Timeout,
-            Err(_) => CallResult::Error,
-        });
-        if let Err(Error::Denied(why)) = &result {
-            self.entry.deny(why);
-        }
+        self.finish(&result);
         result
+    }
+}
+
+impl<'a> From<&'a Error> for Ended<'a> {
+    fn from(error: &'a Error) -> Self {
+        match error {
+            Error::Denied(why) => Self::Denied(why),
+            Error::Timeout => Self::Timeout,
+            _ => Self::Error,
+        }
     }
 }
 

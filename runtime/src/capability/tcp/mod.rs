@@ -12,7 +12,7 @@ use super::{
         tcp::{Error, Host, HostConnection},
         tls::{Certificate, TlsOptions},
     },
-    calls::CallResult,
+    ended::Ended,
     milliseconds, shorten,
 };
 use crate::sandbox::State;
@@ -51,10 +51,7 @@ impl HostConnection for State {
         } else {
             Err(Error::Denied(format!("at most {MOST_CONNECTIONS} connections at once: drop one first")))
         };
-        self.calls.finish(call_result(&result));
-        if let Err(Error::Denied(why)) = &result {
-            self.entry.deny(why);
-        }
+        self.finish(&result);
         Ok(self.table.push(result?)?)
     }
 
@@ -75,7 +72,7 @@ impl HostConnection for State {
         let target = self.table.get(&this)?.address.to_string();
         let deadline = self.begin_tcp(&target, timeout_ms)?;
         let result = self.table.get_mut(&this)?.send(&data, deadline).await;
-        self.calls.finish(call_result(&result));
+        self.finish(&result);
         Ok(result?)
     }
 
@@ -88,7 +85,7 @@ impl HostConnection for State {
         let target = self.table.get(&this)?.address.to_string();
         let deadline = self.begin_tcp(&target, timeout_ms)?;
         let result = self.table.get_mut(&this)?.receive(limit, deadline).await;
-        self.calls.finish(call_result(&result));
+        self.finish(&result);
         Ok(result?)
     }
 
@@ -103,7 +100,7 @@ impl HostConnection for State {
         let deadline = self.begin_tcp(&target, timeout_ms)?;
         let connection = self.table.get_mut(&this)?;
         let result = connection.start_tls(&self.network, &server_name, &options, deadline).await;
-        self.calls.finish(call_result(&result));
+        self.finish(&result);
         Ok(result?)
     }
 
@@ -119,6 +116,16 @@ impl From<Error> for Failure {
     }
 }
 
+impl<'a> From<&'a Error> for Ended<'a> {
+    fn from(error: &'a Error) -> Self {
+        match error {
+            Error::Denied(why) => Self::Denied(why),
+            Error::Timeout => Self::Timeout,
+            _ => Self::Error,
+        }
+    }
+}
+
 impl From<ResourceTableError> for Failure {
     fn from(error: ResourceTableError) -> Self {
         Self::Trap(error.into())
@@ -129,14 +136,5 @@ impl State {
     fn begin_tcp(&mut self, target: &str, timeout_ms: Option<u32>) -> Result<Instant, Error> {
         let deadline = self.calls.begin(Capability::Tcp, shorten(target), milliseconds(timeout_ms));
         deadline.map_err(|error| Error::Denied(error.to_string()))
-    }
-}
-
-fn call_result<T>(result: &Result<T, Error>) -> CallResult {
-    match result {
-        Ok(_) => CallResult::Ok,
-        Err(Error::Denied(_)) => CallResult::Denied,
-        Err(Error::Timeout) => CallResult::Timeout,
-        Err(_) => CallResult::Error,
     }
 }

@@ -6,10 +6,11 @@
 use super::{
     Place,
     outbox::{Outbox, Topic},
-    watch::{PATIENCE, code, random, why},
+    watch::random,
 };
 use crate::{
     board::{self, Board, EventKind},
+    cluster::{code, in_words, within},
     schedule::backoff,
     spec::{Digest, Key},
     text::{cut_to, printable},
@@ -34,7 +35,7 @@ use tokio::{
         Notify,
         broadcast::{Receiver, error::RecvError},
     },
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until},
 };
 
 /// The longest message of an event in bytes.
@@ -185,27 +186,29 @@ pub(super) async fn post(client: Client, desk: Arc<Desk>) {
     let (mut failures, mut is_forbidden) = (0, false);
     loop {
         let (topic, note) = desk.next().await;
-        let written = timeout(PATIENCE, write(&client, &topic.place, &note)).await;
-        let error = match written {
-            Ok(Ok(())) => {
+        let error = match within(write(&client, &topic.place, &note)).await {
+            Ok(()) => {
                 failures = 0;
                 continue;
             }
-            Ok(Err(error)) if code(&error).is_some_and(|code| (400..500).contains(&code) && code != 429) => {
+            Err(error) if code(&error).is_some_and(|code| (400..500).contains(&code) && code != 429) => {
                 if code(&error) != Some(403) {
-                    tracing::warn!("cannot write an event to the ConfigMap {}: {}", topic.place, why(&error));
+                    tracing::warn!(
+                        "cannot write an event to the ConfigMap {}: {}",
+                        topic.place,
+                        in_words(&error)
+                    );
                 } else if !is_forbidden {
                     is_forbidden = true;
                     tracing::warn!(
                         "cannot write events to ConfigMaps, and will not say so again: {}; grant the daemon \
                          create and patch on events",
-                        why(&error)
+                        in_words(&error)
                     );
                 }
                 continue;
             }
-            Ok(Err(error)) => why(&error),
-            Err(_) => format!("no answer within {PATIENCE:?}"),
+            Err(error) => in_words(&error),
         };
         tracing::debug!("cannot write an event to the ConfigMap {}: {error}; trying again", topic.place);
         desk.state().outbox.put_back(topic, note);

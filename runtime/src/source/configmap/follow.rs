@@ -5,9 +5,16 @@ use super::{
     content::Content,
     events::{Desk, Reason},
     shelf::{Plan, Shelf},
-    watch::{PATIENCE, Sighting, random, why},
+    watch::{Sighting, random},
 };
-use crate::{grant::Ceiling, policy::Origin, schedule::backoff, source::Change, spec::Key};
+use crate::{
+    cluster::{in_words, within},
+    grant::Ceiling,
+    policy::Origin,
+    schedule::backoff,
+    source::Change,
+    spec::Key,
+};
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -19,7 +26,7 @@ use std::{
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinSet, spawn_blocking},
-    time::{Instant, timeout},
+    time::Instant,
 };
 use tokio_util::time::DelayQueue;
 
@@ -263,8 +270,7 @@ impl Follower {
 }
 
 async fn get(api: &Api<ConfigMap>, place: &Place, ceiling: Arc<Ceiling>, limit: usize) -> Read {
-    let map = timeout(PATIENCE, api.get_opt(&place.name)).await;
-    let map = map.map_err(|_| format!("no answer within {PATIENCE:?}"))?.map_err(|error| why(&error))?;
+    let map = within(api.get_opt(&place.name)).await.map_err(|error| in_words(&error))?;
     let Some((map, seen)) = map.and_then(|map| Seen::of(map.metadata.clone()).map(|seen| (map, seen))) else {
         return Ok(None);
     };

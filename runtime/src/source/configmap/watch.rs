@@ -4,7 +4,11 @@
 //! silent one still works.
 
 use super::{Place, Seen};
-use crate::{board::Contact, schedule::backoff};
+use crate::{
+    board::Contact,
+    cluster::{code, in_words, within},
+    schedule::backoff,
+};
 use futures_util::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -12,7 +16,6 @@ use kube::{
     api::{ListParams, PartialObjectMeta, WatchEvent, WatchParams},
 };
 use std::{
-    error::Error as _,
     hash::{BuildHasher, Hasher, RandomState},
     pin::pin,
     sync::Arc,
@@ -20,11 +23,9 @@ use std::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, error::Elapsed, sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
-/// How long the API server may take to answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// A watch ends after so many seconds, and somewhat less: watches that began together end apart.
 const LONGEST_WATCH: u32 = 290;
 const SHORTEST_WATCH: u32 = 230;
@@ -69,37 +70,13 @@ enum Lost {
     Unheard,
     #[error("it does not remember what changed since")]
     Expired,
-    #[error("no answer within {PATIENCE:?}")]
-    Silent(#[from] Elapsed),
-    #[error("{}", why(.0))]
-    Refused(#[from] kube::Error),
+    #[error("{}", in_words(.0))]
+    Failed(#[from] kube::Error),
 }
 
 /// The name of a namespace, or of all, in messages and on the board.
 pub(super) fn title(namespace: Option<&str>) -> &str {
     namespace.unwrap_or("all namespaces")
-}
-
-/// What went wrong, down to its cause.
-pub(super) fn why(error: &kube::Error) -> String {
-    if let kube::Error::Api(status) = error {
-        return status.message.clone();
-    }
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
-/// The code of a refusal by the API server.
-pub(super) fn code(error: &kube::Error) -> Option<u16> {
-    if let kube::Error::Api(status) = error { Some(status.code) } else { None }
 }
 
 /// Any number, another one each time.
@@ -148,7 +125,7 @@ impl Watch {
                 ..WatchParams::default()
             };
             let began = Instant::now();
-            let events = timeout(PATIENCE, self.api.watch(&params, &version)).await??;
+            let events = within(self.api.watch(&params, &version)).await?;
             self.reached();
             self.hear(pin!(events), &mut version).await?;
             if began.elapsed() < Duration::from_secs(1) {
@@ -163,7 +140,7 @@ impl Watch {
         let mut params = ListParams::default().labels(&self.selector).limit(PAGE);
         let mut all = Vec::new();
         loop {
-            let page = timeout(PATIENCE, self.api.list(&params)).await??;
+            let page = within(self.api.list(&params)).await?;
             all.extend(page.items.into_iter().filter_map(seen));
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
@@ -217,8 +194,8 @@ impl Watch {
         let title = title(self.namespace.as_deref());
         let forbidden = match lost {
             Lost::Expired => return true,
-            Lost::Refused(error) if code(error) == Some(GONE) => return true,
-            Lost::Refused(error) => matches!(code(error), Some(401 | 403)),
+            Lost::Failed(error) if code(error) == Some(GONE) => return true,
+            Lost::Failed(error) => matches!(code(error), Some(401 | 403)),
             _ => false,
         };
         let help = if forbidden { "; grant the daemon get, list and watch there" } else { "" };

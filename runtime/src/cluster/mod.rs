@@ -1,5 +1,9 @@
 //! The Kubernetes cluster that the daemon is in, or was pointed at: who asks, and what there is to ask for.
 
+mod failure;
+
+pub use failure::{causes, code, in_words, within};
+
 use http_body_util::Limited;
 use kube::{
     Client, Config,
@@ -68,7 +72,7 @@ pub enum ClusterError {
     )]
     InCluster(kube::config::InClusterError),
     /// No client can be made.
-    #[error("cannot set up the client of the API server: {0}")]
+    #[error("cannot set up the client of the API server: {}", in_words(.0))]
     Client(#[from] kube::Error),
 }
 

@@ -1,0 +1,45 @@
+//! How a host call ended: one word for the counts, and a denial for the operators as well.
+
+use super::calls::CallResult;
+use crate::sandbox::State;
+
+/// How a host call ended.
+#[derive(Clone, Copy)]
+pub(super) enum Ended<'a> {
+    Ok,
+    Error,
+    Timeout,
+    /// For want of a grant, for this reason.
+    Denied(&'a str),
+}
+
+impl State {
+    /// Counts the call begun last that has not finished, and tells operators of a denial.
+    pub(super) fn finish<'a>(&mut self, ended: impl Into<Ended<'a>>) {
+        let ended = ended.into();
+        self.calls.finish(ended.result());
+        if let Ended::Denied(why) = ended {
+            self.entry.deny(why);
+        }
+    }
+}
+
+impl Ended<'_> {
+    fn result(self) -> CallResult {
+        match self {
+            Self::Ok => CallResult::Ok,
+            Self::Error => CallResult::Error,
+            Self::Timeout => CallResult::Timeout,
+            Self::Denied(_) => CallResult::Denied,
+        }
+    }
+}
+
+impl<'a, T, E> From<&'a Result<T, E>> for Ended<'a>
+where
+    &'a E: Into<Ended<'a>>,
+{
+    fn from(result: &'a Result<T, E>) -> Self {
+        result.as_ref().map_or_else(Into::into, |_| Self::Ok)
+    }
+}

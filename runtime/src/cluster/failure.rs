@@ -1,0 +1,81 @@
+//! What goes wrong on the way to the API server and back.
+
+use std::{error::Error, time::Duration};
+use tokio::time::timeout;
+
+/// How long the API server may take to answer the daemon itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits for an answer of the API server, though not for long.
+///
+/// # Errors
+/// Those of the request, and one of its own when no answer comes.
+pub async fn within<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+    let late = |_| Err(kube::Error::Service(format!("no answer within {PATIENCE:?}").into()));
+    timeout(PATIENCE, request).await.unwrap_or_else(late)
+}
+
+/// What went wrong for people, down to its cause.
+pub fn in_words(error: &kube::Error) -> String {
+    let mut words = match error {
+        kube::Error::Api(status) if status.message.is_empty() => return status.reason.clone(),
+        kube::Error::Api(status) => return status.message.clone(),
+        // The name of the layer says nothing to anybody.
+        kube::Error::Service(error) => error.to_string(),
+        kube::Error::HyperError(error) => error.to_string(),
+        error => error.to_string(),
+    };
+    for cause in causes(error) {
+        let more = cause.to_string();
+        if !words.contains(&more) {
+            words = format!("{words}: {more}");
+        }
+    }
+    words
+}
+
+/// The code of a refusal by the API server.
+pub fn code(error: &kube::Error) -> Option<u16> {
+    if let kube::Error::Api(status) = error { Some(status.code) } else { None }
+}
+
+/// What an error came of, down to its root.
+pub fn causes(error: &kube::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+    use std::io;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_never_answers_is_not_waited_for() {
+        let late = within(std::future::pending::<Result<(), _>>()).await.expect_err("no answer");
+        assert_eq!(in_words(&late), "no answer within 10s");
+        assert!(code(&late).is_none());
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_words_of_the_server() {
+        let refusal = |message: &str| {
+            let status = Status { code: 403, message: message.to_owned(), ..Status::default() };
+            kube::Error::Api(Status { reason: "Forbidden".to_owned(), ..status }.boxed())
+        };
+        assert_eq!(in_words(&refusal("not for you")), "not for you");
+        assert_eq!(in_words(&refusal("")), "Forbidden");
+        assert_eq!(code(&refusal("")), Some(403));
+    }
+
+    #[test]
+    fn each_cause_is_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("no connection")]
+        struct Unconnected(#[source] io::Error);
+        let refused = io::Error::other("nobody listens");
+        let error = kube::Error::Service(Unconnected(refused).into());
+        assert_eq!(in_words(&error), "no connection: nobody listens");
+        assert_eq!(causes(&error).last().expect("a root").to_string(), "nobody listens");
+    }
+}
