@@ -137,7 +137,7 @@ impl Task {
     async fn poll(&mut self) {
         let started = (Timestamp::now(), Instant::now());
         self.board.lag.observe(self.due.lateness(self.clock.now()));
-        let (verdict, lost) = self.judge().await;
+        let (verdict, lost) = self.judge(started.1 + self.check.timeout).await;
         let now = self.clock.now();
         let failed = matches!(&verdict, Ok(outcome) if outcome.status == Status::Fail);
         let excused = failed && self.lifecycle.in_grace(now.uptime);
@@ -154,9 +154,8 @@ impl Task {
         }
     }
 
-    /// One run with its immediate retries, all within one timeout; and whether it lost the instance.
-    async fn judge(&mut self) -> (Verdict, bool) {
-        let deadline = Instant::now() + self.check.timeout;
+    /// One run with its immediate retries, all before the deadline; and whether it lost the instance.
+    async fn judge(&mut self, deadline: Instant) -> (Verdict, bool) {
         let retries = self.check.retries;
         let instance = match self.live().await {
             Ok(instance) => instance,
