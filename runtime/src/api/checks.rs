@@ -104,7 +104,8 @@ pub(super) async fn run_now(State(api): State<Api>, Named(key): Named) -> Result
     match run(&entry).await {
         Some(Demand::Done) => Ok(Document(Detail::of(&entry))),
         Some(Demand::TooSoon(wait)) => {
-            let error = format!("{key} has run a moment ago; see /api/v1/checks/{key}, or ask for a run later");
+            let error =
+                format!("{key} has run a moment ago; see /api/v1/checks/{key}, or ask for a run later");
             Err(Refusal::later(StatusCode::TOO_MANY_REQUESTS, error, wait))
         }
         Some(Demand::Late) | None => {

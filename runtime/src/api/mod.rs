@@ -32,9 +32,9 @@ use axum::{
     middleware::map_response,
     response::{IntoResponse, Response},
 };
+use formats::Format;
 use futures_util::stream;
 use shelf::{Shelf, Store};
-use formats::Format;
 use std::{array, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},

@@ -119,7 +119,9 @@ impl Shelf {
             let old = {
                 let mut newest = lock(&self.newest);
                 match newest.as_ref().map(|newest| &newest.sheet).filter(|sheet| sheet.is_in_force()) {
-                    Some(sheet) if since.is_none_or(|since| sheet.begun >= since) => return Arc::clone(sheet),
+                    Some(sheet) if since.is_none_or(|since| sheet.begun >= since) => {
+                        return Arc::clone(sheet);
+                    }
                     Some(old) => Arc::clone(old),
                     None => return Arc::clone(&newest.insert(self.begin(write)).sheet),
                 }
@@ -158,11 +160,7 @@ impl Shelf {
 
 impl Sheet {
     /// Until when it is good.
-    async fn fill(
-        &self,
-        pen: Pen,
-        write: impl FnOnce(&Pen) -> StatusCode + Send + 'static,
-    ) -> Instant {
+    async fn fill(&self, pen: Pen, write: impl FnOnce(&Pen) -> StatusCode + Send + 'static) -> Instant {
         let written = spawn_blocking(move || {
             let begun = std::time::Instant::now();
             let code = write(&pen);
@@ -290,3 +288,6 @@ fn read(sheet: Arc<Sheet>) -> impl Stream<Item = io::Result<Bytes>> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,13 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub(super) fn new(sandbox: Arc<Sandbox>, board: Arc<Board>, clock: Clock, ready: Ready, on_demand: Arc<Semaphore>) -> Self {
+    pub(super) fn new(
+        sandbox: Arc<Sandbox>,
+        board: Arc<Board>,
+        clock: Clock,
+        ready: Ready,
+        on_demand: Arc<Semaphore>,
+    ) -> Self {
         let Ready { check, entry, guest, instance } = ready;
         let spread = check.key.spread();
         let mut lifecycle = Lifecycle::new(check.ttl, check.startup_grace, spread);

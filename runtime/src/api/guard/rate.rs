@@ -1,7 +1,9 @@
 //! How many requests a client may make.
 
 use crate::api::client::Client;
-use governor::{Quota, RateLimiter, clock::Clock, middleware::NoOpMiddleware, state::keyed::HashMapStateStore};
+use governor::{
+    Quota, RateLimiter, clock::Clock, middleware::NoOpMiddleware, state::keyed::HashMapStateStore,
+};
 use std::{
     hash::{BuildHasher, RandomState},
     num::NonZeroU32,
@@ -87,7 +89,9 @@ mod tests {
         for text in ["3600-H", "1-S", "10-m", "5-D"] {
             assert!(text.parse::<Rate>().is_ok(), "{text}");
         }
-        for text in ["", "3600", "3600H", "0-H", "-1-H", "1-W", "1-", "-H", "4294967295-S", "4294967296-D", "1.5-S"] {
+        for text in
+            ["", "3600", "3600H", "0-H", "-1-H", "1-W", "1-", "-H", "4294967295-S", "4294967296-D", "1.5-S"]
+        {
             assert_eq!(text.parse::<Rate>(), Err(RateError), "{text}");
         }
     }

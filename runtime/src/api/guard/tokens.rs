@@ -3,8 +3,7 @@
 use crate::api::kept::Readable;
 use axum::http::{HeaderMap, header};
 use base64::{
-    Engine,
-    alphabet,
+    Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use sha2::{Digest, Sha256};

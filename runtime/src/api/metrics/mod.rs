@@ -52,13 +52,17 @@ pub(super) async fn metrics(
     let body = if shelves.metrics[format as usize].overflows() {
         api.stream(move |pieces| {
             let mut size = 0;
-            write(&board, Exposition::new(format, |piece| {
-                size += piece.len();
-                // If the client is gone, nobody is there to read the rest.
-                let _ = pieces.blocking_send(piece);
-            }));
+            write(
+                &board,
+                Exposition::new(format, |piece| {
+                    size += piece.len();
+                    // If the client is gone, nobody is there to read the rest.
+                    let _ = pieces.blocking_send(piece);
+                }),
+            );
             shelves.metrics[format as usize].measured(size);
-        }).await?
+        })
+        .await?
     } else {
         let shared = shelves.metrics[format as usize].take(None, move |pen| {
             pen.begin(StatusCode::OK);

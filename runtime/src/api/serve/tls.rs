@@ -41,7 +41,8 @@ impl Readable for Tls {
         let chain = chain.map_err(|error| format!("the certificate is not PEM: {error}"))?;
         let first = chain.first().ok_or("there is no certificate in PEM")?;
         let expires = expiry(first)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("the key is not PEM: {error}"))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("the key is not PEM: {error}"))?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
