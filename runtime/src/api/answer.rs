@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// A value as JSON text that ends its line, for people at a terminal.
@@ -39,11 +40,18 @@ pub(super) struct Problem {
 pub(super) struct Refusal {
     code: StatusCode,
     error: String,
+    /// When it may be asked for again.
+    later: Option<Duration>,
 }
 
 impl Refusal {
     pub(super) fn new(code: StatusCode, error: impl Into<String>) -> Self {
-        Self { code, error: error.into() }
+        Self { code, error: error.into(), later: None }
+    }
+
+    /// A refusal that does not hold for longer than this.
+    pub(super) fn later(code: StatusCode, error: impl Into<String>, wait: Duration) -> Self {
+        Self { later: Some(wait), ..Self::new(code, error) }
     }
 
     pub(super) fn unknown(key: impl std::fmt::Display) -> Self {
@@ -53,7 +61,9 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.code, Document(Problem { error: self.error })).into_response()
+        // In whole seconds, and never too early.
+        let later = self.later.map(|wait| [(header::RETRY_AFTER, wait.as_secs_f64().ceil().to_string())]);
+        (self.code, later, Document(Problem { error: self.error })).into_response()
     }
 }
 

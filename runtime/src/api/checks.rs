@@ -6,6 +6,7 @@ use super::{
     facts::{CheckList, Detail, Summary},
     health::{matches, run},
 };
+use crate::board::Demand;
 use axum::{
     extract::State,
     http::{StatusCode, header},
@@ -22,6 +23,12 @@ pub(super) struct Wish {
     namespace: Option<String>,
     /// Only the checks of this owner.
     owner: Option<String>,
+}
+
+impl Wish {
+    fn is_for_all(&self) -> bool {
+        self.namespace.is_none() && self.owner.is_none()
+    }
 }
 
 /// Lists the checks.
@@ -41,13 +48,20 @@ pub(super) async fn list(
     Asked(wish): Asked<Wish>,
 ) -> Result<impl IntoResponse, Refusal> {
     let entries = api.board.entries();
-    let ((), body) = api
-        .compose(move || {
-            let views = entries.iter().map(|entry| entry.view());
-            let wanted = views.filter(|view| matches(view, wish.namespace.as_deref(), wish.owner.as_deref()));
-            ((), json(&CheckList { checks: wanted.map(|view| Summary::of(&view)).collect() }))
-        })
-        .await?;
+    let write = move |wish: Wish| {
+        let views = entries.iter().map(|entry| entry.view());
+        let wanted = views.filter(|view| matches(view, wish.namespace.as_deref(), wish.owner.as_deref()));
+        json(&CheckList { checks: wanted.map(|view| Summary::of(&view)).collect() })
+    };
+    let body = if wish.is_for_all() {
+        let shared = api.shelves.checks.take(None, move |pen| {
+            pen.append_all(write(wish));
+            StatusCode::OK
+        });
+        shared.await?.1
+    } else {
+        api.compose(move || ((), write(wish))).await?.1.into()
+    };
     Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body))
 }
 
@@ -76,6 +90,7 @@ pub(super) async fn detail(State(api): State<Api>, Named(key): Named) -> Result<
     responses(
         (status = 200, description = "The check after the run", body = Detail),
         (status = 404, description = "There is no such check", body = Problem),
+        (status = 429, description = "It has run on demand a moment ago; `Retry-After` says when it can again", body = Problem),
         (status = 409, description = "The check is suspended", body = Problem),
         (status = 504, description = "The run did not finish in time", body = Problem),
     )
@@ -86,9 +101,16 @@ pub(super) async fn run_now(State(api): State<Api>, Named(key): Named) -> Result
         let error = format!("{key} is suspended; set `suspend: false` in its manifest to run it");
         return Err(Refusal::new(StatusCode::CONFLICT, error));
     }
-    if !run(&entry).await {
-        let error = format!("no run of {key} finished in time; its error and log say what it waits for");
-        return Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, error));
+    match run(&entry).await {
+        Some(Demand::Done) => Ok(Document(Detail::of(&entry))),
+        Some(Demand::TooSoon(wait)) => {
+            let error =
+                format!("{key} has run a moment ago; see /api/v1/checks/{key}, or ask for a run later");
+            Err(Refusal::later(StatusCode::TOO_MANY_REQUESTS, error, wait))
+        }
+        Some(Demand::Late) | None => {
+            let error = format!("no run of {key} finished in time; its error and log say what it waits for");
+            Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, error))
+        }
     }
-    Ok(Document(Detail::of(&entry)))
 }

@@ -6,15 +6,17 @@ use super::{
     formats::{self, CheckHealth, Format},
     judgement::{Judgement, judge, judge_settled},
 };
-use crate::board::{Entry, View};
+use crate::board::{Demand, Entry, View};
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::Error};
 use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// How many checks one request runs at a time.
 const CONCURRENT_RUNS: usize = 64;
@@ -125,10 +127,9 @@ pub(super) async fn check_health(
     Asked(wish): Asked<RunWish>,
 ) -> Result<Response, Refusal> {
     let entry = api.board.get(&key).ok_or_else(|| Refusal::unknown(&key))?;
-    if wish.run {
-        run(&entry).await;
-    }
-    answer(&api, &headers, vec![entry], |views, is_ready| judge(views, is_ready)).await
+    let age = if wish.run { age(&entry, run(&entry).await) } else { None };
+    let answer = answer(&api, &headers, vec![entry], |views, is_ready| judge(views, is_ready)).await?;
+    Ok((told(age), answer).into_response())
 }
 
 /// Whether the daemon runs.
@@ -160,11 +161,14 @@ pub(super) async fn readyz(State(api): State<Api>) -> (StatusCode, &'static str)
     }
 }
 
-/// Runs a check that can run and is not suspended; false if no run finished in time.
-pub(super) async fn run(entry: &Entry) -> bool {
+/// Runs a check, unless it cannot run or is suspended.
+pub(super) async fn run(entry: &Entry) -> Option<Demand> {
     let View { check, module, .. } = entry.view();
     let patience = (check.timeout + SLACK).min(LONGEST_PATIENCE);
-    module.is_some() && !check.suspend && entry.run_now(patience).await
+    match module {
+        Some(_) if !check.suspend => Some(entry.run_now(patience).await),
+        _ => None,
+    }
 }
 
 /// Whether a check is of this namespace and owner, where they are given.
@@ -175,7 +179,8 @@ pub(super) fn matches(view: &View, namespace: Option<&str>, owner: Option<&str>)
 
 async fn of_many(api: &Api, headers: &HeaderMap, wish: Wish) -> Result<Response, Refusal> {
     let mut entries = api.board.entries();
-    if wish.namespace.is_some() || wish.owner.is_some() {
+    let is_for_all = wish.namespace.is_none() && wish.owner.is_none();
+    if !is_for_all {
         entries.retain(|entry| matches(&entry.view(), wish.namespace.as_deref(), wish.owner.as_deref()));
         if entries.is_empty() {
             return Err(Refusal::new(
@@ -184,10 +189,47 @@ async fn of_many(api: &Api, headers: &HeaderMap, wish: Wish) -> Result<Response,
             ));
         }
     }
-    if wish.run {
-        stream::iter(&entries).for_each_concurrent(CONCURRENT_RUNS, |entry| run(entry).map(drop)).await;
-    }
-    answer(api, headers, entries, |views, is_ready| judge_settled(views, is_ready)).await
+    let age = if wish.run { run_all(&entries).await } else { None };
+    let answer = if is_for_all {
+        let since = wish.run.then(Instant::now);
+        of_all(api, headers, since).await?
+    } else {
+        answer(api, headers, entries, |views, is_ready| judge_settled(views, is_ready)).await?
+    };
+    Ok((told(age), answer).into_response())
+}
+
+/// The age of the oldest outcome that no new run replaces.
+async fn run_all(entries: &[Arc<Entry>]) -> Option<Duration> {
+    let runs = stream::iter(entries.to_vec()).map(|entry| async move { age(&entry, run(&entry).await) });
+    let ages = runs.buffer_unordered(CONCURRENT_RUNS);
+    ages.fold(None, async |oldest, age| oldest.max(age)).await
+}
+
+/// How long ago the outcome came about that stands in for one of now.
+fn age(entry: &Entry, demand: Option<Demand>) -> Option<Duration> {
+    let Some(Demand::TooSoon(_)) = demand else { return None };
+    let ended = entry.view().latest.map(|run| run.ended());
+    Some(ended.map_or(Duration::ZERO, |ended| Timestamp::now().duration_since(ended).unsigned_abs()))
+}
+
+fn told(age: Option<Duration>) -> Option<[(HeaderName, String); 1]> {
+    age.map(|age| [(header::AGE, age.as_secs().to_string())])
+}
+
+/// Written once for all who ask at about the same time.
+async fn of_all(api: &Api, headers: &HeaderMap, since: Option<Instant>) -> Result<Response, Refusal> {
+    let format = accept::choose(headers, &Format::OFFERS);
+    let board = Arc::clone(&api.board);
+    let shared = api.shelves.health[format as usize].take(since, move |pen| {
+        let is_ready = board.is_ready();
+        let views: Vec<View> = board.entries().iter().map(|entry| entry.view()).collect();
+        let judgement = judge_settled(&views, is_ready);
+        pen.append_all(formats::write(format, &views, judgement));
+        judgement.code()
+    });
+    let (code, body) = shared.await?;
+    Ok((code, head(format), body).into_response())
 }
 
 async fn answer(
@@ -205,8 +247,11 @@ async fn answer(
             (judgement.code(), formats::write(format, &views, judgement))
         })
         .await?;
-    let head = [(header::CONTENT_TYPE, format.content_type()), (header::CACHE_CONTROL, "no-store")];
-    Ok((code, head, body).into_response())
+    Ok((code, head(format), body).into_response())
+}
+
+fn head(format: Format) -> [(HeaderName, &'static str); 2] {
+    [(header::CONTENT_TYPE, format.content_type()), (header::CACHE_CONTROL, "no-store")]
 }
 
 fn flag<'de, D: Deserializer<'de>>(input: D) -> Result<bool, D::Error> {

@@ -3,20 +3,25 @@
 mod accept;
 mod answer;
 mod checks;
+mod client;
 mod events;
 mod facts;
 mod formats;
+mod guard;
 mod health;
 mod judgement;
+mod kept;
 mod metrics;
 mod openapi;
-mod patience;
 mod serve;
+mod shelf;
 mod sources;
 #[cfg(test)]
 mod tests;
 
-pub use serve::serve;
+pub use guard::{Basic, Bearer, Guard, Rate, RateError};
+pub use kept::{Kept, Readable};
+pub use serve::{Tls, serve};
 
 use crate::board::Board;
 use answer::{Large, Refusal};
@@ -27,8 +32,10 @@ use axum::{
     middleware::map_response,
     response::{IntoResponse, Response},
 };
+use formats::Format;
 use futures_util::stream;
-use std::{sync::Arc, time::Duration};
+use shelf::{Shelf, Store};
+use std::{array, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::spawn_blocking,
@@ -51,7 +58,23 @@ struct Api {
     shutdown: CancellationToken,
     listeners: Arc<Semaphore>,
     large: Arc<Semaphore>,
+    shelves: Arc<Shelves>,
     description: Bytes,
+}
+
+/// The large answers that many may ask for at once, by format where there are several.
+struct Shelves {
+    metrics: [Shelf; metrics::FORMS],
+    health: [Shelf; Format::OFFERS.len()],
+    checks: Shelf,
+}
+
+impl Default for Shelves {
+    fn default() -> Self {
+        let store = Store::default();
+        let shelf = |_| Shelf::new(&store);
+        Self { metrics: array::from_fn(shelf), health: array::from_fn(shelf), checks: shelf(0) }
+    }
 }
 
 /// All routes. Streams of events end at `shutdown`.
@@ -62,6 +85,7 @@ pub fn router(board: Arc<Board>, shutdown: CancellationToken) -> Router {
         shutdown,
         listeners: Arc::new(Semaphore::new(events::MAX_LISTENERS)),
         large: Arc::new(Semaphore::new(MAX_LARGE)),
+        shelves: Arc::default(),
         description: openapi::text(&description),
     });
     // A layer of the routes themselves would not see which methods they allow.
@@ -146,7 +170,7 @@ impl Api {
         let turn = timeout(PATIENCE, Arc::clone(&self.large).acquire_owned()).await;
         turn.ok().and_then(Result::ok).ok_or_else(|| {
             let error = format!("{MAX_LARGE} large answers are under way; try again when one is done");
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
+            Refusal::later(StatusCode::SERVICE_UNAVAILABLE, error, Duration::from_secs(1))
         })
     }
 }

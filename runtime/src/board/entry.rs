@@ -25,6 +25,9 @@ use tokio::{
 
 /// Of an error, as much goes into the log.
 const LONGEST_LINE: usize = 512;
+/// How long after a run on demand the next one may begin: whoever asks in between cannot make the daemon
+/// disturb what a check looks at.
+const DEMAND_PAUSE: Duration = Duration::from_secs(5);
 /// How many different refusals of one module are told.
 const MOST_DENIALS: usize = 20;
 
@@ -35,6 +38,17 @@ pub struct Next {
     pub run: Timestamp,
     /// Without a run before this, the check is stale.
     pub fresh_until: Instant,
+}
+
+/// What became of the wish for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// A run has finished since.
+    Done,
+    /// None has finished in time.
+    Late,
+    /// One finished only just before; another one may begin after so long.
+    TooSoon(Duration),
 }
 
 /// One check on the board: its task writes, everybody else reads.
@@ -68,6 +82,10 @@ struct State {
     next: Option<Next>,
     memory: usize,
     denials: Vec<String>,
+    /// Somebody waits for a run.
+    is_demanded: bool,
+    /// When a run may be demanded again.
+    demand_after: Option<Instant>,
 }
 
 impl Entry {
@@ -93,6 +111,8 @@ impl Entry {
                 next: None,
                 memory: 0,
                 denials: Vec::new(),
+                is_demanded: false,
+                demand_after: None,
             }),
             demand: Notify::new(),
             finished: watch::Sender::new(0),
@@ -230,17 +250,41 @@ impl Entry {
         self.state().memory = bytes;
     }
 
-    /// Asks for a run now and waits for the next one to finish. Requests made before it finishes
-    /// share it. False if none finished within `patience`.
-    pub async fn run_now(&self, patience: Duration) -> bool {
+    /// Asks for a run now and waits for the next one to finish, up to `patience`. Requests made before it
+    /// finishes share it, and for some seconds after it there is no other.
+    pub async fn run_now(&self, patience: Duration) -> Demand {
         let mut finished = self.finished.subscribe();
+        if let Err(wait) = self.demand_run() {
+            return Demand::TooSoon(wait);
+        }
+        match tokio::time::timeout(patience, finished.changed()).await {
+            Ok(Ok(())) => Demand::Done,
+            _ => Demand::Late,
+        }
+    }
+
+    fn demand_run(&self) -> Result<(), Duration> {
+        let mut state = self.state();
+        if state.is_demanded {
+            return Ok(());
+        }
+        let wait = state.demand_after.map(|after| after.saturating_duration_since(Instant::now()));
+        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+            return Err(wait);
+        }
+        state.is_demanded = true;
         self.demand.notify_one();
-        matches!(tokio::time::timeout(patience, finished.changed()).await, Ok(Ok(())))
+        Ok(())
     }
 
     /// Waits until somebody asks for a run.
     pub async fn demanded(&self) {
         self.demand.notified().await;
+    }
+
+    /// The wish for a run that was heard is still to be fulfilled.
+    pub fn demand_again(&self) {
+        self.demand.notify_one();
     }
 
     /// The guest was refused something for want of a grant. Each refusal is told once per module.
@@ -266,7 +310,13 @@ impl Entry {
 
     /// Whoever asked for a run until now has been served.
     fn finish(&self) {
-        let _ = self.demand.notified().now_or_never();
+        {
+            let mut state = self.state();
+            if std::mem::take(&mut state.is_demanded) {
+                state.demand_after = Some(Instant::now() + DEMAND_PAUSE);
+            }
+            let _ = self.demand.notified().now_or_never();
+        }
         self.finished.send_modify(|runs| *runs += 1);
     }
 

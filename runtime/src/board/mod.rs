@@ -2,13 +2,15 @@
 
 mod contact;
 mod entry;
+mod files;
 mod health;
 mod lag;
 mod leftovers;
 mod view;
 
 pub use contact::{Contact, Source};
-pub use entry::{Entry, Next};
+pub use entry::{Demand, Entry, Next};
+pub use files::{Files, Reload};
 pub use health::{Standing, Thresholds};
 pub use lag::Lag;
 pub use leftovers::Leftovers;
@@ -93,6 +95,8 @@ impl EventKind {
 pub struct Board {
     /// How late runs start.
     pub lag: Lag,
+    /// The daemon's own files.
+    pub files: Files,
     /// What is left over in the cluster.
     pub leftovers: Leftovers,
     entries: RwLock<BTreeMap<Key, Arc<Entry>>>,
@@ -105,6 +109,7 @@ impl Default for Board {
     fn default() -> Self {
         Self {
             lag: Lag::default(),
+            files: Files::default(),
             leftovers: Leftovers::default(),
             entries: RwLock::default(),
             contacts: RwLock::default(),

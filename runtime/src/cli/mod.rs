@@ -7,6 +7,7 @@ mod module;
 mod validate;
 
 use crate::{
+    api::Rate,
     daemon,
     grant::CLUSTER_DOMAIN,
     source::configmap::Namespaces,
@@ -91,6 +92,24 @@ pub struct Run {
     /// Where to answer HTTP requests; `:10002` is every address of this machine.
     #[arg(long, value_name = "ADDRESS", env = "AVIARY_LISTEN", default_value = ":10002", value_parser = parse_listen)]
     pub listen: SocketAddr,
+    /// A file of bearer tokens, one in each line: only who has one, or a line of --basic-file, is answered.
+    ///
+    /// It is read again when it changes. /livez and /readyz are open to everybody.
+    #[arg(long, value_name = "FILE", env = "AVIARY_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// A file of `user:password` lines: only who has one, or a token of --token-file, is answered.
+    #[arg(long, value_name = "FILE", env = "AVIARY_BASIC_FILE")]
+    pub basic_file: Option<PathBuf>,
+    /// How many requests one address may make in a second, minute, hour or day (S, M, H, D), as in `3600-H`;
+    /// without it, any number.
+    #[arg(long, value_name = "COUNT-UNIT", env = "AVIARY_RATE_LIMIT")]
+    pub rate_limit: Option<Rate>,
+    /// A file of PEM certificates to answer with over TLS, the daemon's own first; read again when it changes.
+    #[arg(long, value_name = "FILE", env = "AVIARY_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The key of --tls-cert, as PEM.
+    #[arg(long, value_name = "FILE", env = "AVIARY_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
     /// Namespace of checks whose manifest names none.
     #[arg(long, env = "AVIARY_NAMESPACE", default_value = "default", value_parser = parse_namespace)]
     pub namespace: String,

@@ -1,9 +1,9 @@
 //! Puts the rooms together and keeps them running until a signal comes.
 
+mod front;
 mod sources;
 
 use crate::{
-    api,
     board::Board,
     capability::dial::{Network, NetworkOptions},
     cli::Run,
@@ -15,6 +15,7 @@ use crate::{
     scheduler::Clock,
 };
 use anyhow::{Context, Result};
+use front::Front;
 use sd_notify::NotifyState;
 use sources::Sources;
 use std::{io, process::ExitCode, sync::Arc, time::Duration};
@@ -42,6 +43,7 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
     let cluster = cluster(&settings).await?.map(Arc::new);
     let policy = policy(&settings, cluster.as_deref()).await?;
     let sources = Sources::find(&settings, policy, cluster.as_deref())?;
+    let front = Front::find(&settings)?;
     let network = network(&settings).await?;
     let board = Arc::new(Board::default());
     let ledger = cluster.map(|cluster| Ledger::lasting(cluster, Arc::clone(&board)));
@@ -60,8 +62,7 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
     let keeping = ledger.clone().map(|ledger| tokio::spawn(ledger.keep(stop.clone())));
     let mut sources = sources.watch(&changes, &board, &stop);
     drop(changes);
-    let router = api::router(Arc::clone(&board), stop.clone());
-    let server = tokio::spawn(api::serve(listener, router, stop.clone(), settings.close_after));
+    let server = tokio::spawn(front.serve(listener, Arc::clone(&board), stop.clone(), settings.close_after));
     let ready = tokio::spawn(announce_ready(board, stop.clone()));
 
     await_signal().await?;

@@ -12,8 +12,12 @@ use crate::{
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use task::Task;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{sync::Semaphore, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
+
+/// The most runs on demand at a time. Whoever asks for all checks at once would otherwise make all targets
+/// and the network hear from the daemon in the same moment.
+const RUNS_ON_DEMAND: usize = 64;
 
 /// A check that is ready to run.
 pub struct Ready {
@@ -33,6 +37,7 @@ pub struct Scheduler {
     board: Arc<Board>,
     clock: Clock,
     tasks: HashMap<Key, Running>,
+    on_demand: Arc<Semaphore>,
     /// Ends runs that hang, at the end of the daemon.
     hurry: CancellationToken,
 }
@@ -45,7 +50,8 @@ struct Running {
 impl Scheduler {
     /// No tasks yet.
     pub fn new(sandbox: Arc<Sandbox>, board: Arc<Board>, clock: Clock) -> Self {
-        Self { sandbox, board, clock, tasks: HashMap::new(), hurry: CancellationToken::new() }
+        let (tasks, hurry) = (HashMap::new(), CancellationToken::new());
+        Self { sandbox, board, clock, tasks, on_demand: Arc::new(Semaphore::new(RUNS_ON_DEMAND)), hurry }
     }
 
     /// Runs a check from now on. What ran under its name finishes its run and cleans up first; what
@@ -57,7 +63,8 @@ impl Scheduler {
             running.task
         });
         let stop = CancellationToken::new();
-        let task = Task::new(Arc::clone(&self.sandbox), Arc::clone(&self.board), self.clock, ready);
+        let (sandbox, board) = (Arc::clone(&self.sandbox), Arc::clone(&self.board));
+        let task = Task::new(sandbox, board, self.clock, ready, Arc::clone(&self.on_demand));
         let (token, hurry) = (stop.clone(), self.hurry.clone());
         let task = tokio::spawn(async move {
             match former {

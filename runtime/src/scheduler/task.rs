@@ -11,7 +11,10 @@ use crate::{
 };
 use jiff::Timestamp;
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 /// The longest sleep: a check that follows the wall clock looks at it again after that.
@@ -28,10 +31,19 @@ pub(super) struct Task {
     lifecycle: Lifecycle,
     spread: u64,
     due: Due,
+    on_demand: Arc<Semaphore>,
+    /// The place of a run on demand.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Task {
-    pub(super) fn new(sandbox: Arc<Sandbox>, board: Arc<Board>, clock: Clock, ready: Ready) -> Self {
+    pub(super) fn new(
+        sandbox: Arc<Sandbox>,
+        board: Arc<Board>,
+        clock: Clock,
+        ready: Ready,
+        on_demand: Arc<Semaphore>,
+    ) -> Self {
         let Ready { check, entry, guest, instance } = ready;
         let spread = check.key.spread();
         let mut lifecycle = Lifecycle::new(check.ttl, check.startup_grace, spread);
@@ -50,6 +62,8 @@ impl Task {
             lifecycle,
             spread,
             due: Due::Uptime(now),
+            on_demand,
+            turn: None,
         }
     }
 
@@ -102,14 +116,25 @@ impl Task {
     }
 
     async fn wait(&mut self, until: Duration, stop: &CancellationToken) {
+        self.turn = None;
         let until = until.min(self.clock.uptime() + LONGEST_SLEEP);
         tokio::select! {
             () = stop.cancelled() => {}
-            () = self.entry.demanded() => {
+            () = self.entry.demanded() => self.bring_forward(until, stop).await,
+            () = sleep_until(self.clock.at(until)) => {}
+        }
+    }
+
+    /// Runs on demand wait for each other, but none for longer than it would wait for its schedule.
+    async fn bring_forward(&mut self, until: Duration, stop: &CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep_until(self.clock.at(until)) => self.entry.demand_again(),
+            turn = Arc::clone(&self.on_demand).acquire_owned() => {
+                self.turn = turn.ok();
                 self.lifecycle.hurry();
                 self.due = Due::Uptime(self.clock.uptime());
             }
-            () = sleep_until(self.clock.at(until)) => {}
         }
     }
 

@@ -5,7 +5,6 @@
 use crate::capability::metrics::Kind;
 use bytes::Bytes;
 use std::fmt::{Display, Write};
-use tokio::sync::mpsc::Sender;
 
 /// How the text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,29 +21,29 @@ const PIECE: usize = 64 * 1024;
 const ROOM: usize = PIECE + 4 * 1024;
 
 /// A text under way, sent in pieces: all of it at once would be large.
-pub(super) struct Exposition {
+pub(super) struct Exposition<'s> {
     out: String,
     format: Format,
-    pieces: Sender<Bytes>,
+    send: Box<dyn FnMut(Bytes) + 's>,
 }
 
 /// One metric, whose samples follow each other.
-pub(super) struct Family<'a> {
-    text: &'a mut Exposition,
+pub(super) struct Family<'a, 's> {
+    text: &'a mut Exposition<'s>,
     name: &'a str,
     kind: Kind,
     /// Bounds of buckets and their labels: most histograms of a metric share them.
     bounds: Vec<(f64, String)>,
 }
 
-impl Exposition {
+impl<'s> Exposition<'s> {
     /// An empty text.
-    pub(super) fn new(format: Format, pieces: Sender<Bytes>) -> Self {
-        Self { out: String::with_capacity(ROOM), format, pieces }
+    pub(super) fn new(format: Format, send: impl FnMut(Bytes) + 's) -> Self {
+        Self { out: String::with_capacity(ROOM), format, send: Box::new(send) }
     }
 
     /// Begins a metric. Counters are named without `_total`; `help` needs no escaping.
-    pub(super) fn family<'a>(&'a mut self, kind: Kind, name: &'a str, help: &str) -> Family<'a> {
+    pub(super) fn family<'a>(&'a mut self, kind: Kind, name: &'a str, help: &str) -> Family<'a, 's> {
         let (ending, word) = match (kind, self.format) {
             (Kind::Gauge, _) => ("", "gauge"),
             (Kind::Counter, Format::OpenMetrics) => ("", "counter"),
@@ -65,12 +64,11 @@ impl Exposition {
 
     fn send(&mut self) {
         let piece = std::mem::replace(&mut self.out, String::with_capacity(ROOM));
-        // If the client is gone, nobody is there to read the rest.
-        let _ = self.pieces.blocking_send(piece.into());
+        (self.send)(piece.into());
     }
 }
 
-impl Family<'_> {
+impl Family<'_, '_> {
     /// A sample of a gauge or counter. `labels` and `more` of them come from [`labels`].
     pub(super) fn number(&mut self, labels: &str, more: &str, value: f64) {
         let ending = if self.kind == Kind::Counter { "_total" } else { "" };

@@ -38,7 +38,7 @@ pub(super) fn write(out: &mut Exposition, rows: &[Row]) {
     }
 }
 
-fn series(metric: &mut Family<'_>, row: &Row, family: &metrics::Family) {
+fn series(metric: &mut Family<'_, '_>, row: &Row, family: &metrics::Family) {
     for (own, value) in &family.series {
         let own: Vec<(&str, &str)> = own.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         let own = labels(&own);

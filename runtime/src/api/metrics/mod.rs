@@ -2,6 +2,7 @@
 
 mod checks;
 mod exposition;
+mod files;
 mod guests;
 mod process;
 mod sources;
@@ -10,7 +11,7 @@ use super::{Api, accept, answer::Refusal};
 use crate::board::Board;
 use axum::{
     extract::State,
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
 };
 use exposition::{Exposition, Format};
@@ -24,6 +25,9 @@ const FORMATS: [(&str, (Format, &str)); 2] = [
         (Format::OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
     ),
 ];
+
+/// How many formats there are.
+pub(super) const FORMS: usize = FORMATS.len();
 
 /// All metrics in the format that `Accept` prefers: Prometheus text 0.0.4 or OpenMetrics 1.0.
 #[utoipa::path(
@@ -44,12 +48,35 @@ pub(super) async fn metrics(
 ) -> Result<impl IntoResponse, Refusal> {
     let (format, content_type) = accept::choose(&headers, &FORMATS);
     let board = Arc::clone(&api.board);
-    let body = api.stream(move |pieces| write(&board, Exposition::new(format, pieces))).await?;
+    let shelves = Arc::clone(&api.shelves);
+    let body = if shelves.metrics[format as usize].overflows() {
+        api.stream(move |pieces| {
+            let mut size = 0;
+            write(
+                &board,
+                Exposition::new(format, |piece| {
+                    size += piece.len();
+                    // If the client is gone, nobody is there to read the rest.
+                    let _ = pieces.blocking_send(piece);
+                }),
+            );
+            shelves.metrics[format as usize].measured(size);
+        })
+        .await?
+    } else {
+        let shared = shelves.metrics[format as usize].take(None, move |pen| {
+            pen.begin(StatusCode::OK);
+            write(&board, Exposition::new(format, |piece| pen.append(piece)));
+            StatusCode::OK
+        });
+        shared.await?.1
+    };
     Ok(([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")], body))
 }
 
 fn write(board: &Board, mut out: Exposition) {
     process::write(&mut out);
+    files::write(&mut out, board);
     sources::write(&mut out, board);
     checks::write(&mut out, board);
     out.finish();

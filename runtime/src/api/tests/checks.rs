@@ -4,6 +4,11 @@ use crate::{
     outcome::{Fault, Reason},
 };
 use serde_json::json;
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
+use tokio::time::sleep;
 
 async fn run(board: &Arc<Board>, key: &str) -> (u16, String) {
     let uri = format!("/api/v1/checks/{key}/run");
@@ -82,4 +87,64 @@ async fn a_run_that_cannot_be_or_does_not_end_says_so() {
     let (code, body) = run(&board, "a/resting").await;
     assert_eq!(code, 409);
     assert!(body.contains("suspend: false"), "{body}");
+}
+
+/// A check that runs whenever it is asked to, and how often it did.
+fn obliging(board: &Board, key: &str) -> Arc<AtomicU32> {
+    let (entry, runs) = (enter(board, check(key)), Arc::new(AtomicU32::new(0)));
+    tokio::spawn({
+        let runs = Arc::clone(&runs);
+        async move {
+            loop {
+                entry.demanded().await;
+                runs.fetch_add(1, Relaxed);
+                sleep(Duration::from_millis(10)).await;
+                record(&entry, outcome(Status::Pass, ""));
+            }
+        }
+    });
+    runs
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_wishes_runs_a_check_every_five_seconds_at_most() {
+    let board = board();
+    let runs = [obliging(&board, "a/b"), obliging(&board, "a/c")];
+    let begun = Instant::now();
+    let mut codes = BTreeSet::new();
+    while begun.elapsed() < Duration::from_secs(60) {
+        let path = "/health/a/b?run";
+        let (posted, ..) = tokio::join!(
+            run(&board, "a/b"),
+            run(&board, "a/c"),
+            get(&board, path),
+            get(&board, "/health?run"),
+            sleep(Duration::from_millis(7))
+        );
+        codes.insert(posted.0);
+    }
+    assert_eq!(codes, [200, 429].into());
+    for runs in runs {
+        assert!((11..=12).contains(&runs.load(Relaxed)), "{} runs in a minute", runs.load(Relaxed));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn soon_after_a_run_on_demand_its_outcome_is_told_with_its_age_and_a_post_is_told_to_wait() {
+    let board = board();
+    let runs = obliging(&board, "a/b");
+    let send = async |method, uri| send(&board, method, uri, "*/*").await;
+    assert_eq!(header_of(&send(Method::GET, "/health/a/b?run").await, header::AGE), "");
+    sleep(Duration::from_millis(1500)).await;
+    for uri in ["/health/a/b?run", "/health?run"] {
+        let again = send(Method::GET, uri).await;
+        assert_eq!((again.status(), header_of(&again, header::AGE)), (StatusCode::OK, "0"));
+    }
+    let refused = send(Method::POST, "/api/v1/checks/a/b/run").await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(header_of(&refused, header::RETRY_AFTER), "4");
+    assert!(text(refused).await.contains("a/b has run a moment ago"));
+    sleep(Duration::from_millis(3500)).await;
+    assert_eq!(run(&board, "a/b").await.0, 200);
+    assert_eq!(runs.load(Relaxed), 2);
 }

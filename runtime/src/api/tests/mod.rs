@@ -2,11 +2,13 @@
 
 mod checks;
 mod events;
+mod guard;
 mod health;
 mod metrics;
 mod openapi;
 mod serve;
 mod sources;
+mod tls;
 
 use super::{MAX_LARGE, router};
 use crate::{
@@ -135,7 +137,7 @@ async fn every_answer_in_json_ends_its_line() {
 async fn only_so_many_large_answers_are_held_at_a_time() {
     let router = router(board(), CancellationToken::new());
     let ask = || {
-        let request = Request::get("/api/v1/checks").body(Body::empty()).expect("a request");
+        let request = Request::get("/api/v1/checks?namespace=a").body(Body::empty()).expect("a request");
         router.clone().oneshot(request)
     };
     let mut held = Vec::new();

@@ -1,26 +1,34 @@
 use super::*;
-use crate::api::serve;
+use crate::api::{Kept, Tls, serve};
 use axum::{Router, routing::get};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
     time::sleep,
 };
 
 const CLOSE_AFTER: Duration = Duration::from_secs(60);
 
-struct Server {
-    address: SocketAddr,
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
 }
 
-async fn start(router: Router, shutdown: CancellationToken) -> Server {
+pub(super) async fn start(router: Router, shutdown: CancellationToken) -> Server {
+    start_with(None, router, shutdown).await
+}
+
+pub(super) async fn start_with(
+    tls: Option<Arc<Kept<Tls>>>,
+    router: Router,
+    shutdown: CancellationToken,
+) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
-    let task = tokio::spawn(serve(listener, router, shutdown.clone(), CLOSE_AFTER));
+    let task = tokio::spawn(serve(listener, tls, router, shutdown.clone(), CLOSE_AFTER));
     Server { address, shutdown, task }
 }
 
@@ -30,14 +38,20 @@ async fn start_api() -> Server {
 }
 
 impl Server {
-    async fn open(&self, text: &str) -> TcpStream {
+    /// One request on a connection of its own.
+    pub(super) async fn get(&self, path: &str, more: &str) -> String {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n");
+        rest(self.open(&request).await).await
+    }
+
+    pub(super) async fn open(&self, text: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.expect("a connection");
         stream.write_all(text.as_bytes()).await.expect("text can be sent");
         stream
     }
 }
 
-async fn rest(mut stream: TcpStream) -> String {
+pub(super) async fn rest(mut stream: TcpStream) -> String {
     let mut text = Vec::new();
     // A server that drops a connection may reset it, which is an end as well.
     let _ = stream.read_to_end(&mut text).await;
@@ -129,4 +143,80 @@ async fn a_client_that_does_not_read_its_answer_is_cut_off() {
     let stream = server.open("GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
     sleep(Duration::from_secs(31)).await;
     assert!(rest(stream).await.len() < SIZE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_its_answer_in_drips_is_cut_off() {
+    const SIZE: usize = 64 * 1024 * 1024;
+    let router = Router::new().route("/large", get(async || vec![b'x'; SIZE]));
+    let server = start(router, CancellationToken::new()).await;
+    let mut stream = server.open("GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut taken = 0;
+    for _ in 0..8 {
+        sleep(Duration::from_secs(5)).await;
+        taken += stream.read(&mut [0; 4096]).await.expect("a drip");
+    }
+    assert!(taken + rest(stream).await.len() < SIZE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_comes_holds_nobody_up() {
+    let server = start_api().await;
+    let begun = Instant::now();
+    let request = "POST /api/v1/checks/a/b/run HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx";
+    let answer = rest(server.open(request).await).await;
+    assert!(answer.starts_with("HTTP/1.1 404") && begun.elapsed() < Duration::from_secs(1), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_with_too_many_connections_is_told_so_and_the_kubelet_is_still_answered() {
+    let server = start_api().await;
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        held.push(server.open("GET /health HTTP/1.1\r\n").await);
+    }
+    let answer = server.get("/health", "").await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("retry-after: 1\r\n") && answer.contains("too many connections"), "{answer}");
+    for probe in ["/livez", "/readyz"] {
+        assert!(server.get(probe, "").await.starts_with("HTTP/1.1 200"));
+    }
+    let other = TcpSocket::new_v4().expect("a socket");
+    other.bind("127.0.0.2:0".parse().expect("an address")).expect("another address");
+    let mut other = other.connect(server.address).await.expect("a connection");
+    let request = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    other.write_all(request.as_bytes()).await.expect("a request");
+    assert!(rest(other).await.starts_with("HTTP/1.1 200"));
+    drop(held);
+    while server.get("/health", "").await.starts_with("HTTP/1.1 503") {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_connections_that_say_nothing_leaves_room_for_the_kubelet() {
+    let server = start_api().await;
+    let mut held = Vec::new();
+    for _ in 0..400 {
+        held.push(server.open("").await);
+    }
+    assert!(server.get("/livez", "").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn readers_that_do_not_read_keep_nobody_from_the_metrics() {
+    let board = board();
+    for index in 0..2_000 {
+        enter_with(&board, &format!("a/{index}"), outcome(Status::Pass, ""));
+    }
+    let shutdown = CancellationToken::new();
+    let server = start(router(board, shutdown.clone()), shutdown).await;
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        held.push(server.open("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await);
+        sleep(Duration::from_millis(20)).await;
+    }
+    let answer = server.get("/metrics", "").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n0\r\n\r\n"));
+    assert!(answer.contains("check=\"1999\""));
 }

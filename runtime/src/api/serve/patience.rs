@@ -3,7 +3,7 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
@@ -12,19 +12,23 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// How long a client may take none of what it is sent.
+/// How long a client may take for [`ENOUGH`] of what it is sent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// So many bytes are progress; a few now and then would hold a connection for ever.
+const ENOUGH: usize = 64 * 1024;
 
 /// A connection that ends when its client stops reading: what waits to be sent takes up memory.
 pub(super) struct Patient {
     stream: TcpStream,
+    /// Runs since the client kept us waiting, until it has taken enough, or everything.
     stalled: Option<Pin<Box<Sleep>>>,
+    taken: usize,
 }
 
 impl Patient {
     /// Watches over this connection.
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, stalled: None }
+        Self { stream, stalled: None, taken: 0 }
     }
 
     fn bounded(
@@ -32,13 +36,22 @@ impl Patient {
         context: &mut Context<'_>,
         progress: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if progress.is_ready() {
-            self.stalled = None;
-            return progress;
+        if let Poll::Ready(Ok(bytes)) = progress {
+            self.taken += bytes;
+            if self.taken >= ENOUGH {
+                self.forgive();
+            }
+        } else if progress.is_pending() {
+            self.stalled.get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
-        ready!(stalled.as_mut().poll(context));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        let stalled = self.stalled.as_mut();
+        let is_over = stalled.is_some_and(|stalled| stalled.as_mut().poll(context).is_ready());
+        if is_over { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { progress }
+    }
+
+    fn forgive(&mut self) {
+        self.stalled = None;
+        self.taken = 0;
     }
 }
 
@@ -76,6 +89,8 @@ impl AsyncWrite for Patient {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Whoever writes has nothing left.
+        self.forgive();
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

@@ -1,0 +1,95 @@
+//! Who may ask, and how often.
+
+mod rate;
+mod tokens;
+
+pub use rate::{Rate, RateError};
+pub use tokens::{Basic, Bearer};
+
+use super::{answer::Refusal, client::Client, kept::Kept};
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use rate::Limit;
+use std::sync::Arc;
+use tokens::presented;
+
+/// What a client has to show, and how often it may ask. Without anything, everybody may do everything.
+#[derive(Default)]
+pub struct Guard {
+    bearer: Option<Arc<Kept<Bearer>>>,
+    basic: Option<Arc<Kept<Basic>>>,
+    limit: Option<Limit>,
+}
+
+impl Guard {
+    /// Asks for one of these tokens, where there are any, and allows so many requests.
+    pub fn new(
+        bearer: Option<Arc<Kept<Bearer>>>,
+        basic: Option<Arc<Kept<Basic>>>,
+        rate: Option<Rate>,
+    ) -> Self {
+        Self { bearer, basic, limit: rate.map(Limit::new) }
+    }
+
+    /// Stands before these routes, but for those of the kubelet.
+    pub fn protect(self, router: Router) -> Router {
+        router.layer(from_fn_with_state(Arc::new(self), admit))
+    }
+
+    /// Whether the headers hold a token that is known; true where none is asked for.
+    fn knows(&self, headers: &HeaderMap) -> bool {
+        let Self { bearer, basic, .. } = self;
+        let is_open = bearer.is_none() && basic.is_none();
+        is_open
+            || presented(headers, "bearer")
+                .zip(bearer.as_ref())
+                .is_some_and(|(token, bearer)| bearer.get().knows(token))
+            || presented(headers, "basic")
+                .zip(basic.as_ref())
+                .is_some_and(|(pair, basic)| basic.get().knows(pair))
+    }
+
+    fn unauthorized(&self, headers: &HeaderMap) -> Response {
+        let error = if headers.contains_key(header::AUTHORIZATION) {
+            "the credentials are not known here; ask whoever runs this daemon for the current ones"
+        } else {
+            "this path asks for credentials in the header Authorization; /livez and /readyz do not"
+        };
+        let mut response = Refusal::new(StatusCode::UNAUTHORIZED, error).into_response();
+        let schemes = [
+            self.bearer.as_ref().map(|_| HeaderValue::from_static("Bearer realm=\"aviary\"")),
+            self.basic
+                .as_ref()
+                .map(|_| HeaderValue::from_static("Basic realm=\"aviary\", charset=\"UTF-8\"")),
+        ];
+        for scheme in schemes.into_iter().flatten() {
+            response.headers_mut().append(header::WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}
+
+/// Whether this is what the kubelet asks for: it has no tokens, and a refusal would restart the daemon.
+pub(super) fn is_probe(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz")
+}
+
+async fn admit(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    if is_probe(request.uri().path()) {
+        return next.run(request).await;
+    }
+    let client = request.extensions().get().copied().unwrap_or(Client::UNKNOWN);
+    if let Some(wait) = guard.limit.as_ref().and_then(|limit| limit.exceeded(client)) {
+        let error = "too many requests from this address; see the header Retry-After";
+        return Refusal::later(StatusCode::TOO_MANY_REQUESTS, error, wait).into_response();
+    }
+    if !guard.knows(request.headers()) {
+        return guard.unauthorized(request.headers());
+    }
+    next.run(request).await
+}

@@ -1,0 +1,180 @@
+//! The HTTP server: every connection is bounded, owned, and gone when the server is.
+
+mod patience;
+mod seats;
+mod tls;
+
+pub use tls::Tls;
+
+use super::{answer::Refusal, client::Client, guard::is_probe, kept::Kept};
+use axum::{
+    Extension, Router,
+    extract::Request,
+    http::StatusCode,
+    middleware::{AddExtension, Next, from_fn},
+    response::{IntoResponse, Response},
+};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use patience::Patient;
+use seats::{Lobby, Seats};
+use std::{io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tower::Layer;
+use tower_http::limit::RequestBodyLimitLayer;
+
+/// How long a client may take to send a request's head, or to send nothing between two requests.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_HEAD: usize = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;
+/// How long a connection in the lobby may last.
+const LOBBY_TIMEOUT: Duration = Duration::from_secs(5);
+/// When somebody for whom there was no seat should come again.
+const COME_AGAIN: Duration = Duration::from_secs(1);
+/// How long to wait when the machine has no file descriptor left for a connection.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// Serves HTTP/1.1 until `shutdown`, over TLS if there is a certificate. Then nothing more is accepted,
+/// requests under way get `close_after` to finish, and what is left is dropped.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Kept<Tls>>>,
+    router: Router,
+    shutdown: CancellationToken,
+    close_after: Duration,
+) {
+    let mut house = House::new(tls, router, shutdown.clone());
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            Some(_) = house.connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, address)) => house.admit(stream, address.ip()),
+                Err(error) => rest(&error).await,
+            }
+        }
+    }
+    drop(listener);
+    house.close(close_after).await;
+}
+
+/// All connections. Those that find no seat stay in the lobby for one request: the kubelet's are answered
+/// there, so that a flood does not get the daemon restarted, and others are told to come again.
+struct House {
+    door: Door,
+    seated: Router,
+    standing: Router,
+    seats: Seats,
+    lobby: Lobby,
+    connections: JoinSet<()>,
+}
+
+/// What every connection passes.
+#[derive(Clone)]
+struct Door {
+    tls: Option<Arc<Kept<Tls>>>,
+    shutdown: CancellationToken,
+}
+
+impl House {
+    fn new(tls: Option<Arc<Kept<Tls>>>, router: Router, shutdown: CancellationToken) -> Self {
+        let seated = router.layer(RequestBodyLimitLayer::new(MAX_BODY));
+        Self {
+            door: Door { tls, shutdown },
+            standing: seated.clone().layer(from_fn(only_probes)),
+            seated,
+            seats: Seats::default(),
+            lobby: Lobby::default(),
+            connections: JoinSet::new(),
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, address: IpAddr) {
+        let client = Client::of(address);
+        let door = self.door.clone();
+        if let Some(seat) = self.seats.take(client) {
+            let service = Extension(client).layer(self.seated.clone());
+            self.connections.spawn(async move {
+                door.enter(stream, service, http()).await;
+                drop(seat);
+            });
+        } else {
+            let service = Extension(client).layer(self.standing.clone());
+            let mut http = http();
+            http.keep_alive(false);
+            let brief = async move { drop(timeout(LOBBY_TIMEOUT, door.enter(stream, service, http)).await) };
+            self.lobby.admit(self.connections.spawn(brief));
+        }
+    }
+
+    async fn close(mut self, close_after: Duration) {
+        let all_done = async { while self.connections.join_next().await.is_some() {} };
+        if timeout(close_after, all_done).await.is_err() {
+            let connections = self.connections.len();
+            tracing::warn!(connections, "dropping connections that did not end in time");
+        }
+        self.connections.shutdown().await;
+    }
+}
+
+async fn only_probes(request: Request, next: Next) -> Response {
+    if is_probe(request.uri().path()) {
+        return next.run(request).await;
+    }
+    let error = "too many connections, from this address or altogether; close some, or come again";
+    Refusal::later(StatusCode::SERVICE_UNAVAILABLE, error, COME_AGAIN).into_response()
+}
+
+/// A client that is gone already is no trouble; a lack of file descriptors passes.
+async fn rest(error: &io::Error) {
+    if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        tracing::warn!(%error, "cannot accept a connection; trying again");
+        sleep(BREATH).await;
+    }
+}
+
+fn http() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
+    http
+}
+
+impl Door {
+    async fn enter(&self, stream: TcpStream, service: AddExtension<Router, Client>, http: http1::Builder) {
+        let Some(tls) = &self.tls else { return self.talk(Patient::new(stream), service, http).await };
+        match self.shutdown.run_until_cancelled(tls.get().accept(stream)).await {
+            Some(Ok(stream)) => self.talk(stream, service, http).await,
+            Some(Err(error)) => tracing::debug!(%error, "no TLS with a client"),
+            None => {}
+        }
+    }
+
+    async fn talk(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        service: AddExtension<Router, Client>,
+        http: http1::Builder,
+    ) {
+        let service = TowerToHyperService::new(service);
+        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = self.shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+}

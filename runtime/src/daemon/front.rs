@@ -1,0 +1,61 @@
+//! How the settings want the daemon to be asked.
+
+use crate::{
+    api::{self, Basic, Bearer, Guard, Kept, Rate, Readable, Tls},
+    board::Board,
+    cli::Run,
+};
+use anyhow::{Result, anyhow};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// What stands between a client and the board.
+pub(super) struct Front {
+    tls: Option<Arc<Kept<Tls>>>,
+    bearer: Option<Arc<Kept<Bearer>>>,
+    basic: Option<Arc<Kept<Basic>>>,
+    rate: Option<Rate>,
+}
+
+impl Front {
+    /// Refuses to go without the files that are named.
+    pub(super) fn find(settings: &Run) -> Result<Self> {
+        // Without its key, a certificate is no setting; the command line sees to that.
+        let pair = settings.tls_cert.as_ref().zip(settings.tls_key.as_ref());
+        Ok(Self {
+            tls: read("--tls-cert and --tls-key", pair.map(|(cert, key)| vec![cert.clone(), key.clone()]))?,
+            bearer: read("--token-file", settings.token_file.clone().map(|file| vec![file]))?,
+            basic: read("--basic-file", settings.basic_file.clone().map(|file| vec![file]))?,
+            rate: settings.rate_limit,
+        })
+    }
+
+    /// Answers, and follows what changes in the files, until `stop`.
+    pub(super) async fn serve(
+        self,
+        listener: TcpListener,
+        board: Arc<Board>,
+        stop: CancellationToken,
+        close_after: Duration,
+    ) {
+        let Self { tls, bearer, basic, rate } = self;
+        let keeping = async {
+            tokio::join!(keep(&tls, &board, &stop), keep(&bearer, &board, &stop), keep(&basic, &board, &stop))
+        };
+        let guard = Guard::new(bearer.clone(), basic.clone(), rate);
+        let router = guard.protect(api::router(Arc::clone(&board), stop.clone()));
+        tokio::join!(keeping, api::serve(listener, tls.clone(), router, stop.clone(), close_after));
+    }
+}
+
+fn read<T: Readable>(setting: &str, files: Option<Vec<PathBuf>>) -> Result<Option<Arc<Kept<T>>>> {
+    let kept = files.map(|files| Kept::read(files).map(Arc::new)).transpose();
+    kept.map_err(|error| anyhow!("{setting}: {error}"))
+}
+
+async fn keep<T: Readable>(kept: &Option<Arc<Kept<T>>>, board: &Board, stop: &CancellationToken) {
+    if let Some(kept) = kept {
+        kept.keep(board, stop).await;
+    }
+}
