@@ -233,9 +233,15 @@ mod tests {
             ("db.team-a.svc.test.", a([10, 0, 0, 5])),
             ("db.other.svc.test.", a([10, 0, 0, 6])),
             ("alias.team-a.svc.test.", alias("db.other.svc.test.")),
+            ("chain.team-a.svc.test.", alias("alias.team-a.svc.test.")),
             ("public.team-a.svc.test.", alias("www.test.")),
             ("www.test.", a([8, 8, 8, 8])),
-        ];
+        ]
+        .into_iter()
+        // A name with hundreds of addresses, few of which are anybody's.
+        .chain((0..200).map(|number| ("many.test.", a([127, 0, 0, number]))))
+        .chain((0..200).map(|number| ("many.test.", a([9, 0, 0, number]))))
+        .collect();
         let name_server = Some(name_server(records).await);
         let cluster_domain = Some("test".to_owned());
         Network::new(&NetworkOptions { ca: None, name_server, cluster_domain }).expect("a network")
@@ -260,12 +266,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_service_that_is_an_alias_leads_to_public_addresses_only() {
-        let found = resolve("alias.team-a.svc", Reach::Service).await;
-        assert!(matches!(found, Err(DialError::Forbidden(_))), "{found:?}");
+        for name in ["alias.team-a.svc", "chain.team-a.svc"] {
+            let found = resolve(name, Reach::Service).await;
+            assert!(matches!(found, Err(DialError::Forbidden(_))), "{name}: {found:?}");
+        }
         let found = resolve("public.team-a.svc", Reach::Service).await;
         assert!(found.as_deref().is_ok_and(|found| found == "8.8.8.8"), "{found:?}");
         let found = resolve("alias.team-a.svc.test", Reach::Private).await;
         assert!(found.as_deref().is_ok_and(|found| found == "10.0.0.6"), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn of_many_addresses_a_few_are_dialled_and_only_those_that_are_allowed() {
+        let (network, many) = (cluster().await, Host::Domain("many.test"));
+        for reach in [Reach::Internet, Reach::Public, Reach::Private] {
+            let found = network.resolve(&many, IpFamily::Any, reach).await.expect("addresses");
+            assert_eq!(found.len(), MOST_ADDRESSES);
+            assert!(found.iter().all(|address| Class::of(*address) == Class::Public), "{found:?}");
+        }
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ mod failure;
 pub use failure::{causes, code, in_words, within};
 
 use http_body_util::Limited;
+use hyper::Uri;
 use kube::{
     Client, Config,
     client::ClientBuilder,
@@ -87,7 +88,12 @@ impl Cluster {
             Some(path) => {
                 let wrong = |error| ClusterError::Kubeconfig(path.to_owned(), error);
                 let file = Kubeconfig::read_from(path).map_err(wrong)?;
-                Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(wrong)?
+                let proxies = proxies(&file);
+                let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+                let mut config = config.map_err(wrong)?;
+                // The environment's are not used.
+                config.proxy_url = config.proxy_url.filter(|proxy| proxies.contains(proxy));
+                config
             }
             None if env::var_os(IN_CLUSTER).is_some() => {
                 Config::incluster().map_err(ClusterError::InCluster)?
@@ -165,6 +171,12 @@ impl fmt::Display for Account {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "system:serviceaccount:{}:{}", self.namespace, self.name)
     }
+}
+
+/// The proxies that the kubeconfig itself names.
+fn proxies(file: &Kubeconfig) -> Vec<Uri> {
+    let named = file.clusters.iter().filter_map(|cluster| cluster.cluster.as_ref()?.proxy_url.as_deref());
+    named.filter_map(|proxy| proxy.parse().ok()).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

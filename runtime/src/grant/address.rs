@@ -76,7 +76,13 @@ impl Class {
 
 const METADATA_V4: [Ipv4Addr; 3] =
     [Ipv4Addr::new(169, 254, 169, 254), Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+const METADATA_V6: [Ipv6Addr; 4] = [
+    // Google, Scaleway, Akamai, Oracle.
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
+    Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1),
+    Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
+];
 
 fn class_v4(address: Ipv4Addr) -> Class {
     match address.octets() {
@@ -100,7 +106,9 @@ fn class_v6(address: Ipv6Addr) -> Class {
         return carried;
     }
     match address.segments() {
-        _ if address == METADATA_V6 => Class::Metadata,
+        _ if METADATA_V6.contains(&address) => Class::Metadata,
+        // All of Amazon's: instance metadata, and the credentials of pods.
+        [0xfd00, 0xec2, ..] => Class::Metadata,
         [0, 0, 0, 0, 0, 0, 0, 1] => Class::Loopback,
         [0xfc00..=0xfdff, ..] => Class::Private,
         [0xfe80..=0xfebf, ..] => Class::LinkLocal,
@@ -163,6 +171,12 @@ mod tests {
             ("100.100.100.200", Class::Metadata),
             ("168.63.129.16", Class::Metadata),
             ("fd00:ec2::254", Class::Metadata),
+            ("fd00:ec2::23", Class::Metadata),
+            ("fd20:ce::254", Class::Metadata),
+            ("fd00:42::42", Class::Metadata),
+            ("fd00:a9fe:a9fe::1", Class::Metadata),
+            ("fd00:c1::a9fe:a9fe", Class::Metadata),
+            ("fd00:ec3::254", Class::Private),
             ("224.0.0.1", Class::Multicast),
             ("ff02::1", Class::Multicast),
             ("0.0.0.0", Class::Reserved),
@@ -188,6 +202,10 @@ mod tests {
             ("64:ff9b::8.8.8.8", Class::Public),
             ("64:ff9b:1::10.0.0.1", Class::Private),
             ("64:ff9b:1:a9fe:a9:fe00::", Class::Reserved),
+            ("::ffff:0:169.254.169.254", Class::Reserved),
+            ("2002:a9fe:a9fe::", Class::Metadata),
+            ("fe80::5efe:8.8.8.8", Class::LinkLocal),
+            ("fec0::1", Class::Reserved),
             ("2002:7f00:1::1", Class::Loopback),
             ("2002:808:808::1", Class::Public),
             // Teredo: the server 8.8.8.8 is fine, the client 127.0.0.1 is not; and the other way round.

@@ -109,7 +109,12 @@ impl FromStr for ServerPattern {
         }
         let server = text.parse().or_else(|_| text.parse().map(|address| SocketAddr::new(address, 53)));
         let error = || format!("`{text}` is no DNS server: write `cluster`, `10.0.0.10` or `10.0.0.10:5353`");
-        server.map(|server| Self(Some(canonical(server)))).map_err(|_| error())
+        match server {
+            // A zone names a link of this machine; nothing is judged by it.
+            Ok(SocketAddr::V6(server)) if server.scope_id() != 0 => Err(error()),
+            Ok(server) => Ok(Self(Some(canonical(server)))),
+            Err(_) => Err(error()),
+        }
     }
 }
 
@@ -128,6 +133,7 @@ text!(ServerPattern);
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::grant::testing::permit;
 
     fn judge(grants: &str, name: &str, server: Option<&str>) -> Result<(), String> {
@@ -155,6 +161,11 @@ mod tests {
         }
         assert!(judge(grants, "a.b", None).is_err());
         assert!(judge(grants, "a.b", Some("10.0.0.10:54")).is_err());
+        for text in
+            ["dns.example", "10.0.0.10:99999", "[fe80::1%2]:53", "fe80::1%2", "010.0.0.10", "0x0a.0.0.1"]
+        {
+            assert!(text.parse::<ServerPattern>().is_err(), "{text}");
+        }
     }
 
     #[test]

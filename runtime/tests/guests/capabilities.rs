@@ -9,7 +9,7 @@ use aviary::{
     capability::{Capability, calls::CallResult},
     outcome::Status,
 };
-use std::net::SocketAddr;
+use std::{fs, net::SocketAddr, process::Command};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -49,6 +49,43 @@ async fn a_page_is_fetched_and_described() {
     };
     assert_eq!((label("bytes"), label("address")), (Some("5".into()), Some(address.to_string())));
     assert_eq!(subject.entry.tally.get(Capability::Http, CallResult::Ok), 1);
+}
+
+#[tokio::test]
+async fn proxies_of_the_environment_are_ignored_for_pages_and_for_the_api_server() {
+    let address = server(HELLO).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let put = |name: &str, text: String| fs::write(directory.path().join(name), text).expect("written");
+    fs::copy(guests::CALLS_HTTP, directory.path().join("subject.wasm")).expect("copied");
+    put(
+        "subject.yaml",
+        format!(
+            "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: subject }}\nspec:\n  module: subject.wasm\n  \
+             grants: {{ http: [{{ hosts: ['http://{address}'] }}] }}\n  settings: {{ urls: ['http://{address}/'] }}"
+        ),
+    );
+    let kubeconfig = |proxy: &str| {
+        format!(
+            "{{ apiVersion: v1, kind: Config, current-context: a, users: [{{ name: a, user: {{}} }}], \
+             clusters: [{{ name: a, cluster: {{ server: 'http://127.0.0.1:1'{proxy} }} }}], \
+             contexts: [{{ name: a, context: {{ cluster: a, user: a }} }}] }}"
+        )
+    };
+    put("plain", kubeconfig(""));
+    put("proxied", kubeconfig(", proxy-url: 'http://127.0.0.1:2'"));
+    let check = async |kubeconfig: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_aviary"));
+        command.current_dir(directory.path()).args(["check", "subject.yaml", "--kubeconfig", kubeconfig]);
+        let variables = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+        command.envs(variables.map(|name| (name, "http://127.0.0.1:1")));
+        let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic");
+        let output = output.expect("the command runs");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let said = check("plain").await;
+    assert!(said.contains("200 hello"), "{said}");
+    let said = check("proxied").await;
+    assert!(said.contains("http://127.0.0.1:2") && !said.contains("200 hello"), "{said}");
 }
 
 #[tokio::test]

@@ -79,6 +79,8 @@ fn name(query: &Query) -> Result<Name, Error> {
     // An escaped dot would look like the border of a zone to the grant.
     let name = Some(query.name.as_str()).filter(|name| !name.is_empty() && !name.contains('\\'));
     let name = name.and_then(|name| Name::from_str_relaxed(name).ok());
+    // Other scripts have dots of their own, which become one within a label.
+    let name = name.filter(|name| !name.iter().any(|label| label.contains(&b'.')));
     let mut name = name.ok_or_else(|| Error::Invalid("the name is no domain name".to_owned()))?;
     name.set_fqdn(true);
     Ok(name)
@@ -89,8 +91,11 @@ fn server(text: &str) -> Result<SocketAddr, Error> {
     let server = server.map_err(|_: std::net::AddrParseError| {
         Error::Invalid("the server is no address: write `10.0.0.10` or `10.0.0.10:5353`".to_owned())
     });
-    server.and_then(|server| match server.port() {
-        0 => Err(Error::Invalid("the server cannot have port 0".to_owned())),
+    server.and_then(|server: SocketAddr| match server {
+        SocketAddr::V6(server) if server.scope_id() != 0 => {
+            Err(Error::Invalid("the server's address cannot have a zone".to_owned()))
+        }
+        _ if server.port() == 0 => Err(Error::Invalid("the server cannot have port 0".to_owned())),
         _ => Ok(server),
     })
 }

@@ -8,7 +8,7 @@ use crate::capability::{
 use hickory_resolver::proto::{
     op::Message,
     rr::{
-        RData,
+        RData, Record,
         rdata::{self, A, AAAA, MX, SRV, TXT},
     },
 };
@@ -200,14 +200,42 @@ async fn a_lie_is_not_believed_and_does_not_hide_the_truth() {
 
 #[tokio::test]
 async fn what_is_no_name_or_server_is_invalid() {
-    for name in ["", "a..b", "a\\.b.test", &"a".repeat(64), &"a.".repeat(200)] {
+    for name in ["", "a..b", "a\\.b.test", "evil。example.test", &"a".repeat(64), &"a.".repeat(200)] {
         let result = ask(question(name, RecordType::A, Some(([127, 0, 0, 1], 1).into())), soon()).await;
         assert!(matches!(result, Err(Error::Invalid(_))), "{name}: {result:?}");
     }
     let everything = permit("dns: { names: [\"*\"], servers: [cluster] }");
-    for server in ["", "dns.example", "10.0.0.1:0", "10.0.0.1:99999", "[::1"] {
+    for server in
+        ["", "dns.example", "10.0.0.1:0", "10.0.0.1:99999", "[::1", "[fe80::1%2]:53", "127.1", "0x7f.0.0.1"]
+    {
         let query = Query { server: Some(server.to_owned()), ..question("a.test", RecordType::A, None) };
         let result = lookup(&network(), &everything, &query, soon()).await;
         assert!(matches!(result, Err(Error::Invalid(_))), "{server}: {result:?}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_cannot_be_made_to_grow() {
+    let pointing_at_itself = |packet: &[u8]| {
+        let mut bytes = reply(packet, |_| {});
+        // One answer, whose name is a pointer to that name.
+        bytes[7] = 1;
+        let here = u16::try_from(bytes.len()).expect("short");
+        bytes.extend((0xc000 | here).to_be_bytes());
+        bytes.extend([0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 0, 0, 1]);
+        vec![bytes]
+    };
+    let server = liar(pointing_at_itself).await;
+    let result = ask(question("a.test", RecordType::A, Some(server)), within(50)).await;
+    assert!(matches!(result, Err(Error::Protocol(_))), "{result:?}");
+    let many = |packet: &[u8]| {
+        let records = (0..1000_u16).map(|number| {
+            let [high, low] = number.to_be_bytes();
+            Record::from_rdata(parsed("a.test."), 60, RData::A(A::new(10, 0, high, low)))
+        });
+        vec![reply(packet, |message| message.answers = records.clone().collect())]
+    };
+    let server = liar(many).await;
+    let answer = ask(question("a.test", RecordType::A, Some(server)), soon()).await.expect("an answer");
+    assert_eq!(answer.records.len(), MOST_RECORDS);
 }

@@ -41,20 +41,20 @@ impl Exchange<'_> {
     pub(super) async fn run(mut self, mut outgoing: Outgoing) -> Result<Response, Error> {
         let mut followed = 0;
         loop {
-            let (connection, head) = self.ask(&outgoing).await?;
+            let reach = self.permit.http(outgoing.granted_method(), &outgoing.url);
+            let reach = reach.map_err(|denied| Error::Denied(denied.to_string()))?;
+            let (connection, head) = self.ask(&outgoing, reach).await?;
             match redirect::next(&outgoing, head.status(), head.headers(), followed)? {
-                None => return self.finish(outgoing, followed, connection, head).await,
+                None => return self.finish(outgoing, reach, followed, connection, head).await,
                 Some(url) => redirect::follow(&mut outgoing, url, head.status()),
             }
             followed += 1;
         }
     }
 
-    async fn ask(&mut self, outgoing: &Outgoing) -> Result<(Connection, Head), Error> {
-        let reach = self.permit.http(outgoing.granted_method(), &outgoing.url);
-        let reach = reach.map_err(|denied| Error::Denied(denied.to_string()))?;
+    async fn ask(&mut self, outgoing: &Outgoing, reach: Reach) -> Result<(Connection, Head), Error> {
         if outgoing.reuse
-            && let Some(connection) = self.connections.take(&Use::of(outgoing))
+            && let Some(connection) = self.connections.take(&Use::of(outgoing, reach))
         {
             match self.send(connection, outgoing).await {
                 // The server may have closed it just now.
@@ -96,6 +96,7 @@ impl Exchange<'_> {
     async fn finish(
         self,
         outgoing: Outgoing,
+        reach: Reach,
         redirects: u8,
         mut connection: Connection,
         head: Head,
@@ -118,7 +119,7 @@ impl Exchange<'_> {
             url: outgoing.url.as_str().to_owned(),
         };
         if outgoing.reuse && !truncated {
-            self.connections.put(Use::of(&outgoing), connection);
+            self.connections.put(Use::of(&outgoing, reach), connection);
         }
         Ok(response)
     }

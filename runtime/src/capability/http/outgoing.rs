@@ -28,15 +28,19 @@ const LONGEST_HEADERS: usize = 64 * 1024;
 const LARGEST_BODY_SENT: usize = 256 * 1024;
 
 /// Headers that belong to the connection, and so to the daemon.
-const OURS: [HeaderName; 7] = [
+const OURS: [HeaderName; 8] = [
     header::HOST,
     header::CONNECTION,
     header::CONTENT_LENGTH,
+    header::EXPECT,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     header::TE,
     header::TRAILER,
 ];
+
+/// The same, where they have no constant.
+const OURS_BY_NAME: [&str; 2] = ["http2-settings", "keep-alive"];
 
 /// A request that can be sent, if it is granted.
 pub(super) struct Outgoing {
@@ -177,7 +181,8 @@ fn headers(given: &[(String, String)]) -> Result<HeaderMap, String> {
         let shown = || name.escape_default().take(64).collect::<String>();
         let name = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| format!("`{}` is no name of a header", shown()))?;
-        if OURS.contains(&name) || name == "keep-alive" || name.as_str().starts_with("proxy-") {
+        let is_ours = OURS.contains(&name) || name.as_str().starts_with("proxy-");
+        if is_ours || OURS_BY_NAME.contains(&name.as_str()) {
             return Err(format!("the header `{name}` is the daemon's to set"));
         }
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {

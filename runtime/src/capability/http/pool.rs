@@ -1,7 +1,10 @@
 //! Connections that one check left open and may go on with.
 
 use super::{connection::Connection, outgoing::Outgoing};
-use crate::capability::{bindings::aviary::check::http::IpFamily, tls::Trust};
+use crate::{
+    capability::{bindings::aviary::check::http::IpFamily, tls::Trust},
+    grant::address::Reach,
+};
 use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -18,10 +21,11 @@ const LONGEST_IDLE: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub struct Connections(Mutex<Vec<Idle>>);
 
-/// What a connection can be used for.
+/// What a connection can be used for. How far it reaches belongs to it: other methods may be granted less.
 #[derive(PartialEq, Eq)]
 pub(super) struct Use {
     origin: Origin,
+    reach: Reach,
     trust: Trust,
     family: IpFamily,
 }
@@ -33,9 +37,9 @@ struct Idle {
 }
 
 impl Use {
-    /// What this request needs.
-    pub(super) fn of(outgoing: &Outgoing) -> Self {
-        Self { origin: outgoing.url.origin(), trust: outgoing.trust(), family: outgoing.family }
+    /// What this request needs, which may go so far.
+    pub(super) fn of(outgoing: &Outgoing, reach: Reach) -> Self {
+        Self { origin: outgoing.url.origin(), reach, trust: outgoing.trust(), family: outgoing.family }
     }
 }
 

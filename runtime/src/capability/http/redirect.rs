@@ -2,8 +2,28 @@
 
 use super::outgoing::{Outgoing, usable};
 use crate::capability::bindings::aviary::check::http::{Error, Method};
-use hyper::{HeaderMap, StatusCode, header};
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{self, HeaderName},
+};
 use url::Url;
+
+/// Headers about the body; they go with it.
+const OF_THE_BODY: [HeaderName; 4] =
+    [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::CONTENT_LOCATION];
+/// Headers that another origin may see.
+const HARMLESS: [HeaderName; 10] = [
+    header::ACCEPT,
+    header::ACCEPT_CHARSET,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::CACHE_CONTROL,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_TYPE,
+    header::RANGE,
+    header::USER_AGENT,
+];
 
 /// Where the response leads, if the guest wants to go there.
 pub(super) fn next(
@@ -33,18 +53,20 @@ pub(super) fn follow(outgoing: &mut Outgoing, url: Url, status: StatusCode) {
     if becomes_get {
         outgoing.method = Method::Get;
         outgoing.body = None;
-        for about_the_body in [
-            header::CONTENT_TYPE,
-            header::CONTENT_ENCODING,
-            header::CONTENT_LANGUAGE,
-            header::CONTENT_LOCATION,
-        ] {
-            outgoing.headers.remove(about_the_body);
+        for name in OF_THE_BODY {
+            outgoing.headers.remove(name);
         }
     }
     if url.origin() != outgoing.url.origin() {
-        outgoing.headers.remove(header::AUTHORIZATION);
-        outgoing.headers.remove(header::COOKIE);
+        outgoing.headers = harmless(&outgoing.headers);
     }
     outgoing.url = url;
+}
+
+/// Those that tell nothing about who asks. Any other may be a key under a name of its own.
+fn harmless(headers: &HeaderMap) -> HeaderMap {
+    HARMLESS
+        .iter()
+        .flat_map(|name| headers.get_all(name).iter().map(|value| (name.clone(), value.clone())))
+        .collect()
 }

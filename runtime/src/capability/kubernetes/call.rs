@@ -2,11 +2,15 @@
 
 use super::failure;
 use crate::{
-    capability::bindings::aviary::check::kubernetes::{Error, Kind as KindName},
+    capability::{
+        bindings::aviary::check::kubernetes::{Error, Kind as KindName},
+        shorten,
+    },
     cluster::{Account, Cluster, Kind, in_words},
-    grant::Access,
+    grant::{Access, ObjectName},
     ledger::{Ledger, Round},
     spec::Check,
+    text::{is_label, is_subdomain},
 };
 use kube::{Api, api::DynamicObject};
 use std::{sync::Arc, time::Duration};
@@ -49,6 +53,7 @@ impl Caller {
 
     /// The objects of a kind, for a guest that names a namespace or means its own.
     pub(super) async fn objects(&self, kind: &KindName, namespace: Option<&str>) -> Result<Objects, Error> {
+        refuse_detours(kind, namespace)?;
         let found = self.cluster.kind(&kind.api_version, &kind.kind).await;
         let found = found.map_err(|error| failure::answer(&error))?;
         let namespace = match namespace {
@@ -76,7 +81,7 @@ impl Caller {
         Ok(objects)
     }
 
-    /// Refuses what is not granted.
+    /// Refuses what is not granted, and names that are none.
     pub(super) fn judge(&self, verb: &str, objects: &Objects, name: Option<&str>) -> Result<(), Error> {
         let plural = &objects.kind.resource.plural;
         self.judge_resource(verb, objects, plural, name)
@@ -90,10 +95,30 @@ impl Caller {
         resource: &str,
         name: Option<&str>,
     ) -> Result<(), Error> {
+        name.map(str::parse::<ObjectName>).transpose().map_err(Error::Invalid)?;
         let group = objects.kind.resource.group.as_str();
         let namespace = objects.namespace.as_deref();
         let access = Access { verb, group, resource, namespace, name };
         self.check.permit.kubernetes(&access).map_err(|denied| Error::Denied(denied.to_string()))
+    }
+}
+
+/// The client writes these words into paths as they are: none may lead to what nobody judged.
+fn refuse_detours(kind: &KindName, namespace: Option<&str>) -> Result<(), Error> {
+    let version = kind.api_version.as_str();
+    let is_version = match version.split_once('/') {
+        Some((group, version)) => is_subdomain(group) && is_label(version),
+        None => is_label(version),
+    };
+    if !is_version {
+        let version = shorten(version);
+        return Err(Error::Invalid(format!(
+            "`{version}` is no apiVersion: write for example `v1` or `apps/v1`"
+        )));
+    }
+    match namespace.filter(|namespace| !is_label(namespace)) {
+        Some(namespace) => Err(Error::Invalid(format!("`{}` is no namespace", shorten(namespace)))),
+        None => Ok(()),
     }
 }
 

@@ -5,6 +5,8 @@ mod failure;
 mod fields;
 mod read;
 mod tamper;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub(crate) use call::Caller;

@@ -51,12 +51,40 @@ async fn what_is_not_granted_or_no_address_is_refused() {
         let result = connect(address).await;
         assert!(matches!(result, Err(Error::Denied(text)) if text.contains(address)), "{address}");
     }
-    for address in ["", "localhost", "localhost:", "localhost:0", "localhost:99999", ":80", "[::1", "a b:80"]
-    {
+    for address in [
+        "",
+        "localhost",
+        "localhost:",
+        "localhost:0",
+        "localhost:99999",
+        "localhost:80:80",
+        "localhost:80/",
+        "http://localhost:80",
+        "user@localhost:80",
+        "localhost\r\n:80",
+        ":80",
+        "[::1",
+        "::1:80",
+        "[fe80::1%2]:80",
+        "[fe80::1%25eth0]:80",
+        "256.0.0.1:80",
+        "a b:80",
+    ] {
         assert!(matches!(connect(address).await, Err(Error::Invalid(_))), "{address}");
     }
     let wildcard = permit("tcp: [{ targets: [\"*:*\"], private: true }]");
-    for address in ["localhost:80", "127.1:80", "[::ffff:169.254.169.254]:80"] {
+    for address in [
+        "localhost:80",
+        "127.1:80",
+        "%31%32%37.0.0.1:80",
+        "0xa9fea9fe:80",
+        "0251.0376.0251.0376:80",
+        "2852039166:80",
+        "[::ffff:169.254.169.254]:80",
+        "[64:ff9b::a9fe:a9fe]:80",
+        "[2002:a9fe:a9fe::]:80",
+        "[fe80::1]:80",
+    ] {
         let result = Connection::connect(&network(), &wildcard, address, soon()).await;
         assert!(matches!(result, Err(Error::Denied(_))), "{address}");
     }

@@ -1,7 +1,7 @@
 //! Servers that refuse, hang, drip, flood or babble.
 
 use super::*;
-use crate::capability::testing::{closed_port, within};
+use crate::capability::testing::{Authority, NOW, closed_port, within};
 use std::{
     sync::{
         Arc,
@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
 
 #[tokio::test]
 async fn a_closed_port_is_refused() {
@@ -113,22 +114,109 @@ async fn what_is_not_http_is_a_protocol_error() {
 }
 
 #[tokio::test]
-async fn an_endless_head_costs_neither_memory_nor_time() {
-    for line in ["x: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n", "HTTP/1.1 100 Continue\r\n\r\n"] {
-        let address = listen(move |mut stream| async move {
-            read_head(&mut stream).await;
-            if line.starts_with('x') {
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n").await;
+async fn an_endless_head_or_tail_costs_neither_memory_nor_time() {
+    const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let (trailers, extension) = (format!("{CHUNKED}0\r\n"), format!("{CHUNKED}1;"));
+    for (start, again) in [
+        ("HTTP/1.1 200 OK\r\n", "x: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n"),
+        ("", "HTTP/1.1 100 Continue\r\n\r\n"),
+        ("", "\r\n"),
+        (trailers.as_str(), "x: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n"),
+        (extension.as_str(), "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"),
+        (CHUNKED, "00000000"),
+    ] {
+        let start = start.to_owned();
+        let address = listen(move |mut stream| {
+            let start = start.clone();
+            async move {
+                read_head(&mut stream).await;
+                let _ = stream.write_all(start.as_bytes()).await;
+                while stream.write_all(again.as_bytes()).await.is_ok() {}
             }
-            while stream.write_all(line.as_bytes()).await.is_ok() {}
         })
         .await;
-        let since = Instant::now();
-        let result = fetch_until(get(format!("http://{address}")), within(100)).await;
-        assert!(
-            matches!(result, Err(Error::Protocol(_) | Error::Timeout(Phase::Wait))),
-            "{line}: {result:?}"
+        assert_ends(get(format!("http://{address}")), again).await;
+    }
+}
+
+/// It fails before long.
+async fn assert_ends(request: Request, what: &str) {
+    let since = Instant::now();
+    let result = fetch_until(request, within(150)).await;
+    assert!(
+        matches!(
+            result,
+            Err(Error::Protocol(_) | Error::Closed | Error::Timeout(Phase::Wait | Phase::Transfer))
+        ),
+        "{what}: {result:?}"
+    );
+    assert!(since.elapsed() < Duration::from_millis(600), "{what}: {:?}", since.elapsed());
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let [_, length @ ..] = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    [&length, &[kind, flags, 0, 0, 0, stream][..], payload].concat()
+}
+
+#[tokio::test]
+async fn floods_of_http2_cost_neither_memory_nor_time() {
+    const END_HEADERS: u8 = 4;
+    // Status 200, from the table that everybody has.
+    let (head, unfinished) = (frame(1, END_HEADERS, 1, &[0x88]), frame(1, 0, 1, &[0x88]));
+    // One long header for the table, and thousands that are written as a byte each.
+    let mut bomb = [&[0x88, 0x40, 1, b'x', 0x7f, 0x81, 0x1e][..], &[b'y'; 4000]].concat();
+    bomb.extend([0xbe; 12_000]);
+    for (what, start, again) in [
+        ("settings", vec![], frame(4, 0, 0, &[])),
+        ("pings", vec![], frame(6, 0, 0, &[0; 8])),
+        ("windows", vec![], frame(8, 0, 0, &[0, 0, 0, 1])),
+        ("resets", vec![], frame(3, 0, 1, &[0, 0, 0, 8])),
+        ("unknown frames", vec![], frame(0xff, 0, 0, &[])),
+        ("promises", vec![], frame(5, END_HEADERS, 1, &[0, 0, 0, 2, 0x88])),
+        ("empty continuations", unfinished.clone(), frame(9, 0, 1, &[])),
+        ("continuations", unfinished, frame(9, 0, 1, &[0x88; 16_000])),
+        ("interim heads", vec![], frame(1, END_HEADERS, 1, &[0x08, 3, b'1', b'0', b'3'])),
+        ("empty data", head, frame(0, 0, 1, &[])),
+        ("a bomb of headers", vec![], frame(1, END_HEADERS, 1, &bomb)),
+    ] {
+        let authority = Authority::new();
+        let acceptor = TlsAcceptor::from(authority.server("127.0.0.1", NOW, &["h2"]));
+        let start = [frame(4, 0, 0, &[]), start].concat();
+        let address = listen(move |stream| {
+            let (acceptor, start, again) = (acceptor.clone(), start.clone(), again.clone());
+            async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                let (mut incoming, mut outgoing) = tokio::io::split(stream);
+                let heard = async {
+                    let _ = tokio::io::copy(&mut incoming, &mut tokio::io::sink()).await;
+                };
+                let said = async {
+                    let _ = outgoing.write_all(&start).await;
+                    // The request opens the stream that the frames are about.
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    while outgoing.write_all(&again).await.is_ok() {}
+                };
+                tokio::join!(heard, said);
+            }
+        })
+        .await;
+        let request = Request { tls: authority.trusted(), ..get(format!("https://{address}/")) };
+        assert_ends(request, what).await;
+    }
+}
+
+#[tokio::test]
+async fn an_encoded_body_arrives_as_it_was_sent() {
+    // The start of a gzip stream that would swell to a gigabyte.
+    let bomb = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[0xed; 2000]].concat();
+    for encoding in ["gzip", "deflate", "br", "zstd", "gzip, gzip, gzip"] {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {}\r\n\r\n",
+            bomb.len()
         );
-        assert!(since.elapsed() < Duration::from_millis(500));
+        let address = script([head.as_bytes(), &bomb].concat()).await;
+        let response = fetch(get(format!("http://{address}"))).await.expect("a response");
+        assert_eq!((response.body == bomb, header(&response, "content-encoding")), (true, Some(encoding)));
     }
 }

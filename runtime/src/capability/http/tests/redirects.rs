@@ -1,7 +1,9 @@
 //! Redirects.
 
 use super::*;
-use axum::http::StatusCode;
+use crate::capability::testing::{name_server, network_with};
+use axum::{extract::RawQuery, http::StatusCode, response::IntoResponse};
+use hickory_resolver::proto::rr::{RData, rdata::A};
 
 fn redirect(status: u16, location: impl Into<String>) -> routing::MethodRouter {
     let location = location.into();
@@ -43,42 +45,95 @@ async fn a_redirect_in_a_circle_ends() {
 
 #[tokio::test]
 async fn each_hop_is_judged_again() {
+    let metadata = RData::A(A([169, 254, 169, 254].into()));
+    let network = network_with(name_server(vec![("meta.test.", metadata)]).await);
     for (location, expected) in [
-        ("http://169.254.169.254/latest/meta-data", "hosts: [\"http://169.254.169.254\"]"),
-        ("http://intra.example.com/", "hosts: [\"http://intra.example.com\"]"),
+        ("http://169.254.169.254/latest/meta-data", "\"http://169.254.169.254\""),
+        ("//0xa9fea9fe/", "\"http://169.254.169.254\""),
+        ("\\\\0251.0376.0251.0376\\x", "\"http://169.254.169.254\""),
+        ("http:\\\\[::ffff:a9fe:a9fe]/", "\"http://[::ffff:a9fe:a9fe]\""),
+        ("http://intra.example.com/", "\"http://intra.example.com\""),
+        ("http://127.0.0.1:1/", "\"http://127.0.0.1:1\""),
+        ("https://127.0.0.1/", "\"https://127.0.0.1\""),
+        ("http://meta.test/", "at 169.254.169.254, a cloud metadata address"),
     ] {
         let address = serve(Router::new().route("/", redirect(302, location))).await;
-        let mut request = get(format!("http://{address}/"));
-        request.redirects = 5;
-        let result = fetch(request).await;
-        assert!(matches!(&result, Err(Error::Denied(text)) if text.contains(expected)), "{result:?}");
+        let permit = permit(&format!("http: [{{ hosts: [\"http://{address}\", \"http://meta.test\"] }}]"));
+        let request = Request { redirects: 5, ..get(format!("http://{address}/")) };
+        let result = send(&network, &permit, &Connections::default(), request, soon()).await;
+        assert!(
+            matches!(&result, Err(Error::Denied(text)) if text.contains(expected)),
+            "{location}: {result:?}"
+        );
     }
-    for location in ["file:///etc/passwd", "http://user:pw@127.0.0.1/", "javascript:1"] {
+    for location in [
+        "file:///etc/passwd",
+        "http://user:pw@127.0.0.1/",
+        "//user@127.0.0.1/",
+        "javascript:1",
+        "//127.0.0.1:0/",
+    ] {
         let address = serve(Router::new().route("/", redirect(302, location))).await;
-        let mut request = get(format!("http://{address}/"));
-        request.redirects = 5;
+        let request = Request { redirects: 5, ..get(format!("http://{address}/")) };
         let result = fetch(request).await;
         assert!(matches!(&result, Err(Error::Invalid(_))), "{location}: {result:?}");
     }
 }
 
 #[tokio::test]
-async fn credentials_stay_with_their_origin() {
-    let other = serve(Router::new().route("/", routing::get(echo))).await;
-    let routes = Router::new()
-        .route("/stay", redirect(302, "/here"))
-        .route("/here", routing::get(echo))
-        .route("/leave", redirect(302, format!("http://{other}/")));
-    let address = serve(routes).await;
-    for (path, kept) in [("stay", true), ("leave", false)] {
-        let mut request = get(format!("http://{address}/{path}"));
-        request.redirects = 1;
-        request.headers = [("Authorization", "Bearer s3cret"), ("cookie", "s3cret"), ("x-other", "1")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .to_vec();
-        let response = fetch(request).await.expect("a response");
-        assert_eq!(text(&response).matches("s3cret").count(), if kept { 2 } else { 0 }, "{path}");
-        assert!(text(&response).contains("x-other: 1"));
+async fn the_method_is_judged_at_each_hop() {
+    let there = serve(Router::new().route("/", routing::any(echo))).await;
+    let address = serve(Router::new().route("/", redirect(307, format!("http://{there}/")))).await;
+    let permit = permit(&format!(
+        "http: [{{ hosts: [\"http://{address}\"], methods: [POST] }}, {{ hosts: [\"http://{there}\"] }}]"
+    ));
+    let request = Request { method: Method::Post, redirects: 1, ..get(format!("http://{address}/")) };
+    let result = send(&network(), &permit, &Connections::default(), request, soon()).await;
+    assert!(matches!(&result, Err(Error::Denied(text)) if text.contains("POST")), "{result:?}");
+}
+
+/// A server that sends everybody on to the URL in the query, and echoes what comes without one.
+async fn signpost(status: u16) -> SocketAddr {
+    let turn = move |RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes| async move {
+        match query {
+            Some(url) => {
+                (StatusCode::from_u16(status).expect("a status"), [("location", url)]).into_response()
+            }
+            None => echo(headers, body).await.into_response(),
+        }
+    };
+    serve(Router::new().route("/", routing::any(turn))).await
+}
+
+#[tokio::test]
+async fn what_tells_who_asks_stays_with_its_origin() {
+    let secrets = ["authorization", "cookie", "x-api-key", "private-token", "referer"];
+    for (status, method) in [(302, Method::Get), (307, Method::Post), (308, Method::Put)] {
+        let (first, second) = (signpost(status).await, signpost(status).await);
+        for (path, kept) in [
+            (format!("?http://{first}/"), true),
+            (format!("?http://{second}/"), false),
+            (format!("?http://localhost:{}/", first.port()), false),
+            // Elsewhere and back again.
+            (format!("?http://{second}/?http://{first}/"), false),
+        ] {
+            let mut request = Request { method, redirects: 2, ..get(format!("http://{first}/{path}")) };
+            request.headers = secrets.map(|name| (name.to_owned(), "s3cret".to_owned())).to_vec();
+            request.headers.push(("Accept".to_owned(), "text/plain".to_owned()));
+            request.headers.push(("Content-Type".to_owned(), "text/csv".to_owned()));
+            request.body = (method != Method::Get).then(|| b"a,b".to_vec());
+            let response = fetch(request).await.expect("a response");
+            let seen = text(&response);
+            assert_eq!(
+                seen.matches("s3cret").count(),
+                if kept { secrets.len() } else { 0 },
+                "{path}: {seen}"
+            );
+            for harmless in ["accept: text/plain\n", "content-type: text/csv\n", "user-agent: aviary/"] {
+                assert!(seen.contains(harmless), "{path}: {seen}");
+            }
+            assert_eq!(seen.ends_with("\n\na,b"), method != Method::Get, "{path}: {seen}");
+        }
     }
 }
 

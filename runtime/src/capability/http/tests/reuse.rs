@@ -84,3 +84,34 @@ async fn connections_are_not_shared_between_origins_trusts_and_families() {
         assert_eq!(text(&response), (index + 1).to_string());
     }
 }
+
+#[tokio::test]
+async fn a_connection_reaches_no_further_than_the_grant_it_is_used_under() {
+    let port = counting(9).await.port();
+    let permit = permit(&format!(
+        "http: [{{ hosts: [\"http://localhost:{port}\"] }}, {{ hosts: [\"http://*:*\"], methods: [PUT] }}]"
+    ));
+    let (network, connections) = (network(), Connections::default());
+    let ask = async |method| {
+        let url = format!("http://localhost:{port}/");
+        let request = Request { method, reuse_connection: true, ..get(url) };
+        send(&network, &permit, &connections, request, soon()).await.map(|response| response.status)
+    };
+    assert!(matches!(ask(Method::Get).await, Ok(200)));
+    let result = ask(Method::Put).await;
+    assert!(matches!(result, Err(Error::Denied(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_asked_for_is_not_taken_for_the_next() {
+    let answer = |text: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n{text}");
+    let forged = answer("good") + &answer("evil");
+    let address = script(forged).await;
+    let connections = Connections::default();
+    for _ in 0..3 {
+        let request = Request { reuse_connection: true, ..get(format!("http://{address}/")) };
+        let response =
+            send(&network(), &permit(ALL), &connections, request, soon()).await.expect("a response");
+        assert_eq!(text(&response), "good");
+    }
+}

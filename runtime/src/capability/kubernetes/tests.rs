@@ -1,0 +1,127 @@
+//! Calls to an API server that notes what it is asked for.
+
+use super::*;
+use crate::{
+    capability::bindings::aviary::check::kubernetes::Kind, cluster::Cluster, grant::testing::permit,
+    ledger::Ledger, spec::Check,
+};
+use axum::{Json, http::Uri};
+use serde_json::{Value, json};
+use std::sync::Mutex;
+use tokio::net::TcpListener;
+
+const EVERYTHING: &str =
+    "kubernetes: [{ apiGroups: [\"*\"], resources: [\"*\"], verbs: [\"*\"], namespaces: [\"*\"] }]";
+
+type Paths = Arc<Mutex<Vec<String>>>;
+
+/// Knows pods, and answers every other question with one.
+fn answer(path: &str) -> Value {
+    let verbs = ["get", "list", "create", "patch", "delete"];
+    let pods =
+        json!({ "name": "pods", "singularName": "pod", "namespaced": true, "kind": "Pod", "verbs": verbs });
+    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web" } });
+    match path {
+        "/api/v1" => json!({ "kind": "APIResourceList", "groupVersion": "v1", "resources": [pods] }),
+        path if path.ends_with("/pods") => json!({ "metadata": {}, "items": [pod] }),
+        _ => pod,
+    }
+}
+
+/// A caller to whom everything is granted, and the paths that its API server was asked for.
+async fn caller() -> (Caller, Paths) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let paths = Paths::default();
+    let seen = Arc::clone(&paths);
+    let routes = axum::Router::new().fallback(async move |uri: Uri| {
+        seen.lock().expect("no panic").push(uri.to_string());
+        Json(answer(uri.path()))
+    });
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let config = kube::Config::new(format!("http://{address}").parse().expect("a URL"));
+    let ledger = Ledger::fleeting(Arc::new(Cluster::new(config).expect("a client")), Arc::default());
+    let bare = Check::bare("team-a/test".parse().expect("a key"), "test.wasm".parse().expect("a module"));
+    (Caller::new(&ledger, Arc::new(Check { permit: permit(EVERYTHING), ..bare })), paths)
+}
+
+fn pod(api_version: &str, namespace: &str, name: &str) -> Object {
+    let kind = Kind { api_version: api_version.to_owned(), kind: "Pod".to_owned() };
+    Object { kind, namespace: Some(namespace.to_owned()), name: name.to_owned() }
+}
+
+/// Asks for such a pod in every way that there is, and tells what was said.
+async fn ask(caller: &Caller, object: &Object) -> Vec<Result<(), Error>> {
+    let Object { kind, namespace, name } = object;
+    let metadata = json!({ "name": name, "namespace": namespace });
+    let body = json!({ "apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata }).to_string();
+    let logs = LogRequest {
+        namespace: namespace.clone().unwrap_or_default(),
+        pod: name.clone(),
+        container: Some("a&previous=true/../..".to_owned()),
+        tail_lines: 1,
+        previous: false,
+    };
+    vec![
+        caller.get(object).await.map(drop),
+        caller.wait(object, "$.metadata", None).await.map(drop),
+        caller.patch(object, PatchType::Merge, "{}").await.map(drop),
+        caller.delete(object, Propagation::Background).await,
+        caller.delete(object, Propagation::Orphan).await,
+        caller.apply(None, &body).await.map(drop),
+        caller.create(None, &body).await.map(drop),
+        caller.logs(&logs).await.map(drop),
+    ]
+}
+
+#[tokio::test]
+async fn no_word_of_a_guest_leads_out_of_the_path_it_belongs_to() {
+    let (caller, paths) = caller().await;
+    for name in
+        ["web/log", "../secrets/token", "..", ".", "", "web?watch=1", "web#", "web%2flog", "a b", "web/"]
+    {
+        for said in ask(&caller, &pod("v1", "team-a", name)).await {
+            assert!(matches!(said, Err(Error::Invalid(_))), "{name}: {said:?}");
+        }
+    }
+    let asked = std::mem::take(&mut *paths.lock().expect("no panic"));
+    assert_eq!(asked, ["/api/v1"]);
+    for namespace in ["", "..", "team-a/secrets/token?x=", "team-a/pods/web/log", "team%2fa", "Team"] {
+        for said in ask(&caller, &pod("v1", namespace, "web")).await {
+            assert!(matches!(said, Err(Error::Invalid(_))), "{namespace}: {said:?}");
+        }
+    }
+    for version in
+        ["", "v1/..", "../v1", "v1/nodes/a/proxy", "v1?x", "/v1", "apps/", "v1#", "a%2f/v1", "../api/v1"]
+    {
+        let said = caller.get(&pod(version, "team-a", "web")).await;
+        assert!(matches!(said, Err(Error::Invalid(_))), "{version}: {said:?}");
+    }
+    assert_eq!(*paths.lock().expect("no panic"), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_selected_stays_within_the_query() {
+    let (caller, paths) = caller().await;
+    let hostile = "a=b&watch=true&limit=0#/../?x";
+    let selection = Selection {
+        kind: Kind { api_version: "v1".to_owned(), kind: "Pod".to_owned() },
+        namespace: Some("team-a".to_owned()),
+        label_selector: Some(hostile.to_owned()),
+        field_selector: Some(hostile.to_owned()),
+        fields: Vec::new(),
+        limit: None,
+    };
+    assert_eq!(caller.list(&selection).await.expect("a page").items.len(), 1);
+    let said = ask(&caller, &pod("v1", "team-a", "web")).await;
+    assert!(said.iter().all(Result::is_ok), "{said:?}");
+    let asked = std::mem::take(&mut *paths.lock().expect("no panic"));
+    let plain = |path: &&String| {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        ["/api/v1", "/api/v1/namespaces/team-a/pods", "/api/v1/namespaces/team-a/pods/web"].contains(&path)
+            || path == "/api/v1/namespaces/team-a/pods/web/log" && !query.contains("previous=true")
+    };
+    assert!(asked.iter().all(|path| plain(&path)), "{asked:?}");
+    let listed = asked.iter().find(|path| path.contains("labelSelector")).expect("a list");
+    assert!(!listed.contains("watch=true") && listed.matches("limit=").count() == 1, "{listed}");
+}
