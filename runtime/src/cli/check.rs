@@ -54,7 +54,7 @@ impl Check {
             check.settings = Value::from(settings).to_string().into();
         }
         let board = Arc::new(Board::default());
-        let cluster = Cluster::find(self.kubeconfig.as_deref(), None).await?;
+        let cluster = Cluster::find(self.kubeconfig.as_deref()).await?;
         let ledger = cluster.map(|cluster| Ledger::fleeting(Arc::new(cluster), Arc::clone(&board)));
         let sandbox = sandbox(ledger.clone())?;
         let begun = Instant::now();

@@ -79,12 +79,8 @@ pub enum ClusterError {
 
 impl Cluster {
     /// The cluster of the kubeconfig, else the one whose pod this is, else none. Asks nobody yet.
-    /// The daemon is at home in `namespace`, or where the kubeconfig or the pod is.
-    pub async fn find(
-        kubeconfig: Option<&Path>,
-        namespace: Option<&str>,
-    ) -> Result<Option<Self>, ClusterError> {
-        let mut config = match kubeconfig {
+    pub async fn find(kubeconfig: Option<&Path>) -> Result<Option<Self>, ClusterError> {
+        let config = match kubeconfig {
             Some(path) => {
                 let wrong = |error| ClusterError::Kubeconfig(path.to_owned(), error);
                 let file = Kubeconfig::read_from(path).map_err(wrong)?;
@@ -100,13 +96,10 @@ impl Cluster {
             }
             None => return Ok(None),
         };
-        if let Some(namespace) = namespace {
-            namespace.clone_into(&mut config.default_namespace);
-        }
         Ok(Some(Self::new(config)?))
     }
 
-    /// A cluster to be reached like this.
+    /// A cluster to be reached like this; the daemon is at home in its default namespace.
     ///
     /// # Errors
     /// When its certificates or keys cannot be used.

@@ -108,7 +108,7 @@ pub fn runtime() -> io::Result<Runtime> {
 
 /// The cluster to look for checks in and to let them use. A pod without an account may still have directories.
 async fn cluster(settings: &Run) -> Result<Option<Cluster>> {
-    match Cluster::find(settings.kubeconfig.as_deref(), None).await {
+    match Cluster::find(settings.kubeconfig.as_deref()).await {
         Err(error @ ClusterError::InCluster(_)) if !settings.checks.is_empty() => {
             tracing::warn!("going on without the cluster: {error}");
             Ok(None)

@@ -11,7 +11,7 @@ use std::time::Duration;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_oldest_keeps_a_name_and_the_newer_takes_over_when_it_goes() {
     over_cluster!(cluster);
-    let namespace = cluster.namespace().await;
+    let namespace = cluster.namespace("clashes").await;
     let check = format!("{namespace}/web");
     cluster.apply(&namespace, "z-old", &Files::web(PASSES)).await;
     // Kubernetes counts the age of objects in seconds.
@@ -31,7 +31,7 @@ async fn the_oldest_keeps_a_name_and_the_newer_takes_over_when_it_goes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_cannot_reach_into_another_namespace() {
     over_cluster!(cluster);
-    let (namespace, victim) = (cluster.namespace().await, cluster.namespace().await);
+    let (namespace, victim) = (cluster.namespace("clashes").await, cluster.namespace("clashes").await);
     let manifest = format!("web, namespace: {victim}");
     let files = Files::new().manifest(&manifest).module("web.wasm", PASSES);
     cluster.apply(&namespace, "checks", &files).await;
@@ -47,7 +47,7 @@ async fn a_manifest_cannot_reach_into_another_namespace() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_of_a_directory_comes_first() {
     over_cluster!(cluster);
-    let namespace = cluster.namespace().await;
+    let namespace = cluster.namespace("clashes").await;
     let check = format!("{namespace}/web");
     cluster.apply(&namespace, "checks", &Files::web(PASSES)).await;
     let aviary = Aviary::start(cluster.client.clone(), &[&namespace]);

@@ -17,7 +17,7 @@ fn digest(guest: &str) -> Digest {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_applied_configmap_runs_within_a_second() {
     over_cluster!(cluster);
-    let namespace = cluster.namespace().await;
+    let namespace = cluster.namespace("configmaps").await;
     let aviary = Aviary::start(cluster.client.clone(), &[&namespace]);
     aviary.until_source("answers", |source| source.connected).await;
     let mut times = Vec::new();
@@ -40,7 +40,7 @@ async fn an_applied_configmap_runs_within_a_second() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_module_is_replaced_rubbish_leaves_the_last_good_one_and_deletion_ends_it() {
     over_cluster!(cluster);
-    let namespace = cluster.namespace().await;
+    let namespace = cluster.namespace("configmaps").await;
     let check = format!("{namespace}/web");
     cluster.apply(&namespace, "checks", &Files::web(PASSES)).await;
     let aviary = Aviary::start(cluster.client.clone(), &[&namespace]);
@@ -76,7 +76,7 @@ async fn a_module_is_replaced_rubbish_leaves_the_last_good_one_and_deletion_ends
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_event_again_is_counted() {
     over_cluster!(cluster);
-    let namespace = cluster.namespace().await;
+    let namespace = cluster.namespace("configmaps").await;
     cluster.apply(&namespace, "checks", &Files::new().text("web.wasm", "rubbish")).await;
     for count in 1..=2 {
         let aviary = Aviary::start(cluster.client.clone(), &[&namespace]);

@@ -2,6 +2,7 @@
 
 mod clashes;
 mod configmaps;
+mod given;
 mod outages;
 mod rights;
 mod support;
@@ -21,7 +22,7 @@ test_guests::for_each!(guest);
 /// Runs a test over the cluster, or tells that it is skipped; on CI a missing cluster is a failure.
 macro_rules! over_cluster {
     ($cluster:ident) => {
-        let Some($cluster) = $crate::support::Cluster::find().await else { return };
+        let Some($cluster) = $crate::given::Given::find().await else { return };
     };
 }
 use over_cluster;

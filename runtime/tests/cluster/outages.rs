@@ -1,8 +1,10 @@
 //! An API server that cannot be reached.
 
 use crate::{
-    PASSES, over_cluster,
-    support::{Aviary, Files, PATIENCE, Proxy},
+    PASSES,
+    given::PATIENCE,
+    over_cluster,
+    support::{Aviary, Files, Proxy},
 };
 use aviary::{
     board::{Board, Standing},
@@ -20,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 #[tokio::test(flavor = "multi_thread")]
 async fn checks_go_on_while_the_source_is_cut_off_and_what_happened_meanwhile_is_noticed() {
     over_cluster!(cluster);
-    let namespace = cluster.namespace().await;
+    let namespace = cluster.namespace("outages").await;
     let (stays, goes, comes) =
         (format!("{namespace}/stays"), format!("{namespace}/goes"), format!("{namespace}/comes"));
     cluster.apply(&namespace, "stays", &Files::new().manifest("stays").module("web.wasm", PASSES)).await;
@@ -57,7 +59,7 @@ async fn checks_go_on_while_the_source_is_cut_off_and_what_happened_meanwhile_is
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_starts_cut_off_is_not_ready_and_begins_when_it_can() {
     over_cluster!(cluster);
-    let namespace = cluster.namespace().await;
+    let namespace = cluster.namespace("outages").await;
     cluster.apply(&namespace, "checks", &Files::web(PASSES)).await;
     let proxy = Proxy::to(&cluster).await;
     proxy.cut();
@@ -74,7 +76,7 @@ async fn a_daemon_that_starts_cut_off_is_not_ready_and_begins_when_it_can() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_round_leaves_behind_during_an_outage_is_shown_and_goes_after_it() {
     over_cluster!(cluster);
-    let namespace = cluster.namespace().await;
+    let namespace = cluster.namespace("outages").await;
     let proxy = Proxy::to(&cluster).await;
     let mut config = cluster.through(&proxy);
     config.default_namespace.clone_from(&namespace);

@@ -9,7 +9,7 @@ use aviary::board::Standing;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_that_may_not_be_looked_at_is_told_of_and_others_go_on() {
     over_cluster!(cluster);
-    let (open, closed) = (cluster.namespace().await, cluster.namespace().await);
+    let (open, closed) = (cluster.namespace("rights").await, cluster.namespace("rights").await);
     for namespace in [&open, &closed] {
         cluster.apply(namespace, "checks", &Files::web(PASSES)).await;
     }
@@ -31,7 +31,7 @@ async fn a_namespace_that_may_not_be_looked_at_is_told_of_and_others_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rights_that_are_taken_away_stop_no_check() {
     over_cluster!(cluster);
-    let namespace = cluster.namespace().await;
+    let namespace = cluster.namespace("rights").await;
     let check = format!("{namespace}/web");
     cluster.apply(&namespace, "checks", &Files::web(PASSES)).await;
     cluster.grant(&namespace, &namespace).await;

@@ -1,5 +1,6 @@
 //! An aviary in this process, over ConfigMaps in namespaces of its own.
 
+use crate::given::{Given, PATIENCE};
 use aviary::{
     board::{Board, Source, View},
     capability::dial::{Network, NetworkOptions},
@@ -14,23 +15,19 @@ use aviary::{
 use k8s_openapi::{
     ByteString,
     api::{
-        core::v1::{ConfigMap, Event, Namespace},
+        core::v1::{ConfigMap, Event},
         rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject},
     },
 };
 use kube::{
     Api, Client, Config,
     api::{DeleteParams, ListParams, ObjectMeta, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs, process,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::{Duration, SystemTime},
+    fs,
+    sync::Arc,
+    time::Duration,
 };
 use tokio::{
     io::copy_bidirectional,
@@ -41,57 +38,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The kubeconfig of a cluster that tests may change.
-const KUBECONFIG: &str = "AVIARY_TEST_KUBECONFIG";
-/// How long a test waits for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The service account of tests of rights.
 const ACCOUNT: &str = "aviary";
 
-/// A real cluster, reached as its administrator.
-pub(crate) struct Cluster {
-    pub(crate) config: Config,
-    pub(crate) client: Client,
-}
-
-impl Cluster {
-    /// The cluster of the environment; none if there is none.
-    pub(crate) async fn find() -> Option<Self> {
-        let Some(path) = env::var_os(KUBECONFIG).filter(|path| !path.is_empty()) else {
-            assert!(
-                env::var_os("CI").is_none(),
-                "{KUBECONFIG} names no cluster, and on CI there must be one"
-            );
-            eprintln!("SKIPPED: {KUBECONFIG} names no cluster; `cargo xtask cluster up` starts one");
-            return None;
-        };
-        let file = Kubeconfig::read_from(path).expect("a kubeconfig");
-        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
-        let config = config.expect("a configuration");
-        let client = Client::try_from(config.clone()).expect("a client");
-        Some(Self { config, client })
-    }
-
-    /// A new namespace.
-    pub(crate) async fn namespace(&self) -> String {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let since = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_millis();
-        let name = format!("aviary-test-{}-{since}-{}", process::id(), COUNT.fetch_add(1, Relaxed));
-        let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
-        let namespace = Namespace { metadata, ..Namespace::default() };
-        let api: Api<Namespace> = Api::all(self.client.clone());
-        api.create(&PostParams::default(), &namespace).await.expect("a namespace");
-        name
-    }
-
-    /// Deletes namespaces, without waiting for it.
-    pub(crate) async fn clear(&self, namespaces: &[&str]) {
-        let api: Api<Namespace> = Api::all(self.client.clone());
-        for namespace in namespaces {
-            api.delete(namespace, &DeleteParams::background()).await.expect("deleted");
-        }
-    }
-
+impl Given {
     /// The same cluster with the rights of an account, reached over this proxy.
     pub(crate) fn as_account(&self, namespace: &str, proxy: &Proxy) -> Client {
         let mut config = self.through(proxy);
@@ -321,7 +271,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    pub(crate) async fn to(cluster: &Cluster) -> Self {
+    pub(crate) async fn to(cluster: &Given) -> Self {
         let url = &cluster.config.cluster_url;
         let server = format!("{}:{}", url.host().expect("a host"), url.port_u16().unwrap_or(443));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

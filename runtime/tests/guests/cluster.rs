@@ -1,6 +1,9 @@
-//! The real Kubernetes of the tests: `cargo xtask test` starts one and names it in `AVIARY_TEST_KUBECONFIG`.
+//! Guests in a real Kubernetes.
 
-use crate::support::{Subject, check_in};
+use crate::{
+    given::{Given, PATIENCE},
+    support::{Subject, check_in},
+};
 use aviary::{
     board::Board,
     capability::dial::{Network, NetworkOptions},
@@ -11,56 +14,33 @@ use aviary::{
     sandbox::{Instance, Sandbox},
     spec::Check,
 };
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::{
-    Api, Client,
-    api::{DeleteParams, ListParams, ObjectMeta, PostParams},
-};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, api::ListParams};
 use serde_json::{Value, json};
-use std::{env, path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A namespace of its own, with a daemon that is at home in it.
 pub(crate) struct Stage {
     pub(crate) namespace: String,
     pub(crate) board: Arc<Board>,
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) client: Client,
-    kubeconfig: PathBuf,
+    given: Given,
 }
 
 impl Stage {
     /// A new namespace; none if there is no cluster and no need for one.
     pub(crate) async fn set(name: &str) -> Option<Self> {
-        let Some(kubeconfig) = env::var_os("AVIARY_TEST_KUBECONFIG").map(PathBuf::from) else {
-            assert!(env::var_os("CI").is_none(), "no cluster: AVIARY_TEST_KUBECONFIG names none");
-            eprintln!("skipped, as AVIARY_TEST_KUBECONFIG names no cluster; `cargo xtask test` starts one");
-            return None;
-        };
-        let namespace = format!("{name}-{}", std::process::id());
-        let cluster = Cluster::find(Some(&kubeconfig), Some(&namespace)).await;
-        let cluster = Arc::new(cluster.expect("a kubeconfig").expect("a cluster"));
-        let client = cluster.own();
-        let metadata = ObjectMeta { name: Some(namespace.clone()), ..ObjectMeta::default() };
-        let made = Namespace { metadata, ..Namespace::default() };
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        namespaces.create(&PostParams::default(), &made).await.expect("a namespace");
+        let given = Given::find().await?;
+        let namespace = given.namespace(name).await;
         let board = Arc::new(Board::default());
-        Some(Self {
-            ledger: Ledger::lasting(cluster, Arc::clone(&board)),
-            namespace,
-            board,
-            client,
-            kubeconfig,
-        })
+        let ledger = daemon(&given, &namespace, &board);
+        Some(Self { namespace, board, ledger, given })
     }
 
     /// The daemon after it was killed and started again.
-    pub(crate) async fn reborn(&self) -> Arc<Ledger> {
-        let cluster = Cluster::find(Some(&self.kubeconfig), Some(&self.namespace)).await;
-        Ledger::lasting(Arc::new(cluster.expect("a kubeconfig").expect("a cluster")), Arc::clone(&self.board))
+    pub(crate) fn reborn(&self) -> Arc<Ledger> {
+        daemon(&self.given, &self.namespace, &self.board)
     }
 
     /// Loads the guest that follows a script, granted everything unless `grants` says otherwise.
@@ -120,7 +100,7 @@ impl Stage {
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     {
-        Api::namespaced(self.client.clone(), &self.namespace)
+        Api::namespaced(self.given.client.clone(), &self.namespace)
     }
 
     /// Until when tests wait.
@@ -130,9 +110,15 @@ impl Stage {
 
     /// Takes the namespace away.
     pub(crate) async fn strike(self) {
-        let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        namespaces.delete(&self.namespace, &DeleteParams::default()).await.expect("deleted");
+        self.given.clear(&[&self.namespace]).await;
     }
+}
+
+/// The ledger of a daemon that is at home in a namespace.
+fn daemon(given: &Given, namespace: &str, board: &Arc<Board>) -> Arc<Ledger> {
+    let mut config = given.config.clone();
+    namespace.clone_into(&mut config.default_namespace);
+    Ledger::lasting(Arc::new(Cluster::new(config).expect("a cluster")), Arc::clone(board))
 }
 
 /// A ConfigMap of that name.

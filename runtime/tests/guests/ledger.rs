@@ -59,7 +59,7 @@ async fn a_daemon_that_was_killed_finds_what_it_left_behind() {
     let script = json!({ "init": [{ "create": { "body": config_map("a") } }] });
     let (instance, _) = stage.play(None, &script).await;
     std::mem::forget(instance);
-    let _keeping = keep(&stage.reborn().await).drop_guard();
+    let _keeping = keep(&stage.reborn()).drop_guard();
     stage.until_config_maps_are(&[]).await;
     stage.strike().await;
 }

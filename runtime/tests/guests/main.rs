@@ -4,6 +4,8 @@ mod capabilities;
 mod cluster;
 mod crimes;
 mod daemon;
+#[path = "../cluster/given.rs"]
+mod given;
 mod kubernetes;
 mod ledger;
 mod rounds;

@@ -28,8 +28,9 @@ pub(crate) struct Cluster {
     pub(crate) client: Client,
     /// The namespace.
     pub(crate) namespace: String,
-    /// Where the cluster is.
-    pub(crate) kubeconfig: PathBuf,
+    /// How to reach the cluster, at home in the namespace.
+    pub(crate) config: Config,
+    kubeconfig: PathBuf,
 }
 
 impl Cluster {
@@ -39,16 +40,17 @@ impl Cluster {
         let kubeconfig = kubeconfig
             .with_context(|| format!("no cluster: `cargo xtask cluster up`, and name it in {KUBECONFIG}"))?;
         let file = Kubeconfig::read_from(&kubeconfig)?;
-        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-        let client = Client::try_from(config)?;
+        let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
         let namespace = format!("bench-{name}-{}", std::process::id());
+        config.default_namespace.clone_from(&namespace);
+        let client = Client::try_from(config.clone())?;
         let metadata = ObjectMeta { name: Some(namespace.clone()), ..ObjectMeta::default() };
         let made = Namespace { metadata, ..Namespace::default() };
         Api::all(client.clone())
             .create(&PostParams::default(), &made)
             .await
             .context("cannot make a namespace")?;
-        Ok(Self { client, namespace, kubeconfig })
+        Ok(Self { client, namespace, config, kubeconfig })
     }
 
     /// Starts the daemon on the ConfigMaps of the namespace.

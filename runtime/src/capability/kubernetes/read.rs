@@ -9,7 +9,6 @@ use crate::capability::bindings::aviary::check::kubernetes::{
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DynamicObject, ListParams, LogParams, ObjectList, TypeMeta};
-use serde::Serialize;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 use std::time::Duration;
@@ -80,11 +79,9 @@ impl Caller {
             // An object that is not there yet may still come.
             let found = request(Repeat::Always, || objects.api.get_opt(&object.name)).await?;
             if let Some(found) = found {
-                let found = bare(found);
-                let json =
-                    serde_json::to_value(&found).map_err(|error| Error::Unavailable(error.to_string()))?;
-                if fields::is_met(&json, &path, value) {
-                    return text(&found);
+                let found = json(&bare(found))?;
+                if fields::is_met(&found, &path, value) {
+                    return Ok(found.to_string());
                 }
             }
             sleep(pause).await;
@@ -133,7 +130,7 @@ impl Collected {
         for object in found.items {
             let mut object = bare(object);
             object.types.get_or_insert_with(|| types.clone());
-            let item = if self.paths.is_empty() { text(&object)? } else { text(&self.masked(&object)?)? };
+            let item = if self.paths.is_empty() { text(&object)? } else { self.masked(&object)?.to_string() };
             self.bytes += item.len();
             if self.bytes > MOST_BYTES || self.wants() == 0 {
                 self.truncated = true;
@@ -145,8 +142,7 @@ impl Collected {
     }
 
     fn masked(&self, object: &DynamicObject) -> Result<Value, Error> {
-        let json = serde_json::to_value(object).map_err(|error| Error::Unavailable(error.to_string()))?;
-        Ok(fields::keep(&json, &self.paths))
+        Ok(fields::keep(&json(object)?, &self.paths))
     }
 }
 
@@ -169,6 +165,10 @@ pub(super) fn bare(mut object: DynamicObject) -> DynamicObject {
     object
 }
 
-pub(super) fn text(object: &impl Serialize) -> Result<String, Error> {
+pub(super) fn text(object: &DynamicObject) -> Result<String, Error> {
     serde_json::to_string(object).map_err(|error| Error::Unavailable(error.to_string()))
+}
+
+fn json(object: &DynamicObject) -> Result<Value, Error> {
+    serde_json::to_value(object).map_err(|error| Error::Unavailable(error.to_string()))
 }

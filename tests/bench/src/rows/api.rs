@@ -65,8 +65,8 @@ async fn guest(bench: &Bench, cluster: &Cluster) -> Result<Instance> {
     );
     let check = Arc::new(spec::parse(&manifest, &cluster.namespace, &Ceiling::open())?.remove(0));
     let board = Arc::new(Board::default());
-    let way = Way::find(Some(&cluster.kubeconfig), Some(&cluster.namespace)).await?;
-    let ledger = Ledger::fleeting(Arc::new(way.context("no cluster")?), Arc::clone(&board));
+    let way = Way::new(cluster.config.clone())?;
+    let ledger = Ledger::fleeting(Arc::new(way), Arc::clone(&board));
     let network = Arc::new(Network::new(&NetworkOptions::default())?);
     let sandbox = Sandbox::new(4, network, Some(ledger)).map_err(anyhow::Error::from)?;
     let module = fs::read(bench.guests.join("calls_kubernetes.wasm")).context("cannot read the guest")?;
