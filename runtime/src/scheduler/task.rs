@@ -32,7 +32,7 @@ pub(super) struct Task {
 
 impl Task {
     pub(super) fn new(sandbox: Arc<Sandbox>, board: Arc<Board>, clock: Clock, ready: Ready) -> Self {
-        let Ready { check, entry, guest, instance } = ready;
+        let Ready { check, entry, guest, instance, .. } = ready;
         let spread = check.key.spread();
         let mut lifecycle = Lifecycle::new(check.ttl, check.startup_grace, spread);
         let now = clock.uptime();

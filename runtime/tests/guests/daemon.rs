@@ -7,6 +7,7 @@ use aviary::{
     inventory::Inventory,
     outcome::Reason,
     scheduler::Clock,
+    signature::Keyring,
     source::directory::Directories,
 };
 use std::{fs, path::Path, sync::Arc, time::Duration};
@@ -34,10 +35,14 @@ impl Aviary {
     }
 
     fn start_with(patience: Duration) -> Self {
+        Self::start_signed(patience, Keyring::default())
+    }
+
+    fn start_signed(patience: Duration, keyring: Keyring) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let (board, stop) = (Arc::new(Board::default()), CancellationToken::new());
         let (changes, inbox) = mpsc::channel(4);
-        let inventory = Inventory::new(Arc::new(sandbox()), Arc::clone(&board), Clock::start(), 1);
+        let inventory = Inventory::new(Arc::new(sandbox()), keyring, Arc::clone(&board), Clock::start(), 1);
         let source = Directories {
             ceiling: Ceiling::open(),
             paths: vec![directory.path().to_path_buf()],
