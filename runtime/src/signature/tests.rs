@@ -63,13 +63,13 @@ fn one_changed_bit_anywhere_is_found() {
             assert!(matches!(judge(&tampered, signature), Err(Refusal::Misfit { .. })), "bit {bit}");
         }
     }
-    for (place, byte) in
-        BY_ONE.char_indices().filter(|(place, _)| *place >= BY_ONE.find("RUT").expect("a line"))
-    {
+    let signed = BY_ONE.find("RUT").expect("a line");
+    // Padding says nothing, nor does the end of the last line.
+    let counts = |(place, byte): &(usize, char)| *place >= signed && *byte != '=' && place + 1 < BY_ONE.len();
+    for (place, byte) in BY_ONE.char_indices().filter(counts) {
         let other = if byte == 'B' { 'C' } else { 'B' };
         let tampered = format!("{}{other}{}", &BY_ONE[..place], &BY_ONE[place + 1..]);
-        let is_last = place + 1 == BY_ONE.len();
-        assert_eq!(judge(MODULE, &tampered).is_ok(), is_last, "byte {place} of the signature");
+        assert!(judge(MODULE, &tampered).is_err(), "byte {place} of the signature");
     }
 }
 
@@ -193,5 +193,5 @@ fn a_signature_file_that_is_too_large_is_not_read_whole() {
     let huge = std::fs::File::create(&path).expect("created");
     huge.set_len(1 << 40).expect("a hole");
     let signature = Signature::read(&path).expect("it is there");
-    assert!(signature.parse().expect_err("too large").contains("larger than 16384 bytes"));
+    assert!(signature.parse().err().expect("too large").contains("larger than 16384 bytes"));
 }

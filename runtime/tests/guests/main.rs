@@ -8,6 +8,7 @@ mod kubernetes;
 mod ledger;
 mod rounds;
 mod scheduling;
+mod signing;
 mod start;
 mod support;
 mod tenants;
