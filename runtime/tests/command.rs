@@ -32,6 +32,7 @@ fn an_empty_variable_means_the_same_as_none() {
         "AVIARY_NAMESPACE",
         "AVIARY_MAX_CHECKS",
         "AVIARY_MAX_MODULE_SIZE",
+        "AVIARY_REQUIRE_SIGNATURE",
         "AVIARY_CA_FILE",
         "AVIARY_CLOSE_AFTER",
         "AVIARY_KILL_AFTER",

@@ -121,5 +121,5 @@ fn password() -> Result<Option<String>> {
 }
 
 fn no_password() -> String {
-    format!("its password; without a terminal, put it into {PASSWORD}")
+    format!("a password is needed, from {PASSWORD} or else from the terminal")
 }
