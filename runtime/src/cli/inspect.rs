@@ -32,13 +32,12 @@ impl Inspect {
         println!("module:  {name}");
         println!("digest:  {}", guest.digest);
         println!("size:    {} bytes", guest.size);
-        match (signer, claims) {
-            (Some(key), _) => println!("signer:  {key}"),
-            (None, Some(key)) => {
-                println!("signer:  {key}, as it claims; judge it with --require-signature KEY")
-            }
-            (None, None) => println!("signer:  none"),
-        }
+        let signer = match (signer, claims) {
+            (Some(key), _) => key.to_string(),
+            (None, Some(key)) => format!("{key}, as it claims; judge it with --require-signature KEY"),
+            (None, None) => "none".to_owned(),
+        };
+        println!("signer:  {signer}");
         println!("imports: {}", guest.imports.join("\n         "));
         let grants = grant::examples(&guest.asks);
         if grants.is_empty() {
