@@ -1,39 +1,41 @@
 //! The checks that should be running, each with its last good guest.
 
+mod load;
+
 use crate::{
-    board::{Board, Entry, EventKind, Module},
+    board::{Board, Entry, Module},
     outcome::{Fault, Reason},
-    sandbox::{Guest, Instance, Lost, Sandbox},
+    sandbox::Sandbox,
     schedule::backoff,
     scheduler::{Clock, Ready, Scheduler},
+    signature::{KeyId, Keyring},
     source::{Candidate, Change},
     spec::{self, Check, Key},
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
+use load::{Compiled, Loaded, Loader, Rejected};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::{Id, JoinError, JoinSet},
-    time::{Instant, timeout},
+    time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, time::DelayQueue};
 
 /// How many modules are held while they wait to be compiled.
 const MOST_MODULES: usize = 64;
-/// How long a new version may take to begin its round beside the former one.
-const LONGEST_BEGINNING: Duration = Duration::from_secs(30);
 
 /// Turns changes at the sources into running checks.
 ///
 /// Each check loads by itself, so that a slow one delays no other; of several changes to one
 /// check only the newest matters. What cannot be loaded leaves the former one running.
 pub struct Inventory {
-    sandbox: Arc<Sandbox>,
+    loader: Loader,
     board: Arc<Board>,
     scheduler: Scheduler,
     slots: HashMap<Key, Slot>,
-    loads: JoinSet<Result<Ready, Rejected>>,
+    loads: JoinSet<Result<Loaded, Rejected>>,
     loading: HashMap<Id, Key>,
     retries: DelayQueue<Key>,
     unsynced: usize,
@@ -61,25 +63,19 @@ struct Slot {
     again: Option<Compiled>,
 }
 
-/// A candidate that did not make it.
-struct Rejected {
-    fault: Fault,
-    /// Set if the reason may pass.
-    again: Option<Compiled>,
-}
-
-/// A check whose module is compiled and granted what it asks for.
-struct Compiled {
-    check: Arc<Check>,
-    guest: Arc<Guest>,
-}
-
 impl Inventory {
-    /// An empty inventory over `sources` sources.
-    pub fn new(sandbox: Arc<Sandbox>, board: Arc<Board>, clock: Clock, sources: usize) -> Self {
+    /// An empty inventory over `sources` sources, which admits what one of the keys has signed.
+    pub fn new(
+        sandbox: Arc<Sandbox>,
+        keyring: Keyring,
+        board: Arc<Board>,
+        clock: Clock,
+        sources: usize,
+    ) -> Self {
         let scheduler = Scheduler::new(Arc::clone(&sandbox), Arc::clone(&board), clock);
+        let stop = CancellationToken::new();
         Self {
-            sandbox,
+            loader: Loader { sandbox, keyring, board: Arc::clone(&board), stop: stop.clone() },
             board,
             scheduler,
             slots: HashMap::new(),
@@ -89,7 +85,7 @@ impl Inventory {
             unsynced: sources,
             modules: Arc::new(Semaphore::new(MOST_MODULES)),
             place: None,
-            stop: CancellationToken::new(),
+            stop,
         }
     }
 
@@ -126,7 +122,7 @@ impl Inventory {
         self.stop.cancel();
         self.slots.values_mut().for_each(|slot| slot.next = None);
         let enough = Instant::now() + patience / 2;
-        while let Ok(Some(loaded)) = tokio::time::timeout_at(enough, self.loads.join_next_with_id()).await {
+        while let Ok(Some(loaded)) = timeout_at(enough, self.loads.join_next_with_id()).await {
             self.loaded(loaded);
         }
         let cut_off = !self.loads.is_empty();
@@ -174,30 +170,27 @@ impl Inventory {
         let key = candidate.check.key.clone();
         let replaces = self.slots.entry(key.clone()).or_default().live;
         self.board.enter(&candidate.check);
-        let (sandbox, board) = (Arc::clone(&self.sandbox), Arc::clone(&self.board));
-        let (place, stop) = (self.place.take(), self.stop.clone());
+        let (loader, place) = (self.loader.clone(), self.place.take());
         self.spawn(key, async move {
-            let compiled = compile(&sandbox, candidate).await;
+            let compiled = loader.compile(candidate).await;
             drop(place);
-            let compiled = compiled.map_err(|fault| Rejected { fault, again: None })?;
-            begin(&sandbox, &board, compiled, replaces, &stop).await
+            loader.begin(compiled?, replaces).await
         });
     }
 
     fn retry(&mut self, key: &Key) {
         let Some(compiled) = self.slots.get_mut(key).and_then(|slot| slot.again.take()) else { return };
-        let (sandbox, board) = (Arc::clone(&self.sandbox), Arc::clone(&self.board));
-        let stop = self.stop.clone();
-        self.spawn(key.clone(), async move { begin(&sandbox, &board, compiled, true, &stop).await });
+        let loader = self.loader.clone();
+        self.spawn(key.clone(), async move { loader.begin(compiled, true).await });
     }
 
-    fn spawn(&mut self, key: Key, load: impl Future<Output = Result<Ready, Rejected>> + Send + 'static) {
+    fn spawn(&mut self, key: Key, load: impl Future<Output = Result<Loaded, Rejected>> + Send + 'static) {
         self.slots.entry(key.clone()).or_default().loading = true;
         let id = self.loads.spawn(load).id();
         self.loading.insert(id, key);
     }
 
-    fn loaded(&mut self, loaded: Result<(Id, Result<Ready, Rejected>), JoinError>) {
+    fn loaded(&mut self, loaded: Result<(Id, Result<Loaded, Rejected>), JoinError>) {
         let (id, result) = match loaded {
             Ok((id, result)) => (id, result),
             Err(panic) => {
@@ -210,10 +203,13 @@ impl Inventory {
         slot.loading = false;
         let next = slot.next.take();
         match result {
-            Ok(ready) => {
+            Ok(loaded) => {
                 slot.live = true;
                 slot.failures = 0;
-                self.start(ready);
+                match loaded {
+                    Loaded::Ready(ready) => self.start(ready),
+                    Loaded::Same(entry, signer) => confirm(&entry, signer),
+                }
             }
             Err(Rejected { fault, again }) => {
                 if let (Some(compiled), None) = (again, &next) {
@@ -232,11 +228,12 @@ impl Inventory {
     }
 
     fn start(&mut self, ready: Ready) {
-        let Ready { check, entry, guest, .. } = &ready;
+        let Ready { check, entry, guest, signer, .. } = &ready;
         let module = Module {
             name: check.module.to_string(),
             digest: guest.digest,
             size: guest.size,
+            signer: *signer,
             imports: guest.imports.clone(),
             loaded: Timestamp::now(),
         };
@@ -259,74 +256,10 @@ impl Inventory {
     }
 }
 
-async fn compile(sandbox: &Sandbox, candidate: Candidate) -> Result<Compiled, Fault> {
-    let Candidate { check, module } = candidate;
-    let guest = sandbox.load(check.module.file_name(), module).await?;
-    guest.require_for(&check)?;
-    Ok(Compiled { check, guest })
-}
-
-/// Makes a check ready to run. Beside a guest that runs, the new one must also begin its round.
-async fn begin(
-    sandbox: &Sandbox,
-    board: &Board,
-    compiled: Compiled,
-    replaces: bool,
-    stop: &CancellationToken,
-) -> Result<Ready, Rejected> {
-    let entry = board.enter(&compiled.check);
-    let mut instance = None;
-    if replaces && !compiled.check.suspend {
-        match begin_round(sandbox, &compiled, &entry, stop).await {
-            Ok(live) => instance = Some(live),
-            Err(fault) => return Err(Rejected { fault, again: Some(compiled) }),
-        }
+/// What runs is what is wanted.
+fn confirm(entry: &Entry, signer: Option<KeyId>) {
+    let view = entry.view();
+    if let Some(module) = view.module {
+        entry.accept(view.check, Module { signer, ..module.as_ref().clone() });
     }
-    let Compiled { check, guest } = compiled;
-    Ok(Ready { check, entry, guest, instance })
-}
-
-/// Begins a round beside the guest that runs, and cleans up again if that does not work.
-async fn begin_round(
-    sandbox: &Sandbox,
-    compiled: &Compiled,
-    entry: &Arc<Entry>,
-    stop: &CancellationToken,
-) -> Result<Instance, Fault> {
-    let Compiled { check, guest } = compiled;
-    let live = || Instance::new(sandbox, guest, Arc::clone(check), Arc::clone(entry), false);
-    let mut instance = live().await?;
-    let begun = stop.run_until_cancelled(timeout(LONGEST_BEGINNING, instance.init())).await;
-    let (reason, why) = match begun {
-        Some(Ok(Ok(Ok(())))) => return Ok(instance),
-        Some(Ok(Ok(Err(message)))) => {
-            clean_up(instance.cleanup().await, entry);
-            (Reason::Module, message)
-        }
-        lost => {
-            drop(instance);
-            match live().await {
-                Ok(mut fresh) => clean_up(fresh.cleanup().await, entry),
-                Err(fault) => clean_up(Err(Lost::Fault(fault)), entry),
-            }
-            match lost {
-                Some(Ok(Err(Lost::Fault(fault)))) => (fault.reason, fault.message),
-                Some(Ok(Err(Lost::Waiting(message)))) => (Reason::Module, message),
-                Some(_) => (Reason::Timeout, format!("init took longer than {LONGEST_BEGINNING:?}")),
-                None => (Reason::Resources, "the daemon stops".to_owned()),
-            }
-        }
-    };
-    Err(Fault::new(reason, format!("the new version does not start: {why}")))
-}
-
-/// Tells how the cleanup of a round that did not begin went.
-fn clean_up(ended: Result<Result<(), String>, Lost>, entry: &Entry) {
-    let message = match ended {
-        Ok(Ok(())) => return tracing::debug!(check = %entry.key, "cleaned up a round that did not begin"),
-        Ok(Err(message)) | Err(Lost::Waiting(message)) => message,
-        Err(Lost::Fault(fault)) => fault.message,
-    };
-    tracing::warn!(check = %entry.key, "cleanup of a round that did not begin: {message}");
-    entry.tell(EventKind::CleanupFailed, message);
 }

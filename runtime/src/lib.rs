@@ -21,6 +21,7 @@ pub mod policy;
 pub mod sandbox;
 pub mod schedule;
 pub mod scheduler;
+pub mod signature;
 pub mod source;
 pub mod spec;
 mod telemetry;

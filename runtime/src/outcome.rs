@@ -83,6 +83,8 @@ pub enum Reason {
     Manifest,
     /// The module is missing, or is not a check this daemon can run.
     Module,
+    /// The module is not signed by one of the keys that the operator trusts.
+    Signature,
     /// The machine could not give what the guest needs.
     Resources,
 }
@@ -99,7 +101,7 @@ impl Blame {
 
 impl Reason {
     /// Every reason, in the order of the discriminants.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Trap,
         Self::Cpu,
         Self::Memory,
@@ -107,6 +109,7 @@ impl Reason {
         Self::Timeout,
         Self::Manifest,
         Self::Module,
+        Self::Signature,
         Self::Resources,
     ];
 
@@ -128,6 +131,7 @@ impl Reason {
             Self::Timeout => "timeout",
             Self::Manifest => "manifest",
             Self::Module => "module",
+            Self::Signature => "signature",
             Self::Resources => "resources",
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output},
 };
@@ -31,6 +32,7 @@ fn an_empty_variable_means_the_same_as_none() {
         "AVIARY_NAMESPACE",
         "AVIARY_MAX_CHECKS",
         "AVIARY_MAX_MODULE_SIZE",
+        "AVIARY_REQUIRE_SIGNATURE",
         "AVIARY_CA_FILE",
         "AVIARY_CLOSE_AFTER",
         "AVIARY_KILL_AFTER",
@@ -75,5 +77,73 @@ fn validate_names_each_file_once() {
     assert_eq!(lines.len(), expected.len(), "{lines:?}");
     for (line, expected) in lines.iter().zip(expected) {
         assert!(line.starts_with(expected), "{line}");
+    }
+}
+
+/// Made by `minisign -G -W`, which leaves the checksum out.
+const SECRET_KEY: &str = "untrusted comment: minisign encrypted secret key
+RWQAAEIyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAzmotcX4NtTYQM6j1E43gR7z3+y/2r7fPNWf45oBeBCUs0ag/eIq0elZIvpVLls/Kl8sD7K+O8R2SnGp/ic94rfxyeOb7/PtWAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
+";
+const PUBLIC_KEY: &str = "RWTOai1xfg21NlZIvpVLls/Kl8sD7K+O8R2SnGp/ic94rfxyeOb7/PtW";
+
+#[test]
+fn a_module_is_signed_with_a_key_of_minisign_and_refused_without() {
+    let directory = directory();
+    let path = directory.path();
+    fs::write(path.join("web.wasm"), "rubbish").expect("written");
+    fs::write(path.join("minisign.key"), SECRET_KEY).expect("written");
+    let validate = || {
+        let validate = aviary(path, &["validate", "web.wasm", "--require-signature", PUBLIC_KEY], &[]);
+        printed(&validate.stdout).to_owned()
+    };
+    assert!(validate().contains("web.wasm is not signed"), "{}", validate());
+    let sign = aviary(path, &["sign", "web.wasm", "--key", "minisign.key"], &[]);
+    assert!(printed(&sign.stdout).contains("signed with the key 36B50D7E712D6ACE"), "{sign:?}");
+    assert!(validate().contains("web.wasm is not WebAssembly"), "the signature is good: {}", validate());
+    fs::write(path.join("web.wasm"), "Rubbish").expect("written");
+    assert!(validate().contains("web.wasm.minisig does not fit web.wasm"), "{}", validate());
+}
+
+#[test]
+fn a_key_that_was_made_here_signs_with_its_password_and_is_never_replaced() {
+    let directory = directory();
+    let path = directory.path();
+    let password = [("AVIARY_KEY_PASSWORD", "open sesame")];
+    let generate = aviary(path, &["sign", "--generate", "mine"], &password);
+    assert!(printed(&generate.stdout).contains("--require-signature RW"), "{generate:?}");
+    let mode = fs::metadata(path.join("mine.key")).expect("a key").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let again = aviary(path, &["sign", "--generate", "mine"], &password);
+    assert!(printed(&again.stderr).contains("mine.key exists already"), "{again:?}");
+
+    fs::write(path.join("web.wasm"), "rubbish").expect("written");
+    let sign = |password| {
+        aviary(path, &["sign", "web.wasm", "--key", "mine.key"], &[("AVIARY_KEY_PASSWORD", password)])
+    };
+    let wrong = sign("open barley");
+    assert!(printed(&wrong.stderr).contains("Wrong password") && wrong.status.code() == Some(2), "{wrong:?}");
+    assert!(!path.join("web.wasm.minisig").exists());
+    assert!(sign("open sesame").status.success());
+    let validate = aviary(path, &["validate", "web.wasm", "--require-signature", "mine.pub"], &[]);
+    assert!(printed(&validate.stdout).contains("is not WebAssembly"), "{validate:?}");
+}
+
+#[test]
+fn what_cannot_be_signed_or_required_is_named() {
+    let directory = directory();
+    let path = directory.path();
+    fs::write(path.join("web.yaml"), MANIFEST).expect("written");
+    fs::write(path.join("web.wasm"), "rubbish").expect("written");
+    fs::write(path.join("minisign.key"), SECRET_KEY).expect("written");
+    for (arguments, says) in [
+        (&["sign", "web.yaml", "--key", "minisign.key"][..], "web.yaml is no module"),
+        (&["sign", "web.wasm", "--key", "web.yaml"], "it is no minisign secret key"),
+        (&["sign", "web.wasm", "--key", "nowhere"], "it cannot be read"),
+        (&["validate", "web.wasm", "--require-signature", "nowhere"], "neither a minisign public key"),
+        (&["run", "--require-signature", "minisign.key"], "holds no minisign public key"),
+    ] {
+        let refused = aviary(path, arguments, &[]);
+        let error = printed(&refused.stderr);
+        assert!(error.contains(says) && refused.status.code() == Some(2), "{error}");
     }
 }

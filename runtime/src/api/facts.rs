@@ -84,6 +84,8 @@ struct ModuleFacts {
     name: String,
     digest: String,
     size_bytes: usize,
+    /// The key that signed it; null unless the daemon asks for signatures.
+    signer: Option<String>,
     imports: Vec<String>,
     /// When it went live.
     #[schema(value_type = String, format = DateTime)]
@@ -174,6 +176,7 @@ impl ModuleFacts {
             name: module.name.clone(),
             digest: module.digest.to_string(),
             size_bytes: module.size,
+            signer: module.signer.map(|key| key.to_string()),
             imports: module.imports.clone(),
             loaded: module.loaded,
         }

@@ -4,6 +4,7 @@ use super::health::Standing;
 use crate::{
     history::Run,
     outcome::{Fault, Reason, Status, Verdict},
+    signature::KeyId,
     spec::{Check, Digest},
 };
 use jiff::Timestamp;
@@ -21,6 +22,8 @@ pub struct Module {
     pub digest: Digest,
     /// Decoded size in bytes.
     pub size: usize,
+    /// Who signed it, if that was asked for.
+    pub signer: Option<KeyId>,
     /// The capabilities and other interfaces it imports.
     pub imports: Vec<String>,
     /// When it was loaded.

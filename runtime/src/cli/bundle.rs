@@ -3,9 +3,12 @@
 use super::{
     module::sandbox,
     parse_namespace,
-    validate::{Found, accept, directory},
+    validate::{Found, directory},
 };
-use crate::source::is_module;
+use crate::{
+    signature::{Keyring, is_signature},
+    source::is_module,
+};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use flate2::{Compression, write::GzEncoder};
@@ -47,7 +50,8 @@ pub(super) struct Bundle {
 /// The files of a ConfigMap.
 #[derive(Debug, Default, PartialEq)]
 struct Files {
-    manifests: BTreeMap<String, String>,
+    /// Manifests, and the signatures of modules.
+    texts: BTreeMap<String, String>,
     modules: BTreeMap<String, Vec<u8>>,
 }
 
@@ -85,7 +89,7 @@ async fn validate(found: Vec<Found>) -> Result<BTreeSet<String>> {
         match subject {
             Ok(subject) => {
                 namespaces.insert(subject.check.key.namespace().to_owned());
-                if let Err(error) = accept(&sandbox, subject).await {
+                if let Err(error) = subject.load(&Keyring::default(), &sandbox).await {
                     refused.push(format!("{name}: {error:#}"));
                 }
             }
@@ -130,14 +134,14 @@ impl Files {
         {
             let path = entry?.path();
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-            let is_manifest = name.ends_with(".yaml") || name.ends_with(".yml");
-            if name.starts_with('.') || !path.is_file() || !(is_manifest || is_module(name)) {
+            let is_text = name.ends_with(".yaml") || name.ends_with(".yml") || is_signature(name);
+            if name.starts_with('.') || !path.is_file() || !(is_text || is_module(name)) {
                 continue;
             }
             require_key(name)?;
             let reading = || format!("cannot read {}", path.display());
-            if is_manifest {
-                files.manifests.insert(name.into(), fs::read_to_string(&path).with_context(reading)?);
+            if is_text {
+                files.texts.insert(name.into(), fs::read_to_string(&path).with_context(reading)?);
             } else {
                 files.modules.insert(name.into(), fs::read(&path).with_context(reading)?);
             }
@@ -162,9 +166,9 @@ impl Files {
     }
 
     fn require_room(&self, directory: &Path) -> Result<()> {
-        let manifests = self.manifests.iter().map(|(name, text)| (name, text.len()));
+        let texts = self.texts.iter().map(|(name, text)| (name, text.len()));
         let mut sizes: Vec<_> =
-            manifests.chain(self.modules.iter().map(|(name, bytes)| (name, bytes.len()))).collect();
+            texts.chain(self.modules.iter().map(|(name, bytes)| (name, bytes.len()))).collect();
         let total: usize = sizes.iter().map(|(_, size)| size).sum();
         if total <= MOST_BYTES {
             return Ok(());
@@ -185,12 +189,7 @@ impl Files {
         let metadata =
             ObjectMeta { name: Some(name), namespace, labels: Some(labels), ..ObjectMeta::default() };
         let modules = self.modules.into_iter().map(|(name, bytes)| (name, ByteString(bytes)));
-        ConfigMap {
-            metadata,
-            data: Some(self.manifests),
-            binary_data: Some(modules.collect()),
-            immutable: None,
-        }
+        ConfigMap { metadata, data: Some(self.texts), binary_data: Some(modules.collect()), immutable: None }
     }
 }
 
@@ -232,7 +231,16 @@ mod tests {
         assert_eq!(decode(name, bytes.clone(), 1000).expect("packed"), module);
         let named: crate::spec::Module = "a.wasm".parse().expect("a name");
         assert!(named.file_names().contains(name), "{name}");
-        assert_eq!((files.modules.len(), files.manifests.len()), (1, 1));
+        assert_eq!((files.modules.len(), files.texts.len()), (1, 1));
+    }
+
+    #[test]
+    fn the_signature_of_a_module_goes_with_it() {
+        let files = directory(&[("a.wasm", &[7; 1000]), ("a.wasm.minisig", b"signed"), ("b.minisig", b"")]);
+        let files = Files::read(files.path()).expect("readable");
+        assert_eq!(files.texts, BTreeMap::from([("a.wasm.minisig".to_owned(), "signed".to_owned())]));
+        let map = files.into_config_map("checks".into(), None);
+        assert!(map.binary_data.expect("modules").contains_key("a.wasm.gz"), "its bytes are the same");
     }
 
     #[test]
@@ -254,7 +262,7 @@ mod tests {
     fn the_yaml_holds_exactly_the_files() {
         let manifest = "# a\n\n  b: |\n    'x': \"\\t\"\n---\r\nc:\t# ü\n\n";
         let mut files = Files::default();
-        files.manifests.insert("a.yaml".into(), manifest.into());
+        files.texts.insert("a.yaml".into(), manifest.into());
         files.modules.insert("a.wasm".into(), (0..=255).cycle().take(5000).collect());
         let map = files.into_config_map("checks".into(), None);
         let yaml = serde_saphyr::to_string(&map).expect("serialisable");
@@ -268,7 +276,7 @@ mod tests {
         let mut files = Files::default();
         files.modules.insert("a.wasm".into(), vec![0; MOST_BYTES]);
         files.require_room(Path::new("checks")).expect("it just fits");
-        files.manifests.insert("a.yaml".into(), "-".into());
+        files.texts.insert("a.yaml".into(), "-".into());
         let refusal = files.require_room(Path::new("checks")).expect_err("too much").to_string();
         assert!(refusal.contains("1048577 bytes") && refusal.contains("Split"), "{refusal}");
     }

@@ -1,6 +1,6 @@
 //! `aviary check`: one full round, here and now.
 
-use super::module::{Subject, read, sandbox};
+use super::module::{Signatures, Subject, read, sandbox};
 use crate::{
     board::Board,
     capability::calls::Call,
@@ -30,6 +30,8 @@ pub(super) struct Check {
     /// The cluster for checks that use one; in a pod, its own cluster unless this names another.
     #[arg(long, value_name = "FILE", env = "AVIARY_KUBECONFIG")]
     kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    signatures: Signatures,
 }
 
 /// How long it may take to delete what the check left behind in the cluster.
@@ -47,19 +49,18 @@ struct Round<'a> {
 impl Check {
     pub(super) async fn execute(self) -> Result<ExitCode> {
         let subjects = read(&self.file).with_context(|| self.file.display().to_string())?;
-        let Subject { mut check, module } = self.choose(subjects)?;
+        let mut subject = self.choose(subjects)?;
         if let Some(settings) = &self.settings {
             let settings: Map<String, Value> =
                 serde_json::from_str(settings).context("--settings takes a JSON object")?;
-            check.settings = Value::from(settings).to_string().into();
+            subject.check.settings = Value::from(settings).to_string().into();
         }
         let board = Arc::new(Board::default());
         let cluster = Cluster::find(self.kubeconfig.as_deref()).await?;
         let ledger = cluster.map(|cluster| Ledger::fleeting(Arc::new(cluster), Arc::clone(&board)));
         let sandbox = sandbox(ledger.clone())?;
         let begun = Instant::now();
-        let guest = sandbox.load(check.module.file_name(), module).await?;
-        guest.require_for(&check)?;
+        let (check, guest) = subject.load(&self.signatures.keyring(), &sandbox).await?;
         println!("check    {} ({} {})", check.key, check.module, guest.digest.short());
         step("compile", begun.elapsed(), "done");
         let mut round = Round { sandbox: &sandbox, guest, check: Arc::new(check), board, calls: Vec::new() };

@@ -1,7 +1,7 @@
 //! `aviary inspect`: what a module is and asks for.
 
-use super::module::{is_manifest, read_module, sandbox};
-use crate::grant;
+use super::module::{Signatures, is_manifest, read_module, read_signature, sandbox};
+use crate::{grant, signature::Signature};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::{path::PathBuf, process::ExitCode};
@@ -11,6 +11,8 @@ use std::{path::PathBuf, process::ExitCode};
 pub(super) struct Inspect {
     /// A .wasm, .wasm.zst or .wasm.gz file.
     file: PathBuf,
+    #[command(flatten)]
+    signatures: Signatures,
 }
 
 impl Inspect {
@@ -22,10 +24,20 @@ impl Inspect {
             );
         }
         let module = read_module(&self.file).with_context(|| name.clone())?;
+        let signature = read_signature(&self.file);
+        let claims = signature.as_ref().and_then(Signature::claims);
+        let module = self.signatures.keyring().admit(&name, module, signature).await?;
+        let signer = module.signer();
         let guest = sandbox(None)?.load(&name, module).await?;
         println!("module:  {name}");
         println!("digest:  {}", guest.digest);
         println!("size:    {} bytes", guest.size);
+        let signer = match (signer, claims) {
+            (Some(key), _) => key.to_string(),
+            (None, Some(key)) => format!("{key}, as it claims; judge it with --require-signature KEY"),
+            (None, None) => "none".to_owned(),
+        };
+        println!("signer:  {signer}");
         println!("imports: {}", guest.imports.join("\n         "));
         let grants = grant::examples(&guest.asks);
         if grants.is_empty() {

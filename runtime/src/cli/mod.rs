@@ -4,6 +4,7 @@ mod bundle;
 mod check;
 mod inspect;
 mod module;
+mod sign;
 mod validate;
 
 use crate::{
@@ -67,6 +68,10 @@ enum Command {
     /// Apply it on the server, as the client keeps at most 256 KiB:
     /// `aviary bundle DIR | kubectl apply --server-side -f -`
     Bundle(bundle::Bundle),
+    /// Sign modules for daemons that ask for it, or make a key for that.
+    ///
+    /// The password of a secret key is asked for on the terminal, unless `AVIARY_KEY_PASSWORD` holds it.
+    Sign(sign::Sign),
 }
 
 /// The settings of the daemon.
@@ -120,6 +125,9 @@ pub struct Run {
     /// The largest module, once decompressed.
     #[arg(long, value_name = "SIZE", env = "AVIARY_MAX_MODULE_SIZE", default_value_t = MODULE_SIZE)]
     pub max_module_size: Size,
+    /// Whose signatures count.
+    #[command(flatten)]
+    pub signatures: module::Signatures,
     /// A file of PEM certificates to trust beside the system's.
     #[arg(long, value_name = "FILE", env = "AVIARY_CA_FILE")]
     pub ca_file: Option<PathBuf>,
@@ -161,6 +169,7 @@ impl Arguments {
                 Command::Inspect(inspect) => inspect.execute().await,
                 Command::Validate(validate) => validate.execute().await,
                 Command::Bundle(bundle) => bundle.execute().await,
+                Command::Sign(sign) => sign.execute(),
             }
         });
         // What still blocks a thread now has had its time.

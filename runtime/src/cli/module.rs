@@ -4,20 +4,60 @@ use crate::{
     capability::dial::{Network, NetworkOptions},
     grant::Ceiling,
     ledger::Ledger,
-    sandbox::Sandbox,
+    sandbox::{Guest, Sandbox},
+    signature::{self, Keyring, PublicKey, Signature},
     source::{decode, is_module, stem},
     spec::{self, Check, Key},
 };
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use std::{fs, path::Path, sync::Arc};
 
 /// Modules that authors look at may be large.
 const LARGEST_MODULE: usize = 64 * 1024 * 1024;
 
+/// Whose signatures count.
+#[derive(Args, Clone, Debug)]
+pub struct Signatures {
+    /// A minisign public key, or a file that holds one: only modules that it signed are run. May be given
+    /// several times; one of the keys is enough.
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "AVIARY_REQUIRE_SIGNATURE",
+        value_delimiter = ',',
+        value_parser = parse_key
+    )]
+    require_signature: Vec<PublicKey>,
+}
+
 /// A check and the bytes of its module.
 pub(super) struct Subject {
     pub(super) check: Check,
     pub(super) module: Arc<[u8]>,
+    pub(super) signature: Option<Signature>,
+}
+
+impl Signatures {
+    /// The keys; none if modules need no signature.
+    pub fn keyring(&self) -> Keyring {
+        Keyring::of(self.require_signature.clone())
+    }
+}
+
+impl Subject {
+    /// Loads the module as the daemon does, for its check.
+    pub(super) async fn load(self, keyring: &Keyring, sandbox: &Sandbox) -> Result<(Check, Arc<Guest>)> {
+        let name = self.check.module.file_name();
+        let module = keyring.admit(name, self.module, self.signature).await?;
+        let guest = sandbox.load(name, module).await?;
+        guest.require_for(&self.check)?;
+        Ok((self.check, guest))
+    }
+}
+
+fn parse_key(text: &str) -> Result<PublicKey, String> {
+    PublicKey::find(text).map_err(|error| error.to_string())
 }
 
 /// A sandbox for a few guests, which reach into the cluster of a ledger.
@@ -35,7 +75,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Subject>> {
     if is_module(name) {
         let key = Key::from_file("default", stem(name));
         let check = Check::bare(key, name.parse().with_context(|| format!("{name} cannot name a module"))?);
-        return Ok(vec![Subject { check, module: read_module(path)? }]);
+        return Ok(vec![Subject { check, module: read_module(path)?, signature: read_signature(path) }]);
     }
     if !is_manifest(path) {
         bail!("expected a module (.wasm, .wasm.zst, .wasm.gz) or a manifest (.yaml)");
@@ -44,9 +84,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<Subject>> {
     let with_module = |check: Check| {
         let names = check.module.file_names();
         let found = names.iter().map(|name| path.with_file_name(name)).find(|module| module.exists());
-        let module = read_module(&found.unwrap_or_else(|| path.with_file_name(check.module.file_name())))
-            .with_context(|| format!("the module {} must lie beside it", check.module))?;
-        Ok(Subject { check, module })
+        let path = found.unwrap_or_else(|| path.with_file_name(check.module.file_name()));
+        let module =
+            read_module(&path).with_context(|| format!("the module {} must lie beside it", check.module))?;
+        Ok(Subject { check, module, signature: read_signature(&path) })
     };
     spec::parse(&text, "default", &Ceiling::open())?.into_iter().map(with_module).collect()
 }
@@ -61,4 +102,10 @@ pub(super) fn read_module(path: &Path) -> Result<Arc<[u8]>> {
     let bytes = fs::read(path).context("cannot be read")?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(decode(&name, bytes, LARGEST_MODULE)?.into())
+}
+
+/// The signature beside a module file, if there is one.
+pub(super) fn read_signature(module: &Path) -> Option<Signature> {
+    let name = module.file_name().unwrap_or_default().to_string_lossy();
+    Signature::read(&module.with_file_name(signature::beside(&name)))
 }

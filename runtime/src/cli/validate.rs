@@ -2,12 +2,11 @@
 
 use super::{
     MODULE_SIZE,
-    module::{Subject, read, sandbox},
+    module::{Signatures, Subject, read, sandbox},
 };
 use crate::{
     grant::Ceiling,
-    sandbox::Sandbox,
-    source::{Change, directory::Directories},
+    source::{Candidate, Change, directory::Directories},
 };
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
@@ -22,6 +21,8 @@ pub(super) struct Validate {
     /// Manifests, modules, or directories of them, which are read as the daemon reads them.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    signatures: Signatures,
 }
 
 /// What was found: a check that can be tried, or why there is none.
@@ -29,12 +30,12 @@ pub(super) type Found = (String, Result<Subject>);
 
 impl Validate {
     pub(super) async fn execute(self) -> Result<ExitCode> {
-        let sandbox = sandbox(None)?;
+        let (keyring, sandbox) = (self.signatures.keyring(), sandbox(None)?);
         let mut refused = false;
         for path in &self.paths {
             for (name, subject) in if path.is_dir() { directory(path, "default")? } else { file(path) } {
                 let verdict = match subject {
-                    Ok(subject) => accept(&sandbox, subject).await,
+                    Ok(subject) => subject.load(&keyring, &sandbox).await.map(drop),
                     Err(error) => Err(error),
                 };
                 refused |= verdict.is_err();
@@ -46,12 +47,6 @@ impl Validate {
         }
         Ok(ExitCode::from(u8::from(refused)))
     }
-}
-
-/// Tells why the daemon would not accept a check.
-pub(super) async fn accept(sandbox: &Sandbox, Subject { check, module }: Subject) -> Result<()> {
-    let guest = sandbox.load(check.module.file_name(), module).await?;
-    Ok(guest.require_for(&check)?)
 }
 
 fn file(path: &Path) -> Vec<Found> {
@@ -83,8 +78,8 @@ pub(super) fn directory(path: &Path, namespace: &str) -> Result<Vec<Found>> {
 fn found(change: Change) -> Option<Found> {
     match change {
         Change::Set(candidate) => {
-            let subject = Subject { check: candidate.check.as_ref().clone(), module: candidate.module };
-            Some((candidate.check.key.to_string(), Ok(subject)))
+            let Candidate { check, module, signature } = candidate;
+            Some((check.key.to_string(), Ok(Subject { check: check.as_ref().clone(), module, signature })))
         }
         Change::Reject(key, fault) => Some((key.to_string(), Err(fault.into()))),
         Change::Remove(_) | Change::Synced => None,

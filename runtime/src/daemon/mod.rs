@@ -47,6 +47,10 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
     let network = network(&settings).await?;
     let board = Arc::new(Board::default());
     let ledger = cluster.map(|cluster| Ledger::lasting(cluster, Arc::clone(&board)));
+    let keyring = settings.signatures.keyring();
+    if !keyring.is_empty() {
+        tracing::info!(keys = %keyring, "modules have to be signed");
+    }
     let sandbox = Sandbox::new(settings.max_checks, network, ledger.clone())
         .map_err(anyhow::Error::from)
         .context("cannot run WebAssembly on this machine")?;
@@ -57,7 +61,8 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
 
     let stop = CancellationToken::new();
     let (changes, inbox) = mpsc::channel(PENDING_CHANGES);
-    let inventory = Inventory::new(Arc::new(sandbox), Arc::clone(&board), Clock::start(), sources.count());
+    let inventory =
+        Inventory::new(Arc::new(sandbox), keyring, Arc::clone(&board), Clock::start(), sources.count());
     let inventory = tokio::spawn(inventory.run(inbox, stop.clone(), settings.kill_after));
     let keeping = ledger.clone().map(|ledger| tokio::spawn(ledger.keep(stop.clone())));
     let mut sources = sources.watch(&changes, &board, &stop);

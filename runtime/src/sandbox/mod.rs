@@ -18,6 +18,7 @@ use crate::{
     capability::{bindings::aviary::check as interfaces, dial::Network},
     ledger::Ledger,
     outcome::{Fault, Reason},
+    signature::Admitted,
     spec::Digest,
 };
 use compile::Compiler;
@@ -47,8 +48,9 @@ impl Sandbox {
         Ok(Self { linker: link(&engine)?, compiler, network, ledger, guests: Mutex::default() })
     }
 
-    /// Makes a guest of a module, or finds the one that already stands for these bytes.
-    pub async fn load(&self, name: &str, bytes: Arc<[u8]>) -> Result<Arc<Guest>, Fault> {
+    /// Makes a guest of a module, or finds the one that already stands for these bytes, whoever signed them.
+    pub async fn load(&self, name: &str, module: Admitted) -> Result<Arc<Guest>, Fault> {
+        let bytes = module.into_bytes();
         let digest = Digest::of(&bytes);
         if let Some(guest) = self.known(&digest) {
             return Ok(guest);

@@ -8,6 +8,7 @@ pub use clock::Clock;
 use crate::{
     board::{Board, Entry},
     sandbox::{Guest, Instance, Sandbox},
+    signature::KeyId,
     spec::{Check, Key},
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -27,6 +28,8 @@ pub struct Ready {
     pub entry: Arc<Entry>,
     /// Its module.
     pub guest: Arc<Guest>,
+    /// Who signed the module, if that was asked for.
+    pub signer: Option<KeyId>,
     /// A live guest whose round has begun, if there is one already.
     pub instance: Option<Instance>,
 }

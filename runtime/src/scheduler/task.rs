@@ -44,7 +44,7 @@ impl Task {
         ready: Ready,
         on_demand: Arc<Semaphore>,
     ) -> Self {
-        let Ready { check, entry, guest, instance } = ready;
+        let Ready { check, entry, guest, instance, .. } = ready;
         let spread = check.key.spread();
         let mut lifecycle = Lifecycle::new(check.ttl, check.startup_grace, spread);
         let now = clock.uptime();

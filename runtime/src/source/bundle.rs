@@ -4,6 +4,7 @@ use super::{Candidate, Change, stem};
 use crate::{
     grant::Ceiling,
     outcome::{Fault, Reason},
+    signature::{self, Signature},
     spec::{self, Check, Digest, Key, Module, Named},
 };
 use std::{
@@ -32,6 +33,16 @@ pub(super) struct Bundle<'a> {
     pub(super) manifests: BTreeMap<&'a str, &'a Manifest>,
     /// The digests of the modules, or why they cannot be read.
     pub(super) modules: BTreeMap<&'a str, &'a Result<Digest, String>>,
+    pub(super) signatures: BTreeMap<&'a str, &'a Signature>,
+}
+
+/// A module file as it lies there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) name: String,
+    /// Of the decoded module.
+    pub(super) digest: Digest,
+    pub(super) signature: Option<Signature>,
 }
 
 /// A check as the files want it.
@@ -40,8 +51,8 @@ pub(super) struct Wish {
     /// The manifest file, or the module of a check without one.
     pub(super) origin: PathBuf,
     pub(super) check: Option<Arc<Check>>,
-    /// The name and digest of the module, if it is there.
-    pub(super) module: Option<(String, Digest)>,
+    /// The module, if it is there.
+    pub(super) module: Option<Stored>,
     pub(super) trouble: Option<Fault>,
 }
 
@@ -74,12 +85,11 @@ impl Wish {
         })
     }
 
-    /// The check to be set again since `before`, and the name of its module, which is needed for that.
-    pub(super) fn to_set(&self, before: Option<&Self>) -> Option<(&Arc<Check>, &str)> {
+    /// The check to be set again since `before`, and its module, which has to be read for that.
+    pub(super) fn to_set(&self, before: Option<&Self>) -> Option<(&Arc<Check>, &Stored)> {
         let healed = self.trouble.is_none() && before.is_some_and(|before| before.trouble.is_some());
         let changed = before.is_none_or(|before| before.check != self.check || before.module != self.module);
-        let (check, (module, _)) = self.check.as_ref().zip(self.module.as_ref())?;
-        (changed || healed).then_some((check, module.as_str()))
+        (changed || healed).then_some(self.check.as_ref().zip(self.module.as_ref())?)
     }
 
     /// What is to be told since `before`; `read` gives the decoded module.
@@ -89,8 +99,12 @@ impl Wish {
         before: Option<&Self>,
         read: impl FnOnce(&str) -> Result<Vec<u8>, String>,
     ) -> impl Iterator<Item = Change> {
-        let set = self.to_set(before).map(|(check, module)| match read(module) {
-            Ok(bytes) => Change::Set(Candidate { check: Arc::clone(check), module: bytes.into() }),
+        let set = self.to_set(before).map(|(check, module)| match read(&module.name) {
+            Ok(bytes) => Change::Set(Candidate {
+                check: Arc::clone(check),
+                module: bytes.into(),
+                signature: module.signature.clone(),
+            }),
             Err(why) => Change::Reject(key.clone(), Fault::new(Reason::Module, why)),
         });
         let known = before.and_then(|before| before.trouble.as_ref());
@@ -199,7 +213,11 @@ impl Bundle<'_> {
         };
         used.insert(name);
         match digest {
-            Ok(digest) => wish.module = Some((name.to_owned(), *digest)),
+            Ok(digest) => {
+                let signature = self.signatures.get(signature::beside(name).as_str());
+                let signature = signature.map(|signature| (*signature).clone());
+                wish.module = Some(Stored { name: name.to_owned(), digest: *digest, signature });
+            }
             Err(why) => {
                 wish.trouble.get_or_insert(Fault::new(Reason::Module, why));
             }

@@ -9,6 +9,7 @@ pub use decode::{DecodeError, decode, is_module, stem};
 
 use crate::{
     outcome::Fault,
+    signature::Signature,
     spec::{Check, Key},
 };
 use std::sync::Arc;
@@ -33,4 +34,6 @@ pub struct Candidate {
     pub check: Arc<Check>,
     /// The decoded module.
     pub module: Arc<[u8]>,
+    /// What lies beside it, not judged.
+    pub signature: Option<Signature>,
 }

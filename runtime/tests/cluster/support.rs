@@ -9,6 +9,7 @@ use aviary::{
     policy::Policy,
     sandbox::Sandbox,
     scheduler::Clock,
+    signature::Keyring,
     source::configmap::{ConfigMaps, Namespaces},
     spec::Key,
 };
@@ -199,7 +200,8 @@ impl Aviary {
         let (changes, inbox) = mpsc::channel(4);
         let network = Network::new(&NetworkOptions::default()).expect("a network");
         let sandbox = Sandbox::new(8, Arc::new(network), None).expect("a sandbox");
-        let inventory = Inventory::new(Arc::new(sandbox), Arc::clone(&board), Clock::start(), 1);
+        let inventory =
+            Inventory::new(Arc::new(sandbox), Keyring::default(), Arc::clone(&board), Clock::start(), 1);
         let inventory = tokio::spawn(inventory.run(inbox, stop.clone(), PATIENCE));
         let source = ConfigMaps {
             client,

@@ -7,7 +7,9 @@ use aviary::{
     inventory::Inventory,
     outcome::Reason,
     scheduler::Clock,
+    signature::Keyring,
     source::directory::Directories,
+    spec::Key,
 };
 use std::{fs, path::Path, sync::Arc, time::Duration};
 use tempfile::TempDir;
@@ -18,11 +20,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running inventory over a directory.
-struct Aviary {
-    directory: TempDir,
+pub(crate) struct Aviary {
+    pub(crate) directory: TempDir,
     board: Arc<Board>,
     stop: CancellationToken,
     inventory: JoinHandle<bool>,
@@ -34,10 +36,14 @@ impl Aviary {
     }
 
     fn start_with(patience: Duration) -> Self {
+        Self::start_signed(patience, Keyring::default())
+    }
+
+    pub(crate) fn start_signed(patience: Duration, keyring: Keyring) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let (board, stop) = (Arc::new(Board::default()), CancellationToken::new());
         let (changes, inbox) = mpsc::channel(4);
-        let inventory = Inventory::new(Arc::new(sandbox()), Arc::clone(&board), Clock::start(), 1);
+        let inventory = Inventory::new(Arc::new(sandbox()), keyring, Arc::clone(&board), Clock::start(), 1);
         let source = Directories {
             ceiling: Ceiling::open(),
             paths: vec![directory.path().to_path_buf()],
@@ -49,17 +55,17 @@ impl Aviary {
         Self { directory, board, stop, inventory }
     }
 
-    fn put(&self, name: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn put(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.directory.path();
         fs::write(path.join(".new"), content).expect("written");
         fs::rename(path.join(".new"), path.join(name)).expect("in place");
     }
 
-    fn put_guest(&self, name: &str, guest: &str) {
+    pub(crate) fn put_guest(&self, name: &str, guest: &str) {
         self.put(name, fs::read(Path::new(guest)).expect("a guest"));
     }
 
-    fn put_manifest(&self, spec: &str) {
+    pub(crate) fn put_manifest(&self, spec: &str) {
         self.put(
             "subject.yaml",
             format!("apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: subject }}\nspec:\n  module: subject.wasm\n{spec}"),
@@ -67,12 +73,15 @@ impl Aviary {
     }
 
     /// Waits until the check looks like this.
-    async fn until(&self, what: &str, is_so: impl Fn(&View) -> bool) -> View {
+    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&View) -> bool) -> View {
+        self.until_of(&"default/subject".parse().expect("a key"), what, is_so).await
+    }
+
+    /// Waits until another check looks like this.
+    pub(crate) async fn until_of(&self, key: &Key, what: &str, is_so: impl Fn(&View) -> bool) -> View {
         let look = async {
             loop {
-                let view =
-                    self.board.get(&"default/subject".parse().expect("a key")).map(|entry| entry.view());
-                match view {
+                match self.board.get(key).map(|entry| entry.view()) {
                     Some(view) if is_so(&view) => return view,
                     _ => tokio::time::sleep(Duration::from_millis(5)).await,
                 }
@@ -87,7 +96,7 @@ impl Aviary {
     }
 }
 
-fn message(view: &View) -> String {
+pub(crate) fn message(view: &View) -> String {
     match view.latest.as_ref().map(|run| run.verdict.as_ref().clone()) {
         Some(Ok(outcome)) => outcome.message,
         Some(Err(fault)) => fault.message,

@@ -10,6 +10,7 @@ mod kubernetes;
 mod ledger;
 mod rounds;
 mod scheduling;
+mod signing;
 mod start;
 mod support;
 mod tenants;

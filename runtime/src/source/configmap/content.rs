@@ -3,6 +3,7 @@
 use super::Place;
 use crate::{
     grant::Ceiling,
+    signature::{Signature, is_signature},
     source::{
         bundle::{self, Broken, Bundle, Manifest, Wish, Wishes, is_manifest},
         decode, is_module,
@@ -26,6 +27,7 @@ pub(super) struct Content {
     files: BTreeMap<String, Vec<u8>>,
     manifests: BTreeMap<String, Manifest>,
     digests: BTreeMap<String, Result<Digest, String>>,
+    signatures: BTreeMap<String, Signature>,
     limit: usize,
 }
 
@@ -41,7 +43,9 @@ impl Content {
         let mut budget = limit.saturating_mul(MODULES);
         let modules = files.iter().filter(|(name, _)| is_module(name));
         let digests = modules.map(|(name, bytes)| (name.clone(), digest(name, bytes, limit, &mut budget)));
-        Self { manifests: manifests.collect(), digests: digests.collect(), files, place, limit }
+        let signatures = files.iter().filter(|(name, _)| is_signature(name));
+        let signatures = signatures.map(|(name, text)| (name.clone(), Signature::of(text.clone()))).collect();
+        Self { manifests: manifests.collect(), digests: digests.collect(), signatures, files, place, limit }
     }
 
     /// The checks that this makes; `former` are those that it made before.
@@ -52,6 +56,7 @@ impl Content {
             namespace: &self.place.namespace,
             manifests: self.manifests.iter().map(|(name, manifest)| (name.as_str(), manifest)).collect(),
             modules: self.digests.iter().map(|(name, digest)| (name.as_str(), digest)).collect(),
+            signatures: self.signatures.iter().map(|(name, file)| (name.as_str(), file)).collect(),
         };
         let former = |origin: &Path| -> Vec<(Key, Arc<Check>)> {
             let same = former.iter().filter(|(_, wish)| wish.origin == origin);
@@ -91,8 +96,12 @@ fn digest(name: &str, bytes: &[u8], limit: usize, budget: &mut usize) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::bundle::Stored;
     use k8s_openapi::ByteString;
 
+    /// The bytes `one`.
+    const GZIPPED: &[u8] =
+        b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\xcf\x4b\x05\x00\xf1\x86\x6c\x7a\x03\x00\x00\x00";
     const WEB: &str =
         "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: { name: web }\nspec: { module: m.wasm }\n";
 
@@ -114,6 +123,11 @@ mod tests {
         content(files).wishes(&BTreeMap::new())
     }
 
+    /// A module without a signature.
+    fn stored(name: &str, bytes: &[u8]) -> Stored {
+        Stored { name: name.to_owned(), digest: Digest::of(bytes), signature: None }
+    }
+
     /// The only wish: its key, and what is wrong with it.
     fn only(wishes: BTreeMap<Key, Wish>) -> (String, String) {
         assert_eq!(wishes.len(), 1, "{wishes:?}");
@@ -126,6 +140,26 @@ mod tests {
         let content = content(&[("web.yaml", WEB), ("m.wasm", "one")]);
         assert_eq!(only(content.wishes(&BTreeMap::new())), ("team-a/web".to_owned(), String::new()));
         assert_eq!(content.module("m.wasm"), Ok(b"one".to_vec()));
+    }
+
+    #[test]
+    fn a_signature_is_a_key_of_data_or_of_binary_data() {
+        let signature = |map: ConfigMap| {
+            let place = Place { namespace: "team-a".to_owned(), name: "checks".to_owned() };
+            let content = Content::read(place, map, &Ceiling::trusted("team-a"), 100);
+            let wish = content.wishes(&BTreeMap::new()).into_values().next().expect("a wish");
+            wish.module.and_then(|module| module.signature)
+        };
+        let packed = BTreeMap::from([("m.wasm.gz".to_owned(), ByteString(GZIPPED.to_vec()))]);
+        let (name, text) = ("m.wasm.minisig".to_owned(), "a signature".to_owned());
+        let expected = Some(Signature::of(text.clone().into()));
+        let mut map = ConfigMap { binary_data: Some(packed), ..ConfigMap::default() };
+        assert_eq!(signature(map.clone()), None);
+        map.data = Some(BTreeMap::from([(name.clone(), text.clone())]));
+        assert_eq!(signature(map.clone()), expected);
+        map.data = None;
+        map.binary_data.get_or_insert_default().insert(name, ByteString(text.into()));
+        assert_eq!(signature(map), expected);
     }
 
     #[test]
@@ -151,7 +185,7 @@ mod tests {
         let key: Key = "team-a/web".parse().expect("a key");
         assert_eq!(
             (after[&key].check.as_ref(), after[&key].module.clone()),
-            (before[&key].check.as_ref(), Some(("m.wasm".to_owned(), Digest::of(b"two"))))
+            (before[&key].check.as_ref(), Some(stored("m.wasm", b"two")))
         );
         assert!(after[&key].trouble.as_ref().is_some_and(|fault| fault.message.starts_with("a.yaml: ")));
     }
@@ -183,7 +217,7 @@ mod tests {
         assert!(wishes[&key("a")].trouble.as_ref().is_some_and(|fault| fault.message.contains("not UTF-8")));
         assert_eq!(
             wishes[&key("b")].module,
-            Some(("b.wasm".to_owned(), Digest::of(b"rubbish"))),
+            Some(stored("b.wasm", b"rubbish")),
             "the sandbox will refuse it"
         );
     }

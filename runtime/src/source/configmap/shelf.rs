@@ -83,7 +83,7 @@ impl Shelf {
     /// The module that has to be read before [`Self::tell`].
     pub(super) fn module_to_tell(&self, key: &Key) -> Option<&str> {
         let (_, wish) = self.owner(key)?;
-        wish.to_set(self.told.get(key).map(|(_, wish)| wish)).map(|(_, module)| module)
+        wish.to_set(self.told.get(key).map(|(_, wish)| wish)).map(|(_, module)| module.name.as_str())
     }
 
     /// What is to be told of a check, once; `read` gives a decoded module of the ConfigMap that has it.
@@ -189,6 +189,7 @@ mod tests {
     use super::*;
     use crate::{
         outcome::{Fault, Reason},
+        source::bundle::Stored,
         spec::{Check, Digest},
     };
     use jiff::Timestamp;
@@ -211,7 +212,8 @@ mod tests {
     fn wishes(checks: &[(&str, &str)]) -> BTreeMap<Key, Wish> {
         let wish = |(name, module): &(&str, &str)| {
             let check = Arc::new(Check::bare(key(name), "m.wasm".parse().expect("a module")));
-            let module = Some(("m.wasm".to_owned(), Digest::of(module.as_bytes())));
+            let digest = Digest::of(module.as_bytes());
+            let module = Some(Stored { name: "m.wasm".to_owned(), digest, signature: None });
             (key(name), Wish { check: Some(check), module, ..Wish::default() })
         };
         checks.iter().map(wish).collect()

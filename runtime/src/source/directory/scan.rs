@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     board::Contact,
+    signature::{Signature, is_signature},
     source::{
         Change,
         bundle::{self, Broken, Bundle, Manifest, Wish, Wishes, is_manifest},
@@ -30,6 +31,7 @@ pub(super) struct Scanner {
     told: BTreeMap<Key, Wish>,
     manifests: HashMap<PathBuf, (Stamp, Manifest)>,
     digests: HashMap<PathBuf, (Stamp, Result<Digest, String>)>,
+    signatures: HashMap<PathBuf, (Stamp, Signature)>,
     contact: Arc<Contact>,
     taken: watch::Sender<BTreeSet<Key>>,
 }
@@ -46,6 +48,7 @@ impl Scanner {
             told: BTreeMap::new(),
             manifests: HashMap::new(),
             digests: HashMap::new(),
+            signatures: HashMap::new(),
             contact,
             taken,
         }
@@ -73,6 +76,7 @@ impl Scanner {
         }
         self.manifests.retain(|path, _| path.exists());
         self.digests.retain(|path, _| path.exists());
+        self.signatures.retain(|path, _| path.exists());
         let wanted = wishes.finish(&self.source.namespace);
         let told = mem::take(&mut self.told);
         let limit = self.source.max_module_size;
@@ -104,11 +108,13 @@ impl Scanner {
         }
         let manifests = entries.iter().filter_map(|entry| Some((entry, self.manifests.get(&entry.path)?)));
         let modules = entries.iter().filter_map(|entry| Some((entry, self.digests.get(&entry.path)?)));
+        let signatures = entries.iter().filter_map(|entry| Some((entry, self.signatures.get(&entry.path)?)));
         let bundle = Bundle {
             place,
             namespace: &self.source.namespace,
             manifests: manifests.map(|(entry, (_, manifest))| (entry.name.as_str(), manifest)).collect(),
             modules: modules.map(|(entry, (_, digest))| (entry.name.as_str(), digest)).collect(),
+            signatures: signatures.map(|(entry, (_, file))| (entry.name.as_str(), file)).collect(),
         };
         wishes.read(&bundle, |origin| self.former(origin));
     }
@@ -121,6 +127,12 @@ impl Scanner {
                 let bytes = files::read_module(&entry.path, self.source.max_module_size);
                 let digest = bytes.map(|bytes| Digest::of(&bytes)).map_err(|error| error.to_string());
                 self.digests.insert(entry.path.clone(), (entry.stamp, digest));
+            }
+        } else if is_signature(&entry.name) {
+            if !known(self.signatures.get(&entry.path).map(|(stamp, _)| stamp))
+                && let Some(signature) = Signature::read(&entry.path)
+            {
+                self.signatures.insert(entry.path.clone(), (entry.stamp, signature));
             }
         } else if is_manifest(&entry.name) && !known(self.manifests.get(&entry.path).map(|(stamp, _)| stamp))
         {

@@ -54,13 +54,15 @@ impl Fixture {
         fs::remove_file(self.directory.path().join(name)).expect("removed");
     }
 
-    /// What a scan tells: `+key bytes`, `-key` and `!key reason`.
+    /// What a scan tells: `+key bytes` with ` + signature` if there is one, `-key` and `!key reason`.
     fn scan(&mut self) -> Vec<String> {
         let mut told = Vec::new();
         self.scanner.scan(|change| {
             told.push(match change {
                 Change::Set(candidate) => {
-                    format!("+{} {}", candidate.check.key, String::from_utf8_lossy(&candidate.module))
+                    let signed = if candidate.signature.is_some() { " + signature" } else { "" };
+                    let module = String::from_utf8_lossy(&candidate.module);
+                    format!("+{} {module}{signed}", candidate.check.key)
                 }
                 Change::Remove(key) => format!("-{key}"),
                 Change::Reject(key, fault) => format!("!{key} {}", fault.message),
@@ -157,6 +159,26 @@ fn a_module_may_lie_there_packed() {
     assert_eq!(fixture.scan(), ["+default/web one"], "and it is no check of its own");
     fixture.write("m.wasm", "two");
     assert!(fixture.scan().contains(&"+default/web two".to_owned()), "the named file comes first");
+}
+
+#[test]
+fn a_signature_goes_with_its_module_and_is_news_by_itself() {
+    let mut fixture = Fixture::new();
+    fixture.manifest("a.yaml", "web", "m.wasm");
+    fixture.write("m.wasm.zst", compress_to_vec(&b"one"[..], CompressionLevel::Fastest));
+    assert_eq!(fixture.scan(), ["+default/web one"]);
+    fixture.write("m.wasm.minisig", "first");
+    assert_eq!(fixture.scan(), ["+default/web one + signature"], "and it is no check of its own");
+    assert!(fixture.scan().is_empty());
+    fixture.remove("m.wasm.minisig");
+    fixture.write("m.wasm.minisig", "first");
+    assert!(fixture.scan().is_empty(), "the same again");
+    fixture.write("m.wasm.minisig", "second");
+    assert_eq!(fixture.scan(), ["+default/web one + signature"]);
+    fixture.write("other.wasm.minisig", "of another one");
+    assert!(fixture.scan().is_empty());
+    fixture.remove("m.wasm.minisig");
+    assert_eq!(fixture.scan(), ["+default/web one"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use aviary::{
     capability::dial::{Network, NetworkOptions},
     outcome::{Fault, Status},
     sandbox::{Guest, Instance, Lost, Sandbox},
+    signature::Keyring,
     spec::{Check, Key},
 };
 use std::{
@@ -52,7 +53,8 @@ impl Subject {
         let sandbox = Sandbox::new(16, network, None).map_err(anyhow::Error::from)?;
         let guest = bench.guests.join("counts.wasm");
         let bytes = fs::read(&guest).with_context(|| format!("cannot read {}", guest.display()))?;
-        let guest = sandbox.load("the guest", bytes.into()).await.map_err(fault)?;
+        let module = Keyring::default().admit("the guest", bytes.into(), None).await?;
+        let guest = sandbox.load("the guest", module).await.map_err(fault)?;
         let check = Arc::new(Check::bare(Key::new("bench", "counts")?, "counts.wasm".parse()?));
         let entry = Board::default().enter(&check);
         Ok(Self { sandbox, guest, check, entry })

@@ -1,0 +1,264 @@
+//! Who has to sign modules, and whether one did: minisign's keys and signatures.
+
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    file::open_regular,
+    outcome::{Fault, Reason},
+    spec::ENDINGS,
+};
+use minisign::SignatureBox;
+use std::{
+    fmt,
+    io::{self, Cursor, Read},
+    path::Path,
+    sync::Arc,
+};
+
+/// The largest signature or key file in bytes. Minisign's own comments come to 9 KiB at most.
+const LARGEST: u64 = 16 * 1024;
+/// An Ed25519 signature in base64.
+const ENCODED: usize = 88;
+/// How every public key begins once decoded: `Ed`.
+const ED25519: &[u8] = b"Ed";
+
+/// The name of a key as minisign prints it: 16 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId([u8; 8]);
+
+/// A key whose signatures count.
+#[derive(Clone, Debug)]
+pub struct PublicKey(minisign::PublicKey);
+
+/// Why a text is no public key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// It is neither a key nor the name of a file.
+    #[error(
+        "it is neither a minisign public key (56 characters that begin with `RW`) nor a file that can be read: {0}"
+    )]
+    Neither(io::Error),
+    /// The file holds something else.
+    #[error("the file holds no minisign public key; name the .pub file, not the secret key or a signature")]
+    NotInFile,
+}
+
+/// The signature file beside a module as it lies there, not judged; or why it cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature(Result<Arc<str>, Arc<str>>);
+
+/// The keys of which one has to have signed a module. Without any, all modules are admitted.
+#[derive(Clone, Debug, Default)]
+pub struct Keyring(Arc<[PublicKey]>);
+
+/// A module that may be compiled: only a [`Keyring`] makes one.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    bytes: Arc<[u8]>,
+    signer: Option<KeyId>,
+}
+
+/// Why a module is not admitted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Refusal {
+    #[error(
+        "{module} is not signed: put {} beside it; `aviary sign {module} --key SECRETKEY` with the key {wanted} makes it",
+        beside(module)
+    )]
+    Unsigned { module: String, wanted: String },
+    #[error(
+        "{} cannot be judged, as it {why}; sign again with `aviary sign {module} --key SECRETKEY`",
+        beside(module)
+    )]
+    Unreadable { module: String, why: String },
+    #[error(
+        "{module} is signed with the key {signer}, and {wanted} is required: sign it with `aviary sign {module} --key SECRETKEY`, \
+         or start the daemon with that key too (--require-signature)"
+    )]
+    Stranger { module: String, signer: KeyId, wanted: String },
+    #[error(
+        "{} does not fit {module}: one of them was changed after signing, or the signature is that of another module; if the \
+         module is the right one, sign it again with `aviary sign {module} --key SECRETKEY`",
+        beside(module)
+    )]
+    Misfit { module: String },
+}
+
+/// The name of the signature file of a module, which is the same however that is packed.
+pub fn beside(module: &str) -> String {
+    let stem = ENDINGS.iter().find_map(|ending| module.strip_suffix(ending)).unwrap_or(module);
+    format!("{stem}.wasm.minisig")
+}
+
+/// Whether a file of this name is the signature of a module.
+pub fn is_signature(name: &str) -> bool {
+    name.ends_with(".wasm.minisig")
+}
+
+impl KeyId {
+    fn of(number: &[u8]) -> Self {
+        let mut id = [0; 8];
+        id.iter_mut().zip(number).for_each(|(byte, given)| *byte = *given);
+        Self(id)
+    }
+}
+
+impl PublicKey {
+    /// The key that this text is, or the one in the file of this name.
+    pub fn find(text: &str) -> Result<Self, KeyError> {
+        if let Some(key) = Self::parse(text) {
+            return Ok(key);
+        }
+        let content = read(Path::new(text)).map_err(KeyError::Neither)?;
+        let content = String::from_utf8(content).unwrap_or_default();
+        let is_key = |line: &&str| !line.is_empty() && !line.starts_with("untrusted comment:");
+        let mut lines = content.lines().map(str::trim).filter(is_key);
+        lines.next().filter(|_| lines.next().is_none()).and_then(Self::parse).ok_or(KeyError::NotInFile)
+    }
+
+    /// The name of the key.
+    pub fn id(&self) -> KeyId {
+        KeyId::of(self.0.keynum())
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let key = minisign::PublicKey::from_base64(text).ok()?;
+        key.to_bytes().starts_with(ED25519).then_some(Self(key))
+    }
+}
+
+impl From<minisign::PublicKey> for PublicKey {
+    fn from(key: minisign::PublicKey) -> Self {
+        Self(key)
+    }
+}
+
+impl Signature {
+    /// The content of a signature file.
+    pub fn of(bytes: Vec<u8>) -> Self {
+        if bytes.len() as u64 > LARGEST {
+            return Self(Err(format!("is larger than {LARGEST} bytes").into()));
+        }
+        Self(String::from_utf8(bytes).map(Arc::from).map_err(|_| "is not text".into()))
+    }
+
+    /// Reads a signature file; none if there is none.
+    pub fn read(path: &Path) -> Option<Self> {
+        match read(path) {
+            Ok(bytes) => Some(Self::of(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => Some(Self(Err(format!("cannot be read: {error}").into()))),
+        }
+    }
+
+    /// Who claims to have signed.
+    pub fn claims(&self) -> Option<KeyId> {
+        self.parse().ok().map(|signature| KeyId::of(signature.keynum()))
+    }
+
+    fn parse(&self) -> Result<SignatureBox, String> {
+        let text = self.0.as_ref().map_err(ToString::to_string)?;
+        let wrong = || "is no minisign signature".to_owned();
+        // The library takes the length of the second one for granted.
+        if text.lines().nth(3).map(|line| line.trim().len()) != Some(ENCODED) {
+            return Err(wrong());
+        }
+        SignatureBox::from_string(text).map_err(|_| wrong())
+    }
+}
+
+impl Keyring {
+    /// One of these keys is enough.
+    pub fn of(keys: Vec<PublicKey>) -> Self {
+        Self(keys.into())
+    }
+
+    /// Whether modules have to be signed at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Judges a module of this name by the signature that lies beside it.
+    ///
+    /// # Errors
+    /// With the reason [`Reason::Signature`], and a message that says what to do.
+    pub async fn admit(
+        &self,
+        module: &str,
+        bytes: Arc<[u8]>,
+        signature: Option<Signature>,
+    ) -> Result<Admitted, Fault> {
+        if self.is_empty() {
+            return Ok(Admitted { bytes, signer: None });
+        }
+        let (keyring, module) = (self.clone(), module.to_owned());
+        let judge = move || {
+            let signer = keyring.signer(&module, &bytes, signature.as_ref())?;
+            Ok(Admitted { bytes, signer: Some(signer) })
+        };
+        let judged = tokio::task::spawn_blocking(judge).await;
+        let fault = |why: String| Fault::new(Reason::Signature, why);
+        judged
+            .map_err(|panic| fault(format!("judging the signature broke down: {panic}")))?
+            .map_err(|refusal: Refusal| fault(refusal.to_string()))
+    }
+
+    /// Which of the keys signed these bytes.
+    fn signer(&self, module: &str, bytes: &[u8], signature: Option<&Signature>) -> Result<KeyId, Refusal> {
+        let (module, wanted) = (module.to_owned(), self.to_string());
+        let Some(signature) = signature else { return Err(Refusal::Unsigned { module, wanted }) };
+        let signature = match signature.parse() {
+            Ok(signature) => signature,
+            Err(why) => return Err(Refusal::Unreadable { module, why }),
+        };
+        let signer = KeyId::of(signature.keynum());
+        let mut keys = self.0.iter().filter(|key| key.id() == signer).peekable();
+        if keys.peek().is_none() {
+            return Err(Refusal::Stranger { module, signer, wanted });
+        }
+        let fits = |key: &PublicKey| {
+            // Legacy signatures, over the bytes instead of their hash, are as strong.
+            minisign::verify(&key.0, &signature, Cursor::new(bytes), true, false, true).is_ok()
+        };
+        if keys.any(fits) { Ok(signer) } else { Err(Refusal::Misfit { module }) }
+    }
+}
+
+impl Admitted {
+    /// Who signed it, if that was asked for.
+    pub fn signer(&self) -> Option<KeyId> {
+        self.signer
+    }
+
+    /// The decoded module.
+    pub(crate) fn into_bytes(self) -> Arc<[u8]> {
+        self.bytes
+    }
+}
+
+/// Reads one byte more than is allowed, at most.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:016X}", u64::from_le_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "KeyId({self})")
+    }
+}
+
+impl fmt::Display for Keyring {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<_> = self.0.iter().map(|key| key.id().to_string()).collect();
+        out.write_str(&ids.join(" or "))
+    }
+}
