@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, time::DelayQueue};
 
-/// How many modules are held while they wait to be compiled.
+/// How many modules are held while they wait to be compiled, and how many until they are tried again.
 const MOST_MODULES: usize = 64;
 /// How long a new version may take to begin its round beside the former one.
 const LONGEST_BEGINNING: Duration = Duration::from_secs(30);
@@ -58,14 +58,26 @@ struct Slot {
     /// Loads in a row that failed for a reason that may pass.
     failures: u32,
     /// What to try again when its time comes.
-    again: Option<Compiled>,
+    again: Option<Again>,
+}
+
+impl Slot {
+    fn holds_module(&self) -> bool {
+        matches!(self.again, Some(Again::Compile(_)))
+    }
 }
 
 /// A candidate that did not make it.
 struct Rejected {
     fault: Fault,
     /// Set if the reason may pass.
-    again: Option<Compiled>,
+    again: Option<Again>,
+}
+
+/// How far a candidate had come.
+enum Again {
+    Compile(Candidate),
+    Begin(Compiled),
 }
 
 /// A check whose module is compiled and granted what it asks for.
@@ -177,15 +189,18 @@ impl Inventory {
         let (sandbox, board) = (Arc::clone(&self.sandbox), Arc::clone(&self.board));
         let (place, stop) = (self.place.take(), self.stop.clone());
         self.spawn(key, async move {
-            let compiled = compile(&sandbox, candidate).await;
+            let compiled = compile(&sandbox, candidate, &stop).await;
             drop(place);
-            let compiled = compiled.map_err(|fault| Rejected { fault, again: None })?;
-            begin(&sandbox, &board, compiled, replaces, &stop).await
+            begin(&sandbox, &board, compiled?, replaces, &stop).await
         });
     }
 
     fn retry(&mut self, key: &Key) {
-        let Some(compiled) = self.slots.get_mut(key).and_then(|slot| slot.again.take()) else { return };
+        let Some(again) = self.slots.get_mut(key).and_then(|slot| slot.again.take()) else { return };
+        let compiled = match again {
+            Again::Begin(compiled) => compiled,
+            Again::Compile(candidate) => return self.load(candidate),
+        };
         let (sandbox, board) = (Arc::clone(&self.sandbox), Arc::clone(&self.board));
         let stop = self.stop.clone();
         self.spawn(key.clone(), async move { begin(&sandbox, &board, compiled, true, &stop).await });
@@ -206,6 +221,7 @@ impl Inventory {
             }
         };
         let Some(key) = self.loading.remove(&id) else { return };
+        let is_crowded = self.slots.values().filter(|slot| slot.holds_module()).count() >= MOST_MODULES;
         let Some(slot) = self.slots.get_mut(&key) else { return };
         slot.loading = false;
         let next = slot.next.take();
@@ -216,9 +232,10 @@ impl Inventory {
                 self.start(ready);
             }
             Err(Rejected { fault, again }) => {
-                if let (Some(compiled), None) = (again, &next) {
+                let again = again.filter(|again| !is_crowded || matches!(again, Again::Begin(_)));
+                if let (Some(again), None) = (again, &next) {
                     slot.failures += 1;
-                    slot.again = Some(compiled);
+                    slot.again = Some(again);
                     self.retries.insert(key.clone(), backoff(slot.failures, key.spread()));
                 }
                 self.reject(&key, fault);
@@ -259,11 +276,24 @@ impl Inventory {
     }
 }
 
-async fn compile(sandbox: &Sandbox, candidate: Candidate) -> Result<Compiled, Fault> {
-    let Candidate { check, module } = candidate;
-    let guest = sandbox.load(check.module.file_name(), module).await?;
-    guest.require_for(&check)?;
-    Ok(Compiled { check, guest })
+async fn compile(
+    sandbox: &Sandbox,
+    candidate: Candidate,
+    stop: &CancellationToken,
+) -> Result<Compiled, Rejected> {
+    let check = Arc::clone(&candidate.check);
+    let load = sandbox.load(check.module.file_name(), Arc::clone(&candidate.module));
+    let stopped = || Err(Fault::new(Reason::Resources, "the daemon stops"));
+    match stop.run_until_cancelled(load).await.unwrap_or_else(stopped) {
+        Ok(guest) => match guest.require_for(&check) {
+            Ok(()) => Ok(Compiled { check, guest }),
+            Err(fault) => Err(Rejected { fault, again: None }),
+        },
+        Err(fault) => {
+            let may_pass = fault.reason == Reason::Resources;
+            Err(Rejected { fault, again: may_pass.then_some(Again::Compile(candidate)) })
+        }
+    }
 }
 
 /// Makes a check ready to run. Beside a guest that runs, the new one must also begin its round.
@@ -279,7 +309,7 @@ async fn begin(
     if replaces && !compiled.check.suspend {
         match begin_round(sandbox, &compiled, &entry, stop).await {
             Ok(live) => instance = Some(live),
-            Err(fault) => return Err(Rejected { fault, again: Some(compiled) }),
+            Err(fault) => return Err(Rejected { fault, again: Some(Again::Begin(compiled)) }),
         }
     }
     let Compiled { check, guest } = compiled;

@@ -1,6 +1,9 @@
 //! `aviary check`: one full round, here and now.
 
-use super::module::{Subject, read, sandbox};
+use super::{
+    Compiling,
+    module::{Subject, read, sandbox},
+};
 use crate::{
     board::Board,
     capability::calls::Call,
@@ -30,6 +33,8 @@ pub(super) struct Check {
     /// The cluster for checks that use one; in a pod, its own cluster unless this names another.
     #[arg(long, value_name = "FILE", env = "AVIARY_KUBECONFIG")]
     kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    compiling: Compiling,
 }
 
 /// How long it may take to delete what the check left behind in the cluster.
@@ -56,7 +61,7 @@ impl Check {
         let board = Arc::new(Board::default());
         let cluster = Cluster::find(self.kubeconfig.as_deref(), None).await?;
         let ledger = cluster.map(|cluster| Ledger::fleeting(Arc::new(cluster), Arc::clone(&board)));
-        let sandbox = sandbox(ledger.clone())?;
+        let sandbox = sandbox(&self.compiling, ledger.clone())?;
         let begun = Instant::now();
         let guest = sandbox.load(check.module.file_name(), module).await?;
         guest.require_for(&check)?;

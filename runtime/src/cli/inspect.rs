@@ -1,6 +1,9 @@
 //! `aviary inspect`: what a module is and asks for.
 
-use super::module::{is_manifest, read_module, sandbox};
+use super::{
+    Compiling,
+    module::{is_manifest, read_module, sandbox},
+};
 use crate::grant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -11,6 +14,8 @@ use std::{path::PathBuf, process::ExitCode};
 pub(super) struct Inspect {
     /// A .wasm, .wasm.zst or .wasm.gz file.
     file: PathBuf,
+    #[command(flatten)]
+    compiling: Compiling,
 }
 
 impl Inspect {
@@ -22,7 +27,7 @@ impl Inspect {
             );
         }
         let module = read_module(&self.file).with_context(|| name.clone())?;
-        let guest = sandbox(None)?.load(&name, module).await?;
+        let guest = sandbox(&self.compiling, None)?.load(&name, module).await?;
         println!("module:  {name}");
         println!("digest:  {}", guest.digest);
         println!("size:    {} bytes", guest.size);

@@ -2,13 +2,17 @@
 
 mod bundle;
 mod check;
+mod compiling;
 mod inspect;
 mod module;
 mod validate;
 
+pub use compiling::Compiling;
+
 use crate::{
     daemon,
     grant::CLUSTER_DOMAIN,
+    sandbox,
     source::configmap::Namespaces,
     spec::{Key, Size, TimeSpan},
     telemetry::{self, LogFormat},
@@ -66,6 +70,9 @@ enum Command {
     /// Apply it on the server, as the client keeps at most 256 KiB:
     /// `aviary bundle DIR | kubectl apply --server-side -f -`
     Bundle(bundle::Bundle),
+    /// Compile a module; for the daemon itself, which starts this in a process of its own.
+    #[command(name = sandbox::COMMAND, hide = true)]
+    CompileModule(compiling::CompileModule),
 }
 
 /// The settings of the daemon.
@@ -101,6 +108,9 @@ pub struct Run {
     /// The largest module, once decompressed.
     #[arg(long, value_name = "SIZE", env = "AVIARY_MAX_MODULE_SIZE", default_value_t = MODULE_SIZE)]
     pub max_module_size: Size,
+    /// What compiling a module may take, and where the code is kept.
+    #[command(flatten)]
+    pub compiling: Compiling,
     /// A file of PEM certificates to trust beside the system's.
     #[arg(long, value_name = "FILE", env = "AVIARY_CA_FILE")]
     pub ca_file: Option<PathBuf>,
@@ -128,6 +138,9 @@ impl Arguments {
 
     /// Does what was asked for.
     pub fn execute(self) -> ExitCode {
+        if let Command::CompileModule(compile) = &self.command {
+            return compile.execute();
+        }
         telemetry::start(self.log_format, self.debug);
         let runtime = match daemon::runtime() {
             Ok(runtime) => runtime,
@@ -142,6 +155,7 @@ impl Arguments {
                 Command::Inspect(inspect) => inspect.execute().await,
                 Command::Validate(validate) => validate.execute().await,
                 Command::Bundle(bundle) => bundle.execute().await,
+                Command::CompileModule(compile) => Ok(compile.execute()),
             }
         });
         // What still blocks a thread now has had its time.

@@ -1,7 +1,7 @@
 //! `aviary validate`: would these files be accepted?
 
 use super::{
-    MODULE_SIZE,
+    Compiling, MODULE_SIZE,
     module::{Subject, read, sandbox},
 };
 use crate::{
@@ -22,6 +22,8 @@ pub(super) struct Validate {
     /// Manifests, modules, or directories of them, which are read as the daemon reads them.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    compiling: Compiling,
 }
 
 /// What was found: a check that can be tried, or why there is none.
@@ -29,7 +31,7 @@ pub(super) type Found = (String, Result<Subject>);
 
 impl Validate {
     pub(super) async fn execute(self) -> Result<ExitCode> {
-        let sandbox = sandbox(None)?;
+        let sandbox = sandbox(&self.compiling, None)?;
         let mut refused = false;
         for path in &self.paths {
             for (name, subject) in if path.is_dir() { directory(path, "default")? } else { file(path) } {

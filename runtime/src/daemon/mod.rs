@@ -45,7 +45,7 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
     let network = network(&settings).await?;
     let board = Arc::new(Board::default());
     let ledger = cluster.map(|cluster| Ledger::lasting(cluster, Arc::clone(&board)));
-    let sandbox = Sandbox::new(settings.max_checks, network, ledger.clone())
+    let sandbox = Sandbox::new(settings.max_checks, settings.compiling.workshop(), network, ledger.clone())
         .map_err(anyhow::Error::from)
         .context("cannot run WebAssembly on this machine")?;
     let listener = TcpListener::bind(settings.listen)

@@ -68,7 +68,7 @@ async fn guest(bench: &Bench, cluster: &Cluster) -> Result<Instance> {
     let way = Way::find(Some(&cluster.kubeconfig), Some(&cluster.namespace)).await?;
     let ledger = Ledger::fleeting(Arc::new(way.context("no cluster")?), Arc::clone(&board));
     let network = Arc::new(Network::new(&NetworkOptions::default())?);
-    let sandbox = Sandbox::new(4, network, Some(ledger)).map_err(anyhow::Error::from)?;
+    let sandbox = Sandbox::new(4, bench.workshop(), network, Some(ledger)).map_err(anyhow::Error::from)?;
     let module = fs::read(bench.guests.join("calls_kubernetes.wasm")).context("cannot read the guest")?;
     let guest = sandbox.load("check.wasm", module.into()).await?;
     let entry = board.enter(&check);
