@@ -58,7 +58,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Keep running the checks of directories and ConfigMaps, and answer for them over HTTP.
-    Run(Run),
+    Run(Box<Run>),
     /// Run one full round of a check here and now: init, poll, cleanup.
     ///
     /// Exit code 0 for pass and warn, 1 for fail, 2 if it could not be judged.
@@ -177,7 +177,7 @@ impl Arguments {
         };
         let done = runtime.block_on(async {
             match self.command {
-                Command::Run(run) => daemon::run(run).await,
+                Command::Run(run) => daemon::run(*run).await,
                 Command::Check(check) => check.execute().await,
                 Command::Inspect(inspect) => inspect.execute().await,
                 Command::Validate(validate) => validate.execute().await,
