@@ -73,6 +73,8 @@ pub(super) struct Detail {
     skipped: u64,
     /// Host calls by capability and result.
     host_calls: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
+    /// The limits that it ran into, with how often.
+    limit_hits: BTreeMap<&'static str, u64>,
     /// The latest runs, newest first.
     history: Vec<RunFacts>,
 }
@@ -154,6 +156,7 @@ impl Detail {
             next_run: view.next_run,
             skipped: view.counts.skipped,
             host_calls: host_calls(entry),
+            limit_hits: entry.hits.all().map(|(limit, hits)| (limit.key(), hits)).collect(),
             history: entry.history().iter().rev().map(RunFacts::of).collect(),
         }
     }

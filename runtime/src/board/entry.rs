@@ -1,7 +1,7 @@
 //! What is known about one check.
 
 use super::{
-    Event, EventKind,
+    Event, EventKind, Hits,
     health::{Health, Standing, Thresholds},
     view::{Counts, Module, View},
 };
@@ -44,6 +44,8 @@ pub struct Entry {
     pub key: Key,
     /// Host calls by capability and result.
     pub tally: Arc<Tally>,
+    /// The limits that the check ran into.
+    pub hits: Arc<Hits>,
     /// The check's own metrics.
     pub series: Arc<Series>,
     /// The check's lines in the daemon's log.
@@ -76,11 +78,17 @@ impl Entry {
         settled: Option<Instant>,
         events: broadcast::Sender<Arc<Event>>,
     ) -> Self {
+        let hits = Arc::<Hits>::default();
+        let log = GuestLog::new(check.key.clone(), Arc::clone(&hits));
+        let series = Arc::<Series>::default();
+        log.allow(&check.limits);
+        series.allow(&check.limits);
         Self {
             key: check.key.clone(),
             tally: Arc::default(),
-            series: Arc::default(),
-            log: GuestLog::new(check.key.clone()),
+            hits,
+            series,
+            log,
             settled,
             state: Mutex::new(State {
                 check,
@@ -134,6 +142,8 @@ impl Entry {
     /// A new manifest and module are in force.
     pub fn accept(&self, check: Arc<Check>, module: Module) {
         let message = module.is_live();
+        self.log.allow(&check.limits);
+        self.series.allow(&check.limits);
         {
             let mut state = self.state();
             state.check = check;

@@ -3,6 +3,7 @@
 mod contact;
 mod entry;
 mod health;
+mod hits;
 mod lag;
 mod leftovers;
 mod view;
@@ -10,6 +11,7 @@ mod view;
 pub use contact::{Contact, Source};
 pub use entry::{Entry, Next};
 pub use health::{Standing, Thresholds};
+pub use hits::Hits;
 pub use lag::Lag;
 pub use leftovers::Leftovers;
 pub use view::{Counts, DURATION_BOUNDS, Module, View};

@@ -6,6 +6,7 @@ mod crimes;
 mod daemon;
 mod kubernetes;
 mod ledger;
+mod limits;
 mod rounds;
 mod scheduling;
 mod start;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     schedule::Schedule,
-    spec::{Digest, Limits, SecretSource, Severity, Size, error::Position},
+    spec::{Digest, Limit, SecretSource, Severity, error::Position},
 };
 use std::{num::NonZeroU32, time::Duration};
 
@@ -64,7 +64,8 @@ spec:
     let account = check.permit.account().map(ToString::to_string);
     assert_eq!(account.as_deref(), Some("system:serviceaccount:platform:dns-check"));
     assert_eq!(check.secrets[1].from, SecretSource::Env("API_KEY".to_owned()));
-    assert_eq!(check.limits, Limits::new(Size::mebibytes(32), Duration::from_millis(500), 7).expect("valid"));
+    let limits = [Limit::Memory, Limit::Cpu, Limit::HostCalls].map(|limit| check.limits.get(limit));
+    assert_eq!(limits, [32 << 20, 500, 7]);
 }
 
 #[test]
@@ -118,7 +119,6 @@ fn each_bad_key_or_value_is_refused_where_it_stands() {
         ("intervall: 30s", 3, "unknown key `intervall`; did you mean `interval`?"),
         ("startupgrace: 1s", 3, "unknown key `startupgrace`; did you mean `startupGrace`?"),
         ("limits: { hostcalls: 1 }", 13, "unknown key `hostcalls`; did you mean `hostCalls`?"),
-        ("limits: { x: 1 }", 13, "unknown key `x`: possible here are `memory`, `cpu`, `hostCalls`"),
         ("remedy: {}", 3, "`remedy` is not offered by this version: remove it"),
         (
             "serviceAccount: a/b",
@@ -183,7 +183,8 @@ fn each_bad_key_or_value_is_refused_where_it_stands() {
             21,
             "`64MB` is not a size: write whole bytes or for example `500k`, `64Mi` or `1Gi`",
         ),
-        ("limits: { memory: 2Gi }", 11, "limits.memory is 2Gi: choose between 2Mi and 1Gi"),
+        ("limits: { memory: 2Gi }", 21, "limits.memory is 2Gi: choose between 2Mi and 1Gi"),
+        ("limits: { targets: many }", 22, number),
         (
             "digest: sha256:00",
             11,
@@ -195,6 +196,26 @@ fn each_bad_key_or_value_is_refused_where_it_stands() {
             format!("line 6, column {column}: {message}"),
             "{spec}"
         );
+    }
+}
+
+#[test]
+fn a_limit_that_is_not_there_is_refused_with_those_that_are() {
+    for key in ["x", "timeout"] {
+        let refusal = refusal(&with(&format!("  limits: {{ {key}: 1 }}\n")));
+        assert!(refusal.starts_with(&format!("line 6, column 13: unknown key `{key}`")), "{refusal}");
+    }
+    let refusal = refusal(&with("  limits: { x: 1 }\n"));
+    let keys = Limit::ALL.into_iter().filter(|limit| limit.is_under_limits()).map(Limit::key);
+    let quoted: Vec<_> = keys.map(|key| format!("`{key}`")).collect();
+    assert!(refusal.ends_with(&format!("possible here are {}", quoted.join(", "))), "{refusal}");
+}
+
+#[test]
+fn init_gets_no_less_processor_time_than_a_poll_unless_the_manifest_says_so() {
+    for (limits, init) in [("cpu: 250ms", 5), ("cpu: 30s", 30), ("cpu: 30s, initCpu: 1s", 1)] {
+        let check = one(&with(&format!("  limits: {{ {limits} }}\n")));
+        assert_eq!(check.limits.time(Limit::InitCpu), Duration::from_secs(init), "{limits}");
     }
 }
 
@@ -237,8 +258,8 @@ fn values_that_contradict_each_other_are_refused_where_they_meet() {
             (7, 12),
             "timeout 1m1s does not fit: the check runs every 1m, so choose a shorter timeout or fewer runs",
         ),
-        ("timeout: 0s", (6, 12), "timeout is 0s: choose at least 1ms"),
-        ("interval: 1d\n  timeout: 61m", (7, 12), "timeout 1h1m is too long: 1h is the most"),
+        ("timeout: 0s", (6, 12), "timeout is 0s: choose between 1ms and 1h"),
+        ("interval: 1d\n  timeout: 61m", (7, 12), "timeout is 1h1m: choose between 1ms and 1h"),
         ("ttl: 29s", (6, 8), "ttl 29s is shorter than the 30s between two runs: choose at least 30s"),
         (
             "ttl: 1m\n  startupGrace: 60s",
