@@ -76,13 +76,20 @@ pub(super) async fn detail(State(api): State<Api>, Named(key): Named) -> Result<
     responses(
         (status = 200, description = "The check after the run", body = Detail),
         (status = 404, description = "There is no such check", body = Problem),
-        (status = 409, description = "The check is suspended", body = Problem),
+        (status = 409, description = "The check is suspended, or quarantined and was tried just now", body = Problem),
         (status = 504, description = "The run did not finish in time", body = Problem),
     )
 )]
 pub(super) async fn run_now(State(api): State<Api>, Named(key): Named) -> Result<impl IntoResponse, Refusal> {
     let entry = api.board.get(&key).ok_or_else(|| Refusal::unknown(&key))?;
-    if entry.view().check.suspend {
+    let view = entry.view();
+    if let Some(quarantine) = view.quarantine.filter(|quarantine| !quarantine.can_be_tried()) {
+        let error = format!(
+            "{key} is {quarantine}; a run is possible a minute after the last of them, and a new version at once"
+        );
+        return Err(Refusal::new(StatusCode::CONFLICT, error));
+    }
+    if view.check.suspend {
         let error = format!("{key} is suspended; set `suspend: false` in its manifest to run it");
         return Err(Refusal::new(StatusCode::CONFLICT, error));
     }

@@ -15,6 +15,8 @@ use crate::{
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use std::{
+    fmt,
+    num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -35,6 +37,19 @@ pub struct Next {
     pub run: Timestamp,
     /// Without a run before this, the check is stale.
     pub fresh_until: Instant,
+    /// Why it is not sooner.
+    pub quarantine: Option<Quarantine>,
+}
+
+/// The rest of a check whose guest broke down again and again.
+#[derive(Clone, Copy, Debug)]
+pub struct Quarantine {
+    /// Breakdowns in a row.
+    pub breakdowns: u32,
+    /// When it is tried again.
+    pub until: Timestamp,
+    /// When it can be tried on demand.
+    pub demand_from: Instant,
 }
 
 /// One check on the board: its task writes, everybody else reads.
@@ -70,6 +85,20 @@ struct State {
     next: Option<Next>,
     memory: usize,
     denials: Vec<String>,
+}
+
+impl Quarantine {
+    /// Whether a run on demand is possible now.
+    pub fn can_be_tried(&self) -> bool {
+        Instant::now() >= self.demand_from
+    }
+}
+
+impl fmt::Display for Quarantine {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let until = self.until.strftime("%Y-%m-%dT%H:%M:%SZ");
+        write!(out, "quarantined until {until} after {} faults in a row", self.breakdowns)
+    }
 }
 
 impl Entry {
@@ -125,6 +154,7 @@ impl Entry {
             latest: state.history.latest().cloned(),
             excused: state.history.excused().cloned(),
             next_run: state.next.filter(|_| !state.check.suspend).map(|next| next.run),
+            quarantine: state.next.and_then(|next| next.quarantine).filter(|_| !state.check.suspend),
             settling: state.history.latest().is_none() && self.settled.is_some_and(|settled| now < settled),
             last_success: state.last_success,
             module: state.module.clone(),
@@ -150,6 +180,9 @@ impl Entry {
             state.module = Some(Arc::new(module));
             state.rejected = None;
             state.denials.clear();
+            if let Some(next) = &mut state.next {
+                next.quarantine = None;
+            }
         }
         self.tell(EventKind::Loaded, message);
     }
@@ -174,19 +207,21 @@ impl Entry {
     pub fn record(&self, started: Timestamp, duration: Duration, verdict: Verdict, next: Next) {
         let now = Timestamp::now();
         let fault = verdict.as_ref().err().cloned();
-        let (change, failures) = {
+        let (change, failures, quarantined) = {
             let mut state = self.state();
-            let thresholds =
-                Thresholds { failure: state.check.failure_threshold, success: state.check.success_threshold };
+            // In quarantine there are no further runs for the threshold to wait for.
+            let failure = next.quarantine.map_or(state.check.failure_threshold, |_| NonZeroU32::MIN);
+            let thresholds = Thresholds { failure, success: state.check.success_threshold };
             let former = state.health.record(&verdict, thresholds, now);
             let state = &mut *state;
             state.counts.add(state.history.push(started, duration, verdict));
-            state.next = Some(next);
+            let before = state.next.replace(next).and_then(|next| next.quarantine);
             if state.health.consecutive_failures == 0 {
                 state.last_success = Some(now);
             }
             let change = former.map(|former| (former, state.health.standing));
-            (change, state.health.consecutive_failures)
+            let quarantined = before.is_none() && next.quarantine.is_some();
+            (change, state.health.consecutive_failures, quarantined)
         };
         self.finish();
         if let (Some(fault), 1, None) = (fault, failures, change) {
@@ -194,6 +229,9 @@ impl Entry {
         }
         if let Some((former, standing)) = change {
             self.tell_change(former, standing);
+        }
+        if quarantined {
+            self.tell_quarantine();
         }
     }
 
@@ -230,6 +268,15 @@ impl Entry {
         self.tell(EventKind::Changed { from, to }, error);
     }
 
+    fn tell_quarantine(&self) {
+        let error = self.view().error();
+        let line = cut_to(&error, LONGEST_LINE);
+        if self.log.admits(line.len()) {
+            tracing::warn!(check = %self.key, "quarantined: {line}");
+        }
+        self.tell(EventKind::Quarantined, error);
+    }
+
     /// Polls were due while the one before was still running.
     pub fn skip(&self, polls: u64) {
         self.state().counts.skipped += polls;
@@ -241,8 +288,12 @@ impl Entry {
     }
 
     /// Asks for a run now and waits for the next one to finish. Requests made before it finishes
-    /// share it. False if none finished within `patience`.
+    /// share it. False if none finished within `patience`, and at once where a quarantine forbids it.
     pub async fn run_now(&self, patience: Duration) -> bool {
+        let quarantine = self.state().next.and_then(|next| next.quarantine);
+        if quarantine.is_some_and(|quarantine| !quarantine.can_be_tried()) {
+            return false;
+        }
         let mut finished = self.finished.subscribe();
         self.demand.notify_one();
         matches!(tokio::time::timeout(patience, finished.changed()).await, Ok(Ok(())))

@@ -9,7 +9,7 @@ mod leftovers;
 mod view;
 
 pub use contact::{Contact, Source};
-pub use entry::{Entry, Next};
+pub use entry::{Entry, Next, Quarantine};
 pub use health::{Standing, Thresholds};
 pub use hits::Hits;
 pub use lag::Lag;
@@ -72,6 +72,8 @@ pub enum EventKind {
     Denied,
     /// A round ended and its cleanup did not work.
     CleanupFailed,
+    /// The guest broke down so often in a row that it is tried more rarely.
+    Quarantined,
     /// The check is gone.
     Removed,
 }
@@ -85,6 +87,7 @@ impl EventKind {
             Self::Changed { .. } => "changed",
             Self::Denied => "denied",
             Self::CleanupFailed => "cleanupFailed",
+            Self::Quarantined => "quarantined",
             Self::Removed => "removed",
         }
     }

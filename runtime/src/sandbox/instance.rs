@@ -82,13 +82,7 @@ impl Instance {
         record: bool,
     ) -> Result<Self, Fault> {
         let budget = Budget::from_now(&check, Limit::InitCpu);
-        let limits = Arc::clone(&check.limits);
-        let mut store = Store::new(sandbox.linker.engine(), state(sandbox, guest, check, entry, record));
-        store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(limits.count(Limit::HostCallBytes));
-        store.set_max_component_handles(limits.count(Limit::Handles));
-        store.epoch_deadline_async_yield_and_update(1);
-        store.set_epoch_deadline(1);
+        let mut store = store(sandbox, state(sandbox, guest, check, entry, record));
         let started = {
             let start = pin!(guest.pre.instantiate_async(&mut store));
             timeout(budget.wall, Metered::new(start, budget.cpu, std::time::Instant::now())).await
@@ -239,6 +233,17 @@ impl Instance {
         tracing::debug!(check = %state.check.key, "{name} trapped: {error:?}");
         Fault::new(reason, format!("{name} trapped: {why}"))
     }
+}
+
+fn store(sandbox: &Sandbox, state: State) -> Store<State> {
+    let limits = Arc::clone(&state.check.limits);
+    let mut store = Store::new(sandbox.linker.engine(), state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(limits.count(Limit::HostCallBytes));
+    store.set_max_component_handles(limits.count(Limit::Handles));
+    store.epoch_deadline_async_yield_and_update(1);
+    store.set_epoch_deadline(1);
+    store
 }
 
 fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>, record: bool) -> State {

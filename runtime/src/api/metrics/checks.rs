@@ -77,7 +77,7 @@ struct Gauge {
     value: fn(&View) -> Option<f64>,
 }
 
-const GAUGES: [Gauge; 7] = [
+const GAUGES: [Gauge; 8] = [
     Gauge {
         name: "aviary_check_success",
         help: "Whether the check passes or warns; 0 also if it is unknown or stale.",
@@ -87,6 +87,11 @@ const GAUGES: [Gauge; 7] = [
         name: "aviary_check_stale",
         help: "Whether the check has not run for three intervals.",
         value: |view| Some(flag(view.standing == Standing::Stale)),
+    },
+    Gauge {
+        name: "aviary_check_quarantined",
+        help: "Whether the check is tried rarely, as its guest broke down again and again.",
+        value: |view| Some(flag(view.quarantine.is_some())),
     },
     Gauge {
         name: "aviary_check_consecutive_failures",

@@ -200,26 +200,6 @@ fn each_bad_key_or_value_is_refused_where_it_stands() {
 }
 
 #[test]
-fn a_limit_that_is_not_there_is_refused_with_those_that_are() {
-    for key in ["x", "timeout"] {
-        let refusal = refusal(&with(&format!("  limits: {{ {key}: 1 }}\n")));
-        assert!(refusal.starts_with(&format!("line 6, column 13: unknown key `{key}`")), "{refusal}");
-    }
-    let refusal = refusal(&with("  limits: { x: 1 }\n"));
-    let keys = Limit::ALL.into_iter().filter(|limit| limit.is_under_limits()).map(Limit::key);
-    let quoted: Vec<_> = keys.map(|key| format!("`{key}`")).collect();
-    assert!(refusal.ends_with(&format!("possible here are {}", quoted.join(", "))), "{refusal}");
-}
-
-#[test]
-fn init_gets_no_less_processor_time_than_a_poll_unless_the_manifest_says_so() {
-    for (limits, init) in [("cpu: 250ms", 5), ("cpu: 30s", 30), ("cpu: 30s, initCpu: 1s", 1)] {
-        let check = one(&with(&format!("  limits: {{ {limits} }}\n")));
-        assert_eq!(check.limits.time(Limit::InitCpu), Duration::from_secs(init), "{limits}");
-    }
-}
-
-#[test]
 fn values_that_contradict_each_other_are_refused_where_they_meet() {
     for (spec, place, message) in [
         (

@@ -1,6 +1,10 @@
 //! The table, and what is written of it.
 
 use super::*;
+use crate::{
+    grant::Ceiling,
+    spec::{self, Check},
+};
 use std::collections::HashSet;
 
 #[test]
@@ -48,4 +52,33 @@ fn amounts_are_told_in_their_own_units() {
 fn checks_with_the_defaults_share_them() {
     assert!(Arc::ptr_eq(&Limits::shared(), &Limits::shared()));
     assert_eq!(*Limits::shared(), Limits::default());
+}
+
+/// A check whose manifest has these limits in its sixth line.
+fn check(limits: &str) -> Result<Check, String> {
+    let text = format!(
+        "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: dns }}\nspec:\n  module: dns.wasm\n  limits: {{ {limits} }}\n"
+    );
+    let checks = spec::parse(&text, "default", &Ceiling::open());
+    checks.map(|mut checks| checks.remove(0)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_limit_that_is_not_there_is_refused_with_those_that_are() {
+    for key in ["x", "timeout"] {
+        let refusal = check(&format!("{key}: 1")).expect_err(key);
+        assert!(refusal.starts_with(&format!("line 6, column 13: unknown key `{key}`")), "{refusal}");
+    }
+    let refusal = check("x: 1").expect_err("no such limit");
+    let keys = Limit::ALL.into_iter().filter(|limit| limit.is_under_limits()).map(Limit::key);
+    let quoted: Vec<_> = keys.map(|key| format!("`{key}`")).collect();
+    assert!(refusal.ends_with(&format!("possible here are {}", quoted.join(", "))), "{refusal}");
+}
+
+#[test]
+fn init_gets_no_less_processor_time_than_a_poll_unless_the_manifest_says_so() {
+    for (limits, init) in [("cpu: 250ms", 5), ("cpu: 30s", 30), ("cpu: 30s, initCpu: 1s", 1)] {
+        let check = check(limits).expect(limits);
+        assert_eq!(check.limits.time(Limit::InitCpu), Duration::from_secs(init), "{limits}");
+    }
 }
