@@ -4,6 +4,7 @@ use crate::{self as guests, support::sandbox};
 use aviary::{
     board::{Board, EventKind, Standing, View},
     grant::Ceiling,
+    history::Run,
     inventory::Inventory,
     outcome::Reason,
     scheduler::Clock,
@@ -198,8 +199,7 @@ async fn a_guest_that_breaks_down_again_and_again_is_quarantined_until_a_new_ver
     while entry.view().quarantine.is_none() {
         entry.run_now(PATIENCE).await;
     }
-    let view =
-        aviary.until("resting", |view| view.next_run > view.latest.as_ref().map(|run| run.ended())).await;
+    let view = aviary.until("resting", |view| view.next_run > view.latest.as_ref().map(Run::ended)).await;
     assert_eq!((view.counts.faults[Reason::Trap as usize], view.standing), (5, Standing::Unknown));
     assert!(view.error().contains("; quarantined until 20"), "{}", view.error());
     let told = async { while events.recv().await.expect("an event").kind != EventKind::Quarantined {} };
