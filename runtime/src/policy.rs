@@ -5,7 +5,7 @@ mod tests;
 
 use crate::{
     grant::{Bounds, Ceiling, MostGrants, SecretKind, mentioned},
-    spec::{self, Error, quote},
+    spec::{self, Error, Limit, Limits, TimeSpan, WrittenLimits, quote},
     text::{is_label, is_subdomain},
 };
 use serde::Deserialize;
@@ -63,6 +63,10 @@ struct RawRule {
     service_accounts: Option<Vec<Spanned<String>>>,
     #[serde(default, deserialize_with = "mentioned")]
     secrets: Option<Vec<SecretKind>>,
+    #[serde(default, deserialize_with = "mentioned")]
+    timeout: Option<Spanned<TimeSpan>>,
+    #[serde(default, deserialize_with = "mentioned")]
+    limits: Option<WrittenLimits>,
 }
 
 #[derive(Debug)]
@@ -117,27 +121,53 @@ impl Policy {
 
 impl RawRule {
     fn build(rule: Spanned<Self>) -> Result<Rule, Error> {
-        let Spanned {
-            value: Self { namespaces, trusted, grants, service_accounts, secrets },
-            referenced,
-            ..
-        } = rule;
+        let Spanned { value: rule, referenced, .. } = rule;
+        let has_bounds = rule.has_bounds();
+        let Self { namespaces, trusted, grants, service_accounts, secrets, timeout, limits } = rule;
         if namespaces.is_empty() {
             return Err(Error::at(
                 referenced,
                 "the rule names no namespace: write for example `namespaces: [\"team-*\"]`",
             ));
         }
-        if trusted && (grants.is_some() || service_accounts.is_some() || secrets.is_some()) {
+        if trusted && has_bounds {
             return Err(Error::at(
                 referenced,
                 "who is trusted has no bounds: remove `trusted`, or all of the rule but `namespaces`",
             ));
         }
         let accounts = service_accounts.map(accounts).transpose()?;
-        let bounds = Bounds { grants: grants.unwrap_or_default(), accounts, secrets };
+        if limits.as_ref().is_some_and(|limits| limits.0.is_empty()) {
+            let why = "`limits` is empty: write for example `limits: { memory: 128Mi }`, or remove the key";
+            return Err(Error::at(referenced, why));
+        }
+        let limits = most(timeout, limits.unwrap_or_default())?;
+        let bounds = Bounds { grants: grants.unwrap_or_default(), accounts, secrets, limits };
         Ok(Rule { namespaces, bounds: (!trusted).then(|| Arc::new(bounds)) })
     }
+
+    fn has_bounds(&self) -> bool {
+        let Self { grants, service_accounts, secrets, timeout, limits, .. } = self;
+        grants.is_some()
+            || service_accounts.is_some()
+            || secrets.is_some()
+            || timeout.is_some()
+            || limits.is_some()
+    }
+}
+
+/// The most that manifests can ask for, if the rule mentions any of it.
+fn most(timeout: Option<Spanned<TimeSpan>>, written: WrittenLimits) -> Result<Option<Limits>, Error> {
+    let timeout =
+        timeout.map(|Spanned { value, referenced, .. }| (Limit::Timeout, value.milliseconds(), referenced));
+    let limits =
+        written.0.into_iter().map(|(limit, Spanned { value, referenced, .. })| (limit, value, referenced));
+    let mut most = None;
+    for (limit, amount, at) in timeout.into_iter().chain(limits) {
+        let most = most.get_or_insert_with(Limits::most);
+        most.set(limit, amount).map_err(|error| Error::at(at, error))?;
+    }
+    Ok(most)
 }
 
 fn accounts(accounts: Vec<Spanned<String>>) -> Result<Vec<String>, Error> {

@@ -1,9 +1,10 @@
 //! One live guest: a Store and what is called in it.
 
 use super::{
-    Sandbox, answer,
+    Sandbox,
+    answer::Answers,
     guest::Guest,
-    limits::{HANDLES, HOST_CALL_BYTES, MemoryLimiter, RANDOM_BYTES},
+    limits::{Limiter, RANDOM_BYTES, behind},
     meter::{Metered, Overspent},
     out_of,
     state::State,
@@ -18,7 +19,7 @@ use crate::{
         log::Printed,
     },
     outcome::{Fault, Outcome, Reason, Verdict},
-    spec::Check,
+    spec::{Check, Limit},
 };
 use futures_util::poll;
 use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
@@ -54,13 +55,19 @@ impl From<Lost> for Verdict {
 struct Budget {
     deadline: Instant,
     wall: Duration,
+    /// The limit that bounds its processor time.
+    limit: Limit,
     cpu: Duration,
     retry: bool,
 }
 
 impl Budget {
-    fn from_now(wall: Duration, cpu: Duration) -> Self {
-        Self { deadline: Instant::now() + wall, wall, cpu, retry: false }
+    fn from_now(check: &Check, limit: Limit) -> Self {
+        Self::until(Instant::now() + check.timeout, check, limit)
+    }
+
+    fn until(deadline: Instant, check: &Check, limit: Limit) -> Self {
+        Self { deadline, wall: check.timeout, limit, cpu: check.limits.time(limit), retry: false }
     }
 }
 
@@ -74,48 +81,38 @@ impl Instance {
         entry: Arc<Entry>,
         record: bool,
     ) -> Result<Self, Fault> {
-        let limit = check.limits.memory.in_memory();
-        let budget = Budget::from_now(check.timeout, check.limits.init_cpu);
-        let mut store = Store::new(sandbox.linker.engine(), state(sandbox, guest, check, entry, record));
-        store.limiter(|state| &mut state.memory);
-        store.set_hostcall_fuel(HOST_CALL_BYTES);
-        store.set_max_component_handles(HANDLES);
-        store.epoch_deadline_async_yield_and_update(1);
-        store.set_epoch_deadline(1);
+        let budget = Budget::from_now(&check, Limit::InitCpu);
+        let mut store = store(sandbox, state(sandbox, guest, check, entry, record));
         let started = {
             let start = pin!(guest.pre.instantiate_async(&mut store));
             timeout(budget.wall, Metered::new(start, budget.cpu, std::time::Instant::now())).await
         };
         let started = match started {
             Ok(Ok(started)) => started,
-            Ok(Err(Overspent)) => return Err(overspent("start", budget.cpu)),
+            Ok(Err(Overspent)) => {
+                store.data().entry.hits.count(budget.limit);
+                return Err(overspent("start", budget.cpu));
+            }
             Err(_) => {
+                store.data().entry.hits.count(Limit::Timeout);
                 let wall = humantime::format_duration(budget.wall);
                 return Err(Fault::new(Reason::Timeout, format!("start timed out after {wall}")));
             }
         };
         match started {
             Ok(exports) => Ok(Self { store, exports }),
-            Err(error) if store.data().memory.refused() => Err(over_memory(limit, &error)),
-            Err(error) if error.is::<Trap>() || error.is::<I32Exit>() => {
-                Err(Fault::new(Reason::Trap, format!("start trapped: {}", error.root_cause())))
-            }
-            Err(error) if error.is::<PoolConcurrencyLimitError>() => Err(Fault::new(
-                Reason::Resources,
-                "all places for live checks are taken; the daemon's --max-checks makes more",
-            )),
-            Err(error) => Err(out_of("cannot make the guest live", &error)),
+            Err(error) => Err(not_live(store.data(), &error)),
         }
     }
 
     /// Starts a round. The inner error is the guest's own.
     pub async fn init(&mut self) -> Result<Result<(), String>, Lost> {
         let check = Arc::clone(&self.store.data().check);
-        let budget = Budget::from_now(check.timeout, check.limits.init_cpu);
+        let budget = Budget::from_now(&check, Limit::InitCpu);
         let call = async |exports: &bindings::Check, store: &mut Store<State>| {
             exports.aviary_check_lifecycle().call_init(store, &check.settings).await
         };
-        Ok(self.call("init", budget, call).await?.map_err(answer::message))
+        Ok(self.call("init", budget, call).await?.map_err(|message| self.answers().message(message)))
     }
 
     /// Judges once, before `deadline`.
@@ -129,30 +126,28 @@ impl Instance {
     }
 
     async fn judge(&mut self, deadline: Instant, retry: bool) -> Result<Outcome, Lost> {
-        let check = &self.store.data().check;
-        let budget = Budget { deadline, wall: check.timeout, cpu: check.limits.cpu, retry };
+        let budget = Budget { retry, ..Budget::until(deadline, &self.store.data().check, Limit::Cpu) };
         let call = async |exports: &bindings::Check, store: &mut Store<State>| {
             exports.aviary_check_lifecycle().call_poll(store).await
         };
         Ok(match self.call("poll", budget, call).await? {
-            Ok(outcome) => answer::outcome(outcome),
-            Err(message) => Outcome::fail(answer::message(message)),
+            Ok(outcome) => self.answers().outcome(outcome),
+            Err(message) => Outcome::fail(self.answers().message(message)),
         })
     }
 
     /// Ends a round. The inner error is the guest's own.
     pub async fn cleanup(&mut self) -> Result<Result<(), String>, Lost> {
-        let check = &self.store.data().check;
-        let budget = Budget::from_now(check.timeout, check.limits.cpu);
+        let budget = Budget::from_now(&self.store.data().check, Limit::Cpu);
         let call = async |exports: &bindings::Check, store: &mut Store<State>| {
             exports.aviary_check_lifecycle().call_cleanup(store).await
         };
-        Ok(self.call("cleanup", budget, call).await?.map_err(answer::message))
+        Ok(self.call("cleanup", budget, call).await?.map_err(|message| self.answers().message(message)))
     }
 
     /// Bytes of linear memory that the guest holds.
     pub fn memory(&self) -> usize {
-        self.store.data().memory.held()
+        self.store.data().limiter.held()
     }
 
     /// The host calls since the last time, if they are recorded.
@@ -172,7 +167,7 @@ impl Instance {
         }
         let now = Instant::now();
         state.log.start_run(now);
-        state.memory.start_run();
+        state.limiter.start_run();
         self.store.set_epoch_deadline(1);
         let ended = {
             let call = pin!(call(&self.exports, &mut self.store));
@@ -186,12 +181,21 @@ impl Instance {
         match ended {
             Ok(Ok(Ok(value))) => Ok(value),
             Ok(Ok(Err(error))) => Err(Lost::Fault(self.trapped(name, &error))),
-            Ok(Err(Overspent)) => Err(Lost::Fault(overspent(name, budget.cpu))),
+            Ok(Err(Overspent)) => {
+                self.store.data().entry.hits.count(budget.limit);
+                Err(Lost::Fault(overspent(name, budget.cpu)))
+            }
             Err(_) => Err(self.timed_out(name, budget.wall)),
         }
     }
 
+    fn answers(&self) -> Answers<'_> {
+        let State { check, entry, .. } = self.store.data();
+        Answers { limits: &check.limits, hits: &entry.hits }
+    }
+
     fn timed_out(&mut self, name: &str, wall: Duration) -> Lost {
+        self.store.data().entry.hits.count(Limit::Timeout);
         let wall = humantime::format_duration(wall);
         match self.store.data_mut().calls.abandon() {
             Some(waiting) => {
@@ -209,8 +213,13 @@ impl Instance {
 
     fn trapped(&self, name: &str, error: &wasmtime::Error) -> Fault {
         let state = self.store.data();
-        if state.memory.refused() {
-            return over_memory(state.memory.limit(), error);
+        if state.limiter.refused() == Some(Limit::Memory) {
+            return over_memory(state, error);
+        }
+        if let Some(limit) = behind(error) {
+            let message = format!("{name} trapped: {}; {}", error.root_cause(), raises(limit));
+            state.entry.hits.count(limit);
+            return Fault::new(Reason::Protocol, message);
         }
         let last_words = state.log.last_words();
         let why = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
@@ -222,8 +231,19 @@ impl Instance {
         let reason =
             if error.is::<Trap>() || error.is::<I32Exit>() { Reason::Trap } else { Reason::Protocol };
         tracing::debug!(check = %state.check.key, "{name} trapped: {error:?}");
-        Fault::new(reason, answer::message(format!("{name} trapped: {why}")))
+        Fault::new(reason, format!("{name} trapped: {why}"))
     }
+}
+
+fn store(sandbox: &Sandbox, state: State) -> Store<State> {
+    let limits = Arc::clone(&state.check.limits);
+    let mut store = Store::new(sandbox.linker.engine(), state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(limits.count(Limit::HostCallBytes));
+    store.set_max_component_handles(limits.count(Limit::Handles));
+    store.epoch_deadline_async_yield_and_update(1);
+    store.set_epoch_deadline(1);
+    store
 }
 
 fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>, record: bool) -> State {
@@ -236,10 +256,10 @@ fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>,
         .max_random_size(RANDOM_BYTES)
         .build();
     let mut table = ResourceTable::new();
-    table.set_max_capacity(HANDLES);
+    table.set_max_capacity(check.limits.count(Limit::Handles));
     State {
-        calls: Calls::new(check.limits.host_calls, Arc::clone(&entry.tally), record),
-        memory: MemoryLimiter::new(check.limits.memory.in_memory()),
+        calls: Calls::new(&check.limits, &entry.tally, &entry.hits, record),
+        limiter: Limiter::new(Arc::clone(&check.limits), Arc::clone(&entry.hits)),
         connections: Connections::default(),
         network: Arc::clone(&sandbox.network),
         cluster: sandbox.ledger.as_ref().map(|ledger| ledger.cluster()),
@@ -257,13 +277,38 @@ fn overspent(name: &str, budget: Duration) -> Fault {
     Fault::new(Reason::Cpu, format!("{name} used up its {budget} of processor time"))
 }
 
-fn over_memory(limit: usize, error: &wasmtime::Error) -> Fault {
-    let limit = limit / (1024 * 1024);
+/// Why a guest could not be made live.
+fn not_live(state: &State, error: &wasmtime::Error) -> Fault {
     let why = error.root_cause();
+    match state.limiter.refused().or_else(|| behind(error)) {
+        Some(Limit::Memory) => return over_memory(state, error),
+        Some(limit) => {
+            if state.limiter.refused().is_none() {
+                state.entry.hits.count(limit);
+            }
+            return Fault::new(Reason::Module, format!("the guest cannot start: {why}; {}", raises(limit)));
+        }
+        None => {}
+    }
+    if error.is::<Trap>() || error.is::<I32Exit>() {
+        Fault::new(Reason::Trap, format!("start trapped: {why}"))
+    } else if error.is::<PoolConcurrencyLimitError>() {
+        let message = "all places for live checks are taken; the daemon's --max-checks makes more";
+        Fault::new(Reason::Resources, message)
+    } else {
+        out_of("cannot make the guest live", error)
+    }
+}
+
+fn over_memory(state: &State, error: &wasmtime::Error) -> Fault {
+    let limit = state.check.limits.count(Limit::Memory) / (1024 * 1024);
+    let (why, raises) = (error.root_cause(), raises(Limit::Memory));
     Fault::new(
         Reason::Memory,
-        format!(
-            "the guest wanted more than its {limit} MiB of memory ({why}); `limits: {{ memory: … }}` raises that"
-        ),
+        format!("the guest wanted more than its {limit} MiB of memory ({why}); {raises}"),
     )
+}
+
+fn raises(limit: Limit) -> String {
+    format!("`limits: {{ {}: … }}` raises that", limit.key())
 }

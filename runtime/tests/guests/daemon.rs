@@ -4,6 +4,7 @@ use crate::{self as guests, support::sandbox};
 use aviary::{
     board::{Board, Demand, EventKind, Standing, View},
     grant::Ceiling,
+    history::Run,
     inventory::Inventory,
     outcome::Reason,
     scheduler::Clock,
@@ -192,6 +193,32 @@ async fn a_trap_ends_the_round_and_the_next_one_begins() {
     aviary.put_guest("subject.wasm", guests::COUNTS);
     let view = aviary.until("trapped twice", |view| view.counts.faults[Reason::Trap as usize] >= 2).await;
     assert!(view.counts.runs[0] >= 2, "a good poll comes before each trap");
+}
+
+#[tokio::test]
+async fn a_guest_that_breaks_down_again_and_again_is_quarantined_until_a_new_version_comes() {
+    let aviary = Aviary::start();
+    let mut events = aviary.board.listen();
+    aviary.put_manifest("  interval: 20ms\n  failureThreshold: 50\n");
+    aviary.put_guest("subject.wasm", guests::TRAPS);
+    let first = aviary.until("trapped", |view| view.counts.faults[Reason::Trap as usize] > 0).await;
+    assert!(first.quarantine.is_none());
+    let entry = aviary.board.get(&"default/subject".parse().expect("a key")).expect("the check");
+    // Whoever asks for runs need not wait for the pauses before the quarantine.
+    while entry.view().quarantine.is_none() {
+        entry.run_now(PATIENCE).await;
+    }
+    let view = aviary.until("resting", |view| view.next_run > view.latest.as_ref().map(Run::ended)).await;
+    assert_eq!((view.counts.faults[Reason::Trap as usize], view.standing), (5, Standing::Unknown));
+    assert!(view.error().contains("; quarantined until 20"), "{}", view.error());
+    let told = async { while events.recv().await.expect("an event").kind != EventKind::Quarantined {} };
+    timeout(PATIENCE, told).await.expect("told");
+    assert!(matches!(entry.run_now(PATIENCE).await, Demand::TooSoon(_)), "not a way round");
+    aviary.put_guest("subject.wasm", guests::PASSES);
+    let view = aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    assert!(view.quarantine.is_none());
+    assert_eq!(entry.view().counts.faults[Reason::Trap as usize], 5, "it was left alone");
+    assert!(aviary.stop().await, "ended clean");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod daemon;
 mod given;
 mod kubernetes;
 mod ledger;
+mod limits;
 mod rounds;
 mod scheduling;
 mod signing;

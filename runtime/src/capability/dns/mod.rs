@@ -22,12 +22,16 @@ const MOST_RECORDS: usize = 256;
 
 impl Host for State {
     async fn lookup(&mut self, query: Query) -> Result<Answer, Error> {
-        let deadline =
-            self.calls.begin(Capability::Dns, shorten(&query.name), milliseconds(query.timeout_ms));
-        let deadline = deadline.map_err(|error| Error::Denied(error.to_string()))?;
+        let booked = self.calls.send(Capability::Dns, query.name.len());
+        let timeout = milliseconds(query.timeout_ms);
+        let deadline = booked.and_then(|()| self.calls.begin(Capability::Dns, shorten(&query.name), timeout));
+        let deadline = deadline.map_err(|spent| Error::Denied(spent.to_string()))?;
         let result = lookup(&self.network, &self.check.permit, &query, deadline).await;
         self.finish(&result);
-        result
+        let answer = result?;
+        let received = self.calls.receive(answer.records.iter().map(records::length).sum());
+        received.map_err(|spent| Error::Denied(spent.to_string()))?;
+        Ok(answer)
     }
 }
 

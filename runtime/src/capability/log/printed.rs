@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     fn log() -> GuestLog {
-        GuestLog::new("default/test".parse().expect("a key"))
+        GuestLog::new("default/test".parse().expect("a key"), std::sync::Arc::default())
     }
 
     #[test]
