@@ -5,7 +5,7 @@ use crate::{
     capability::bindings::aviary::check::types,
     outcome::{Outcome, Status, Target},
     spec::{Limit, Limits},
-    text::{cut_to, printable},
+    text::{cut_to, is_odd, printable},
 };
 
 /// The message of a target may have so much of what that of the outcome may have.
@@ -20,7 +20,7 @@ pub(super) struct Answers<'a> {
 }
 
 impl Answers<'_> {
-    /// An outcome; what is too long is cut, and control characters are escaped.
+    /// An outcome; what is too long is cut, and what could not be shown safely is escaped.
     pub(super) fn outcome(&self, answer: types::Outcome) -> Outcome {
         let all = answer.targets.len();
         let most = self.limits.count(Limit::Targets);
@@ -68,7 +68,7 @@ impl Answers<'_> {
 
     /// What can be shown of a text; it is cut once more after escaping, which makes it longer.
     fn cut(&self, text: String, limit: Limit, most: usize) -> String {
-        if text.len() <= most && !text.chars().any(char::is_control) {
+        if text.len() <= most && !text.contains(is_odd) {
             return text;
         }
         let escaped = printable(cut_to(&text, most));

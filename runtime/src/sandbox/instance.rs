@@ -3,10 +3,9 @@
 use super::{
     Sandbox,
     answer::Answers,
-    guest::Guest,
+    guest::{Guest, misfit},
     limits::{Limiter, RANDOM_BYTES, behind},
     meter::{Metered, Overspent},
-    out_of,
     state::State,
 };
 use crate::{
@@ -22,9 +21,10 @@ use crate::{
     spec::{Check, Limit},
 };
 use futures_util::poll;
-use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
+use rustix::io::Errno;
+use std::{io, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap, component::ResourceTable};
+use wasmtime::{OutOfMemory, PoolConcurrencyLimitError, Store, Trap, component::ResourceTable};
 use wasmtime_wasi::{I32Exit, WasiCtx};
 
 /// One live guest. After a call that lost it, only dropping is left.
@@ -82,9 +82,11 @@ impl Instance {
         record: bool,
     ) -> Result<Self, Fault> {
         let budget = Budget::from_now(&check, Limit::InitCpu);
+        let module = check.module.to_string();
         let mut store = store(sandbox, state(sandbox, guest, check, entry, record));
+        store.data().log.start_run(Instant::now());
         let started = {
-            let start = pin!(guest.pre.instantiate_async(&mut store));
+            let start = pin!(guest.pre.instance_pre().instantiate_async(&mut store));
             timeout(budget.wall, Metered::new(start, budget.cpu, std::time::Instant::now())).await
         };
         let started = match started {
@@ -100,7 +102,10 @@ impl Instance {
             }
         };
         match started {
-            Ok(exports) => Ok(Self { store, exports }),
+            Ok(instance) => match bindings::Check::new(&mut store, &instance) {
+                Ok(exports) => Ok(Self { store, exports }),
+                Err(error) => Err(Fault::new(Reason::Module, misfit(&module, &error))),
+            },
             Err(error) => Err(not_live(store.data(), &error)),
         }
     }
@@ -180,7 +185,7 @@ impl Instance {
         };
         match ended {
             Ok(Ok(Ok(value))) => Ok(value),
-            Ok(Ok(Err(error))) => Err(Lost::Fault(self.trapped(name, &error))),
+            Ok(Ok(Err(error))) => Err(Lost::Fault(trapped(self.store.data(), name, &error))),
             Ok(Err(Overspent)) => {
                 self.store.data().entry.hits.count(budget.limit);
                 Err(Lost::Fault(overspent(name, budget.cpu)))
@@ -210,29 +215,6 @@ impl Instance {
             )),
         }
     }
-
-    fn trapped(&self, name: &str, error: &wasmtime::Error) -> Fault {
-        let state = self.store.data();
-        if state.limiter.refused() == Some(Limit::Memory) {
-            return over_memory(state, error);
-        }
-        if let Some(limit) = behind(error) {
-            let message = format!("{name} trapped: {}; {}", error.root_cause(), raises(limit));
-            state.entry.hits.count(limit);
-            return Fault::new(Reason::Protocol, message);
-        }
-        let last_words = state.log.last_words();
-        let why = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
-            _ if !last_words.is_empty() => last_words,
-            (_, Some(exit)) => format!("the guest exited with code {}", exit.0),
-            (Some(trap), _) => trap.to_string(),
-            (None, None) => format!("{:#}", error.root_cause()),
-        };
-        let reason =
-            if error.is::<Trap>() || error.is::<I32Exit>() { Reason::Trap } else { Reason::Protocol };
-        tracing::debug!(check = %state.check.key, "{name} trapped: {error:?}");
-        Fault::new(reason, format!("{name} trapped: {why}"))
-    }
 }
 
 fn store(sandbox: &Sandbox, state: State) -> Store<State> {
@@ -253,6 +235,9 @@ fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>,
     let wasi = WasiCtx::builder()
         .stdout(Printed::stdout(log.clone()))
         .stderr(Printed::stderr(log.clone()))
+        // Connecting is denied anyway, but each socket would take a file descriptor of the daemon's.
+        .allow_tcp(false)
+        .allow_udp(false)
         .max_random_size(RANDOM_BYTES)
         .build();
     let mut table = ResourceTable::new();
@@ -279,25 +264,55 @@ fn overspent(name: &str, budget: Duration) -> Fault {
 
 /// Why a guest could not be made live.
 fn not_live(state: &State, error: &wasmtime::Error) -> Fault {
-    let why = error.root_cause();
-    match state.limiter.refused().or_else(|| behind(error)) {
-        Some(Limit::Memory) => return over_memory(state, error),
+    let refused = state.limiter.refused();
+    match refused.or_else(|| behind(error)) {
+        None | Some(Limit::Memory) => trapped(state, "start", error),
         Some(limit) => {
-            if state.limiter.refused().is_none() {
+            if refused.is_none() {
                 state.entry.hits.count(limit);
             }
-            return Fault::new(Reason::Module, format!("the guest cannot start: {why}; {}", raises(limit)));
+            let why = error.root_cause();
+            Fault::new(Reason::Module, format!("the guest cannot start: {why}; {}", raises(limit)))
         }
-        None => {}
     }
-    if error.is::<Trap>() || error.is::<I32Exit>() {
-        Fault::new(Reason::Trap, format!("start trapped: {why}"))
-    } else if error.is::<PoolConcurrencyLimitError>() {
+}
+
+/// Why a call broke off.
+fn trapped(state: &State, name: &str, error: &wasmtime::Error) -> Fault {
+    if state.limiter.refused() == Some(Limit::Memory) {
+        return over_memory(state, error);
+    }
+    if let Some(fault) = out_of_resources(name, error) {
+        return fault;
+    }
+    if let Some(limit) = behind(error) {
+        state.entry.hits.count(limit);
+        let message = format!("{name} trapped: {}; {}", error.root_cause(), raises(limit));
+        return Fault::new(Reason::Protocol, message);
+    }
+    let last_words = state.log.last_words();
+    let why = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
+        _ if !last_words.is_empty() => last_words,
+        (_, Some(exit)) => format!("the guest exited with code {}", exit.0),
+        (Some(trap), _) => trap.to_string(),
+        (None, None) => format!("{:#}", error.root_cause()),
+    };
+    let reason = if error.is::<Trap>() || error.is::<I32Exit>() { Reason::Trap } else { Reason::Protocol };
+    tracing::debug!(check = %state.check.key, "{name} trapped: {error:?}");
+    Fault::new(reason, format!("{name} trapped: {why}"))
+}
+
+/// What only the machine can be blamed for. All other errors are answers to what the guest did: it may do
+/// as much when it starts as in any call.
+fn out_of_resources(name: &str, error: &wasmtime::Error) -> Option<Fault> {
+    if error.is::<PoolConcurrencyLimitError>() {
         let message = "all places for live checks are taken; the daemon's --max-checks makes more";
-        Fault::new(Reason::Resources, message)
-    } else {
-        out_of("cannot make the guest live", error)
+        return Some(Fault::new(Reason::Resources, message));
     }
+    let machine = error.is::<Errno>() || error.is::<io::Error>() || error.is::<OutOfMemory>();
+    machine.then(|| {
+        Fault::new(Reason::Resources, format!("the machine has no room for the guest's {name}: {error:#}"))
+    })
 }
 
 fn over_memory(state: &State, error: &wasmtime::Error) -> Fault {

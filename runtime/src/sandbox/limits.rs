@@ -20,6 +20,11 @@ const WORDS: [(&str, Limit); 4] = [
     ("fuel allocated for hostcalls", Limit::HostCallBytes),
 ];
 
+/// The most of something that any check may have, which is what the pool has room for.
+pub(super) fn most(limit: Limit) -> u32 {
+    u32::try_from(*limit.range().end()).unwrap_or(u32::MAX)
+}
+
 /// The limit that is behind an error.
 pub(super) fn behind(error: &wasmtime::Error) -> Option<Limit> {
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {

@@ -4,6 +4,7 @@ mod capabilities;
 mod cluster;
 mod crimes;
 mod daemon;
+mod gallery;
 #[path = "../cluster/given.rs"]
 mod given;
 mod kubernetes;
