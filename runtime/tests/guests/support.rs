@@ -28,8 +28,13 @@ pub(crate) fn workshop() -> Workshop {
 
 /// A sandbox for a few guests.
 pub(crate) fn sandbox() -> Sandbox {
+    sandbox_in(workshop())
+}
+
+/// A sandbox for a few guests that are compiled in this workshop.
+pub(crate) fn sandbox_in(workshop: Workshop) -> Sandbox {
     let network = Network::new(&NetworkOptions::default()).expect("a network");
-    Sandbox::new(8, workshop(), Arc::new(network), None).expect("a sandbox")
+    Sandbox::new(8, workshop, Arc::new(network), None).expect("a sandbox")
 }
 
 /// The check of a manifest with these lines under `spec`.
