@@ -82,7 +82,6 @@ impl Instance {
         record: bool,
     ) -> Result<Self, Fault> {
         let budget = Budget::from_now(&check, Limit::InitCpu);
-        let module = check.module.to_string();
         let mut store = store(sandbox, state(sandbox, guest, check, entry, record));
         store.data().log.start_run(Instant::now());
         let started = {
@@ -104,7 +103,10 @@ impl Instance {
         match started {
             Ok(instance) => match bindings::Check::new(&mut store, &instance) {
                 Ok(exports) => Ok(Self { store, exports }),
-                Err(error) => Err(Fault::new(Reason::Module, misfit(&module, &error))),
+                Err(error) => {
+                    let module = store.data().check.module.to_string();
+                    Err(Fault::new(Reason::Module, misfit(&module, &error)))
+                }
             },
             Err(error) => Err(not_live(store.data(), &error)),
         }

@@ -25,11 +25,11 @@ mod guests {
 /// A hostile guest, and what has to become of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Crime {
-    /// What it does, in the words of its file.
+    /// The name of its file, in capitals.
     pub name: &'static str,
     /// The component.
     pub path: &'static str,
-    /// What its manifest says beside the module, as YAML in one line each.
+    /// Lines of YAML under `spec` of its manifest, beside the module.
     pub spec: &'static [&'static str],
     /// What one round of it has to come to.
     pub end: End,

@@ -14,7 +14,7 @@
 //! assert!(std::path::Path::new(SPINS_IN_POLL).is_file());
 //! ```
 //!
-//! Crimes that Rust cannot commit are written as text in `crimes/` (see the README there). [`GALLERY`] lists
+//! Crimes that Rust cannot commit are written as text in `crimes/`, as README.md has it. [`GALLERY`] lists
 //! every crime, with what has to become of it.
 //!
 //! The constants are private and made by the test's own macro: so the compiler tells of each guest that
