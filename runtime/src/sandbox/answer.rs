@@ -3,7 +3,7 @@
 use crate::{
     capability::bindings::aviary::check::types,
     outcome::{Outcome, Status, Target},
-    text::{cut_to, printable},
+    text::{cut_to, is_odd, printable},
 };
 
 /// Bytes of the message of an outcome.
@@ -19,7 +19,7 @@ const NAME_LENGTH: usize = 128;
 /// Labels of one target.
 const LABELS: usize = 8;
 
-/// Takes in a guest's outcome; what is too long is cut, and control characters are escaped.
+/// Takes in a guest's outcome; what is too long is cut, and what could not be shown safely is escaped.
 pub(super) fn outcome(answer: types::Outcome) -> Outcome {
     let all = answer.targets.len();
     let mut room = TARGETS_LENGTH;
@@ -66,7 +66,7 @@ fn status(answer: types::Status) -> Status {
 
 /// What can be shown of a text; it is cut once more after escaping, which makes it longer.
 fn text(text: String, limit: usize) -> String {
-    if text.len() <= limit && !text.chars().any(char::is_control) {
+    if text.len() <= limit && !text.contains(is_odd) {
         return text;
     }
     let escaped = printable(cut_to(&text, limit));

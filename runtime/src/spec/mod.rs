@@ -15,6 +15,7 @@ mod raw;
 mod secret;
 mod size;
 
+use crate::text::is_odd;
 pub use check::{Check, Severity};
 pub use digest::{Digest, DigestError};
 pub use duration::{DurationError, TimeSpan};
@@ -29,12 +30,12 @@ pub use raw::schema;
 pub use secret::{Secret, SecretError, SecretSource};
 pub use size::{Size, SizeError};
 
-/// Shows a piece of input in a message: in backticks, control characters escaped, long text cut.
+/// Shows a piece of input in a message: in backticks, what could not be shown safely escaped, long text cut.
 pub(crate) fn quote(text: &str) -> String {
     const SHOWN: usize = 64;
     let mut shown = String::new();
     for character in text.chars().take(SHOWN) {
-        if character.is_control() {
+        if is_odd(character) {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);
