@@ -72,7 +72,9 @@ fn pool(guests: u32) -> PoolingAllocationConfig {
         .total_memories(guests.saturating_mul(MEMORIES))
         .total_tables(guests.saturating_mul(TABLES))
         .total_stacks(guests)
-        .table_elements(TABLE_ELEMENTS);
+        .table_elements(TABLE_ELEMENTS)
+        // So a component beyond that is refused when it is loaded, and not each time it should start.
+        .max_core_instances_per_component(INSTANCES);
     pool
 }
 

@@ -2,10 +2,9 @@
 
 use super::{
     Sandbox, answer,
-    guest::Guest,
+    guest::{Guest, misfit},
     limits::{HANDLES, HOST_CALL_BYTES, MemoryLimiter, RANDOM_BYTES},
     meter::{Metered, Overspent},
-    out_of,
     state::State,
 };
 use crate::{
@@ -21,9 +20,13 @@ use crate::{
     spec::Check,
 };
 use futures_util::poll;
-use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
+use rustix::io::Errno;
+use std::{io, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap, component::ResourceTable};
+use wasmtime::{
+    OutOfMemory, PoolConcurrencyLimitError, Store, Trap,
+    component::{ResourceTable, ResourceTableError},
+};
 use wasmtime_wasi::{I32Exit, WasiCtx};
 
 /// One live guest. After a call that lost it, only dropping is left.
@@ -74,16 +77,16 @@ impl Instance {
         entry: Arc<Entry>,
         record: bool,
     ) -> Result<Self, Fault> {
-        let limit = check.limits.memory.in_memory();
         let budget = Budget::from_now(check.timeout, check.limits.init_cpu);
         let mut store = Store::new(sandbox.linker.engine(), state(sandbox, guest, check, entry, record));
+        store.data().log.start_run(Instant::now());
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOST_CALL_BYTES);
         store.set_max_component_handles(HANDLES);
         store.epoch_deadline_async_yield_and_update(1);
         store.set_epoch_deadline(1);
         let started = {
-            let start = pin!(guest.pre.instantiate_async(&mut store));
+            let start = pin!(guest.pre.instance_pre().instantiate_async(&mut store));
             timeout(budget.wall, Metered::new(start, budget.cpu, std::time::Instant::now())).await
         };
         let started = match started {
@@ -95,16 +98,14 @@ impl Instance {
             }
         };
         match started {
-            Ok(exports) => Ok(Self { store, exports }),
-            Err(error) if store.data().memory.refused() => Err(over_memory(limit, &error)),
-            Err(error) if error.is::<Trap>() || error.is::<I32Exit>() => {
-                Err(Fault::new(Reason::Trap, format!("start trapped: {}", error.root_cause())))
-            }
-            Err(error) if error.is::<PoolConcurrencyLimitError>() => Err(Fault::new(
-                Reason::Resources,
-                "all places for live checks are taken; the daemon's --max-checks makes more",
-            )),
-            Err(error) => Err(out_of("cannot make the guest live", &error)),
+            Ok(instance) => match bindings::Check::new(&mut store, &instance) {
+                Ok(exports) => Ok(Self { store, exports }),
+                Err(error) => {
+                    let module = store.data().check.module.to_string();
+                    Err(Fault::new(Reason::Module, misfit(&module, &error)))
+                }
+            },
+            Err(error) => Err(trapped(store.data(), "start", &error)),
         }
     }
 
@@ -185,7 +186,7 @@ impl Instance {
         };
         match ended {
             Ok(Ok(Ok(value))) => Ok(value),
-            Ok(Ok(Err(error))) => Err(Lost::Fault(self.trapped(name, &error))),
+            Ok(Ok(Err(error))) => Err(Lost::Fault(trapped(self.store.data(), name, &error))),
             Ok(Err(Overspent)) => Err(Lost::Fault(overspent(name, budget.cpu))),
             Err(_) => Err(self.timed_out(name, budget.wall)),
         }
@@ -206,24 +207,6 @@ impl Instance {
             )),
         }
     }
-
-    fn trapped(&self, name: &str, error: &wasmtime::Error) -> Fault {
-        let state = self.store.data();
-        if state.memory.refused() {
-            return over_memory(state.memory.limit(), error);
-        }
-        let last_words = state.log.last_words();
-        let why = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
-            _ if !last_words.is_empty() => last_words,
-            (_, Some(exit)) => format!("the guest exited with code {}", exit.0),
-            (Some(trap), _) => trap.to_string(),
-            (None, None) => format!("{:#}", error.root_cause()),
-        };
-        let reason =
-            if error.is::<Trap>() || error.is::<I32Exit>() { Reason::Trap } else { Reason::Protocol };
-        tracing::debug!(check = %state.check.key, "{name} trapped: {error:?}");
-        Fault::new(reason, answer::message(format!("{name} trapped: {why}")))
-    }
 }
 
 fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>, record: bool) -> State {
@@ -233,6 +216,9 @@ fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>,
     let wasi = WasiCtx::builder()
         .stdout(Printed::stdout(log.clone()))
         .stderr(Printed::stderr(log.clone()))
+        // Connecting is denied anyway, but each socket would take a file descriptor of the daemon's.
+        .allow_tcp(false)
+        .allow_udp(false)
         .max_random_size(RANDOM_BYTES)
         .build();
     let mut table = ResourceTable::new();
@@ -255,6 +241,42 @@ fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>,
 fn overspent(name: &str, budget: Duration) -> Fault {
     let budget = humantime::format_duration(budget);
     Fault::new(Reason::Cpu, format!("{name} used up its {budget} of processor time"))
+}
+
+/// Why a call broke off.
+fn trapped(state: &State, name: &str, error: &wasmtime::Error) -> Fault {
+    if state.memory.refused() {
+        return over_memory(state.memory.limit(), error);
+    }
+    if let Some(fault) = out_of_resources(name, error) {
+        return fault;
+    }
+    let last_words = state.log.last_words();
+    let why = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
+        _ if !last_words.is_empty() => last_words,
+        _ if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => {
+            format!("it holds {HANDLES} handles already; drop those that are no longer used")
+        }
+        (_, Some(exit)) => format!("the guest exited with code {}", exit.0),
+        (Some(trap), _) => trap.to_string(),
+        (None, None) => format!("{:#}", error.root_cause()),
+    };
+    let reason = if error.is::<Trap>() || error.is::<I32Exit>() { Reason::Trap } else { Reason::Protocol };
+    tracing::debug!(check = %state.check.key, "{name} trapped: {error:?}");
+    Fault::new(reason, answer::message(format!("{name} trapped: {why}")))
+}
+
+/// What only the machine can be blamed for. All other errors are answers to what the guest did: it may do
+/// as much when it starts as in any call.
+fn out_of_resources(name: &str, error: &wasmtime::Error) -> Option<Fault> {
+    if error.is::<PoolConcurrencyLimitError>() {
+        let message = "all places for live checks are taken; the daemon's --max-checks makes more";
+        return Some(Fault::new(Reason::Resources, message));
+    }
+    let machine = error.is::<Errno>() || error.is::<io::Error>() || error.is::<OutOfMemory>();
+    machine.then(|| {
+        Fault::new(Reason::Resources, format!("the machine has no room for the guest's {name}: {error:#}"))
+    })
 }
 
 fn over_memory(limit: usize, error: &wasmtime::Error) -> Fault {
