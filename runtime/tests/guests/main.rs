@@ -4,6 +4,7 @@ mod capabilities;
 mod cluster;
 mod crimes;
 mod daemon;
+mod gallery;
 mod kubernetes;
 mod ledger;
 mod rounds;

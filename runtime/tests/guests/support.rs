@@ -16,7 +16,7 @@ pub(crate) struct Subject {
     pub(crate) check: Arc<Check>,
     pub(crate) board: Board,
     pub(crate) entry: Arc<Entry>,
-    sandbox: Sandbox,
+    sandbox: Arc<Sandbox>,
     guest: Arc<Guest>,
 }
 
@@ -47,7 +47,12 @@ impl Subject {
     }
 
     /// Loads a guest into a sandbox.
-    pub(crate) async fn load_in(sandbox: Sandbox, check: Arc<Check>, path: &str) -> Result<Self, Fault> {
+    pub(crate) async fn load_in(
+        sandbox: impl Into<Arc<Sandbox>>,
+        check: Arc<Check>,
+        path: &str,
+    ) -> Result<Self, Fault> {
+        let sandbox = sandbox.into();
         let module = fs::read(path).expect("a guest");
         let guest = sandbox.load("subject.wasm", module.into()).await?;
         guest.require_for(&check)?;
