@@ -126,7 +126,7 @@ gallery! {
     crimes FORGES_A_HANDLE [] fault("protocol", "handle index 77"),
     crimes FORGES_A_HANDLE_IN_START [] fault("protocol", "start trapped: unknown handle index 77"),
     crimes USES_A_DROPPED_HANDLE [] fault("protocol", "handle index"),
-    crimes LEAKS_HANDLES [] fault("protocol", "it holds 1000 handles already"),
+    crimes LEAKS_HANDLES [] fault("protocol", "`limits: { handles: … }` raises that"),
     crimes CALLS_HOST_FROM_REALLOC [] fault("trap", "cannot leave component instance"),
     crimes WANTS_ENDLESS_RANDOM [] fault("protocol", "exceeds limit"),
     crimes OPENS_SOCKETS [] outcome(""),

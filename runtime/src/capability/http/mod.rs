@@ -38,7 +38,7 @@ impl Host for State {
         let deadline = self.begin_http(&request, timeout)?;
         cap_body(&mut request, self.calls.room());
         let result = send(&self.network, &self.check.permit, &self.connections, request, deadline).await;
-        self.finish(&result);
+        self.finish_http(&result);
         result
     }
 
