@@ -1,9 +1,13 @@
 //! The checks that should be running, each with its last good guest.
 
+mod load;
+#[cfg(test)]
+mod tests;
+
 use crate::{
-    board::{Board, Entry, EventKind, Module},
+    board::{Board, Module},
     outcome::{Fault, Reason},
-    sandbox::{Guest, Instance, Lost, Sandbox},
+    sandbox::Sandbox,
     schedule::backoff,
     scheduler::{Clock, Ready, Scheduler},
     source::{Candidate, Change},
@@ -11,25 +15,28 @@ use crate::{
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use load::{Attempt, Loader, Rejected};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::mpsc,
     task::{Id, JoinError, JoinSet},
-    time::{Instant, timeout},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, time::DelayQueue};
 
-/// How many modules are held while they wait to be compiled.
-const MOST_MODULES: usize = 64;
-/// How long a new version may take to begin its round beside the former one.
-const LONGEST_BEGINNING: Duration = Duration::from_secs(30);
+/// How long the daemon waits for the first loads before it calls itself ready without them.
+const LONGEST_START: Duration = Duration::from_secs(60);
 
 /// Turns changes at the sources into running checks.
 ///
 /// Each check loads by itself, so that a slow one delays no other; of several changes to one
 /// check only the newest matters. What cannot be loaded leaves the former one running.
 pub struct Inventory {
-    sandbox: Arc<Sandbox>,
+    loader: Loader,
     board: Arc<Board>,
     scheduler: Scheduler,
     slots: HashMap<Key, Slot>,
@@ -37,11 +44,17 @@ pub struct Inventory {
     loading: HashMap<Id, Key>,
     retries: DelayQueue<Key>,
     unsynced: usize,
-    modules: Arc<Semaphore>,
-    /// A place among the modules, for the next change.
-    place: Option<OwnedSemaphorePermit>,
+    /// Set once all sources have been read.
+    start: Option<Start>,
     /// Tells loads that the daemon stops.
     stop: CancellationToken,
+}
+
+/// The loads that were under way when all sources had been read: they may last for so long before the daemon is
+/// ready. What comes later keeps nobody waiting, or a tenant could.
+struct Start {
+    loads: HashSet<Id>,
+    until: Instant,
 }
 
 /// One check that should be running.
@@ -49,8 +62,12 @@ pub struct Inventory {
 struct Slot {
     /// A load is under way.
     loading: bool,
-    /// What to do once it has ended.
-    next: Option<Change>,
+    /// Tells it to give up.
+    stop: CancellationToken,
+    /// The check was removed meanwhile.
+    dismissed: bool,
+    /// What to load once it has ended.
+    next: Option<Candidate>,
     /// What is wrong beside that, to be told at the end.
     trouble: Option<Fault>,
     /// A guest runs, or is suspended.
@@ -58,20 +75,7 @@ struct Slot {
     /// Loads in a row that failed for a reason that may pass.
     failures: u32,
     /// What to try again when its time comes.
-    again: Option<Compiled>,
-}
-
-/// A candidate that did not make it.
-struct Rejected {
-    fault: Fault,
-    /// Set if the reason may pass.
-    again: Option<Compiled>,
-}
-
-/// A check whose module is compiled and granted what it asks for.
-struct Compiled {
-    check: Arc<Check>,
-    guest: Arc<Guest>,
+    again: Option<Attempt>,
 }
 
 impl Inventory {
@@ -79,7 +83,7 @@ impl Inventory {
     pub fn new(sandbox: Arc<Sandbox>, board: Arc<Board>, clock: Clock, sources: usize) -> Self {
         let scheduler = Scheduler::new(Arc::clone(&sandbox), Arc::clone(&board), clock);
         Self {
-            sandbox,
+            loader: Loader::new(sandbox, Arc::clone(&board)),
             board,
             scheduler,
             slots: HashMap::new(),
@@ -87,8 +91,7 @@ impl Inventory {
             loading: HashMap::new(),
             retries: DelayQueue::new(),
             unsynced: sources,
-            modules: Arc::new(Semaphore::new(MOST_MODULES)),
-            place: None,
+            start: None,
             stop: CancellationToken::new(),
         }
     }
@@ -104,15 +107,12 @@ impl Inventory {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Ok(place) = Arc::clone(&self.modules).acquire_owned(), if self.place.is_none() => {
-                    self.place = Some(place);
-                }
-                Some(change) = changes.recv(), if self.place.is_some() => self.take(change),
+                Some(change) = changes.recv() => self.take(change),
                 Some(loaded) = self.loads.join_next_with_id() => self.loaded(loaded),
                 Some(due) = self.retries.next() => self.retry(due.get_ref()),
-            }
-            if self.unsynced == 0 && self.loads.is_empty() {
-                self.board.set_ready(true);
+                () = start_is_over(self.start.as_ref()), if !self.board.is_ready() => {
+                    self.board.set_ready(true);
+                }
             }
         }
         self.board.set_ready(false);
@@ -126,7 +126,7 @@ impl Inventory {
         self.stop.cancel();
         self.slots.values_mut().for_each(|slot| slot.next = None);
         let enough = Instant::now() + patience / 2;
-        while let Ok(Some(loaded)) = tokio::time::timeout_at(enough, self.loads.join_next_with_id()).await {
+        while let Ok(Some(loaded)) = timeout_at(enough, self.loads.join_next_with_id()).await {
             self.loaded(loaded);
         }
         let cut_off = !self.loads.is_empty();
@@ -139,8 +139,7 @@ impl Inventory {
             Change::Set(candidate) => candidate.check.key.clone(),
             Change::Reject(key, _) | Change::Remove(key) => key.clone(),
             Change::Synced => {
-                self.unsynced = self.unsynced.saturating_sub(1);
-                return;
+                return self.synced();
             }
         };
         let slot = self.slots.entry(key.clone()).or_default();
@@ -149,10 +148,23 @@ impl Inventory {
         match change {
             change if !slot.loading => self.act(change),
             Change::Reject(_, fault) => slot.trouble = Some(fault),
-            change => {
+            Change::Set(candidate) => {
                 slot.trouble = None;
-                slot.next = Some(change);
+                slot.next = Some(candidate);
             }
+            Change::Remove(_) => {
+                slot.dismiss();
+                self.scheduler.stop(&key);
+            }
+            Change::Synced => {}
+        }
+    }
+
+    fn synced(&mut self) {
+        self.unsynced = self.unsynced.saturating_sub(1);
+        if self.unsynced == 0 {
+            let loads = self.loading.keys().copied().collect();
+            self.start = Some(Start { loads, until: Instant::now() + LONGEST_START });
         }
     }
 
@@ -174,26 +186,23 @@ impl Inventory {
         let key = candidate.check.key.clone();
         let replaces = self.slots.entry(key.clone()).or_default().live;
         self.board.enter(&candidate.check);
-        let (sandbox, board) = (Arc::clone(&self.sandbox), Arc::clone(&self.board));
-        let (place, stop) = (self.place.take(), self.stop.clone());
-        self.spawn(key, async move {
-            let compiled = compile(&sandbox, candidate).await;
-            drop(place);
-            let compiled = compiled.map_err(|fault| Rejected { fault, again: None })?;
-            begin(&sandbox, &board, compiled, replaces, &stop).await
-        });
+        self.attempt(key, Attempt::Candidate(candidate), replaces);
     }
 
     fn retry(&mut self, key: &Key) {
-        let Some(compiled) = self.slots.get_mut(key).and_then(|slot| slot.again.take()) else { return };
-        let (sandbox, board) = (Arc::clone(&self.sandbox), Arc::clone(&self.board));
-        let stop = self.stop.clone();
-        self.spawn(key.clone(), async move { begin(&sandbox, &board, compiled, true, &stop).await });
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        let Some(attempt) = slot.again.take() else { return };
+        // What is compiled has been refused by its own init, which it has to pass before it counts.
+        let replaces = slot.live || matches!(attempt, Attempt::Compiled(_));
+        self.attempt(key.clone(), attempt, replaces);
     }
 
-    fn spawn(&mut self, key: Key, load: impl Future<Output = Result<Ready, Rejected>> + Send + 'static) {
-        self.slots.entry(key.clone()).or_default().loading = true;
-        let id = self.loads.spawn(load).id();
+    fn attempt(&mut self, key: Key, attempt: Attempt, replaces: bool) {
+        let stop = self.stop.child_token();
+        let slot = self.slots.entry(key.clone()).or_default();
+        slot.loading = true;
+        slot.stop = stop.clone();
+        let id = self.loads.spawn(self.loader.clone().load(attempt, replaces, stop)).id();
         self.loading.insert(id, key);
     }
 
@@ -205,28 +214,39 @@ impl Inventory {
                 (panic.id(), Err(Rejected { fault, again: None }))
             }
         };
+        if let Some(start) = &mut self.start {
+            start.loads.remove(&id);
+        }
         let Some(key) = self.loading.remove(&id) else { return };
         let Some(slot) = self.slots.get_mut(&key) else { return };
         slot.loading = false;
-        let next = slot.next.take();
+        let (next, trouble, dismissed) = (slot.next.take(), slot.trouble.take(), slot.dismissed);
         match result {
+            Ok(ready) if dismissed => {
+                // It may have begun a round, which its task has to end.
+                self.scheduler.start(ready);
+                self.act(Change::Remove(key.clone()));
+            }
+            Err(_) if dismissed => self.act(Change::Remove(key.clone())),
+            Err(_) if self.stop.is_cancelled() => {}
             Ok(ready) => {
                 slot.live = true;
                 slot.failures = 0;
                 self.start(ready);
             }
             Err(Rejected { fault, again }) => {
-                if let (Some(compiled), None) = (again, &next) {
+                if let (Some(attempt), None) = (again, &next) {
                     slot.failures += 1;
-                    slot.again = Some(compiled);
+                    slot.again = Some(attempt);
                     self.retries.insert(key.clone(), backoff(slot.failures, key.spread()));
                 }
                 self.reject(&key, fault);
             }
         }
-        if let Some(change) = next {
-            self.act(change);
-        } else if let Some(fault) = self.slots.get_mut(&key).and_then(|slot| slot.trouble.take()) {
+        if let Some(candidate) = next {
+            self.load(candidate);
+            self.slots.entry(key).or_default().trouble = trouble;
+        } else if let Some(fault) = trouble {
             self.reject(&key, fault);
         }
     }
@@ -259,74 +279,20 @@ impl Inventory {
     }
 }
 
-async fn compile(sandbox: &Sandbox, candidate: Candidate) -> Result<Compiled, Fault> {
-    let Candidate { check, module } = candidate;
-    let guest = sandbox.load(check.module.file_name(), module).await?;
-    guest.require_for(&check)?;
-    Ok(Compiled { check, guest })
-}
-
-/// Makes a check ready to run. Beside a guest that runs, the new one must also begin its round.
-async fn begin(
-    sandbox: &Sandbox,
-    board: &Board,
-    compiled: Compiled,
-    replaces: bool,
-    stop: &CancellationToken,
-) -> Result<Ready, Rejected> {
-    let entry = board.enter(&compiled.check);
-    let mut instance = None;
-    if replaces && !compiled.check.suspend {
-        match begin_round(sandbox, &compiled, &entry, stop).await {
-            Ok(live) => instance = Some(live),
-            Err(fault) => return Err(Rejected { fault, again: Some(compiled) }),
-        }
+impl Slot {
+    /// Lets the load end that is under way, and nothing come of it.
+    fn dismiss(&mut self) {
+        self.stop.cancel();
+        (self.dismissed, self.live) = (true, false);
+        (self.next, self.trouble) = (None, None);
     }
-    let Compiled { check, guest } = compiled;
-    Ok(Ready { check, entry, guest, instance })
 }
 
-/// Begins a round beside the guest that runs, and cleans up again if that does not work.
-async fn begin_round(
-    sandbox: &Sandbox,
-    compiled: &Compiled,
-    entry: &Arc<Entry>,
-    stop: &CancellationToken,
-) -> Result<Instance, Fault> {
-    let Compiled { check, guest } = compiled;
-    let live = || Instance::new(sandbox, guest, Arc::clone(check), Arc::clone(entry), false);
-    let mut instance = live().await?;
-    let begun = stop.run_until_cancelled(timeout(LONGEST_BEGINNING, instance.init())).await;
-    let (reason, why) = match begun {
-        Some(Ok(Ok(Ok(())))) => return Ok(instance),
-        Some(Ok(Ok(Err(message)))) => {
-            clean_up(instance.cleanup().await, entry);
-            (Reason::Module, message)
-        }
-        lost => {
-            drop(instance);
-            match live().await {
-                Ok(mut fresh) => clean_up(fresh.cleanup().await, entry),
-                Err(fault) => clean_up(Err(Lost::Fault(fault)), entry),
-            }
-            match lost {
-                Some(Ok(Err(Lost::Fault(fault)))) => (fault.reason, fault.message),
-                Some(Ok(Err(Lost::Waiting(message)))) => (Reason::Module, message),
-                Some(_) => (Reason::Timeout, format!("init took longer than {LONGEST_BEGINNING:?}")),
-                None => (Reason::Resources, "the daemon stops".to_owned()),
-            }
-        }
-    };
-    Err(Fault::new(reason, format!("the new version does not start: {why}")))
-}
-
-/// Tells how the cleanup of a round that did not begin went.
-fn clean_up(ended: Result<Result<(), String>, Lost>, entry: &Entry) {
-    let message = match ended {
-        Ok(Ok(())) => return tracing::debug!(check = %entry.key, "cleaned up a round that did not begin"),
-        Ok(Err(message)) | Err(Lost::Waiting(message)) => message,
-        Err(Lost::Fault(fault)) => fault.message,
-    };
-    tracing::warn!(check = %entry.key, "cleanup of a round that did not begin: {message}");
-    entry.tell(EventKind::CleanupFailed, message);
+/// Waits until the daemon has started as far as anybody should wait for it.
+async fn start_is_over(start: Option<&Start>) {
+    match start {
+        Some(start) if start.loads.is_empty() => {}
+        Some(start) => sleep_until(start.until).await,
+        None => std::future::pending().await,
+    }
 }

@@ -25,3 +25,4 @@ pub mod source;
 pub mod spec;
 mod telemetry;
 mod text;
+mod turns;

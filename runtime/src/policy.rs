@@ -12,6 +12,9 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::{str::FromStr, sync::Arc};
 
+/// How many checks a tenant's namespace may have, unless a rule says otherwise.
+const MOST_CHECKS: usize = 500;
+
 /// Whom to trust, and the most that the checks of everybody else may reach.
 #[derive(Debug)]
 pub struct Policy {
@@ -63,6 +66,8 @@ struct RawRule {
     service_accounts: Option<Vec<Spanned<String>>>,
     #[serde(default, deserialize_with = "mentioned")]
     secrets: Option<Vec<SecretKind>>,
+    #[serde(default, deserialize_with = "mentioned")]
+    checks: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -70,6 +75,7 @@ struct Rule {
     namespaces: Vec<NamespacePattern>,
     /// None trusts them.
     bounds: Option<Arc<Bounds>>,
+    checks: Option<usize>,
 }
 
 /// A namespace, with at most one `*` for any characters.
@@ -106,19 +112,37 @@ impl Policy {
     pub fn ceiling_for(&self, origin: Origin<'_>) -> Arc<Ceiling> {
         let Origin::Namespace(namespace) = origin else { return Ceiling::open() };
         let tenant = |bounds| Ceiling::tenant(namespace, &self.domain, bounds);
-        match self.rules.iter().find(|rule| rule.names(namespace)) {
+        match self.rule_for(namespace) {
             Some(Rule { bounds: Some(bounds), .. }) => tenant(Arc::clone(bounds)),
             Some(Rule { bounds: None, .. }) => Ceiling::trusted(namespace),
-            None if self.own.as_deref() == Some(namespace) => Ceiling::trusted(namespace),
+            None if self.is_own(namespace) => Ceiling::trusted(namespace),
             None => tenant(Arc::default()),
         }
+    }
+
+    /// How many checks the objects of a namespace may make together; who is trusted may make any number.
+    pub fn most_checks(&self, namespace: &str) -> usize {
+        match self.rule_for(namespace) {
+            Some(Rule { bounds: None, .. }) => usize::MAX,
+            Some(Rule { checks, .. }) => checks.unwrap_or(MOST_CHECKS),
+            None if self.is_own(namespace) => usize::MAX,
+            None => MOST_CHECKS,
+        }
+    }
+
+    fn rule_for(&self, namespace: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.names(namespace))
+    }
+
+    fn is_own(&self, namespace: &str) -> bool {
+        self.own.as_deref() == Some(namespace)
     }
 }
 
 impl RawRule {
     fn build(rule: Spanned<Self>) -> Result<Rule, Error> {
         let Spanned {
-            value: Self { namespaces, trusted, grants, service_accounts, secrets },
+            value: Self { namespaces, trusted, grants, service_accounts, secrets, checks },
             referenced,
             ..
         } = rule;
@@ -128,7 +152,9 @@ impl RawRule {
                 "the rule names no namespace: write for example `namespaces: [\"team-*\"]`",
             ));
         }
-        if trusted && (grants.is_some() || service_accounts.is_some() || secrets.is_some()) {
+        if trusted
+            && (grants.is_some() || service_accounts.is_some() || secrets.is_some() || checks.is_some())
+        {
             return Err(Error::at(
                 referenced,
                 "who is trusted has no bounds: remove `trusted`, or all of the rule but `namespaces`",
@@ -136,7 +162,7 @@ impl RawRule {
         }
         let accounts = service_accounts.map(accounts).transpose()?;
         let bounds = Bounds { grants: grants.unwrap_or_default(), accounts, secrets };
-        Ok(Rule { namespaces, bounds: (!trusted).then(|| Arc::new(bounds)) })
+        Ok(Rule { namespaces, bounds: (!trusted).then(|| Arc::new(bounds)), checks })
     }
 }
 

@@ -83,8 +83,9 @@ pub(super) fn directory(path: &Path, namespace: &str) -> Result<Vec<Found>> {
 fn found(change: Change) -> Option<Found> {
     match change {
         Change::Set(candidate) => {
-            let subject = Subject { check: candidate.check.as_ref().clone(), module: candidate.module };
-            Some((candidate.check.key.to_string(), Ok(subject)))
+            let check = candidate.check.as_ref().clone();
+            let module = candidate.module.read().map_err(anyhow::Error::msg);
+            Some((check.key.to_string(), module.map(|module| Subject { check, module })))
         }
         Change::Reject(key, fault) => Some((key.to_string(), Err(fault.into()))),
         Change::Remove(_) | Change::Synced => None,

@@ -60,7 +60,8 @@ impl Fixture {
         self.scanner.scan(|change| {
             told.push(match change {
                 Change::Set(candidate) => {
-                    format!("+{} {}", candidate.check.key, String::from_utf8_lossy(&candidate.module))
+                    let module = candidate.module.read().expect("a module");
+                    format!("+{} {}", candidate.check.key, String::from_utf8_lossy(&module))
                 }
                 Change::Remove(key) => format!("-{key}"),
                 Change::Reject(key, fault) => format!("!{key} {}", fault.message),
