@@ -29,11 +29,14 @@ pub(super) struct Loader {
     sandbox: Arc<Sandbox>,
     board: Arc<Board>,
     turns: Turns,
-    guests: Arc<Mutex<HashMap<(String, Digest), Weak<Shared>>>>,
+    guests: Arc<Mutex<Guests>>,
 }
 
 /// What comes of a module, for all who wait for it together.
 type Shared = OnceCell<Result<Arc<Guest>, Fault>>;
+
+/// What is waited for, by namespace and digest.
+type Guests = HashMap<(String, Digest), Weak<Shared>>;
 
 /// A check whose module is compiled and granted what it asks for.
 pub(super) struct Compiled {

@@ -1,6 +1,7 @@
 //! Checks from ConfigMaps, watched through the API.
 //!
-//! Only metadata is watched; a ConfigMap is read whole when it has changed, and nothing of its modules is kept.
+//! Only metadata is watched; a ConfigMap is read whole when it has changed, and its modules are kept until they
+//! are compiled.
 
 mod content;
 mod events;

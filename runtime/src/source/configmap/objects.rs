@@ -38,7 +38,8 @@ pub(super) struct Objects {
 #[derive(Deserialize)]
 pub(super) struct Page {
     pub(super) metadata: ListMeta,
-    pub(super) items: Vec<Item>,
+    /// Of an empty page the API server says nothing else than `null`.
+    items: Option<Vec<Item>>,
 }
 
 /// An object without its content.
@@ -115,6 +116,12 @@ impl Objects {
     }
 }
 
+impl Page {
+    pub(super) fn seen(self) -> impl Iterator<Item = Seen> {
+        self.items.into_iter().flatten().map(Item::seen)
+    }
+}
+
 impl Item {
     pub(super) fn seen(self) -> Seen {
         self.metadata.seen()
@@ -126,5 +133,24 @@ impl Metadata {
         let Self { namespace, name, uid, resource_version, creation_timestamp } = self;
         let created = creation_timestamp.map_or(Timestamp::MAX, |time| time.0);
         Seen { place: Place { namespace, name }, age: Age { created, uid }, version: resource_version }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn of_metadata_only_what_is_needed_is_read_and_an_empty_page_is_one() {
+        let nothing = json!({ "metadata": { "resourceVersion": "7" }, "items": null });
+        let page: Page = serde_json::from_value(nothing).expect("a page");
+        assert_eq!(page.seen().count(), 0);
+        let map = json!({ "metadata": { "name": "a", "namespace": "team-a", "uid": "u", "resourceVersion": "5",
+            "creationTimestamp": null, "labels": { "l": "" }, "managedFields": [{ "fieldsV1": { "f:x": {} } }] } });
+        let page: Page = serde_json::from_value(json!({ "metadata": {}, "items": [map] })).expect("a page");
+        let place = Place { namespace: "team-a".to_owned(), name: "a".to_owned() };
+        let age = Age { created: Timestamp::MAX, uid: "u".to_owned() };
+        assert_eq!(page.seen().collect::<Vec<_>>(), [Seen { place, age, version: "5".to_owned() }]);
     }
 }

@@ -69,7 +69,7 @@ impl<T> Outbox<T> {
         if let Some(earlier) = self.earlier(&place, &about) {
             *earlier = event;
         } else if self.has_room(&place) {
-            self.add(place, |events| events.push_back((about, event)));
+            self.add(&place, |events| events.push_back((about, event)));
         }
     }
 
@@ -77,7 +77,7 @@ impl<T> Outbox<T> {
     pub(super) fn put_back(&mut self, topic: Topic, event: T) {
         let Topic { place, about } = topic;
         if self.earlier(&place, &about).is_none() {
-            self.add(place, |events| events.push_front((about, event)));
+            self.add(&place, |events| events.push_front((about, event)));
         }
     }
 
@@ -136,13 +136,13 @@ impl<T> Outbox<T> {
         of_one < MOST_OF_ONE && of_namespace < MOST_OF_NAMESPACE && self.count < MOST
     }
 
-    fn add(&mut self, place: Place, add: impl FnOnce(&mut VecDeque<(String, T)>)) {
+    fn add(&mut self, place: &Place, add: impl FnOnce(&mut VecDeque<(String, T)>)) {
         let events = self.waiting.entry(place.clone()).or_default();
         let is_first = events.is_empty();
         add(events);
         self.count += 1;
         if is_first {
-            self.rest(&place);
+            self.rest(place);
         }
     }
 

@@ -141,12 +141,13 @@ impl Watch {
         let mut all = Vec::new();
         loop {
             let page = self.page(&params).await?;
-            all.extend(page.items.into_iter().map(Item::seen));
-            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+            let metadata = page.metadata.clone();
+            all.extend(page.seen());
+            params.continue_token = metadata.continue_.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
                 self.reached();
                 self.tell(Sighting::All(self.namespace.clone(), all)).await?;
-                return Ok(page.metadata.resource_version.unwrap_or_default());
+                return Ok(metadata.resource_version.unwrap_or_default());
             }
         }
     }
