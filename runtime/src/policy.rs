@@ -12,6 +12,9 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::{str::FromStr, sync::Arc};
 
+/// How many checks a tenant's namespace may have, unless a rule says otherwise.
+const MOST_CHECKS: usize = 500;
+
 /// Whom to trust, and the most that the checks of everybody else may reach.
 #[derive(Debug)]
 pub struct Policy {
@@ -67,6 +70,8 @@ struct RawRule {
     timeout: Option<Spanned<TimeSpan>>,
     #[serde(default, deserialize_with = "mentioned")]
     limits: Option<WrittenLimits>,
+    #[serde(default, deserialize_with = "mentioned")]
+    checks: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -74,6 +79,7 @@ struct Rule {
     namespaces: Vec<NamespacePattern>,
     /// None trusts them.
     bounds: Option<Arc<Bounds>>,
+    checks: Option<usize>,
 }
 
 /// A namespace, with at most one `*` for any characters.
@@ -110,12 +116,30 @@ impl Policy {
     pub fn ceiling_for(&self, origin: Origin<'_>) -> Arc<Ceiling> {
         let Origin::Namespace(namespace) = origin else { return Ceiling::open() };
         let tenant = |bounds| Ceiling::tenant(namespace, &self.domain, bounds);
-        match self.rules.iter().find(|rule| rule.names(namespace)) {
+        match self.rule_for(namespace) {
             Some(Rule { bounds: Some(bounds), .. }) => tenant(Arc::clone(bounds)),
             Some(Rule { bounds: None, .. }) => Ceiling::trusted(namespace),
-            None if self.own.as_deref() == Some(namespace) => Ceiling::trusted(namespace),
+            None if self.is_own(namespace) => Ceiling::trusted(namespace),
             None => tenant(Arc::default()),
         }
+    }
+
+    /// How many checks the objects of a namespace may make together; who is trusted may make any number.
+    pub fn most_checks(&self, namespace: &str) -> usize {
+        match self.rule_for(namespace) {
+            Some(Rule { bounds: None, .. }) => usize::MAX,
+            Some(Rule { checks, .. }) => checks.unwrap_or(MOST_CHECKS),
+            None if self.is_own(namespace) => usize::MAX,
+            None => MOST_CHECKS,
+        }
+    }
+
+    fn rule_for(&self, namespace: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.names(namespace))
+    }
+
+    fn is_own(&self, namespace: &str) -> bool {
+        self.own.as_deref() == Some(namespace)
     }
 }
 
@@ -123,7 +147,7 @@ impl RawRule {
     fn build(rule: Spanned<Self>) -> Result<Rule, Error> {
         let Spanned { value: rule, referenced, .. } = rule;
         let has_bounds = rule.has_bounds();
-        let Self { namespaces, trusted, grants, service_accounts, secrets, timeout, limits } = rule;
+        let Self { namespaces, trusted, grants, service_accounts, secrets, timeout, limits, checks } = rule;
         if namespaces.is_empty() {
             return Err(Error::at(
                 referenced,
@@ -143,16 +167,17 @@ impl RawRule {
         }
         let limits = most(timeout, limits.unwrap_or_default())?;
         let bounds = Bounds { grants: grants.unwrap_or_default(), accounts, secrets, limits };
-        Ok(Rule { namespaces, bounds: (!trusted).then(|| Arc::new(bounds)) })
+        Ok(Rule { namespaces, bounds: (!trusted).then(|| Arc::new(bounds)), checks })
     }
 
     fn has_bounds(&self) -> bool {
-        let Self { grants, service_accounts, secrets, timeout, limits, .. } = self;
+        let Self { grants, service_accounts, secrets, timeout, limits, checks, .. } = self;
         grants.is_some()
             || service_accounts.is_some()
             || secrets.is_some()
             || timeout.is_some()
             || limits.is_some()
+            || checks.is_some()
     }
 }
 

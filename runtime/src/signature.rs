@@ -45,7 +45,7 @@ pub enum KeyError {
 }
 
 /// The signature file beside a module as it lies there, not judged; or why it cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Signature(Result<Arc<str>, Arc<str>>);
 
 /// The keys of which one has to have signed a module. Without any, all modules are admitted.

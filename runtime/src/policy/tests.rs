@@ -246,3 +246,12 @@ fn a_file_that_is_not_one_policy_is_refused() {
         assert!(Policy::parse(&text, None, "cluster.local").is_err(), "{text}");
     }
 }
+
+#[test]
+fn a_tenants_namespace_has_so_many_checks_and_who_is_trusted_any_number() {
+    let rules = "  - { namespaces: [team-a], checks: 3 }\n  - { namespaces: [team-b], secrets: [] }\n  - { namespaces: [ops], trusted: true }\n";
+    let policy = policy(rules).expect("valid");
+    let most = ["team-a", "team-b", "team-c", "ops", "aviary"].map(|namespace| policy.most_checks(namespace));
+    assert_eq!(most, [3, MOST_CHECKS, MOST_CHECKS, usize::MAX, usize::MAX]);
+    assert!(self::policy("  - { namespaces: [ops], trusted: true, checks: 3 }\n").is_err());
+}

@@ -61,8 +61,8 @@ impl Fixture {
             told.push(match change {
                 Change::Set(candidate) => {
                     let signed = if candidate.signature.is_some() { " + signature" } else { "" };
-                    let module = String::from_utf8_lossy(&candidate.module);
-                    format!("+{} {module}{signed}", candidate.check.key)
+                    let module = candidate.module.read().expect("a module");
+                    format!("+{} {}{signed}", candidate.check.key, String::from_utf8_lossy(&module))
                 }
                 Change::Remove(key) => format!("-{key}"),
                 Change::Reject(key, fault) => format!("!{key} {}", fault.message),
