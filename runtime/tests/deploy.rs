@@ -6,8 +6,14 @@ use serde_json::Value;
 use std::{env, path::Path, process::Command};
 
 /// What people apply, below `deploy/`; the example needs a module that is built first.
-const KUSTOMIZATIONS: [&str; 5] =
-    ["base", "overlays/all-namespaces", "overlays/nodeport", "overlays/prometheus-operator", "tenant"];
+const KUSTOMIZATIONS: [&str; 6] = [
+    "base",
+    "overlays/all-namespaces",
+    "overlays/nodeport",
+    "overlays/prometheus-operator",
+    "overlays/tls",
+    "tenant",
+];
 
 #[test]
 fn no_role_has_a_wildcard_a_secret_or_a_blank_cheque_to_impersonate() {

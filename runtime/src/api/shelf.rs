@@ -147,9 +147,10 @@ impl Shelf {
         let newest = Arc::downgrade(&self.newest);
         let (store, own) = (self.store.clone(), Arc::clone(&sheet));
         let writing = tokio::spawn(async move {
-            let until = own.fill(pen, write).await;
+            // One that breaks down drops its pen, which says so.
+            let _ = spawn_blocking(move || pen.write(write)).await;
             store.make_room(&own);
-            sleep_until(until).await;
+            own.has_had_its_time().await;
             let Some(newest) = newest.upgrade() else { return };
             // Memory for which nobody asks is given back.
             lock(&newest).take_if(|newest| Arc::ptr_eq(&newest.sheet, &own));
@@ -159,23 +160,6 @@ impl Shelf {
 }
 
 impl Sheet {
-    /// Until when it is good.
-    async fn fill(&self, pen: Pen, write: impl FnOnce(&Pen) -> StatusCode + Send + 'static) -> Instant {
-        let written = spawn_blocking(move || {
-            let begun = std::time::Instant::now();
-            let code = write(&pen);
-            (code, begun.elapsed())
-        });
-        let written = written.await;
-        let took = written.as_ref().map_or(Duration::ZERO, |(_, took)| *took);
-        let until = Instant::now() + (took * WORTH).min(LONGEST);
-        match written {
-            Ok((code, _)) => self.text.send_modify(|text| text.end(code, until)),
-            Err(_) => self.withdraw(),
-        }
-        until
-    }
-
     fn is_in_force(&self) -> bool {
         match self.text.borrow().stage {
             Stage::Writing => true,
@@ -207,16 +191,21 @@ impl Text {
         self.size += piece.len();
         self.pieces.push(piece);
     }
-
-    fn end(&mut self, code: StatusCode, until: Instant) {
-        if self.stage == Stage::Writing {
-            self.code = Some(code);
-            self.stage = Stage::Whole(until);
-        }
-    }
 }
 
 impl Pen {
+    fn write(self, write: impl FnOnce(&Self) -> StatusCode) {
+        let begun = std::time::Instant::now();
+        let code = write(&self);
+        let until = Instant::now() + (begun.elapsed() * WORTH).min(LONGEST);
+        self.sheet.text.send_modify(|text| {
+            if text.stage == Stage::Writing {
+                text.code = Some(code);
+                text.stage = Stage::Whole(until);
+            }
+        });
+    }
+
     /// Whoever waits can have this code and what follows.
     pub(super) fn begin(&self, code: StatusCode) {
         self.sheet.text.send_modify(|text| text.code = Some(code));
@@ -246,6 +235,14 @@ impl Pen {
                 body.chunks(PIECE).map(Bytes::copy_from_slice).for_each(|piece| text.push(piece));
             }
         });
+    }
+}
+
+impl Drop for Pen {
+    fn drop(&mut self) {
+        if self.sheet.text.borrow().stage == Stage::Writing {
+            self.sheet.withdraw();
+        }
     }
 }
 

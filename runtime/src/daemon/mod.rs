@@ -24,6 +24,7 @@ use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
     sync::mpsc,
+    task::JoinHandle,
     time::{Instant, interval_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -64,41 +65,56 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
     let inventory =
         Inventory::new(Arc::new(sandbox), keyring, Arc::clone(&board), Clock::start(), sources.count());
     let inventory = tokio::spawn(inventory.run(inbox, stop.clone(), settings.kill_after));
-    let keeping = ledger.clone().map(|ledger| tokio::spawn(ledger.keep(stop.clone())));
+    let ledger = ledger.map(|ledger| (Arc::clone(&ledger), tokio::spawn(ledger.keep(stop.clone()))));
     let mut sources = sources.watch(&changes, &board, &stop);
     drop(changes);
     let server = tokio::spawn(front.serve(listener, Arc::clone(&board), stop.clone(), settings.close_after));
     let ready = tokio::spawn(announce_ready(board, stop.clone()));
 
-    await_signal().await?;
-    tracing::info!("stopping: letting runs finish and checks clean up");
-    let _ = sd_notify::notify(&[NotifyState::Stopping]);
-    stop.cancel();
-    let ended = async {
-        let deadline = Instant::now() + settings.kill_after;
-        let (clean, _, _) = tokio::join!(inventory, server, ready);
-        if let Some(keeping) = keeping {
-            // It only stops early; how is on the board.
-            let _ = keeping.await;
-        }
-        let swept = match &ledger {
-            Some(ledger) => ledger.settle(deadline).await,
-            None => true,
-        };
-        clean.unwrap_or(false) && swept
-    };
-    let clean = tokio::select! {
-        clean = ended => clean,
-        again = await_signal() => {
-            again?;
-            tracing::error!("a second signal: ending at once, without cleaning up");
-            false
-        }
-    };
+    let clean = Running { inventory, server, ready, ledger }.run(&stop, settings.kill_after).await?;
     // A file system that hangs may hold one for ever, and they have nothing left to lose.
     sources.abort_all();
     tracing::info!("stopped{}", if clean { "" } else { ", but not everything ended clean" });
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What ends when it is told to stop.
+struct Running {
+    inventory: JoinHandle<bool>,
+    server: JoinHandle<()>,
+    ready: JoinHandle<()>,
+    ledger: Option<(Arc<Ledger>, JoinHandle<()>)>,
+}
+
+impl Running {
+    /// Goes on until a signal comes, and then lets everything end; true if it ended clean.
+    async fn run(self, stop: &CancellationToken, kill_after: Duration) -> Result<bool> {
+        await_signal().await?;
+        tracing::info!("stopping: letting runs finish and checks clean up");
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        stop.cancel();
+        tokio::select! {
+            clean = self.end(Instant::now() + kill_after) => Ok(clean),
+            again = await_signal() => {
+                again?;
+                tracing::error!("a second signal: ending at once, without cleaning up");
+                Ok(false)
+            }
+        }
+    }
+
+    async fn end(self, deadline: Instant) -> bool {
+        let (clean, _, _) = tokio::join!(self.inventory, self.server, self.ready);
+        let swept = match self.ledger {
+            Some((ledger, keeping)) => {
+                // It only stops early; how is on the board.
+                let _ = keeping.await;
+                ledger.settle(deadline).await
+            }
+            None => true,
+        };
+        clean.unwrap_or(false) && swept
+    }
 }
 
 /// The async runtime that guests share with everything else.

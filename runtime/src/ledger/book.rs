@@ -1,7 +1,7 @@
 //! The ConfigMap in which the ledger outlives the daemon: one key for each place of each check.
 
 use crate::{
-    cluster::{Account, Cluster, code},
+    cluster::{Account, Cluster, code, within},
     spec::{Digest, Key},
 };
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -62,7 +62,8 @@ impl Book {
 
     /// All places; none if the book was never written.
     pub(super) async fn read(&self) -> Result<BTreeMap<Key, BTreeSet<Place>>, kube::Error> {
-        let lines = self.api.get_opt(NAME).await?.and_then(|book| book.data).unwrap_or_default();
+        let book = within(self.api.get_opt(NAME)).await?;
+        let lines = book.and_then(|book| book.data).unwrap_or_default();
         let mut places: BTreeMap<Key, BTreeSet<Place>> = BTreeMap::new();
         for (key, line) in lines {
             match serde_json::from_str(&line) {
@@ -78,14 +79,14 @@ impl Book {
     pub(super) async fn add(&self, check: &Key, place: &Place) -> Result<(), kube::Error> {
         let line = Line { check: check.clone(), place: place.clone() };
         let line = serde_json::to_string(&line).map_err(kube::Error::SerdeError)?;
-        self.write([(name(check, place), Value::String(line))].into_iter().collect()).await
+        within(self.write([(name(check, place), Value::String(line))].into_iter().collect())).await
     }
 
     pub(super) async fn remove(&self, check: &Key, places: &BTreeSet<Place>) -> Result<(), kube::Error> {
         if places.is_empty() {
             return Ok(());
         }
-        self.write(places.iter().map(|place| (name(check, place), Value::Null)).collect()).await
+        within(self.write(places.iter().map(|place| (name(check, place), Value::Null)).collect())).await
     }
 
     async fn write(&self, lines: Map<String, Value>) -> Result<(), kube::Error> {

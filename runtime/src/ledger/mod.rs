@@ -6,6 +6,8 @@
 mod book;
 mod mark;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 pub use book::Place;
 pub use mark::{Mark, PREFIX};
@@ -63,6 +65,8 @@ struct State {
     /// Rounds whose guest lives, by their mark's word.
     open: BTreeMap<Key, BTreeSet<String>>,
     due: BTreeMap<Key, Due>,
+    /// How often places were struck out of the book.
+    strikes: u64,
 }
 
 /// When to sweep.
@@ -166,6 +170,7 @@ impl Ledger {
     /// Sweeps until nothing is left over or the time is up; true if nothing is left.
     pub async fn settle(self: &Arc<Self>, deadline: Instant) -> bool {
         let mut sweeps = JoinSet::new();
+        self.state().make_due();
         loop {
             let next = self.start_due(&mut sweeps);
             // What comes late is found when the daemon starts again.
@@ -213,28 +218,32 @@ impl Ledger {
         // Where it cannot be seen how many there are, there may well be one.
         let left = left.max(usize::from(trouble.is_some()));
         self.board.leftovers.set(&key, left);
-        let is_alive = {
+        {
             let mut state = self.state();
             if left > 0 || !due.was_clean {
                 state.due.entry(key).or_insert(due.after(left));
                 return;
             }
-            state.open.contains_key(&key) || state.due.contains_key(&key)
-        };
-        if !is_alive {
-            self.close(&key, &places).await;
+            if state.open.contains_key(&key) || state.due.contains_key(&key) {
+                return;
+            }
+            state.places.remove(&key);
         }
+        self.strike(&key, &places).await;
     }
 
-    /// Forgets the places of a check of which nothing is left. Should a new round have begun
-    /// meanwhile, they are noted again.
-    async fn close(&self, key: &Key, places: &BTreeSet<Place>) {
-        self.state().places.remove(key);
+    /// Strikes out of the book where nothing is left. Should a new round have begun meanwhile, its
+    /// places are noted again.
+    async fn strike(&self, key: &Key, places: &BTreeSet<Place>) {
         let Some(book) = &self.book else { return };
         if let Err(error) = book.remove(key, places).await {
             tracing::debug!(check = %key, "the ledger keeps its places: {}", in_words(&error));
         }
-        let again = self.state().places.get(key).cloned().unwrap_or_default();
+        let again = {
+            let mut state = self.state();
+            state.strikes += 1;
+            state.places.get(key).cloned().unwrap_or_default()
+        };
         for place in again.intersection(places) {
             if let Err(error) = book.add(key, place).await {
                 tracing::warn!(check = %key, "cannot note again where it makes objects: {}", in_words(&error));
@@ -244,6 +253,15 @@ impl Ledger {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Makes every check due of which something may be left.
+    fn make_due(&mut self) {
+        for key in self.places.keys() {
+            self.due.entry(key.clone()).or_insert_with(Due::now);
+        }
     }
 }
 
@@ -271,21 +289,28 @@ impl Round {
     /// Notes that the guest is about to make objects at a place.
     pub async fn enter(&self, place: Place) -> Result<(), EnterError> {
         let key = self.mark.key();
-        {
+        loop {
+            let strikes = {
+                let mut state = self.ledger.state();
+                let places = state.places.entry(key.clone()).or_default();
+                if places.contains(&place) {
+                    return Ok(());
+                }
+                if places.len() >= MOST_PLACES {
+                    return Err(EnterError::TooMany);
+                }
+                state.strikes
+            };
+            if let Some(book) = &self.ledger.book {
+                book.add(key, &place).await?;
+            }
             let mut state = self.ledger.state();
-            let places = state.places.entry(key.clone()).or_default();
-            if places.contains(&place) {
+            // What was struck out meanwhile may have been this.
+            if state.strikes == strikes {
+                state.places.entry(key.clone()).or_default().insert(place);
                 return Ok(());
             }
-            if places.len() >= MOST_PLACES {
-                return Err(EnterError::TooMany);
-            }
         }
-        if let Some(book) = &self.ledger.book {
-            book.add(key, &place).await?;
-        }
-        self.ledger.state().places.entry(key.clone()).or_default().insert(place);
-        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use kube::{
 use std::collections::BTreeSet;
 
 /// How many objects are listed at once.
-const PAGE: u32 = 500;
+const PAGE: u32 = 100;
 /// Deletions of one sweep under way at the same time.
 const CONCURRENT_DELETIONS: usize = 8;
 
@@ -54,15 +54,20 @@ async fn sweep_place(
         Some(namespace) => Api::namespaced_with(client, namespace, &kind.resource),
         None => Api::all_with(client, &kind.resource),
     };
-    let listed = ListParams::default().labels(selector).limit(PAGE);
-    let found = within(api.list_metadata(&listed)).await?;
-    let is_left = |metadata: &ObjectMeta| is_over(mark::round(metadata.labels.as_ref()));
-    let over: Vec<_> =
-        found.items.into_iter().map(|object| object.metadata).filter(|metadata| is_left(metadata)).collect();
-    let left = over.len();
-    let deletions = stream::iter(over).map(|metadata| delete(&api, metadata));
-    deletions.buffer_unordered(CONCURRENT_DELETIONS).try_for_each(async |()| Ok(())).await?;
-    Ok(left)
+    let mut listed = ListParams::default().labels(selector).limit(PAGE);
+    let mut left = 0;
+    loop {
+        let page = within(api.list_metadata(&listed)).await?;
+        let objects = page.items.into_iter().map(|object| object.metadata);
+        let over: Vec<_> = objects.filter(|object| is_over(mark::round(object.labels.as_ref()))).collect();
+        left += over.len();
+        let deletions = stream::iter(over).map(|object| delete(&api, object));
+        deletions.buffer_unordered(CONCURRENT_DELETIONS).try_for_each(async |()| Ok(())).await?;
+        listed.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+        if listed.continue_token.is_none() {
+            return Ok(left);
+        }
+    }
 }
 
 /// Asks for the deletion of exactly this object, unless it is going already.

@@ -1,7 +1,12 @@
 //! What guests make in a real cluster goes with their round, however that ends.
 
 use crate::cluster::{Stage, config_map};
-use aviary::ledger::Ledger;
+use aviary::{
+    ledger::{Ledger, Place, Round},
+    spec::Key,
+};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::PostParams;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +46,34 @@ async fn a_round_that_goes_on_keeps_what_it_made_while_another_is_swept() {
 }
 
 #[tokio::test]
+async fn what_is_left_behind_is_found_among_many_objects_of_a_round_that_goes_on() {
+    /// More than are listed at once.
+    const MANY: usize = 120;
+    let Some(stage) = Stage::set("many").await else { return };
+    let key = Key::new(&stage.namespace, "many").expect("a key");
+    let (going_on, over) = (stage.ledger.open(&key), stage.ledger.open(&key));
+    let make = async |round: &Round, name: &str| {
+        let mut object = config_map(name);
+        round.mark().put_on(&mut object);
+        let object = serde_json::from_value(object).expect("a ConfigMap");
+        stage.api::<ConfigMap>().create(&PostParams::default(), &object).await.expect("made");
+    };
+    let namespace = Some(stage.namespace.clone());
+    let place =
+        Place { api_version: "v1".to_owned(), kind: "ConfigMap".to_owned(), namespace, account: None };
+    over.enter(place).await.expect("noted");
+    for number in 0..MANY {
+        make(&going_on, &format!("a-{number}")).await;
+    }
+    make(&over, "z").await;
+    drop(over);
+    assert!(stage.ledger.settle(Stage::deadline()).await);
+    let kept = stage.config_maps().await;
+    assert!(kept.len() == MANY && !kept.contains(&"z".to_owned()), "{kept:?}");
+    stage.strike().await;
+}
+
+#[tokio::test]
 async fn a_trap_leaves_nothing_behind() {
     let Some(stage) = Stage::set("trap").await else { return };
     let script = json!({ "poll": [{ "create": { "body": config_map("a") } }, "trap"] });
@@ -67,9 +100,9 @@ async fn a_daemon_that_was_killed_finds_what_it_left_behind() {
 #[tokio::test]
 async fn what_others_made_is_not_taken_for_the_rounds_own() {
     let Some(stage) = Stage::set("foreign").await else { return };
-    let post = kube::api::PostParams::default();
+    let post = PostParams::default();
     let foreign = serde_json::from_value(config_map("foreign")).expect("a ConfigMap");
-    stage.api::<k8s_openapi::api::core::v1::ConfigMap>().create(&post, &foreign).await.expect("made");
+    stage.api::<ConfigMap>().create(&post, &foreign).await.expect("made");
     let mut changed = config_map("foreign");
     changed["data"] = json!({ "seen": "yes" });
     let script =
@@ -88,7 +121,7 @@ async fn a_creation_that_is_carried_out_after_its_round_is_found_all_the_same() 
     let _keeping = keep(&stage.ledger).drop_guard();
     let (instance, _) =
         stage.play(None, &json!({ "poll": [{ "create": { "body": config_map("a") } }] })).await;
-    let maps = stage.api::<k8s_openapi::api::core::v1::ConfigMap>();
+    let maps = stage.api::<ConfigMap>();
     let mut late = maps.get("a").await.expect("a ConfigMap");
     drop(instance);
     stage.until_config_maps_are(&[]).await;
@@ -99,7 +132,7 @@ async fn a_creation_that_is_carried_out_after_its_round_is_found_all_the_same() 
         labels: late.metadata.labels,
         ..kube::api::ObjectMeta::default()
     };
-    maps.create(&kube::api::PostParams::default(), &late).await.expect("made");
+    maps.create(&PostParams::default(), &late).await.expect("made");
     stage.until_config_maps_are(&[]).await;
     stage.strike().await;
 }

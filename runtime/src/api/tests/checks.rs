@@ -64,7 +64,7 @@ async fn running_a_check_answers_with_its_fresh_state_and_shares_the_run() {
     let entry = enter(&board, check("a/b"));
     let task = tokio::spawn(async move {
         entry.demanded().await;
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        sleep(Duration::from_secs(2)).await;
         record(&entry, outcome(Status::Pass, "fresh"));
     });
     let answers = tokio::join!(run(&board, "a/b"), run(&board, "a/b"));
@@ -112,20 +112,21 @@ async fn a_flood_of_wishes_runs_a_check_every_five_seconds_at_most() {
     let runs = [obliging(&board, "a/b"), obliging(&board, "a/c")];
     let begun = Instant::now();
     let mut codes = BTreeSet::new();
-    while begun.elapsed() < Duration::from_secs(60) {
+    while begun.elapsed() < Duration::from_secs(20) {
         let path = "/health/a/b?run";
         let (posted, ..) = tokio::join!(
             run(&board, "a/b"),
             run(&board, "a/c"),
             get(&board, path),
             get(&board, "/health?run"),
-            sleep(Duration::from_millis(7))
+            sleep(Duration::from_millis(190))
         );
         codes.insert(posted.0);
     }
     assert_eq!(codes, [200, 429].into());
     for runs in runs {
-        assert!((11..=12).contains(&runs.load(Relaxed)), "{} runs in a minute", runs.load(Relaxed));
+        let runs = runs.load(Relaxed);
+        assert!((3..=4).contains(&runs), "{runs} runs in 20 s");
     }
 }
 

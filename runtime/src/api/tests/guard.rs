@@ -77,7 +77,7 @@ async fn is_known(router: &axum::Router, token: &str) -> bool {
 }
 
 fn swap(link: &Path, target: &str) {
-    let fresh = link.with_extension("new");
+    let fresh = link.with_file_name("fresh");
     std::os::unix::fs::symlink(target, &fresh).expect("a link");
     fs::rename(fresh, link).expect("the link is swapped");
 }
