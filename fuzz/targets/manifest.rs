@@ -1,2 +1,3 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| { let _ = bytes; });
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| test_fuzz::manifest(bytes));
