@@ -98,7 +98,8 @@ fn fuzz(name: &str, seconds: u64) -> Result<Report> {
         eprintln!("{said}");
         ensure!(!findings.is_empty(), "the fuzzer of {name} ended with {}", ended.status);
     }
-    let number = |key: &str| said.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("?").trim().to_owned();
+    let number =
+        |key: &str| said.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("?").trim().to_owned();
     Ok(Report {
         name: name.to_owned(),
         runs: number("stat::number_of_executed_units:"),

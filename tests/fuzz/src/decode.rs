@@ -25,7 +25,10 @@ pub fn decode(bytes: &[u8]) {
         Err(error) => panic!("{error}"),
     }
     let part = packed.len() * usize::from(*cut) / 256;
-    assert!(name == "m.wasm" || source::decode(name, packed[..part].to_vec(), LIMIT).is_err(), "{part} bytes");
+    assert!(
+        name == "m.wasm" || source::decode(name, packed[..part].to_vec(), LIMIT).is_err(),
+        "{part} bytes"
+    );
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

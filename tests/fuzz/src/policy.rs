@@ -1,12 +1,12 @@
 //! Policy files.
 
 use super::judge_error;
+use ::url::Url;
 use aviary::{
     grant::{Ceiling, Grants, Method, Permit, address::Reach},
     policy::{Origin, Policy},
 };
 use std::{iter, sync::Arc};
-use ::url::Url;
 
 /// What a policy does not mention is as strict as without it; only who is named in it is trusted.
 pub fn policy(bytes: &[u8]) {

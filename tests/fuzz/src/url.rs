@@ -130,7 +130,8 @@ fn judge_name(name: &str) {
     let complete = name.strip_suffix('.').unwrap_or(name);
     assert!(complete.parse::<IpAddr>().is_err() && name.parse::<IpAddr>().is_err(), "{name}");
     let last = complete.rsplit('.').next().unwrap_or_default();
-    let hexadecimal = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let hexadecimal =
+        last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let decimal = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
     assert!(!hexadecimal && !decimal, "{name} may be read as an address");
     let query = Query {
@@ -164,7 +165,8 @@ fn judge_wildcards(outgoing: &Outgoing, host: &Host<&str>, address: IpAddr) {
 
 fn permit(hosts: Vec<OriginPattern>, private: bool, ceiling: &std::sync::Arc<Ceiling>) -> Permit {
     let http = vec![HttpGrant { hosts, methods: vec![Method::Get], private }];
-    Permit::new("team-a", Grants { http, ..Grants::default() }, None, ceiling).expect("no account is asked for")
+    Permit::new("team-a", Grants { http, ..Grants::default() }, None, ceiling)
+        .expect("no account is asked for")
 }
 
 /// In the words of the standard library.
