@@ -14,7 +14,7 @@ use crate::{
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use load::{Compiled, Loaded, Loader, Rejected};
+use load::{Again, Loaded, Loader, Rejected};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, time::DelayQueue};
 
-/// How many modules are held while they wait to be compiled.
+/// How many modules are held while they wait to be compiled, and how many until they are tried again.
 const MOST_MODULES: usize = 64;
 
 /// Turns changes at the sources into running checks.
@@ -60,7 +60,13 @@ struct Slot {
     /// Loads in a row that failed for a reason that may pass.
     failures: u32,
     /// What to try again when its time comes.
-    again: Option<Compiled>,
+    again: Option<Again>,
+}
+
+impl Slot {
+    fn holds_module(&self) -> bool {
+        matches!(self.again, Some(Again::Compile(_)))
+    }
 }
 
 impl Inventory {
@@ -179,7 +185,11 @@ impl Inventory {
     }
 
     fn retry(&mut self, key: &Key) {
-        let Some(compiled) = self.slots.get_mut(key).and_then(|slot| slot.again.take()) else { return };
+        let Some(again) = self.slots.get_mut(key).and_then(|slot| slot.again.take()) else { return };
+        let compiled = match again {
+            Again::Begin(compiled) => compiled,
+            Again::Compile(candidate) => return self.load(candidate),
+        };
         let loader = self.loader.clone();
         self.spawn(key.clone(), async move { loader.begin(compiled, true).await });
     }
@@ -199,6 +209,7 @@ impl Inventory {
             }
         };
         let Some(key) = self.loading.remove(&id) else { return };
+        let is_crowded = self.slots.values().filter(|slot| slot.holds_module()).count() >= MOST_MODULES;
         let Some(slot) = self.slots.get_mut(&key) else { return };
         slot.loading = false;
         let next = slot.next.take();
@@ -212,9 +223,10 @@ impl Inventory {
                 }
             }
             Err(Rejected { fault, again }) => {
-                if let (Some(compiled), None) = (again, &next) {
+                let again = again.filter(|again| !is_crowded || matches!(again, Again::Begin(_)));
+                if let (Some(again), None) = (again, &next) {
                     slot.failures += 1;
-                    slot.again = Some(compiled);
+                    slot.again = Some(again);
                     self.retries.insert(key.clone(), backoff(slot.failures, key.spread()));
                 }
                 self.reject(&key, fault);

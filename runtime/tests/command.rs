@@ -13,6 +13,7 @@ const MANIFEST: &str =
 
 fn aviary(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aviary"));
+    command.env("AVIARY_CACHE_DIR", directory.join(".cache"));
     let command = command.current_dir(directory).args(arguments).envs(variables.iter().copied());
     command.output().expect("the command runs")
 }
@@ -33,6 +34,10 @@ fn an_empty_variable_means_the_same_as_none() {
         "AVIARY_MAX_CHECKS",
         "AVIARY_MAX_MODULE_SIZE",
         "AVIARY_REQUIRE_SIGNATURE",
+        "AVIARY_COMPILE_MEMORY",
+        "AVIARY_COMPILE_CPU",
+        "AVIARY_COMPILE_TIMEOUT",
+        "AVIARY_CACHE_DIR",
         "AVIARY_CA_FILE",
         "AVIARY_CLOSE_AFTER",
         "AVIARY_KILL_AFTER",

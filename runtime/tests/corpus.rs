@@ -41,6 +41,11 @@ fn packed_modules_stay_within_the_limit_and_come_out_as_they_went_in() {
 }
 
 #[test]
+fn modules_are_compiled_or_refused_within_the_limits_and_found_again() {
+    each("module", |bytes| test_fuzz::module(Path::new(env!("CARGO_BIN_EXE_aviary")), bytes));
+}
+
+#[test]
 fn only_what_is_signed_is_admitted() {
     each("minisig", test_fuzz::minisig);
 }

@@ -1,6 +1,6 @@
 //! What `deploy/` would put into a cluster.
 
-use aviary::cli::Arguments;
+use aviary::{cli::Arguments, sandbox::Allowance, spec::Size};
 use clap::Parser;
 use serde_json::Value;
 use std::{env, path::Path, process::Command};
@@ -47,6 +47,22 @@ fn the_daemon_runs_with_the_least_that_it_needs() {
         assert_eq!(security["allowPrivilegeEscalation"], false, "{whence}");
         assert_eq!(security["capabilities"]["drop"][0], "ALL", "{whence}");
         assert!(container["resources"]["limits"]["memory"].is_string(), "{whence}");
+    }
+}
+
+#[test]
+fn there_is_memory_for_the_compiler_and_a_place_for_what_it_makes() {
+    for (whence, container) in containers() {
+        let limit: Size =
+            container["resources"]["limits"]["memory"].as_str().expect("a limit").parse().expect("a size");
+        let compiler = Allowance::default().memory;
+        assert!(limit >= Size::bytes(2 * compiler.get()), "{whence}: {limit} is little beside {compiler}");
+        let variables = container["env"].as_array().expect("variables");
+        let cache =
+            variables.iter().find(|variable| variable["name"] == "AVIARY_CACHE_DIR").expect("a cache");
+        let mounts = container["volumeMounts"].as_array().expect("mounts");
+        let mount = mounts.iter().find(|mount| mount["mountPath"] == cache["value"]).expect("a mount");
+        assert_ne!(mount["readOnly"], true, "{whence}");
     }
 }
 

@@ -1,10 +1,12 @@
 //! `aviary bundle`: a directory of checks as one ConfigMap.
 
 use super::{
+    Compiling,
     module::sandbox,
     parse_namespace,
     validate::{Found, directory},
 };
+use crate::sandbox::Sandbox;
 use crate::{
     signature::{Keyring, is_signature},
     source::is_module,
@@ -45,6 +47,8 @@ pub(super) struct Bundle {
     /// Namespace of the ConfigMap; by default the one that the manifests name, or what kubectl is told.
     #[arg(long, value_parser = parse_namespace)]
     namespace: Option<String>,
+    #[command(flatten)]
+    compiling: Compiling,
 }
 
 /// The files of a ConfigMap.
@@ -61,7 +65,7 @@ impl Bundle {
             bail!("{} is not a directory of manifests and modules", self.directory.display());
         }
         let found = directory(&self.directory, self.namespace.as_deref().unwrap_or(ANY_NAMESPACE))?;
-        let namespaces = validate(found).await?;
+        let namespaces = validate(&sandbox(&self.compiling, None)?, found).await?;
         let namespace = common(self.namespace, namespaces)?;
         let name = self.name.map_or_else(|| name_of(&self.directory), Ok)?;
         let files = Files::read(&self.directory)?;
@@ -81,15 +85,14 @@ impl Bundle {
 }
 
 /// The namespaces of the checks, all of which have to be acceptable.
-async fn validate(found: Vec<Found>) -> Result<BTreeSet<String>> {
-    let sandbox = sandbox(None)?;
+async fn validate(sandbox: &Sandbox, found: Vec<Found>) -> Result<BTreeSet<String>> {
     let mut refused = Vec::new();
     let mut namespaces = BTreeSet::new();
     for (name, subject) in found {
         match subject {
             Ok(subject) => {
                 namespaces.insert(subject.check.key.namespace().to_owned());
-                if let Err(error) = subject.load(&Keyring::default(), &sandbox).await {
+                if let Err(error) = subject.load(&Keyring::default(), sandbox).await {
                     refused.push(format!("{name}: {error:#}"));
                 }
             }

@@ -1,6 +1,9 @@
 //! `aviary check`: one full round, here and now.
 
-use super::module::{Signatures, Subject, read, sandbox};
+use super::{
+    Compiling,
+    module::{Signatures, Subject, read, sandbox},
+};
 use crate::{
     board::Board,
     capability::calls::Call,
@@ -32,6 +35,8 @@ pub(super) struct Check {
     kubeconfig: Option<PathBuf>,
     #[command(flatten)]
     signatures: Signatures,
+    #[command(flatten)]
+    compiling: Compiling,
 }
 
 /// How long it may take to delete what the check left behind in the cluster.
@@ -58,7 +63,7 @@ impl Check {
         let board = Arc::new(Board::default());
         let cluster = Cluster::find(self.kubeconfig.as_deref()).await?;
         let ledger = cluster.map(|cluster| Ledger::fleeting(Arc::new(cluster), Arc::clone(&board)));
-        let sandbox = sandbox(ledger.clone())?;
+        let sandbox = sandbox(&self.compiling, ledger.clone())?;
         let begun = Instant::now();
         let (check, guest) = subject.load(&self.signatures.keyring(), &sandbox).await?;
         println!("check    {} ({} {})", check.key, check.module, guest.digest.short());

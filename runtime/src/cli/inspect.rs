@@ -1,6 +1,9 @@
 //! `aviary inspect`: what a module is and asks for.
 
-use super::module::{Signatures, is_manifest, read_module, read_signature, sandbox};
+use super::{
+    Compiling,
+    module::{Signatures, is_manifest, read_module, read_signature, sandbox},
+};
 use crate::{grant, signature::Signature};
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -13,6 +16,8 @@ pub(super) struct Inspect {
     file: PathBuf,
     #[command(flatten)]
     signatures: Signatures,
+    #[command(flatten)]
+    compiling: Compiling,
 }
 
 impl Inspect {
@@ -28,7 +33,7 @@ impl Inspect {
         let claims = signature.as_ref().and_then(Signature::claims);
         let module = self.signatures.keyring().admit(&name, module, signature).await?;
         let signer = module.signer();
-        let guest = sandbox(None)?.load(&name, module).await?;
+        let guest = sandbox(&self.compiling, None)?.load(&name, module).await?;
         println!("module:  {name}");
         println!("digest:  {}", guest.digest);
         println!("size:    {} bytes", guest.size);

@@ -2,15 +2,19 @@
 
 mod bundle;
 mod check;
+mod compiling;
 mod inspect;
 mod module;
 mod sign;
 mod validate;
 
+pub use compiling::Compiling;
+
 use crate::{
     api::Rate,
     daemon,
     grant::CLUSTER_DOMAIN,
+    sandbox,
     source::configmap::Namespaces,
     spec::{Key, Size, TimeSpan},
     telemetry::{self, LogFormat},
@@ -54,7 +58,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Keep running the checks of directories and ConfigMaps, and answer for them over HTTP.
-    Run(Run),
+    Run(Box<Run>),
     /// Run one full round of a check here and now: init, poll, cleanup.
     ///
     /// Exit code 0 for pass and warn, 1 for fail, 2 if it could not be judged.
@@ -72,6 +76,9 @@ enum Command {
     ///
     /// The password of a secret key is asked for on the terminal, unless `AVIARY_KEY_PASSWORD` holds it.
     Sign(sign::Sign),
+    /// Compile a module; for the daemon itself, which starts this in a process of its own.
+    #[command(name = sandbox::COMMAND, hide = true)]
+    CompileModule(compiling::CompileModule),
 }
 
 /// The settings of the daemon.
@@ -128,6 +135,9 @@ pub struct Run {
     /// Whose signatures count.
     #[command(flatten)]
     pub signatures: module::Signatures,
+    /// What compiling a module may take, and where the code is kept.
+    #[command(flatten)]
+    pub compiling: Compiling,
     /// A file of PEM certificates to trust beside the system's.
     #[arg(long, value_name = "FILE", env = "AVIARY_CA_FILE")]
     pub ca_file: Option<PathBuf>,
@@ -155,6 +165,9 @@ impl Arguments {
 
     /// Does what was asked for.
     pub fn execute(self) -> ExitCode {
+        if let Command::CompileModule(compile) = &self.command {
+            return compile.execute();
+        }
         telemetry::start(self.log_format, self.debug);
         let runtime = match daemon::runtime() {
             Ok(runtime) => runtime,
@@ -164,12 +177,13 @@ impl Arguments {
         };
         let done = runtime.block_on(async {
             match self.command {
-                Command::Run(run) => daemon::run(run).await,
+                Command::Run(run) => daemon::run(*run).await,
                 Command::Check(check) => check.execute().await,
                 Command::Inspect(inspect) => inspect.execute().await,
                 Command::Validate(validate) => validate.execute().await,
                 Command::Bundle(bundle) => bundle.execute().await,
                 Command::Sign(sign) => sign.execute(),
+                Command::CompileModule(compile) => Ok(compile.execute()),
             }
         });
         // What still blocks a thread now has had its time.

@@ -1,5 +1,6 @@
 //! What the commands for authors share: reading a module or manifest, and a sandbox for it.
 
+use super::Compiling;
 use crate::{
     capability::dial::{Network, NetworkOptions},
     grant::Ceiling,
@@ -61,9 +62,9 @@ fn parse_key(text: &str) -> Result<PublicKey, String> {
 }
 
 /// A sandbox for a few guests, which reach into the cluster of a ledger.
-pub(super) fn sandbox(ledger: Option<Arc<Ledger>>) -> Result<Sandbox> {
+pub(super) fn sandbox(compiling: &Compiling, ledger: Option<Arc<Ledger>>) -> Result<Sandbox> {
     let network = Network::new(&NetworkOptions::default()).context("cannot set up the network")?;
-    Sandbox::new(4, Arc::new(network), ledger)
+    Sandbox::new(4, compiling.workshop(), Arc::new(network), ledger)
         .map_err(anyhow::Error::from)
         .context("cannot run WebAssembly on this machine")
 }

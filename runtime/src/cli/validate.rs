@@ -1,7 +1,7 @@
 //! `aviary validate`: would these files be accepted?
 
 use super::{
-    MODULE_SIZE,
+    Compiling, MODULE_SIZE,
     module::{Signatures, Subject, read, sandbox},
 };
 use crate::{
@@ -23,6 +23,8 @@ pub(super) struct Validate {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     signatures: Signatures,
+    #[command(flatten)]
+    compiling: Compiling,
 }
 
 /// What was found: a check that can be tried, or why there is none.
@@ -30,7 +32,7 @@ pub(super) type Found = (String, Result<Subject>);
 
 impl Validate {
     pub(super) async fn execute(self) -> Result<ExitCode> {
-        let (keyring, sandbox) = (self.signatures.keyring(), sandbox(None)?);
+        let (keyring, sandbox) = (self.signatures.keyring(), sandbox(&self.compiling, None)?);
         let mut refused = false;
         for path in &self.paths {
             for (name, subject) in if path.is_dir() { directory(path, "default")? } else { file(path) } {

@@ -52,7 +52,7 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
     if !keyring.is_empty() {
         tracing::info!(keys = %keyring, "modules have to be signed");
     }
-    let sandbox = Sandbox::new(settings.max_checks, network, ledger.clone())
+    let sandbox = Sandbox::new(settings.max_checks, settings.compiling.workshop(), network, ledger.clone())
         .map_err(anyhow::Error::from)
         .context("cannot run WebAssembly on this machine")?;
     let listener = TcpListener::bind(settings.listen)

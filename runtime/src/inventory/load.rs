@@ -45,23 +45,37 @@ pub(super) enum Loaded {
 pub(super) struct Rejected {
     pub(super) fault: Fault,
     /// Set if the reason may pass.
-    pub(super) again: Option<Compiled>,
+    pub(super) again: Option<Again>,
+}
+
+/// How far a candidate had come.
+pub(super) enum Again {
+    Compile(Candidate),
+    Begin(Compiled),
 }
 
 impl Loader {
     /// Judges the signature before anything else looks into the module.
     pub(super) async fn compile(&self, candidate: Candidate) -> Result<Compiled, Rejected> {
+        let load = self.stop.run_until_cancelled(self.load(&candidate)).await;
+        let stopped = || Err(Fault::new(Reason::Resources, "the daemon stops"));
+        match load.unwrap_or_else(stopped) {
+            Ok((guest, signer)) => Ok(Compiled { check: candidate.check, guest, signer }),
+            Err(fault) => {
+                let may_pass = fault.reason == Reason::Resources;
+                Err(Rejected { fault, again: may_pass.then_some(Again::Compile(candidate)) })
+            }
+        }
+    }
+
+    async fn load(&self, candidate: &Candidate) -> Result<(Arc<Guest>, Option<KeyId>), Fault> {
         let Candidate { check, module, signature } = candidate;
         let name = check.module.file_name();
-        let load = async {
-            let module = self.keyring.admit(name, module, signature).await?;
-            let signer = module.signer();
-            let guest = self.sandbox.load(name, module).await?;
-            guest.require_for(&check)?;
-            Ok((guest, signer))
-        };
-        let (guest, signer) = load.await.map_err(|fault| Rejected { fault, again: None })?;
-        Ok(Compiled { check, guest, signer })
+        let module = self.keyring.admit(name, Arc::clone(module), signature.clone()).await?;
+        let signer = module.signer();
+        let guest = self.sandbox.load(name, module).await?;
+        guest.require_for(check)?;
+        Ok((guest, signer))
     }
 
     /// Makes a check ready to run. Beside a guest that runs, the new one must also begin its round.
@@ -74,7 +88,7 @@ impl Loader {
         if replaces && !compiled.check.suspend {
             match self.begin_round(&compiled, &entry).await {
                 Ok(live) => instance = Some(live),
-                Err(fault) => return Err(Rejected { fault, again: Some(compiled) }),
+                Err(fault) => return Err(Rejected { fault, again: Some(Again::Begin(compiled)) }),
             }
         }
         let Compiled { check, guest, signer } = compiled;

@@ -52,9 +52,17 @@ fn warn_of_few_mappings(guests: u32) {
     }
 }
 
+/// An Engine that only compiles, for those of [`build`]: it has no pool, as address space is limited there.
+pub(super) fn for_compiling() -> wasmtime::Result<Engine> {
+    Engine::new(&config())
+}
+
+/// All that makes a difference to compiled code.
 fn config() -> Config {
     let mut config = Config::new();
     config
+        // A few bytes of data that lie far apart would otherwise become code of up to 16 MiB.
+        .memory_guaranteed_dense_image_size(1 << 20)
         .epoch_interruption(true)
         .concurrency_support(false)
         .wasm_memory64(false)

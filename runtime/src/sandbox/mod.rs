@@ -10,6 +10,7 @@ mod limits;
 mod meter;
 mod state;
 
+pub use compile::{Allowance, COMMAND, Workshop, work};
 pub use guest::Guest;
 pub use instance::{Instance, Lost};
 pub use state::State;
@@ -35,17 +36,25 @@ pub struct Sandbox {
     network: Arc<Network>,
     ledger: Option<Arc<Ledger>>,
     guests: Mutex<HashMap<Digest, Weak<Guest>>>,
+    /// Held by whoever makes a guest of these bytes, so that nobody else does at the same time.
+    loading: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 impl Sandbox {
-    /// A sandbox for at most `guests` live guests, which reach out through `network` and into the
-    /// cluster of `ledger`.
+    /// A sandbox for at most `guests` live guests, which are compiled in `workshop`, reach out through
+    /// `network` and into the cluster of `ledger`.
     ///
     /// Fails when the machine cannot run WebAssembly at all.
-    pub fn new(guests: u32, network: Arc<Network>, ledger: Option<Arc<Ledger>>) -> wasmtime::Result<Self> {
+    pub fn new(
+        guests: u32,
+        workshop: Workshop,
+        network: Arc<Network>,
+        ledger: Option<Arc<Ledger>>,
+    ) -> wasmtime::Result<Self> {
         let engine = engine::build(guests)?;
-        let compiler = Compiler::new(engine.clone());
-        Ok(Self { linker: link(&engine)?, compiler, network, ledger, guests: Mutex::default() })
+        let compiler = Compiler::new(engine.clone(), workshop);
+        let linker = link(&engine)?;
+        Ok(Self { linker, compiler, network, ledger, guests: Mutex::default(), loading: Mutex::default() })
     }
 
     /// Makes a guest of a module, or finds the one that already stands for these bytes, whoever signed them.
@@ -55,18 +64,27 @@ impl Sandbox {
         if let Some(guest) = self.known(&digest) {
             return Ok(guest);
         }
-        let turn = self.compiler.turn().await;
+        let turn = self.turn(digest);
+        let _turn = turn.lock().await;
         // The same bytes may have been compiled while this load waited for its turn.
         if let Some(guest) = self.known(&digest) {
             return Ok(guest);
         }
         let size = bytes.len();
-        let component = turn.compile(name, bytes).await?;
+        let component = self.compiler.compile(name, &digest, bytes).await?;
         let guest = Arc::new(Guest::link(name, digest, size, &component, &self.linker)?);
         let mut guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
         guests.retain(|_, guest| guest.strong_count() > 0);
         guests.insert(digest, Arc::downgrade(&guest));
         Ok(guest)
+    }
+
+    fn turn(&self, digest: Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        loading.retain(|_, turn| turn.strong_count() > 0);
+        let turn = loading.get(&digest).and_then(Weak::upgrade).unwrap_or_default();
+        loading.insert(digest, Arc::downgrade(&turn));
+        turn
     }
 
     /// The guest of this digest, if a check uses it now.

@@ -7,7 +7,7 @@ use aviary::{
     grant::CLUSTER_DOMAIN,
     inventory::Inventory,
     policy::Policy,
-    sandbox::Sandbox,
+    sandbox::{Sandbox, Workshop},
     scheduler::Clock,
     signature::Keyring,
     source::configmap::{ConfigMaps, Namespaces},
@@ -199,7 +199,8 @@ impl Aviary {
         let (board, stop) = (Arc::new(Board::default()), CancellationToken::new());
         let (changes, inbox) = mpsc::channel(4);
         let network = Network::new(&NetworkOptions::default()).expect("a network");
-        let sandbox = Sandbox::new(8, Arc::new(network), None).expect("a sandbox");
+        let workshop = Workshop { program: env!("CARGO_BIN_EXE_aviary").into(), ..Workshop::default() };
+        let sandbox = Sandbox::new(8, workshop, Arc::new(network), None).expect("a sandbox");
         let inventory =
             Inventory::new(Arc::new(sandbox), Keyring::default(), Arc::clone(&board), Clock::start(), 1);
         let inventory = tokio::spawn(inventory.run(inbox, stop.clone(), PATIENCE));

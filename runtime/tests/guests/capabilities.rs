@@ -165,16 +165,16 @@ async fn a_name_server_that_nobody_runs_refuses() {
 async fn a_secret_is_read_afresh_at_each_poll_and_only_under_its_name() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("token");
-    std::fs::write(&file, "one\n").expect("written");
+    fs::write(&file, "one\n").expect("written");
     let secrets = format!("  secrets: [{{ name: token, file: {} }}]\n", file.display());
     let spec = format!("{secrets}  settings: {{ name: token }}");
     let subject = Subject::load(guests::READS_SECRET, &spec).await.expect("loaded");
     let mut instance = subject.live().await;
     instance.init().await.expect("alive").expect("a round");
     assert_eq!(subject.poll(&mut instance).await.expect("an outcome").message, "\"one\"");
-    std::fs::write(&file, "two\n").expect("written");
+    fs::write(&file, "two\n").expect("written");
     assert_eq!(subject.poll(&mut instance).await.expect("an outcome").message, "\"two\"");
-    std::fs::remove_file(&file).expect("removed");
+    fs::remove_file(&file).expect("removed");
     assert!(subject.poll(&mut instance).await.expect("an outcome").message.contains("Unavailable"));
     let other = outcome(guests::READS_SECRET, &format!("{secrets}  settings: {{ name: other }}")).await;
     assert!(other.message.contains("Denied"), "{}", other.message);

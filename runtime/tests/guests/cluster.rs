@@ -2,7 +2,7 @@
 
 use crate::{
     given::{Given, PATIENCE},
-    support::{Subject, check_in},
+    support::{Subject, check_in, workshop},
 };
 use aviary::{
     board::Board,
@@ -59,7 +59,8 @@ impl Stage {
     pub(crate) async fn load_under(&self, ceiling: &Arc<Ceiling>, path: &str, spec: &str) -> Subject {
         let check: Arc<Check> = check_in(&self.namespace, spec, ceiling);
         let network = Network::new(&NetworkOptions::default()).expect("a network");
-        let sandbox = Sandbox::new(8, Arc::new(network), Some(Arc::clone(&self.ledger))).expect("a sandbox");
+        let sandbox = Sandbox::new(8, workshop(), Arc::new(network), Some(Arc::clone(&self.ledger)))
+            .expect("a sandbox");
         Subject::load_in(sandbox, check, path).await.expect("loaded")
     }
 

@@ -5,7 +5,7 @@ use aviary::{
     capability::dial::{Network, NetworkOptions},
     grant::Ceiling,
     outcome::{Fault, Outcome, Reason, Verdict},
-    sandbox::{Guest, Instance, Sandbox},
+    sandbox::{Guest, Instance, Sandbox, Workshop},
     signature::Keyring,
     spec::{self, Check},
 };
@@ -21,10 +21,15 @@ pub(crate) struct Subject {
     guest: Arc<Guest>,
 }
 
+/// The real compiler, and nothing kept.
+pub(crate) fn workshop() -> Workshop {
+    Workshop { program: env!("CARGO_BIN_EXE_aviary").into(), ..Workshop::default() }
+}
+
 /// A sandbox for a few guests.
 pub(crate) fn sandbox() -> Sandbox {
     let network = Network::new(&NetworkOptions::default()).expect("a network");
-    Sandbox::new(8, Arc::new(network), None).expect("a sandbox")
+    Sandbox::new(8, workshop(), Arc::new(network), None).expect("a sandbox")
 }
 
 /// The check of a manifest with these lines under `spec`.

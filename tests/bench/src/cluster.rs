@@ -55,12 +55,12 @@ impl Cluster {
 
     /// Starts the daemon on the ConfigMaps of the namespace.
     pub(crate) async fn daemon(&self, program: &Path) -> Result<Server> {
-        let address = free_address()?;
+        let (address, directory) = (free_address()?, TempDir::with_prefix("aviary-bench-")?);
         let mut command = Command::new(program);
         command.arg("run").arg("--listen").arg(address.to_string());
         command.arg("--kubeconfig").arg(&self.kubeconfig).args(["--namespaces", &self.namespace]);
-        command.env("AVIARY_LOG", "warn");
-        Server::start(&mut command, address, TempDir::with_prefix("aviary-bench-")?).await
+        command.env("AVIARY_LOG", "warn").env("AVIARY_CACHE_DIR", directory.path());
+        Server::start(&mut command, address, directory).await
     }
 
     /// Applies a ConfigMap of this name, with a check of this name and module.

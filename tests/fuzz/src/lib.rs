@@ -8,6 +8,7 @@ mod decode;
 mod dns;
 mod manifest;
 mod minisig;
+mod module;
 mod policy;
 mod url;
 
@@ -15,6 +16,7 @@ pub use decode::decode;
 pub use dns::dns;
 pub use manifest::manifest;
 pub use minisig::minisig;
+pub use module::module;
 pub use policy::policy;
 pub use url::url;
 

@@ -69,7 +69,7 @@ async fn guest(bench: &Bench, cluster: &Cluster) -> Result<Instance> {
     let way = Way::new(cluster.config.clone())?;
     let ledger = Ledger::fleeting(Arc::new(way), Arc::clone(&board));
     let network = Arc::new(Network::new(&NetworkOptions::default())?);
-    let sandbox = Sandbox::new(4, network, Some(ledger)).map_err(anyhow::Error::from)?;
+    let sandbox = Sandbox::new(4, bench.workshop(), network, Some(ledger)).map_err(anyhow::Error::from)?;
     let module = fs::read(bench.guests.join("calls_kubernetes.wasm")).context("cannot read the guest")?;
     let module = Keyring::default().admit("check.wasm", module.into(), None).await?;
     let guest = sandbox.load("check.wasm", module).await?;

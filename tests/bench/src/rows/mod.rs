@@ -10,6 +10,7 @@ mod store;
 
 use crate::figure::Figure;
 use anyhow::{Context, Result};
+use aviary::sandbox::Workshop;
 use std::path::PathBuf;
 use tokio::runtime::{Builder, Runtime};
 
@@ -21,6 +22,13 @@ pub(crate) struct Bench {
     pub(crate) checks: PathBuf,
     /// The directory of the built guests.
     pub(crate) guests: PathBuf,
+}
+
+impl Bench {
+    /// Modules are compiled by the daemon's program.
+    fn workshop(&self) -> Workshop {
+        Workshop { program: self.daemon.clone(), ..Workshop::default() }
+    }
 }
 
 /// Rows that are measured together.

@@ -50,7 +50,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
 impl Subject {
     async fn load(bench: &Bench) -> Result<Self> {
         let network = Arc::new(Network::new(&NetworkOptions::default())?);
-        let sandbox = Sandbox::new(16, network, None).map_err(anyhow::Error::from)?;
+        let sandbox = Sandbox::new(16, bench.workshop(), network, None).map_err(anyhow::Error::from)?;
         let guest = bench.guests.join("counts.wasm");
         let bytes = fs::read(&guest).with_context(|| format!("cannot read {}", guest.display()))?;
         let module = Keyring::default().admit("the guest", bytes.into(), None).await?;

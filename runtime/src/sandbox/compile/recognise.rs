@@ -1,47 +1,13 @@
-//! The one seam between a module's bytes and machine code.
+//! Tells from the first bytes what is no component.
 
-use crate::outcome::{Fault, Reason};
-use std::sync::Arc;
-use tokio::sync::{Mutex, MutexGuard};
-use wasmtime::{Engine, component::Component};
+use wasmtime::Engine;
 
 /// First bytes of a component and of a core module: magic, version, layer.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
-/// Compiles modules, one at a time.
-pub(super) struct Compiler(Mutex<Engine>);
-
-/// The right to compile now.
-pub(super) struct Turn<'a>(MutexGuard<'a, Engine>);
-
-impl Compiler {
-    pub(super) fn new(engine: Engine) -> Self {
-        Self(Mutex::new(engine))
-    }
-
-    /// Waits until nothing else is compiled.
-    pub(super) async fn turn(&self) -> Turn<'_> {
-        Turn(self.0.lock().await)
-    }
-}
-
-impl Turn<'_> {
-    /// Compiles a component. What is no component is refused before anything expensive happens.
-    pub(super) async fn compile(self, name: &str, bytes: Arc<[u8]>) -> Result<Component, Fault> {
-        let refuse = |what: String| Fault::new(Reason::Module, format!("{name} {what}"));
-        recognise(&bytes).map_err(|what| refuse(what.to_owned()))?;
-        let engine = self.0.clone();
-        let compile = move || Component::from_binary(&engine, &bytes);
-        match tokio::task::spawn_blocking(compile).await {
-            Ok(compiled) => compiled.map_err(|error| refuse(format!("does not compile: {error:#}"))),
-            Err(_) => Err(refuse("made the compiler panic; please report it with the module".to_owned())),
-        }
-    }
-}
-
 /// Says what is wrong with bytes that cannot be a component.
-fn recognise(bytes: &[u8]) -> Result<(), &'static str> {
+pub(super) fn recognise(bytes: &[u8]) -> Result<(), &'static str> {
     if bytes.starts_with(COMPONENT) {
         return Ok(());
     }

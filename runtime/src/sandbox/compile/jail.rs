@@ -1,0 +1,223 @@
+//! The outside of the jail: starts the child, feeds it, reads what it makes, and ends it.
+
+use super::{trusted::Code, worker::REFUSED};
+use crate::spec::Size;
+use std::{
+    io,
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    sync::Once,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::{Child, Command},
+    sync::Mutex,
+    time::timeout,
+};
+
+/// The hidden command of the program.
+pub const COMMAND: &str = "compile-module";
+/// How the child's first line begins; what it could not give up follows.
+pub(super) const GREETING: &str = "aviary compiles; not confined: ";
+const LONGEST_GREETING: usize = 1_024;
+/// What a child may say about a failure.
+const LONGEST_COMPLAINT: u64 = 2 * 1024;
+/// Machine code is some four times as large as its module, and has a fixed part. The daemon holds it twice for a
+/// moment, so that this is what a small module can do to the daemon's memory.
+const CODE_BASE: u64 = 7 << 20;
+const CODE_PER_BYTE: u64 = 8;
+
+// The numbers of signals on Linux, whatever the machine.
+const SIGABRT: i32 = 6;
+const SIGKILL: i32 = 9;
+const SIGXCPU: i32 = 24;
+
+/// What one module may use up while it is compiled.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    /// Address space of the compiling process.
+    pub memory: Size,
+    /// Its processor time, in whole seconds.
+    pub cpu: Duration,
+    /// How long it may take by the clock.
+    pub wall: Duration,
+}
+
+/// Compiles one module at a time, in a process that can do nothing else.
+pub(super) struct Jail {
+    program: PathBuf,
+    allowance: Allowance,
+    turn: Mutex<()>,
+}
+
+/// Why there is no code.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The module is wrong.
+    Refused(String),
+    /// The module needs more than it may have.
+    Exceeded(String),
+    /// The machine's trouble, which may pass.
+    Passing(String),
+}
+
+/// What a child left behind.
+struct Ended {
+    status: ExitStatus,
+    output: Vec<u8>,
+    complaint: String,
+}
+
+impl Default for Allowance {
+    /// Enough for all that comes in at the default `--max-module-size`.
+    fn default() -> Self {
+        Self { memory: Size::mebibytes(512), cpu: Duration::from_secs(10), wall: Duration::from_secs(30) }
+    }
+}
+
+impl Jail {
+    pub(super) fn new(program: PathBuf, allowance: Allowance) -> Self {
+        Self { program, allowance, turn: Mutex::default() }
+    }
+
+    pub(super) fn allowance(&self) -> &Allowance {
+        &self.allowance
+    }
+
+    /// Compiles a module once all that came before are done.
+    pub(super) async fn compile(&self, bytes: &[u8]) -> Result<Code, Broken> {
+        let _turn = self.turn.lock().await;
+        let program = self.program.display();
+        let mut child = self
+            .start()
+            .map_err(|error| Broken::Passing(format!("is not compiled: cannot start {program}: {error}")))?;
+        let most = CODE_BASE + CODE_PER_BYTE * bytes.len() as u64;
+        match timeout(self.allowance.wall, converse(&mut child, bytes, most)).await {
+            Ok(Ok(ended)) => self.judge(ended, most),
+            Ok(Err(error)) => Err(Broken::Passing(format!("is not compiled: lost {program}: {error}"))),
+            Err(_) => {
+                // Fails only if it has ended by itself.
+                let _ = child.kill().await;
+                let wall = self.allowance.wall;
+                Err(Broken::Passing(format!(
+                    "did not compile within {wall:?}; the machine is too busy, or --compile-timeout too short"
+                )))
+            }
+        }
+    }
+
+    fn start(&self) -> io::Result<Child> {
+        Command::new(&self.program)
+            .arg(COMMAND)
+            .arg(format!("--memory={}", self.allowance.memory.get()))
+            .arg(format!("--cpu={}", self.allowance.cpu.as_secs()))
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Out of reach of the terminal: an interrupt is for the daemon, which then ends this, too.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+    }
+
+    fn judge(&self, mut ended: Ended, most: u64) -> Result<Code, Broken> {
+        let Some(end) = greeting(&ended.output) else { return Err(self.unfit(&ended)) };
+        warn_of_gaps(&ended.output[GREETING.len()..end]);
+        ended.output.drain(..=end);
+        let Ended { status, output, complaint } = ended;
+        if output.len() as u64 > most {
+            return Err(Broken::Exceeded(format!(
+                "makes more than {most} bytes of machine code, which is far too much for its size"
+            )));
+        }
+        match (status.code(), status.signal()) {
+            (Some(0), _) => Ok(Code::vouched_for(output)),
+            (_, Some(SIGXCPU)) => Err(Broken::Exceeded(format!(
+                "takes more than {:?} of processor time to compile; --compile-cpu raises that",
+                self.allowance.cpu
+            ))),
+            _ if is_out_of_memory(&complaint) => Err(Broken::Exceeded(format!(
+                "needs more than {} of memory to compile; --compile-memory raises that",
+                self.allowance.memory
+            ))),
+            (Some(code), _) if code == i32::from(REFUSED) => {
+                Err(Broken::Refused(format!("does not compile: {complaint}")))
+            }
+            (_, Some(SIGKILL)) => Err(Broken::Passing(
+                "is not compiled: its compiler was killed; perhaps the machine or the container is out of memory"
+                    .to_owned(),
+            )),
+            (Some(_), _) => Err(Broken::Refused(format!(
+                "made the compiler panic; please report it with the module: {complaint}"
+            ))),
+            (None, signal) => {
+                let how = if signal == Some(SIGABRT) { "abort" } else { "crash" };
+                Err(Broken::Refused(format!(
+                    "made the compiler {how}; please report it with the module: {complaint}"
+                )))
+            }
+        }
+    }
+
+    fn unfit(&self, ended: &Ended) -> Broken {
+        let (program, complaint) = (self.program.display(), &ended.complaint);
+        let what = match complaint.as_str() {
+            "" => format!("{program} does not behave as a compiler ({})", ended.status),
+            _ => format!("{program} cannot compile here: {complaint}"),
+        };
+        Broken::Passing(format!("is not compiled: {what}"))
+    }
+}
+
+/// Writes and reads until the child has ended. What it says beyond the caps ends it.
+async fn converse(child: &mut Child, bytes: &[u8], most: u64) -> io::Result<Ended> {
+    let (Some(mut stdin), Some(stdout), Some(stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(io::Error::other("it has no pipes"));
+    };
+    let feed = async move {
+        // A child that ends early says itself why.
+        let _ = stdin.write_all(bytes).await;
+    };
+    let output = read(stdout, most + LONGEST_GREETING as u64 + 1);
+    let ((), output, complaint) = tokio::join!(feed, output, read(stderr, LONGEST_COMPLAINT));
+    let status = child.wait().await?;
+    let complaint = String::from_utf8_lossy(&complaint?).trim().to_owned();
+    Ok(Ended { status, output: output?, complaint })
+}
+
+async fn read(pipe: impl AsyncRead + Unpin, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    pipe.take(most).read_to_end(&mut bytes).await?;
+    Ok(bytes)
+}
+
+/// Where the greeting ends.
+fn greeting(output: &[u8]) -> Option<usize> {
+    let end = output.iter().take(LONGEST_GREETING).position(|byte| *byte == b'\n')?;
+    output[..end].starts_with(GREETING.as_bytes()).then_some(end)
+}
+
+/// Says once how the jail is weaker than it should be.
+fn warn_of_gaps(gaps: &[u8]) {
+    static SAID: Once = Once::new();
+    if !gaps.is_empty() {
+        let gaps = String::from_utf8_lossy(gaps).into_owned();
+        SAID.call_once(|| tracing::warn!("modules are compiled with less confinement than is meant: {gaps}"));
+    }
+}
+
+/// Rust's allocator and wasmtime say it in words only.
+fn is_out_of_memory(complaint: &str) -> bool {
+    ["memory allocation of", "Cannot allocate memory", "out of memory"]
+        .iter()
+        .any(|said| complaint.contains(said))
+}
+
+#[cfg(test)]
+mod tests;

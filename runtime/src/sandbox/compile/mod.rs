@@ -1,0 +1,164 @@
+//! The one seam between a module's bytes and machine code.
+//!
+//! What a module costs to compile cannot be told from its size, so none is compiled in this process: a child of
+//! the same program does it, in a [`jail`] with limits. What comes out is kept in a [`cache`].
+
+mod cache;
+mod confine;
+mod failures;
+mod jail;
+mod prescan;
+mod recognise;
+mod trusted;
+mod worker;
+
+pub use jail::{Allowance, COMMAND};
+pub use worker::work;
+
+use crate::{
+    outcome::{Fault, Reason},
+    spec::{Digest, Size},
+};
+use cache::Cache;
+use failures::Failures;
+use jail::{Broken, Jail};
+use prescan::Shape;
+use recognise::recognise;
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+use trusted::Code;
+use wasmtime::{Engine, component::Component};
+
+/// What is tried first, so that a module that only looks cheap holds up others for no longer than this.
+const QUICK_MEMORY: Size = Size::mebibytes(192);
+const QUICK_CPU: Duration = Duration::from_secs(2);
+
+/// Where modules are compiled.
+#[derive(Clone, Debug)]
+pub struct Workshop {
+    /// The `aviary` program, whose hidden command compiles.
+    pub program: PathBuf,
+    /// What one module may use up.
+    pub allowance: Allowance,
+    /// A directory to keep machine code in for the next start.
+    pub cache: Option<PathBuf>,
+}
+
+/// Turns modules into components.
+pub(super) struct Compiler {
+    engine: Engine,
+    cache: Option<Arc<Cache>>,
+    failures: Mutex<Failures>,
+    quick: Jail,
+    slow: Jail,
+}
+
+impl Default for Workshop {
+    /// This very program, even if its file has been replaced since; no cache.
+    fn default() -> Self {
+        Self { program: "/proc/self/exe".into(), allowance: Allowance::default(), cache: None }
+    }
+}
+
+impl Compiler {
+    pub(super) fn new(engine: Engine, workshop: Workshop) -> Self {
+        let Workshop { program, allowance, cache } = workshop;
+        let cache = cache.and_then(|path| match Cache::open(&path, &engine) {
+            Ok(cache) => Some(Arc::new(cache)),
+            Err(error) => {
+                let path = path.display();
+                tracing::warn!(
+                    "not keeping compiled code in {path}: {error}; --cache-dir names another directory"
+                );
+                None
+            }
+        });
+        let quick = Allowance {
+            memory: allowance.memory.min(QUICK_MEMORY),
+            cpu: allowance.cpu.min(QUICK_CPU),
+            ..allowance
+        };
+        let jail = |allowance| Jail::new(program.clone(), allowance);
+        Self { engine, cache, failures: Mutex::default(), quick: jail(quick), slow: jail(allowance) }
+    }
+
+    /// Makes a component of the bytes with this digest. What is no component, or failed a short while ago, is
+    /// refused before anything expensive happens.
+    pub(super) async fn compile(
+        &self,
+        name: &str,
+        digest: &Digest,
+        bytes: Arc<[u8]>,
+    ) -> Result<Component, Fault> {
+        let refuse = |what: &str| Fault::new(Reason::Module, format!("{name} {what}"));
+        recognise(&bytes).map_err(refuse)?;
+        if let Some(what) = self.failures().get(digest, Instant::now()) {
+            return Err(refuse(&what));
+        }
+        if let Some(component) = self.cached(digest).await {
+            return Ok(component);
+        }
+        match self.build(bytes).await {
+            Ok(code) => self.keep(digest, code).await.map_err(|what| Fault::new(Reason::Resources, what)),
+            Err(Broken::Passing(what)) => Err(Fault::new(Reason::Resources, format!("{name} {what}"))),
+            Err(Broken::Refused(what) | Broken::Exceeded(what)) => {
+                self.failures().insert(*digest, what.clone(), Instant::now());
+                Err(refuse(&what))
+            }
+        }
+    }
+
+    /// What looks cheap has a jail of its own, and goes on to the one for the others if it is not.
+    async fn build(&self, bytes: Arc<[u8]>) -> Result<Code, Broken> {
+        let shape = {
+            let bytes = Arc::clone(&bytes);
+            off_the_threads(move || Shape::of(&bytes)).await?.map_err(Broken::Refused)?
+        };
+        shape.require_within(self.slow.allowance().memory).map_err(Broken::Exceeded)?;
+        if shape.looks_cheap() {
+            match self.quick.compile(&bytes).await {
+                Err(Broken::Exceeded(_)) => {}
+                ended => return ended,
+            }
+        }
+        self.slow.compile(&bytes).await
+    }
+
+    async fn cached(&self, digest: &Digest) -> Option<Component> {
+        let (cache, engine, digest) = (Arc::clone(self.cache.as_ref()?), self.engine.clone(), *digest);
+        let found = move || match cache.get(&digest)?.deserialize(&engine) {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!(digest = %digest.short(), "compiling again, cannot load what was kept: {error:#}");
+                None
+            }
+        };
+        off_the_threads(found).await.ok()?
+    }
+
+    async fn keep(&self, digest: &Digest, code: Code) -> Result<Component, String> {
+        let (cache, engine, digest) = (self.cache.clone(), self.engine.clone(), *digest);
+        let keep = move || {
+            if let Some(cache) = cache {
+                cache.put(&digest, &code);
+            }
+            code.deserialize(&engine)
+                .map_err(|error| format!("the compiled code cannot be loaded: {error:#}"))
+        };
+        off_the_threads(keep).await.map_err(|_| "loading the compiled code broke down".to_owned())?
+    }
+
+    fn failures(&self) -> std::sync::MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Does what takes long away from the threads that everything else shares.
+async fn off_the_threads<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Broken> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Broken::Passing(format!("could not be looked at: {error}")))
+}

@@ -1,0 +1,87 @@
+//! Small modules that cost much to compile, all of them valid.
+
+use wasm_encoder::{
+    BlockType, CodeSection, Component, Function, FunctionSection, Instruction, Module, ModuleSection,
+    TypeSection, ValType,
+};
+
+/// So many functions without anything in them.
+pub(crate) fn many_functions(count: usize) -> Vec<u8> {
+    component(&vec![function(0, &[]); count])
+}
+
+/// Loops one after the other, over locals that live throughout.
+pub(crate) fn loops(count: usize, locals: u32) -> Vec<u8> {
+    let one = [
+        Instruction::Loop(BlockType::Empty),
+        Instruction::LocalGet(0),
+        Instruction::BrIf(0),
+        Instruction::End,
+    ];
+    component(&[function(locals, &[set_all(locals), vec![one; count].concat(), get_all(locals)].concat())])
+}
+
+/// Blocks within blocks, a table of branches that leads out of each, and locals that differ by the way taken.
+pub(crate) fn nested_tables(depth: u32, locals: u32) -> Vec<u8> {
+    let open = vec![Instruction::Block(BlockType::Empty); depth as usize];
+    let targets: Vec<u32> = (0..depth).collect();
+    let table = [Instruction::LocalGet(0), Instruction::BrTable(targets.into(), 0)];
+    let step = |local| [Instruction::LocalGet(local), Instruction::I32Eqz, Instruction::LocalSet(local)];
+    let close = |number| [&[Instruction::End][..], &step(number % locals)].concat();
+    let close: Vec<_> = (0..depth).flat_map(close).collect();
+    component(&[function(locals, &[set_all(locals), open, table.to_vec(), close, get_all(locals)].concat())])
+}
+
+/// Blocks within blocks, each of which may be left from the innermost.
+pub(crate) fn deep_blocks(depth: u32) -> Vec<u8> {
+    let open = vec![Instruction::Block(BlockType::Empty); depth as usize];
+    let leave: Vec<_> =
+        (0..depth).flat_map(|number| [Instruction::LocalGet(0), Instruction::BrIf(number)]).collect();
+    let close = vec![Instruction::End; depth as usize];
+    component(&[function(1, &[open, leave, close].concat())])
+}
+
+/// As many locals as there may be, in each of so many functions.
+pub(crate) fn many_locals(functions: usize) -> Vec<u8> {
+    component(&vec![function(50_000, &[]); functions])
+}
+
+/// What a compiler of Python or JavaScript makes, in size: plain functions, one after the other.
+pub(crate) fn harmless(functions: usize) -> Vec<u8> {
+    let step =
+        [Instruction::LocalGet(0), Instruction::I32Const(77), Instruction::I32Mul, Instruction::LocalSet(0)];
+    let branch = [Instruction::LocalGet(0), Instruction::If(BlockType::Empty)];
+    let some = [&vec![step.clone(); 20].concat()[..], &branch, &step, &[Instruction::End]].concat();
+    component(&vec![function(4, &vec![some; 8].concat()); functions])
+}
+
+fn set_all(locals: u32) -> Vec<Instruction<'static>> {
+    (0..locals).flat_map(|local| [Instruction::I32Const(1), Instruction::LocalSet(local)]).collect()
+}
+
+fn get_all(locals: u32) -> Vec<Instruction<'static>> {
+    (0..locals).flat_map(|local| [Instruction::LocalGet(local), Instruction::Drop]).collect()
+}
+
+fn function(locals: u32, instructions: &[Instruction<'_>]) -> Function {
+    let mut function = Function::new([(locals, ValType::I32)]);
+    instructions.iter().chain([&Instruction::End]).for_each(|instruction| {
+        function.instruction(instruction);
+    });
+    function
+}
+
+fn component(bodies: &[Function]) -> Vec<u8> {
+    let (mut types, mut functions, mut code) =
+        (TypeSection::new(), FunctionSection::new(), CodeSection::new());
+    types.ty().function([], []);
+    for body in bodies {
+        functions.function(0);
+        code.function(body);
+    }
+    let mut module = Module::new();
+    module.section(&types).section(&functions).section(&code);
+    let mut component = Component::new();
+    component.section(&ModuleSection(&module));
+    component.finish()
+}
