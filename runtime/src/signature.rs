@@ -111,10 +111,14 @@ impl PublicKey {
             return Ok(key);
         }
         let content = read(Path::new(text)).map_err(KeyError::Neither)?;
-        let content = String::from_utf8(content).unwrap_or_default();
+        String::from_utf8(content).ok().and_then(|text| Self::in_file(&text)).ok_or(KeyError::NotInFile)
+    }
+
+    /// The key in a file of this content, if it holds one and nothing else.
+    pub fn in_file(content: &str) -> Option<Self> {
         let is_key = |line: &&str| !line.is_empty() && !line.starts_with("untrusted comment:");
         let mut lines = content.lines().map(str::trim).filter(is_key);
-        lines.next().filter(|_| lines.next().is_none()).and_then(Self::parse).ok_or(KeyError::NotInFile)
+        lines.next().filter(|_| lines.next().is_none()).and_then(Self::parse)
     }
 
     /// The name of the key.

@@ -3,6 +3,7 @@
 mod bench;
 mod cluster;
 mod demo;
+mod fuzz;
 mod image;
 mod steps;
 mod test;
@@ -16,6 +17,7 @@ cargo xtask checks               build the checks into target/checks
 cargo xtask test                 format, lints, documentation and all tests
 cargo xtask pods                 only the tests in pods, on a cluster that is started for them or up already
 cargo xtask bench                measure the budgets of the design (ROW… for some of them)
+cargo xtask fuzz SECONDS         look for input that breaks a promise, so long for each target (TARGET… for some of them)
 cargo xtask image                make target/aviary-image.tar without Docker (--name NAME:TAG)
 cargo xtask cluster up           start a Kubernetes for tests (--node for real pods; then: status, restart-api, down)";
 
@@ -29,6 +31,7 @@ fn main() -> Result<()> {
         Some("pods") => test::run_pods(),
         Some("image") => image::run(arguments.get(1..).unwrap_or_default()),
         Some("bench") => bench::run(arguments.get(1..).unwrap_or_default()),
+        Some("fuzz") => fuzz::run_for(arguments.get(1..).unwrap_or_default()),
         Some("cluster") => cluster::run(arguments.get(1..).unwrap_or_default()),
         _ => bail!("say what to do:\n{USAGE}"),
     }

@@ -42,14 +42,15 @@ pub fn parse(text: &str, default_namespace: &str, ceiling: &Arc<Ceiling>) -> Res
 
 /// What a document names, as far as that can be read.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Named {
+pub struct Named {
     /// The check, if it can be there.
-    pub(crate) key: Option<Key>,
-    pub(crate) module: Option<Module>,
+    pub key: Option<Key>,
+    /// The module, if it can be one.
+    pub module: Option<Module>,
 }
 
 /// What the documents of a file name that [`parse`] refuses.
-pub(crate) fn outline(text: &str, default_namespace: &str, ceiling: &Ceiling) -> Vec<Named> {
+pub fn outline(text: &str, default_namespace: &str, ceiling: &Ceiling) -> Vec<Named> {
     let outline = |raw::Outline { metadata, spec }| {
         let module = spec["module"].as_str().and_then(|module| module.parse().ok());
         Named { key: key(&metadata, default_namespace, ceiling).ok(), module }

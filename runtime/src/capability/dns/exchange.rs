@@ -19,7 +19,7 @@ use tokio::{
 const LARGEST_PACKET: usize = 64 * 1024;
 
 /// A question with its random id.
-pub(super) struct Question(Message);
+pub struct Question(Message);
 
 impl Question {
     /// What records of this kind has this name?
@@ -30,12 +30,18 @@ impl Question {
         Self(message)
     }
 
-    fn bytes(&self) -> Result<Vec<u8>, Error> {
+    /// The name that is judged: complete, in ASCII, with `\` before what would look like something else.
+    pub fn name(&self) -> String {
+        self.0.queries.first().map(|query| query.name().to_ascii()).unwrap_or_default()
+    }
+
+    /// What is sent.
+    pub fn bytes(&self) -> Result<Vec<u8>, Error> {
         self.0.to_vec().map_err(|error| Error::Invalid(format!("the question cannot be written: {error}")))
     }
 
     /// The answer in these bytes, or what is wrong with them.
-    fn read(&self, bytes: &[u8]) -> Result<Message, String> {
+    pub fn read(&self, bytes: &[u8]) -> Result<Message, String> {
         let reply = Message::from_vec(bytes).map_err(|error| format!("the answer is broken: {error}"))?;
         if reply.metadata.id != self.0.metadata.id || reply.metadata.message_type != MessageType::Response {
             return Err("the answer belongs to another question".to_owned());

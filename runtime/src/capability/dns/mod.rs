@@ -5,15 +5,17 @@ mod records;
 #[cfg(test)]
 mod tests;
 
+pub use exchange::Question;
+
 use super::{
     Capability,
-    bindings::aviary::check::dns::{Answer, Error, Host, Query, RecordType, Transport},
+    bindings::aviary::check::dns::{Answer, Error, Host, Query, RecordType, ResourceRecord, Transport},
     dial::Network,
     ended::Ended,
     milliseconds, shorten,
 };
 use crate::{grant::Permit, sandbox::State};
-use hickory_resolver::proto::rr::Name;
+use hickory_resolver::proto::{op::Message, rr::Name};
 use std::net::{IpAddr, SocketAddr};
 use tokio::time::{Instant, timeout_at};
 
@@ -52,11 +54,10 @@ pub async fn lookup(
     query: &Query,
     deadline: Instant,
 ) -> Result<Answer, Error> {
-    let name = name(query)?;
+    let question = question(query)?;
     let asked = query.server.as_deref().map(server).transpose()?;
-    permit.dns(&name.to_ascii(), asked).map_err(|denied| Error::Denied(denied.to_string()))?;
+    permit.dns(&question.name(), asked).map_err(|denied| Error::Denied(denied.to_string()))?;
     let server = asked.unwrap_or(network.cluster);
-    let question = exchange::Question::new(name, records::kind(query.kind));
     let since = Instant::now();
     let reply = match query.transport {
         Transport::Udp => exchange::over_udp(&question, server, deadline).await?,
@@ -70,8 +71,18 @@ pub async fn lookup(
         code: records::code(reply.metadata.response_code),
         authoritative: reply.metadata.authoritative,
         server: server.to_string(),
-        records: reply.answers.iter().filter_map(records::read).take(MOST_RECORDS).collect(),
+        records: records(&reply),
     })
+}
+
+/// What is asked for a query.
+pub fn question(query: &Query) -> Result<Question, Error> {
+    Ok(Question::new(name(query)?, records::kind(query.kind)))
+}
+
+/// The records of an answer that a guest gets to see.
+pub fn records(reply: &Message) -> Vec<ResourceRecord> {
+    reply.answers.iter().filter_map(records::read).take(MOST_RECORDS).collect()
 }
 
 fn name(query: &Query) -> Result<Name, Error> {

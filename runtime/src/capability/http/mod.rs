@@ -4,10 +4,11 @@ mod connection;
 mod exchange;
 mod outgoing;
 mod pool;
-mod redirect;
+pub mod redirect;
 #[cfg(test)]
 mod tests;
 
+pub use outgoing::Outgoing;
 pub use pool::Connections;
 
 use super::{
@@ -20,7 +21,7 @@ use super::{
 use crate::{grant::Permit, sandbox::State, spec::Limit};
 use exchange::{Exchange, Progress};
 use futures_util::{StreamExt, stream};
-use outgoing::{MOST_KEPT, Outgoing};
+use outgoing::MOST_KEPT;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use url::Url;

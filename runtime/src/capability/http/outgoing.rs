@@ -43,7 +43,7 @@ const OURS: [HeaderName; 8] = [
 const OURS_BY_NAME: [&str; 2] = ["http2-settings", "keep-alive"];
 
 /// A request that can be sent, if it is granted.
-pub(super) struct Outgoing {
+pub struct Outgoing {
     pub(super) method: GuestMethod,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
@@ -57,7 +57,7 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     /// Checks everything that can be checked without a connection.
-    pub(super) fn parse(request: Request) -> Result<Self, Error> {
+    pub fn parse(request: Request) -> Result<Self, Error> {
         if request.redirects > MOST_REDIRECTS {
             return Err(Error::Invalid(format!("at most {MOST_REDIRECTS} redirects are followed")));
         }
@@ -105,8 +105,13 @@ impl Outgoing {
         self.url.scheme() == "https"
     }
 
+    /// The URL that is judged.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// The host and port to connect to.
-    pub(super) fn host(&self) -> Result<(Host<&str>, u16), Error> {
+    pub fn host(&self) -> Result<(Host<&str>, u16), Error> {
         let host = self.url.host().zip(self.url.port_or_known_default());
         host.ok_or_else(|| Error::Invalid("the URL has no host".to_owned()))
     }
@@ -117,7 +122,7 @@ impl Outgoing {
     }
 
     /// The message to send.
-    pub(super) fn message(&self, http2: bool) -> Result<hyper::Request<Full<Bytes>>, Error> {
+    pub fn message(&self, http2: bool) -> Result<hyper::Request<Full<Bytes>>, Error> {
         let mut message = hyper::Request::new(Full::new(self.body.clone().unwrap_or_default()));
         *message.method_mut() = self.hyper_method();
         *message.headers_mut() = self.headers.clone();

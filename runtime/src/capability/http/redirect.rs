@@ -26,7 +26,7 @@ const HARMLESS: [HeaderName; 10] = [
 ];
 
 /// Where the response leads, if the guest wants to go there.
-pub(super) fn next(
+pub fn next(
     outgoing: &Outgoing,
     status: StatusCode,
     headers: &HeaderMap,

@@ -1,0 +1,75 @@
+//! Manifests.
+
+use super::judge_error;
+use aviary::{
+    grant::{Ceiling, Grants},
+    schedule::{Due, Now},
+    spec::{Check, Key, Limits, MAX_DOCUMENTS, Module, outline, parse},
+};
+use std::{collections::HashSet, time::Duration};
+
+/// Whatever is accepted is in its ranges and means the same once more; whatever is refused has its place named.
+pub fn manifest(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (open, tenant) = (Ceiling::open(), Ceiling::tenant("team-a", "cluster.local", Default::default()));
+    assert!(outline(text, "default", &open).len() <= MAX_DOCUMENTS);
+    match parse(text, "default", &open) {
+        Err(error) => judge_error(text, &error),
+        Ok(checks) => {
+            checks.iter().for_each(judge);
+            let keys: HashSet<&Key> = checks.iter().map(|check| &check.key).collect();
+            assert!(keys.len() == checks.len() && checks.len() <= MAX_DOCUMENTS);
+            assert_eq!(parse(text, "default", &open).as_ref(), Ok(&checks));
+            let named: HashSet<Key> =
+                outline(text, "default", &open).into_iter().filter_map(|named| named.key).collect();
+            assert!(keys.iter().all(|key| named.contains(key)), "the outline leaves out a check");
+        }
+    }
+    match parse(text, "team-a", &tenant) {
+        Err(error) => judge_error(text, &error),
+        Ok(checks) => assert!(checks.iter().all(|check| check.key.namespace() == "team-a")),
+    }
+}
+
+fn judge(check: &Check) {
+    assert_eq!(Key::new(check.key.namespace(), check.key.name()).as_ref(), Ok(&check.key));
+    assert_eq!(check.module.file_name().parse::<Module>().as_ref(), Ok(&check.module));
+    let gap = check.schedule.shortest_gap();
+    assert!(check.timeout > Duration::ZERO && check.timeout <= gap, "{:?} in {gap:?}", check.timeout);
+    assert!(check.timeout <= Duration::from_secs(3600));
+    assert!(check.ttl.is_none_or(|ttl| ttl >= gap && ttl > check.startup_grace));
+    assert!(check.retries <= 10);
+    assert!(check.owner.as_ref().is_none_or(|owner| owner.len() <= 128 && !owner.contains(char::is_control)));
+    assert!(check.settings.len() <= 64 * 1024);
+    let settings = serde_json::from_str::<serde_json::Map<_, _>>(&check.settings);
+    assert!(settings.is_ok(), "{settings:?}");
+    let Limits { memory, cpu, host_calls, .. } = check.limits;
+    assert_eq!(Limits::new(memory, cpu, host_calls), Ok(check.limits));
+    let names: HashSet<_> = check.secrets.iter().map(|secret| &secret.name).collect();
+    assert_eq!(names.len(), check.secrets.len());
+    judge_grants(check);
+    judge_schedule(check);
+}
+
+/// They are shown as they would have to be written.
+fn judge_grants(check: &Check) {
+    let shown = serde_json::to_string(check.permit.grants()).expect("grants are JSON");
+    let read: Grants = serde_json::from_str(&shown).unwrap_or_else(|error| panic!("{shown}: {error}"));
+    assert_eq!(&read, check.permit.grants(), "{shown}");
+}
+
+/// The next run comes, and comes later than now, at the start and long after.
+fn judge_schedule(check: &Check) {
+    for (uptime, wall) in [(0, 0), (1, 1_700_000_000), (1 << 33, 4_000_000_000)] {
+        let wall = jiff::Timestamp::from_second(wall).expect("a time");
+        let now = Now { uptime: Duration::from_secs(uptime), wall };
+        let due = check.schedule.next(now, check.key.spread());
+        match due {
+            Due::Uptime(due) => assert!(due > now.uptime),
+            Due::Wall(due) => assert!(due > now.wall),
+        }
+        let (after, _) = check.schedule.after(due, now, check.key.spread());
+        assert!(after.wait(now) > Duration::ZERO);
+        assert!(check.schedule.fresh_for(now) >= check.schedule.shortest_gap());
+    }
+}
