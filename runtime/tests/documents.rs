@@ -64,7 +64,8 @@ fn each_promise_about_security_names_tests_that_there_are() {
     assert!(rows.len() > 15, "{rows:?}");
     let sources = sources(&root().join("runtime"));
     for row in rows {
-        let tests: Vec<_> = row.rsplit(" | ").next().unwrap_or_default().split('`').skip(1).step_by(2).collect();
+        let tests: Vec<_> =
+            row.rsplit(" | ").next().unwrap_or_default().split('`').skip(1).step_by(2).collect();
         assert!(!tests.is_empty(), "no test: {row}");
         for test in tests {
             assert!(sources.contains(&format!("fn {test}()")), "there is no test {test}");
