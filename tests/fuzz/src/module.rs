@@ -56,7 +56,9 @@ fn component(bytes: &[u8]) -> Option<Vec<u8>> {
     let (kind, bytes) = bytes.split_first()?;
     match kind % 3 {
         0 => Some(bytes.to_vec()),
-        1 => wasm_smith::Component::arbitrary_take_rest(Unstructured::new(bytes)).ok().map(|made| made.to_bytes()),
+        1 => wasm_smith::Component::arbitrary_take_rest(Unstructured::new(bytes))
+            .ok()
+            .map(|made| made.to_bytes()),
         _ => {
             let module = wasm_smith::Module::arbitrary_take_rest(Unstructured::new(bytes)).ok()?;
             Some(around(&module.to_bytes()))
