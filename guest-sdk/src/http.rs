@@ -84,7 +84,7 @@ impl Request {
         self
     }
 
-    /// How many redirects to follow.
+    /// How many redirects to follow. Another origin sees the body, but none of the headers that could be a key.
     #[must_use]
     pub fn redirects(mut self, most: u8) -> Self {
         self.redirects = most;

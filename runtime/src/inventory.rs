@@ -1,6 +1,8 @@
 //! The checks that should be running, each with its last good guest.
 
 mod load;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     board::{Board, Entry, Module},
@@ -14,17 +16,21 @@ use crate::{
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use load::{Again, Loaded, Loader, Rejected};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use load::{Attempt, Loaded, Loader, Rejected};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::mpsc,
     task::{Id, JoinError, JoinSet},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, time::DelayQueue};
 
-/// How many modules are held while they wait to be compiled, and how many until they are tried again.
-const MOST_MODULES: usize = 64;
+/// How long the daemon waits for the first loads before it calls itself ready without them.
+const LONGEST_START: Duration = Duration::from_secs(60);
 
 /// Turns changes at the sources into running checks.
 ///
@@ -39,11 +45,17 @@ pub struct Inventory {
     loading: HashMap<Id, Key>,
     retries: DelayQueue<Key>,
     unsynced: usize,
-    modules: Arc<Semaphore>,
-    /// A place among the modules, for the next change.
-    place: Option<OwnedSemaphorePermit>,
+    /// Set once all sources have been read.
+    start: Option<Start>,
     /// Tells loads that the daemon stops.
     stop: CancellationToken,
+}
+
+/// The loads that were under way when all sources had been read: they may last for so long before the daemon is
+/// ready. What comes later keeps nobody waiting, or a tenant could.
+struct Start {
+    loads: HashSet<Id>,
+    until: Instant,
 }
 
 /// One check that should be running.
@@ -51,8 +63,12 @@ pub struct Inventory {
 struct Slot {
     /// A load is under way.
     loading: bool,
-    /// What to do once it has ended.
-    next: Option<Change>,
+    /// Tells it to give up.
+    stop: CancellationToken,
+    /// The check was removed meanwhile.
+    dismissed: bool,
+    /// What to load once it has ended.
+    next: Option<Candidate>,
     /// What is wrong beside that, to be told at the end.
     trouble: Option<Fault>,
     /// A guest runs, or is suspended.
@@ -60,13 +76,7 @@ struct Slot {
     /// Loads in a row that failed for a reason that may pass.
     failures: u32,
     /// What to try again when its time comes.
-    again: Option<Again>,
-}
-
-impl Slot {
-    fn holds_module(&self) -> bool {
-        matches!(self.again, Some(Again::Compile(_)))
-    }
+    again: Option<Attempt>,
 }
 
 impl Inventory {
@@ -81,7 +91,7 @@ impl Inventory {
         let scheduler = Scheduler::new(Arc::clone(&sandbox), Arc::clone(&board), clock);
         let stop = CancellationToken::new();
         Self {
-            loader: Loader { sandbox, keyring, board: Arc::clone(&board), stop: stop.clone() },
+            loader: Loader::new(sandbox, keyring, Arc::clone(&board), stop.clone()),
             board,
             scheduler,
             slots: HashMap::new(),
@@ -89,8 +99,7 @@ impl Inventory {
             loading: HashMap::new(),
             retries: DelayQueue::new(),
             unsynced: sources,
-            modules: Arc::new(Semaphore::new(MOST_MODULES)),
-            place: None,
+            start: None,
             stop,
         }
     }
@@ -106,15 +115,12 @@ impl Inventory {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Ok(place) = Arc::clone(&self.modules).acquire_owned(), if self.place.is_none() => {
-                    self.place = Some(place);
-                }
-                Some(change) = changes.recv(), if self.place.is_some() => self.take(change),
+                Some(change) = changes.recv() => self.take(change),
                 Some(loaded) = self.loads.join_next_with_id() => self.loaded(loaded),
                 Some(due) = self.retries.next() => self.retry(due.get_ref()),
-            }
-            if self.unsynced == 0 && self.loads.is_empty() {
-                self.board.set_ready(true);
+                () = start_is_over(self.start.as_ref()), if !self.board.is_ready() => {
+                    self.board.set_ready(true);
+                }
             }
         }
         self.board.set_ready(false);
@@ -141,8 +147,7 @@ impl Inventory {
             Change::Set(candidate) => candidate.check.key.clone(),
             Change::Reject(key, _) | Change::Remove(key) => key.clone(),
             Change::Synced => {
-                self.unsynced = self.unsynced.saturating_sub(1);
-                return;
+                return self.synced();
             }
         };
         let slot = self.slots.entry(key.clone()).or_default();
@@ -151,10 +156,23 @@ impl Inventory {
         match change {
             change if !slot.loading => self.act(change),
             Change::Reject(_, fault) => slot.trouble = Some(fault),
-            change => {
+            Change::Set(candidate) => {
                 slot.trouble = None;
-                slot.next = Some(change);
+                slot.next = Some(candidate);
             }
+            Change::Remove(_) => {
+                slot.dismiss();
+                self.scheduler.stop(&key);
+            }
+            Change::Synced => {}
+        }
+    }
+
+    fn synced(&mut self) {
+        self.unsynced = self.unsynced.saturating_sub(1);
+        if self.unsynced == 0 {
+            let loads = self.loading.keys().copied().collect();
+            self.start = Some(Start { loads, until: Instant::now() + LONGEST_START });
         }
     }
 
@@ -176,27 +194,23 @@ impl Inventory {
         let key = candidate.check.key.clone();
         let replaces = self.slots.entry(key.clone()).or_default().live;
         self.board.enter(&candidate.check);
-        let (loader, place) = (self.loader.clone(), self.place.take());
-        self.spawn(key, async move {
-            let compiled = loader.compile(candidate).await;
-            drop(place);
-            loader.begin(compiled?, replaces).await
-        });
+        self.attempt(key, Attempt::Candidate(candidate), replaces);
     }
 
     fn retry(&mut self, key: &Key) {
-        let Some(again) = self.slots.get_mut(key).and_then(|slot| slot.again.take()) else { return };
-        let compiled = match again {
-            Again::Begin(compiled) => compiled,
-            Again::Compile(candidate) => return self.load(candidate),
-        };
-        let loader = self.loader.clone();
-        self.spawn(key.clone(), async move { loader.begin(compiled, true).await });
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        let Some(attempt) = slot.again.take() else { return };
+        // What is compiled has been refused by its own init, which it has to pass before it counts.
+        let replaces = slot.live || matches!(attempt, Attempt::Compiled(_));
+        self.attempt(key.clone(), attempt, replaces);
     }
 
-    fn spawn(&mut self, key: Key, load: impl Future<Output = Result<Loaded, Rejected>> + Send + 'static) {
-        self.slots.entry(key.clone()).or_default().loading = true;
-        let id = self.loads.spawn(load).id();
+    fn attempt(&mut self, key: Key, attempt: Attempt, replaces: bool) {
+        let stop = self.stop.child_token();
+        let slot = self.slots.entry(key.clone()).or_default();
+        slot.loading = true;
+        slot.stop = stop.clone();
+        let id = self.loads.spawn(self.loader.clone().load(attempt, replaces, stop)).id();
         self.loading.insert(id, key);
     }
 
@@ -208,12 +222,22 @@ impl Inventory {
                 (panic.id(), Err(Rejected { fault, again: None }))
             }
         };
+        if let Some(start) = &mut self.start {
+            start.loads.remove(&id);
+        }
         let Some(key) = self.loading.remove(&id) else { return };
-        let is_crowded = self.slots.values().filter(|slot| slot.holds_module()).count() >= MOST_MODULES;
         let Some(slot) = self.slots.get_mut(&key) else { return };
         slot.loading = false;
-        let next = slot.next.take();
+        let (next, trouble, dismissed) = (slot.next.take(), slot.trouble.take(), slot.dismissed);
         match result {
+            result if dismissed => {
+                if let Ok(Loaded::Ready(ready)) = result {
+                    // It may have begun a round, which its task has to end.
+                    self.scheduler.start(ready);
+                }
+                self.act(Change::Remove(key.clone()));
+            }
+            Err(_) if self.stop.is_cancelled() => {}
             Ok(loaded) => {
                 slot.live = true;
                 slot.failures = 0;
@@ -223,18 +247,18 @@ impl Inventory {
                 }
             }
             Err(Rejected { fault, again }) => {
-                let again = again.filter(|again| !is_crowded || matches!(again, Again::Begin(_)));
-                if let (Some(again), None) = (again, &next) {
+                if let (Some(attempt), None) = (again, &next) {
                     slot.failures += 1;
-                    slot.again = Some(again);
+                    slot.again = Some(attempt);
                     self.retries.insert(key.clone(), backoff(slot.failures, key.spread()));
                 }
                 self.reject(&key, fault);
             }
         }
-        if let Some(change) = next {
-            self.act(change);
-        } else if let Some(fault) = self.slots.get_mut(&key).and_then(|slot| slot.trouble.take()) {
+        if let Some(candidate) = next {
+            self.load(candidate);
+            self.slots.entry(key).or_default().trouble = trouble;
+        } else if let Some(fault) = trouble {
             self.reject(&key, fault);
         }
     }
@@ -268,10 +292,28 @@ impl Inventory {
     }
 }
 
+impl Slot {
+    /// Lets the load end that is under way, and nothing come of it.
+    fn dismiss(&mut self) {
+        self.stop.cancel();
+        (self.dismissed, self.live) = (true, false);
+        (self.next, self.trouble) = (None, None);
+    }
+}
+
 /// What runs is what is wanted.
 fn confirm(entry: &Entry, signer: Option<KeyId>) {
     let view = entry.view();
     if let Some(module) = view.module {
         entry.accept(view.check, Module { signer, ..module.as_ref().clone() });
+    }
+}
+
+/// Waits until the daemon has started as far as anybody should wait for it.
+async fn start_is_over(start: Option<&Start>) {
+    match start {
+        Some(start) if start.loads.is_empty() => {}
+        Some(start) => sleep_until(start.until).await,
+        None => std::future::pending().await,
     }
 }

@@ -26,3 +26,4 @@ pub mod source;
 pub mod spec;
 mod telemetry;
 mod text;
+mod turns;

@@ -2,13 +2,24 @@
 //!
 //! Time is the daemon's uptime. Ask [`Lifecycle::next`] what to do, do it, and say how it went.
 
-use crate::schedule::backoff;
+#[cfg(test)]
+mod tests;
+
+use crate::{outcome::Verdict, schedule::backoff};
 use std::time::Duration;
 
 /// A round without a `ttl` ends after this long, so that a guest that leaks becomes fresh again.
 const LONGEST_ROUND: Duration = Duration::from_secs(60 * 60);
 /// After so many failed cleanups in a row the next round starts regardless.
 const CLEANUP_ATTEMPTS: u32 = 3;
+
+/// So many breakdowns of the guest in a row lead to quarantine.
+const MOST_BREAKDOWNS: u32 = 5;
+/// The first quarantine; each further one is twice as long.
+const SHORTEST_QUARANTINE: Duration = Duration::from_secs(60);
+const LONGEST_QUARANTINE: Duration = Duration::from_secs(60 * 60);
+/// How long after a breakdown a run on demand may break the quarantine: whoever asks again and again gets no more.
+const DEMAND_PAUSE: Duration = Duration::from_secs(60);
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +43,20 @@ pub struct Lifecycle {
     phase: Phase,
     failures: u32,
     failed_cleanups: u32,
+    breakdowns: u32,
+    /// The uptime of the latest breakdown.
+    broken_down: Duration,
+}
+
+/// The rest of a check whose guest broke down again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    /// Breakdowns in a row.
+    pub breakdowns: u32,
+    /// The uptime before which no round begins by itself.
+    pub until: Duration,
+    /// The uptime before which none begins on demand.
+    pub demand_from: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +73,16 @@ impl Lifecycle {
     /// A life that starts at once. `spread` keeps equal checks from acting in step.
     pub fn new(ttl: Option<Duration>, grace: Duration, spread: u64) -> Self {
         let ttl = ttl.unwrap_or(LONGEST_ROUND + Duration::from_secs(spread % 600));
-        Self { ttl, grace, spread, phase: Phase::Idle(Duration::ZERO), failures: 0, failed_cleanups: 0 }
+        Self {
+            ttl,
+            grace,
+            spread,
+            phase: Phase::Idle(Duration::ZERO),
+            failures: 0,
+            failed_cleanups: 0,
+            breakdowns: 0,
+            broken_down: Duration::ZERO,
+        }
     }
 
     /// What to do now, when the next poll is due at `due`.
@@ -59,12 +93,38 @@ impl Lifecycle {
             self.phase = Phase::Owing(now);
         }
         match self.phase {
+            // A guest that is likely to break down is not held live until its poll is due.
+            Phase::Idle(from) if self.quarantine().is_some() && now < from.max(due) => {
+                Step::Wait(from.max(due))
+            }
             Phase::Idle(from) if now >= from => Step::Init,
             Phase::Owing(from) if now >= from => Step::Cleanup,
             Phase::Idle(from) | Phase::Owing(from) => Step::Wait(from),
             Phase::Live(_) if now >= due => Step::Poll,
             Phase::Live(since) => Step::Wait(due.min(since + self.ttl)),
         }
+    }
+
+    /// An init or poll came to this; to be told before how it ended. Any outcome ends a row of breakdowns.
+    pub fn judged(&mut self, now: Duration, verdict: &Verdict) {
+        match verdict {
+            Ok(_) => self.breakdowns = 0,
+            Err(fault) if fault.reason.is_breakdown() => {
+                self.breakdowns = self.breakdowns.saturating_add(1);
+                self.broken_down = now;
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// The quarantine, if the check is in one.
+    pub fn quarantine(&self) -> Option<Quarantine> {
+        let doublings = self.breakdowns.checked_sub(MOST_BREAKDOWNS)?;
+        let pause = (SHORTEST_QUARANTINE * (1 << doublings.min(6))).min(LONGEST_QUARANTINE);
+        // Checks that broke down together do not come back together.
+        let until = self.broken_down + pause + Duration::from_secs(self.spread % 10);
+        let demand_from = self.broken_down + DEMAND_PAUSE;
+        Some(Quarantine { breakdowns: self.breakdowns, until, demand_from })
     }
 
     /// Init ended; after a failure cleanup is owed, and the next init backs off.
@@ -80,7 +140,7 @@ impl Lifecycle {
     /// No guest could be made live, so nothing was begun that would have to be cleaned up.
     pub fn unavailable(&mut self, now: Duration) {
         self.failures = self.failures.saturating_add(1);
-        self.phase = Phase::Idle(now + backoff(self.failures, self.spread));
+        self.rest(now + backoff(self.failures, self.spread));
     }
 
     /// A poll ended; if it lost its instance, the round is over.
@@ -102,7 +162,16 @@ impl Lifecycle {
         }
         self.failed_cleanups = 0;
         let pause = if self.failures == 0 { Duration::ZERO } else { backoff(self.failures, self.spread) };
-        self.phase = Phase::Idle(now + pause);
+        self.rest(now + pause);
+    }
+
+    /// No round begins before this, nor before the end of the quarantine.
+    fn rest(&mut self, from: Duration) {
+        self.phase = Phase::Idle(from.max(self.quarantined_until()));
+    }
+
+    fn quarantined_until(&self) -> Duration {
+        self.quarantine().map_or(Duration::ZERO, |quarantine| quarantine.until)
     }
 
     /// Whether a poll that fails now still belongs to the start of its round and does not count.
@@ -110,17 +179,19 @@ impl Lifecycle {
         matches!(self.phase, Phase::Live(since) if now < since + self.grace)
     }
 
-    /// Somebody asks for a run: a new round need not wait any longer.
+    /// Somebody asks for a run: a new round need not wait any longer, or not as long if there is a quarantine.
     pub fn hurry(&mut self) {
+        let soonest = self.quarantine().map_or(Duration::ZERO, |quarantine| quarantine.demand_from);
         if let Phase::Idle(from) = &mut self.phase {
-            *from = Duration::ZERO;
+            *from = soonest.min(*from);
         }
     }
 
-    /// The uptime before which nothing happens, because of backing off.
+    /// The uptime before which the check does not run, because of backing off.
     pub fn not_before(&self) -> Duration {
         match self.phase {
-            Phase::Idle(from) | Phase::Owing(from) => from,
+            Phase::Idle(from) => from,
+            Phase::Owing(from) => from.max(self.quarantined_until()),
             Phase::Live(_) => Duration::ZERO,
         }
     }
@@ -128,132 +199,5 @@ impl Lifecycle {
     /// Whether a round is open or its cleanup is owed.
     pub fn owes_cleanup(&self) -> bool {
         !matches!(self.phase, Phase::Idle(_))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn at(seconds: u32) -> Duration {
-        SECOND * seconds
-    }
-
-    fn life(ttl: Option<u32>, grace: u32) -> Lifecycle {
-        Lifecycle::new(ttl.map(at), at(grace), 7)
-    }
-
-    #[test]
-    fn a_life_begins_with_init_and_polls_when_due() {
-        let mut life = life(None, 0);
-        assert_eq!(life.next(at(5), at(5)), Step::Init);
-        life.initialised(at(5), true);
-        assert_eq!(life.next(at(5), at(5)), Step::Poll);
-        assert_eq!(life.next(at(6), at(10)), Step::Wait(at(10)));
-    }
-
-    #[test]
-    fn a_round_ends_at_its_ttl_and_the_next_begins_after_cleanup() {
-        let mut life = life(Some(60), 0);
-        life.initialised(at(0), true);
-        assert_eq!(life.next(at(50), at(90)), Step::Wait(at(60)));
-        assert_eq!(life.next(at(60), at(60)), Step::Cleanup);
-        life.cleaned(at(61), true);
-        assert_eq!(life.next(at(61), at(90)), Step::Init);
-    }
-
-    #[test]
-    fn cleanup_follows_a_failed_init_and_the_next_init_backs_off() {
-        let mut life = life(None, 0);
-        life.initialised(at(1), false);
-        assert_eq!(life.next(at(1), at(1)), Step::Cleanup);
-        life.cleaned(at(1), true);
-        assert!(matches!(life.next(at(1), at(1)), Step::Wait(until) if until > at(1)));
-    }
-
-    #[test]
-    fn nothing_is_cleaned_up_where_no_guest_could_be_made_live() {
-        let mut life = life(None, 0);
-        life.unavailable(at(1));
-        assert!(!life.owes_cleanup());
-        assert!(matches!(life.next(at(1), at(1)), Step::Wait(until) if until > at(1)));
-    }
-
-    #[test]
-    fn cleanup_follows_a_lost_poll() {
-        let mut life = life(None, 0);
-        life.initialised(at(0), true);
-        life.polled(at(3), true);
-        assert_eq!(life.next(at(3), at(9)), Step::Cleanup);
-    }
-
-    #[test]
-    fn a_failed_cleanup_is_tried_again_but_never_blocks_for_ever() {
-        let mut life = life(None, 0);
-        life.initialised(at(0), false);
-        let mut cleanups = 0;
-        let mut now = at(0);
-        loop {
-            match life.next(now, at(0)) {
-                Step::Cleanup => {
-                    cleanups += 1;
-                    life.cleaned(now, false);
-                }
-                Step::Wait(until) => now = until,
-                step => break assert_eq!(step, Step::Init),
-            }
-        }
-        assert_eq!(cleanups, CLEANUP_ATTEMPTS);
-    }
-
-    #[test]
-    fn a_good_poll_ends_the_backing_off() {
-        let mut life = life(Some(10), 0);
-        life.initialised(at(0), false);
-        life.cleaned(at(0), true);
-        life.initialised(at(5), true);
-        life.polled(at(5), false);
-        assert_eq!(life.next(at(15), at(15)), Step::Cleanup);
-        life.cleaned(at(15), true);
-        assert_eq!(life.next(at(15), at(15)), Step::Init);
-    }
-
-    #[test]
-    fn only_the_start_of_a_round_is_in_grace() {
-        let mut life = life(None, 10);
-        assert!(!life.in_grace(at(0)));
-        life.initialised(at(100), true);
-        assert!(life.in_grace(at(109)));
-        assert!(!life.in_grace(at(110)));
-    }
-
-    #[test]
-    fn a_round_without_ttl_still_ends() {
-        let mut life = life(None, 0);
-        life.initialised(at(0), true);
-        let step = life.next(LONGEST_ROUND + at(600), at(0));
-        assert_eq!(step, Step::Cleanup);
-    }
-
-    #[test]
-    fn cleanup_is_owed_from_init_until_it_was_done() {
-        let mut life = life(None, 0);
-        assert!(!life.owes_cleanup());
-        life.initialised(at(0), true);
-        assert!(life.owes_cleanup());
-        life.next(at(0) + LONGEST_ROUND * 2, at(0));
-        life.cleaned(at(1), true);
-        assert!(!life.owes_cleanup());
-    }
-
-    #[test]
-    fn somebody_who_asks_for_a_run_need_not_wait_for_the_backoff() {
-        let mut life = life(None, 0);
-        life.initialised(at(1), false);
-        life.cleaned(at(1), true);
-        life.hurry();
-        assert_eq!(life.next(at(1), at(1)), Step::Init);
     }
 }

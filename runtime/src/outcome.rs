@@ -121,6 +121,11 @@ impl Reason {
         }
     }
 
+    /// Whether the guest itself broke down, and not for want of time, which a slow machine causes too.
+    pub fn is_breakdown(self) -> bool {
+        matches!(self, Self::Trap | Self::Cpu | Self::Memory | Self::Protocol)
+    }
+
     /// The value of the metric label `reason`.
     pub fn label(self) -> &'static str {
         match self {

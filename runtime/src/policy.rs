@@ -5,12 +5,15 @@ mod tests;
 
 use crate::{
     grant::{Bounds, Ceiling, MostGrants, SecretKind, mentioned},
-    spec::{self, Error, quote},
+    spec::{self, Error, Limit, Limits, TimeSpan, WrittenLimits, quote},
     text::{is_label, is_subdomain},
 };
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::{str::FromStr, sync::Arc};
+
+/// How many checks a tenant's namespace may have, unless a rule says otherwise.
+const MOST_CHECKS: usize = 500;
 
 /// Whom to trust, and the most that the checks of everybody else may reach.
 #[derive(Debug)]
@@ -63,6 +66,12 @@ struct RawRule {
     service_accounts: Option<Vec<Spanned<String>>>,
     #[serde(default, deserialize_with = "mentioned")]
     secrets: Option<Vec<SecretKind>>,
+    #[serde(default, deserialize_with = "mentioned")]
+    timeout: Option<Spanned<TimeSpan>>,
+    #[serde(default, deserialize_with = "mentioned")]
+    limits: Option<WrittenLimits>,
+    #[serde(default, deserialize_with = "mentioned")]
+    checks: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -70,6 +79,7 @@ struct Rule {
     namespaces: Vec<NamespacePattern>,
     /// None trusts them.
     bounds: Option<Arc<Bounds>>,
+    checks: Option<usize>,
 }
 
 /// A namespace, with at most one `*` for any characters.
@@ -106,38 +116,83 @@ impl Policy {
     pub fn ceiling_for(&self, origin: Origin<'_>) -> Arc<Ceiling> {
         let Origin::Namespace(namespace) = origin else { return Ceiling::open() };
         let tenant = |bounds| Ceiling::tenant(namespace, &self.domain, bounds);
-        match self.rules.iter().find(|rule| rule.names(namespace)) {
+        match self.rule_for(namespace) {
             Some(Rule { bounds: Some(bounds), .. }) => tenant(Arc::clone(bounds)),
             Some(Rule { bounds: None, .. }) => Ceiling::trusted(namespace),
-            None if self.own.as_deref() == Some(namespace) => Ceiling::trusted(namespace),
+            None if self.is_own(namespace) => Ceiling::trusted(namespace),
             None => tenant(Arc::default()),
         }
+    }
+
+    /// How many checks the objects of a namespace may make together; who is trusted may make any number.
+    pub fn most_checks(&self, namespace: &str) -> usize {
+        match self.rule_for(namespace) {
+            Some(Rule { bounds: None, .. }) => usize::MAX,
+            Some(Rule { checks, .. }) => checks.unwrap_or(MOST_CHECKS),
+            None if self.is_own(namespace) => usize::MAX,
+            None => MOST_CHECKS,
+        }
+    }
+
+    fn rule_for(&self, namespace: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.names(namespace))
+    }
+
+    fn is_own(&self, namespace: &str) -> bool {
+        self.own.as_deref() == Some(namespace)
     }
 }
 
 impl RawRule {
     fn build(rule: Spanned<Self>) -> Result<Rule, Error> {
-        let Spanned {
-            value: Self { namespaces, trusted, grants, service_accounts, secrets },
-            referenced,
-            ..
-        } = rule;
+        let Spanned { value: rule, referenced, .. } = rule;
+        let has_bounds = rule.has_bounds();
+        let Self { namespaces, trusted, grants, service_accounts, secrets, timeout, limits, checks } = rule;
         if namespaces.is_empty() {
             return Err(Error::at(
                 referenced,
                 "the rule names no namespace: write for example `namespaces: [\"team-*\"]`",
             ));
         }
-        if trusted && (grants.is_some() || service_accounts.is_some() || secrets.is_some()) {
+        if trusted && has_bounds {
             return Err(Error::at(
                 referenced,
                 "who is trusted has no bounds: remove `trusted`, or all of the rule but `namespaces`",
             ));
         }
         let accounts = service_accounts.map(accounts).transpose()?;
-        let bounds = Bounds { grants: grants.unwrap_or_default(), accounts, secrets };
-        Ok(Rule { namespaces, bounds: (!trusted).then(|| Arc::new(bounds)) })
+        if limits.as_ref().is_some_and(|limits| limits.0.is_empty()) {
+            let why = "`limits` is empty: write for example `limits: { memory: 128Mi }`, or remove the key";
+            return Err(Error::at(referenced, why));
+        }
+        let limits = most(timeout, limits.unwrap_or_default())?;
+        let bounds = Bounds { grants: grants.unwrap_or_default(), accounts, secrets, limits };
+        Ok(Rule { namespaces, bounds: (!trusted).then(|| Arc::new(bounds)), checks })
     }
+
+    fn has_bounds(&self) -> bool {
+        let Self { grants, service_accounts, secrets, timeout, limits, checks, .. } = self;
+        grants.is_some()
+            || service_accounts.is_some()
+            || secrets.is_some()
+            || timeout.is_some()
+            || limits.is_some()
+            || checks.is_some()
+    }
+}
+
+/// The most that manifests can ask for, if the rule mentions any of it.
+fn most(timeout: Option<Spanned<TimeSpan>>, written: WrittenLimits) -> Result<Option<Limits>, Error> {
+    let timeout =
+        timeout.map(|Spanned { value, referenced, .. }| (Limit::Timeout, value.milliseconds(), referenced));
+    let limits =
+        written.0.into_iter().map(|(limit, Spanned { value, referenced, .. })| (limit, value, referenced));
+    let mut most = None;
+    for (limit, amount, at) in timeout.into_iter().chain(limits) {
+        let most = most.get_or_insert_with(Limits::most);
+        most.set(limit, amount).map_err(|error| Error::at(at, error))?;
+    }
+    Ok(most)
 }
 
 fn accounts(accounts: Vec<Spanned<String>>) -> Result<Vec<String>, Error> {

@@ -45,7 +45,7 @@ pub enum KeyError {
 }
 
 /// The signature file beside a module as it lies there, not judged; or why it cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Signature(Result<Arc<str>, Arc<str>>);
 
 /// The keys of which one has to have signed a module. Without any, all modules are admitted.
@@ -168,7 +168,11 @@ impl Signature {
         if text.lines().nth(3).map(|line| line.trim().len()) != Some(ENCODED) {
             return Err(wrong());
         }
-        SignatureBox::from_string(text).map_err(|_| wrong())
+        let signature = SignatureBox::from_string(text).map_err(|_| wrong())?;
+        // The library reads past what it has no use for; below the untrusted comment, there is nothing of that kind.
+        let read = signature.to_string();
+        let signed = |text: &str| -> Vec<_> { text.lines().skip(1).map(|line| line.trim().to_owned()).collect() };
+        if signed(text.trim_end()) == signed(&read) { Ok(signature) } else { Err(wrong()) }
     }
 }
 

@@ -7,13 +7,19 @@ pub(crate) fn cut_to(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
 }
 
-/// The text without anything that could move a cursor or forge a line.
+/// Whether a letter could move a cursor, break a line or turn around the order of what is shown.
+pub(crate) fn is_odd(letter: char) -> bool {
+    let turns = matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    letter.is_control() || turns || matches!(letter, '\u{2028}' | '\u{2029}')
+}
+
+/// The text without anything that could move a cursor, forge a line or read otherwise than it is.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(char::is_control) {
+    if !text.contains(is_odd) {
         return Cow::Borrowed(text);
     }
     let escape = |letter: char| {
-        if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
+        if is_odd(letter) { letter.escape_default().to_string() } else { letter.to_string() }
     };
     Cow::Owned(text.chars().map(escape).collect())
 }
@@ -40,6 +46,7 @@ mod tests {
     #[test]
     fn control_characters_cannot_forge_lines_or_colours() {
         assert_eq!(printable("a\nERROR b\u{1b}[31m\r"), "a\\nERROR b\\u{1b}[31m\\r");
+        assert_eq!(printable("a\u{202e}b\u{2028}c\u{2066}"), "a\\u{202e}b\\u{2028}c\\u{2066}");
         assert!(matches!(printable("plain ünïcode"), Cow::Borrowed(_)));
     }
 }

@@ -29,6 +29,27 @@ fn no_role_has_a_wildcard_a_secret_or_a_blank_cheque_to_impersonate() {
 }
 
 #[test]
+fn the_daemon_may_do_what_it_does_wherever_it_follows_configmaps_and_nothing_else() {
+    for (whence, object) in objects() {
+        let rules = object["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let is_about = |rule: &&Value, word: &str| rule.to_string().contains(word);
+        if rules.iter().any(|rule| is_about(&rule, "watch") && is_about(&rule, "configmaps")) {
+            assert!(rules.iter().any(|rule| is_about(&rule, "impersonate")), "{whence}: {rules:?}");
+            assert!(!rules.iter().any(|rule| is_about(&rule, "events.k8s.io")), "{whence}: {rules:?}");
+        }
+    }
+}
+
+#[test]
+fn whoever_may_ask_the_daemon_is_named() {
+    for (whence, policy) in objects().into_iter().filter(|(_, object)| object["kind"] == "NetworkPolicy") {
+        for rule in policy["spec"]["ingress"].as_array().expect("rules") {
+            assert_eq!(rule["from"].is_array(), whence != "overlays/nodeport", "{whence}: {rule}");
+        }
+    }
+}
+
+#[test]
 fn the_daemon_understands_its_arguments() {
     for (whence, container) in containers() {
         let arguments = container["args"].as_array().expect("arguments");

@@ -3,7 +3,7 @@
 use aviary::{
     grant::{CLUSTER_DOMAIN, Ceiling},
     policy::Policy,
-    spec,
+    spec::{self, Limit},
 };
 use std::{fs, path::Path};
 
@@ -36,6 +36,19 @@ fn the_policy_in_the_documentation_is_accepted() {
     assert!(!policies.is_empty(), "no policy is shown");
     for policy in policies {
         Policy::parse(&policy, None, CLUSTER_DOMAIN).expect(&policy);
+    }
+}
+
+#[test]
+fn every_limit_stands_in_the_documentation_as_in_the_table() {
+    let (operating, writing) = (read("docs/operating.md"), read("docs/writing-checks.md"));
+    for limit in Limit::ALL {
+        let range = limit.range();
+        let [default, least, most] =
+            [limit.default(), *range.start(), *range.end()].map(|amount| limit.written(amount));
+        let row = format!("| `{}` | `{default}` | `{least}` to `{most}` | {} |", limit.path(), limit.about());
+        assert!(operating.contains(&row), "docs/operating.md lacks the row\n{row}");
+        assert!(writing.contains(&format!("`{}`", limit.key())), "docs/writing-checks.md lacks {limit:?}");
     }
 }
 

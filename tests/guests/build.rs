@@ -1,4 +1,6 @@
-//! Builds the guests, and writes the macro that tells tests where they are.
+//! Builds the guests, and writes the macros that tell tests where they are.
+
+mod crimes;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -54,8 +56,11 @@ fn main() {
         let examples = sources(&workspace.join(package).join("examples"));
         calls.extend(examples.iter().map(|name| call(name, &built.join("examples").join(name))));
     }
+    let crimes = crimes::build(&workspace.join("tests/guests/crimes"), &target.join("crimes"));
+    let crimes: Vec<_> = crimes.iter().map(|(name, path)| call(name, path)).collect();
     let path = Path::new(&variable("OUT_DIR")).join("guests.rs");
-    fs::write(path, for_each(&calls)).expect("OUT_DIR can be written");
+    let macros = for_each("for_each", "guest", &calls) + &for_each("for_each_crime", "crime", &crimes);
+    fs::write(path, macros).expect("OUT_DIR can be written");
 }
 
 fn variable(name: &str) -> String {
@@ -104,11 +109,11 @@ fn call(name: &str, path: &Path) -> String {
     format!("        $guest!({} {:?});\n", name.to_uppercase(), path.with_extension("wasm"))
 }
 
-fn for_each(calls: &[String]) -> String {
+fn for_each(name: &str, kind: &str, calls: &[String]) -> String {
     format!(
-        "/// Calls a macro with name and path of each guest: `guest!(NAME \"path\");`.\n\
+        "/// Calls a macro with name and path of each {kind}: `guest!(NAME \"path\");`.\n\
          #[macro_export]\n\
-         macro_rules! for_each {{\n    ($guest:ident) => {{\n{}    }};\n}}\n",
+         macro_rules! {name} {{\n    ($guest:ident) => {{\n{}    }};\n}}\n",
         calls.concat()
     )
 }

@@ -90,22 +90,24 @@ pub(super) async fn detail(State(api): State<Api>, Named(key): Named) -> Result<
     responses(
         (status = 200, description = "The check after the run", body = Detail),
         (status = 404, description = "There is no such check", body = Problem),
-        (status = 429, description = "It has run on demand a moment ago; `Retry-After` says when it can again", body = Problem),
         (status = 409, description = "The check is suspended", body = Problem),
+        (status = 429, description = "It has run on demand a moment ago, or is quarantined; `Retry-After` says when it can run again", body = Problem),
         (status = 504, description = "The run did not finish in time", body = Problem),
     )
 )]
 pub(super) async fn run_now(State(api): State<Api>, Named(key): Named) -> Result<impl IntoResponse, Refusal> {
     let entry = api.board.get(&key).ok_or_else(|| Refusal::unknown(&key))?;
-    if entry.view().check.suspend {
+    let view = entry.view();
+    if view.check.suspend {
         let error = format!("{key} is suspended; set `suspend: false` in its manifest to run it");
         return Err(Refusal::new(StatusCode::CONFLICT, error));
     }
     match run(&entry).await {
         Some(Demand::Done) => Ok(Document(Detail::of(&entry))),
         Some(Demand::TooSoon(wait)) => {
-            let error =
-                format!("{key} has run a moment ago; see /api/v1/checks/{key}, or ask for a run later");
+            let quarantined = view.quarantine.map(|quarantine| format!("is {quarantine}"));
+            let why = quarantined.unwrap_or_else(|| "has run a moment ago".to_owned());
+            let error = format!("{key} {why}; see /api/v1/checks/{key}, or ask for a run later");
             Err(Refusal::later(StatusCode::TOO_MANY_REQUESTS, error, wait))
         }
         Some(Demand::Late) | None => {

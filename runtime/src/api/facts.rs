@@ -1,7 +1,7 @@
 //! What `/api/v1/checks` tells about a check.
 
 use crate::{
-    board::{Entry, Module, Standing, View},
+    board::{Entry, Module, Quarantine, Standing, View},
     capability::{Capability, calls::CallResult},
     grant::Grants,
     history::Run,
@@ -69,12 +69,27 @@ pub(super) struct Detail {
     /// When the next run is planned; in the past while it is under way, null if none is.
     #[schema(value_type = Option<String>, format = DateTime)]
     next_run: Option<Timestamp>,
+    /// Present while the check is tried rarely, as its guest broke down again and again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantine: Option<QuarantineFacts>,
     /// Polls that were due while the one before was still running.
     skipped: u64,
     /// Host calls by capability and result.
     host_calls: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
+    /// The limits that it ran into, with how often.
+    limit_hits: BTreeMap<&'static str, u64>,
     /// The latest runs, newest first.
     history: Vec<RunFacts>,
+}
+
+/// A quarantine.
+#[derive(Serialize, utoipa::ToSchema)]
+struct QuarantineFacts {
+    /// When the check is tried again.
+    #[schema(value_type = String, format = DateTime)]
+    until: Timestamp,
+    /// Faults in a row.
+    faults: u32,
 }
 
 /// A module.
@@ -154,8 +169,10 @@ impl Detail {
             rejected: view.rejected.as_deref().map(FaultFacts::of),
             memory_bytes: view.memory,
             next_run: view.next_run,
+            quarantine: view.quarantine.as_ref().map(QuarantineFacts::of),
             skipped: view.counts.skipped,
             host_calls: host_calls(entry),
+            limit_hits: entry.hits.all().map(|(limit, hits)| (limit.key(), hits)).collect(),
             history: entry.history().iter().rev().map(RunFacts::of).collect(),
         }
     }
@@ -168,6 +185,12 @@ fn host_calls(entry: &Entry) -> BTreeMap<&'static str, BTreeMap<&'static str, u6
     };
     let by_capability = Capability::ALL.map(|capability| (capability.name(), results(capability)));
     by_capability.into_iter().filter(|(_, results)| !results.is_empty()).collect()
+}
+
+impl QuarantineFacts {
+    fn of(quarantine: &Quarantine) -> Self {
+        Self { until: quarantine.until, faults: quarantine.breakdowns }
+    }
 }
 
 impl ModuleFacts {

@@ -1,7 +1,7 @@
 //! What is known about one check.
 
 use super::{
-    Event, EventKind,
+    Event, EventKind, Hits,
     health::{Health, Standing, Thresholds},
     view::{Counts, Module, View},
 };
@@ -15,6 +15,8 @@ use crate::{
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use std::{
+    fmt,
+    num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -38,6 +40,19 @@ pub struct Next {
     pub run: Timestamp,
     /// Without a run before this, the check is stale.
     pub fresh_until: Instant,
+    /// Why it is not sooner.
+    pub quarantine: Option<Quarantine>,
+}
+
+/// The rest of a check whose guest broke down again and again.
+#[derive(Clone, Copy, Debug)]
+pub struct Quarantine {
+    /// Breakdowns in a row.
+    pub breakdowns: u32,
+    /// When it is tried again.
+    pub until: Timestamp,
+    /// When it can be tried on demand.
+    pub demand_from: Instant,
 }
 
 /// What became of the wish for a run.
@@ -58,6 +73,8 @@ pub struct Entry {
     pub key: Key,
     /// Host calls by capability and result.
     pub tally: Arc<Tally>,
+    /// The limits that the check ran into.
+    pub hits: Arc<Hits>,
     /// The check's own metrics.
     pub series: Arc<Series>,
     /// The check's lines in the daemon's log.
@@ -88,17 +105,30 @@ struct State {
     demand_after: Option<Instant>,
 }
 
+impl fmt::Display for Quarantine {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let until = self.until.strftime("%Y-%m-%dT%H:%M:%SZ");
+        write!(out, "quarantined until {until} after {} faults in a row", self.breakdowns)
+    }
+}
+
 impl Entry {
     pub(super) fn new(
         check: Arc<Check>,
         settled: Option<Instant>,
         events: broadcast::Sender<Arc<Event>>,
     ) -> Self {
+        let hits = Arc::<Hits>::default();
+        let log = GuestLog::new(check.key.clone(), Arc::clone(&hits));
+        let series = Arc::<Series>::default();
+        log.allow(&check.limits);
+        series.allow(&check.limits);
         Self {
             key: check.key.clone(),
             tally: Arc::default(),
-            series: Arc::default(),
-            log: GuestLog::new(check.key.clone()),
+            hits,
+            series,
+            log,
             settled,
             state: Mutex::new(State {
                 check,
@@ -137,6 +167,7 @@ impl Entry {
             latest: state.history.latest().cloned(),
             excused: state.history.excused().cloned(),
             next_run: state.next.filter(|_| !state.check.suspend).map(|next| next.run),
+            quarantine: state.next.and_then(|next| next.quarantine).filter(|_| !state.check.suspend),
             settling: state.history.latest().is_none() && self.settled.is_some_and(|settled| now < settled),
             last_success: state.last_success,
             module: state.module.clone(),
@@ -154,12 +185,17 @@ impl Entry {
     /// A new manifest and module are in force.
     pub fn accept(&self, check: Arc<Check>, module: Module) {
         let message = module.is_live();
+        self.log.allow(&check.limits);
+        self.series.allow(&check.limits);
         {
             let mut state = self.state();
             state.check = check;
             state.module = Some(Arc::new(module));
             state.rejected = None;
             state.denials.clear();
+            if let Some(next) = &mut state.next {
+                next.quarantine = None;
+            }
         }
         self.tell(EventKind::Loaded, message);
     }
@@ -184,19 +220,21 @@ impl Entry {
     pub fn record(&self, started: Timestamp, duration: Duration, verdict: Verdict, next: Next) {
         let now = Timestamp::now();
         let fault = verdict.as_ref().err().cloned();
-        let (change, failures) = {
+        let (change, failures, quarantined) = {
             let mut state = self.state();
-            let thresholds =
-                Thresholds { failure: state.check.failure_threshold, success: state.check.success_threshold };
+            // In quarantine there are no further runs for the threshold to wait for.
+            let failure = next.quarantine.map_or(state.check.failure_threshold, |_| NonZeroU32::MIN);
+            let thresholds = Thresholds { failure, success: state.check.success_threshold };
             let former = state.health.record(&verdict, thresholds, now);
             let state = &mut *state;
             state.counts.add(state.history.push(started, duration, verdict));
-            state.next = Some(next);
+            let before = state.next.replace(next).and_then(|next| next.quarantine);
             if state.health.consecutive_failures == 0 {
                 state.last_success = Some(now);
             }
             let change = former.map(|former| (former, state.health.standing));
-            (change, state.health.consecutive_failures)
+            let quarantined = before.is_none() && next.quarantine.is_some();
+            (change, state.health.consecutive_failures, quarantined)
         };
         self.finish();
         if let (Some(fault), 1, None) = (fault, failures, change) {
@@ -204,6 +242,9 @@ impl Entry {
         }
         if let Some((former, standing)) = change {
             self.tell_change(former, standing);
+        }
+        if quarantined {
+            self.tell_quarantine();
         }
     }
 
@@ -240,6 +281,15 @@ impl Entry {
         self.tell(EventKind::Changed { from, to }, error);
     }
 
+    fn tell_quarantine(&self) {
+        let error = self.view().error();
+        let line = cut_to(&error, LONGEST_LINE);
+        if self.log.admits(line.len()) {
+            tracing::warn!(check = %self.key, "quarantined: {line}");
+        }
+        self.tell(EventKind::Quarantined, error);
+    }
+
     /// Polls were due while the one before was still running.
     pub fn skip(&self, polls: u64) {
         self.state().counts.skipped += polls;
@@ -268,7 +318,9 @@ impl Entry {
         if state.is_demanded {
             return Ok(());
         }
-        let wait = state.demand_after.map(|after| after.saturating_duration_since(Instant::now()));
+        let quarantine = state.next.and_then(|next| next.quarantine);
+        let after = state.demand_after.max(quarantine.map(|quarantine| quarantine.demand_from));
+        let wait = after.map(|after| after.saturating_duration_since(Instant::now()));
         if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
             return Err(wait);
         }

@@ -4,14 +4,16 @@ mod contact;
 mod entry;
 mod files;
 mod health;
+mod hits;
 mod lag;
 mod leftovers;
 mod view;
 
 pub use contact::{Contact, Source};
-pub use entry::{Demand, Entry, Next};
+pub use entry::{Demand, Entry, Next, Quarantine};
 pub use files::{Files, Reload};
 pub use health::{Standing, Thresholds};
+pub use hits::Hits;
 pub use lag::Lag;
 pub use leftovers::Leftovers;
 pub use view::{Counts, DURATION_BOUNDS, Module, View};
@@ -72,6 +74,8 @@ pub enum EventKind {
     Denied,
     /// A round ended and its cleanup did not work.
     CleanupFailed,
+    /// The guest broke down so often in a row that it is tried more rarely.
+    Quarantined,
     /// The check is gone.
     Removed,
 }
@@ -85,6 +89,7 @@ impl EventKind {
             Self::Changed { .. } => "changed",
             Self::Denied => "denied",
             Self::CleanupFailed => "cleanupFailed",
+            Self::Quarantined => "quarantined",
             Self::Removed => "removed",
         }
     }

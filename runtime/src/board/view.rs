@@ -1,6 +1,6 @@
 //! One check as a reader sees it at one moment.
 
-use super::health::Standing;
+use super::{Quarantine, health::Standing};
 use crate::{
     history::Run,
     outcome::{Fault, Reason, Status, Verdict},
@@ -86,6 +86,8 @@ pub struct View {
     pub excused: Option<Run>,
     /// When the next run is planned; in the past while it is under way.
     pub next_run: Option<Timestamp>,
+    /// Why it does not run sooner.
+    pub quarantine: Option<Quarantine>,
     /// It has only just arrived and not run yet: its manifest or module may be still on the way.
     pub settling: bool,
     /// When the latest good run ended.
@@ -103,6 +105,13 @@ pub struct View {
 impl View {
     /// Why the check is not well; empty only if it is.
     pub fn error(&self) -> String {
+        match &self.quarantine {
+            Some(quarantine) => format!("{}; {quarantine}", self.trouble()),
+            None => self.trouble(),
+        }
+    }
+
+    fn trouble(&self) -> String {
         match (self.standing, &self.latest, &self.rejected) {
             (standing, ..) if standing.is_ok() => String::new(),
             (Standing::Stale, ..) => "has not run for three intervals".to_owned(),

@@ -1,6 +1,10 @@
 //! The host calls of one check: how many, how they ended, and which one is waited for.
 
 use super::Capability;
+use crate::{
+    board::Hits,
+    spec::{Limit, Limits},
+};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -16,7 +20,7 @@ pub enum CallResult {
     Timeout,
     /// The grant does not cover it.
     Denied,
-    /// The run has made as many calls as it may.
+    /// The run has made as many calls, or moved as many bytes, as it may.
     Limited,
 }
 
@@ -75,38 +79,58 @@ pub struct Call {
     pub duration: Duration,
 }
 
-/// The run has made as many host calls as it may.
+/// The run has spent what it may of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this run has made its {0} host calls; `limits: {{ hostCalls: … }}` in the manifest raises that")]
-pub struct TooManyCalls(pub u32);
+#[error("this run has {}; `limits: {{ {}: … }}` in the manifest raises that", used(*.limit, *.amount), .limit.key())]
+pub struct Spent {
+    /// Of what.
+    pub limit: Limit,
+    /// How much it may.
+    pub amount: u64,
+}
+
+fn used(limit: Limit, amount: u64) -> String {
+    let amount = limit.written(amount);
+    match limit {
+        Limit::BytesIn => format!("received its {amount}"),
+        Limit::BytesOut => format!("no more than {amount} to send"),
+        _ => format!("made its {amount} host calls"),
+    }
+}
 
 /// The host calls of the present run.
 #[derive(Debug)]
 pub struct Calls {
-    limit: u32,
-    made: u32,
+    limits: Arc<Limits>,
+    made: u64,
+    received: u64,
+    sent: u64,
     deadline: Instant,
     waiting: Vec<Waiting>,
     tally: Arc<Tally>,
+    hits: Arc<Hits>,
     record: Option<Vec<Call>>,
 }
 
 impl Calls {
     /// No calls yet; `record` keeps each finished one for [`Self::take_record`].
-    pub fn new(limit: u32, tally: Arc<Tally>, record: bool) -> Self {
+    pub fn new(limits: &Arc<Limits>, tally: &Arc<Tally>, hits: &Arc<Hits>, record: bool) -> Self {
         Self {
-            limit,
+            limits: Arc::clone(limits),
             made: 0,
+            received: 0,
+            sent: 0,
             deadline: Instant::now(),
             waiting: Vec::new(),
-            tally,
+            tally: Arc::clone(tally),
+            hits: Arc::clone(hits),
             record: record.then(Vec::new),
         }
     }
 
     /// Starts counting anew for a run that ends at `deadline`.
     pub fn start_run(&mut self, deadline: Instant) {
-        self.made = 0;
+        (self.made, self.received, self.sent) = (0, 0, 0);
         self.deadline = deadline;
         self.waiting.clear();
     }
@@ -118,17 +142,45 @@ impl Calls {
         capability: Capability,
         target: impl Into<String>,
         timeout: Option<Duration>,
-    ) -> Result<Instant, TooManyCalls> {
-        if self.made >= self.limit {
-            self.tally.count(capability, CallResult::Limited);
-            return Err(TooManyCalls(self.limit));
-        }
+    ) -> Result<Instant, Spent> {
+        let fits = self.within(Limit::HostCalls, self.made + 1);
+        let fits = fits.and_then(|()| self.within(Limit::BytesIn, self.received + 1));
+        fits.inspect_err(|_| self.tally.count(capability, CallResult::Limited))?;
         self.made += 1;
         let now = Instant::now();
         self.waiting.push(Waiting { capability, target: target.into(), since: now });
         let left = self.deadline.saturating_duration_since(now);
         let latest = now + left - (left / 20).min(Duration::from_millis(200));
         Ok(timeout.map_or(latest, |timeout| latest.min(now + timeout)))
+    }
+
+    /// Books what a call is about to send; a call that is refused has to be neither begun nor finished.
+    pub fn send(&mut self, capability: Capability, bytes: usize) -> Result<(), Spent> {
+        let sent = self.sent.saturating_add(bytes as u64);
+        let fits = self.within(Limit::BytesOut, sent);
+        fits.inspect_err(|_| self.tally.count(capability, CallResult::Limited))?;
+        self.sent = sent;
+        Ok(())
+    }
+
+    /// How many bytes the run may still receive.
+    pub fn room(&self) -> usize {
+        self.limits.count(Limit::BytesIn).saturating_sub(usize::try_from(self.received).unwrap_or(usize::MAX))
+    }
+
+    /// Books what a call has received. If it is too much, the guest does not get it.
+    pub fn receive(&mut self, bytes: usize) -> Result<(), Spent> {
+        self.received = self.received.saturating_add(bytes as u64);
+        self.within(Limit::BytesIn, self.received)
+    }
+
+    fn within(&self, limit: Limit, amount: u64) -> Result<(), Spent> {
+        let most = self.limits.get(limit);
+        if amount <= most {
+            return Ok(());
+        }
+        self.hits.count(limit);
+        Err(Spent { limit, amount: most })
     }
 
     /// Counts the call begun last that has not finished.
@@ -160,8 +212,14 @@ impl Calls {
 mod tests {
     use super::*;
 
-    fn calls(limit: u32) -> Calls {
-        Calls::new(limit, Arc::default(), true)
+    fn calls(most: u64) -> Calls {
+        with(Limit::HostCalls, most)
+    }
+
+    fn with(limit: Limit, most: u64) -> Calls {
+        let mut limits = Limits::default();
+        limits.set(limit, most).expect("in range");
+        Calls::new(&Arc::new(limits), &Arc::default(), &Arc::default(), true)
     }
 
     #[tokio::test(start_paused = true)]
@@ -188,10 +246,43 @@ mod tests {
         let mut calls = calls(1);
         calls.start_run(Instant::now());
         assert!(calls.begin(Capability::Tcp, "a", None).is_ok());
-        assert_eq!(calls.begin(Capability::Tcp, "b", None), Err(TooManyCalls(1)));
+        let spent = calls.begin(Capability::Tcp, "b", None).expect_err("one too many");
+        assert_eq!(
+            spent.to_string(),
+            "this run has made its 1 host calls; `limits: { hostCalls: … }` in the manifest raises that"
+        );
+        assert_eq!(calls.hits.get(Limit::HostCalls), 1);
         calls.start_run(Instant::now());
         assert!(calls.begin(Capability::Tcp, "c", None).is_ok());
         assert_eq!(calls.tally.get(Capability::Tcp, CallResult::Limited), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_calls_of_a_run_share_what_it_may_send() {
+        let mut calls = with(Limit::BytesOut, 1024);
+        calls.start_run(Instant::now());
+        assert_eq!(calls.send(Capability::Tcp, 1000), Ok(()));
+        let spent = Spent { limit: Limit::BytesOut, amount: 1024 };
+        assert_eq!(calls.send(Capability::Http, 25), Err(spent));
+        assert_eq!(calls.send(Capability::Http, 24), Ok(()), "what was refused is not spent");
+        assert_eq!(
+            (calls.hits.get(Limit::BytesOut), calls.tally.get(Capability::Http, CallResult::Limited)),
+            (1, 1)
+        );
+        calls.start_run(Instant::now());
+        assert_eq!(calls.send(Capability::Http, 1024), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_has_received_all_it_may_calls_nobody_any_more() {
+        let mut calls = with(Limit::BytesIn, 1024);
+        calls.start_run(Instant::now());
+        assert_eq!((calls.receive(1000), calls.room()), (Ok(()), 24));
+        assert_eq!(calls.receive(24), Ok(()));
+        assert_eq!((calls.room(), calls.hits.get(Limit::BytesIn)), (0, 0));
+        assert!(calls.begin(Capability::Dns, "x", None).is_err());
+        assert!(calls.receive(1).is_err());
+        assert_eq!(calls.hits.get(Limit::BytesIn), 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -79,6 +79,9 @@ impl Check {
                 call.result.label()
             );
         }
+        for (limit, hits) in round.board.enter(&round.check).hits.all() {
+            println!("limit    {hits:>9}  times {}", limit.path());
+        }
         let code = report(&verdict);
         match ledger {
             Some(ledger) => sweep(&ledger, &round.board).await.map(|()| code),

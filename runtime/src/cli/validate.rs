@@ -81,7 +81,9 @@ fn found(change: Change) -> Option<Found> {
     match change {
         Change::Set(candidate) => {
             let Candidate { check, module, signature } = candidate;
-            Some((check.key.to_string(), Ok(Subject { check: check.as_ref().clone(), module, signature })))
+            let module = module.read().map_err(anyhow::Error::msg);
+            let subject = module.map(|module| Subject { check: check.as_ref().clone(), module, signature });
+            Some((check.key.to_string(), subject))
         }
         Change::Reject(key, fault) => Some((key.to_string(), Err(fault.into()))),
         Change::Remove(_) | Change::Synced => None,

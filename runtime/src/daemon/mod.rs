@@ -29,7 +29,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Changes that wait to be taken in; each may hold a module.
+/// Changes that wait to be taken in.
 const PENDING_CHANGES: usize = 16;
 /// How often it is looked whether the daemon has become ready.
 const READY_CHECK: Duration = Duration::from_millis(50);

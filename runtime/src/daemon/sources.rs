@@ -47,7 +47,7 @@ impl Sources {
                 .clone()
                 .unwrap_or_else(|| Namespaces::Only([cluster.namespace().to_owned()].into())),
             selector: settings.configmap_selector.clone(),
-            policy,
+            policy: Arc::new(policy),
             max_module_size: settings.max_module_size.in_memory(),
         });
         if directories.is_none() && config_maps.is_none() {

@@ -9,7 +9,10 @@ use super::{
     host::{is_below, trim},
     territory::{Place, Territory},
 };
-use crate::cluster::Account;
+use crate::{
+    cluster::Account,
+    spec::{Limit, Limits},
+};
 use serde::{Deserialize, Deserializer};
 use std::{net::SocketAddr, sync::Arc};
 use url::{Host, Url};
@@ -44,6 +47,8 @@ pub struct Bounds {
     pub accounts: Option<Vec<String>>,
     /// Where secrets may come from.
     pub secrets: Option<Vec<SecretKind>>,
+    /// The most that manifests can ask for, the timeout among it.
+    pub limits: Option<Limits>,
 }
 
 /// Grants as in a manifest, but as a ceiling, and as without it where a key is absent.
@@ -112,6 +117,23 @@ impl Ceiling {
     /// Whether a secret may come from there.
     pub fn secret(&self, kind: SecretKind) -> Result<(), Denied> {
         self.tenant.as_ref().map_or(Ok(()), |tenant| tenant.secret(kind))
+    }
+
+    /// The most of it that a check may have.
+    pub fn most(&self, limit: Limit) -> u64 {
+        let limits = self.tenant.as_ref().and_then(|tenant| tenant.bounds.limits.as_ref());
+        limits.map_or(*limit.range().end(), |limits| limits.get(limit))
+    }
+
+    /// Whether a check may have so much of it.
+    pub fn limit(&self, limit: Limit, amount: u64) -> Result<(), Denied> {
+        match &self.tenant {
+            Some(tenant) if amount > self.most(limit) => {
+                let asked = format!("{} of {}", limit.path(), limit.written(amount));
+                Err(Denied::new(asked, limit.line(amount)).by_policy(&tenant.namespace))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn http(&self, method: Method, url: &Url) -> Option<Reach> {

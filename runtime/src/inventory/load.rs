@@ -5,25 +5,50 @@ use crate::{
     outcome::{Fault, Reason},
     sandbox::{Guest, Instance, Lost, Sandbox},
     scheduler::Ready,
-    signature::{KeyId, Keyring},
-    source::Candidate,
-    spec::Check,
+    signature::{KeyId, Keyring, Signature},
+    source::{Candidate, Packed},
+    spec::{Check, Digest},
+    turns::Turns,
 };
-use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+use tokio::{sync::OnceCell, task::spawn_blocking, time::timeout};
 use tokio_util::sync::CancellationToken;
 
+/// How many modules are decoded and compiled at a time, and how many of them for one namespace.
+const MOST_MODULES: usize = 8;
+const MOST_OF_EACH: usize = 2;
 /// How long a new version may take to begin its round beside the former one.
 const LONGEST_BEGINNING: Duration = Duration::from_secs(30);
 
 /// What loads need.
 #[derive(Clone)]
 pub(super) struct Loader {
-    pub(super) sandbox: Arc<Sandbox>,
-    pub(super) keyring: Keyring,
-    pub(super) board: Arc<Board>,
+    sandbox: Arc<Sandbox>,
+    keyring: Keyring,
+    board: Arc<Board>,
+    turns: Turns,
+    guests: Arc<Mutex<HashMap<Wanted, Weak<Shared>>>>,
     /// Tells loads that the daemon stops.
-    pub(super) stop: CancellationToken,
+    stop: CancellationToken,
+}
+
+/// A guest, and whose signature of its module counts.
+type Signed = (Arc<Guest>, Option<KeyId>);
+
+/// What comes of a module, for all who wait for it together.
+type Shared = OnceCell<Result<Signed, Fault>>;
+
+/// A module that a namespace waits for, under its name and with its signature.
+#[derive(PartialEq, Eq, Hash)]
+struct Wanted {
+    namespace: String,
+    name: String,
+    digest: Digest,
+    signature: Option<Signature>,
 }
 
 /// A check whose module is signed as asked for, compiled, and granted what it asks for.
@@ -41,54 +66,119 @@ pub(super) enum Loaded {
     Same(Arc<Entry>, Option<KeyId>),
 }
 
+/// A load, from the beginning or from where it is worth to begin again.
+pub(super) enum Attempt {
+    Candidate(Candidate),
+    Compiled(Compiled),
+}
+
 /// A candidate that did not make it.
 pub(super) struct Rejected {
     pub(super) fault: Fault,
     /// Set if the reason may pass.
-    pub(super) again: Option<Again>,
-}
-
-/// How far a candidate had come.
-pub(super) enum Again {
-    Compile(Candidate),
-    Begin(Compiled),
+    pub(super) again: Option<Attempt>,
 }
 
 impl Loader {
-    /// Judges the signature before anything else looks into the module.
-    pub(super) async fn compile(&self, candidate: Candidate) -> Result<Compiled, Rejected> {
-        let load = self.stop.run_until_cancelled(self.load(&candidate)).await;
-        let stopped = || Err(Fault::new(Reason::Resources, "the daemon stops"));
-        match load.unwrap_or_else(stopped) {
-            Ok((guest, signer)) => Ok(Compiled { check: candidate.check, guest, signer }),
-            Err(fault) => {
-                let may_pass = fault.reason == Reason::Resources;
-                Err(Rejected { fault, again: may_pass.then_some(Again::Compile(candidate)) })
+    pub(super) fn new(
+        sandbox: Arc<Sandbox>,
+        keyring: Keyring,
+        board: Arc<Board>,
+        stop: CancellationToken,
+    ) -> Self {
+        let turns = Turns::new(MOST_MODULES, MOST_OF_EACH);
+        Self { sandbox, keyring, board, turns, guests: Arc::default(), stop }
+    }
+
+    /// Makes a check ready to run. Beside a guest that runs, which it `replaces`, it must also begin its
+    /// round. Gives up when `stop` says so, and cleans up; what is being compiled then ends first, unless the
+    /// daemon stops.
+    pub(super) async fn load(
+        self,
+        attempt: Attempt,
+        replaces: bool,
+        stop: CancellationToken,
+    ) -> Result<Loaded, Rejected> {
+        let compiled = match attempt {
+            Attempt::Candidate(candidate) => self.compile(candidate, &stop).await?,
+            Attempt::Compiled(compiled) => compiled,
+        };
+        self.begin(compiled, replaces, &stop).await
+    }
+
+    async fn compile(&self, candidate: Candidate, stop: &CancellationToken) -> Result<Compiled, Rejected> {
+        let Candidate { check, module, .. } = &candidate;
+        let known = self.sandbox.known(&module.digest).filter(|_| self.keyring.is_empty());
+        let made = match known {
+            Some(guest) => Ok((guest, None)),
+            None => {
+                let shared = self.shared(&candidate);
+                let turn = stop.run_until_cancelled(self.turns.take(check.key.namespace())).await;
+                let Some(_turn) = turn else { return Err(given_up()) };
+                let make = shared.get_or_try_init(|| self.make(&candidate));
+                let Some(made) = self.stop.run_until_cancelled(make).await else { return Err(given_up()) };
+                let made = made.cloned();
+                made.map_err(|fault| Rejected { fault, again: Some(Attempt::Candidate(candidate.clone())) })?
             }
+        };
+        if stop.is_cancelled() {
+            return Err(given_up());
+        }
+        let refused = |fault| Rejected { fault, again: None };
+        let (guest, signer) = made.map_err(refused)?;
+        guest.require_for(check).map_err(refused)?;
+        Ok(Compiled { check: Arc::clone(check), guest, signer })
+    }
+
+    /// Judges the signature before anything else looks into the module. Fails outright if the reason may pass.
+    async fn make(&self, candidate: &Candidate) -> Result<Result<Signed, Fault>, Fault> {
+        let Candidate { check, module, signature } = candidate;
+        let (name, bytes) = (check.module.file_name(), read(module).await?);
+        let admitted = match self.keyring.admit(name, bytes, signature.clone()).await {
+            Ok(admitted) => admitted,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let signer = admitted.signer();
+        match self.sandbox.load(name, admitted).await {
+            Err(fault) if fault.reason == Reason::Resources => Err(fault),
+            made => Ok(made.map(|guest| (guest, signer))),
         }
     }
 
-    async fn load(&self, candidate: &Candidate) -> Result<(Arc<Guest>, Option<KeyId>), Fault> {
+    /// A module is compiled once for all checks of a namespace that wait for it, even if none of them may use it.
+    fn shared(&self, candidate: &Candidate) -> Arc<Shared> {
         let Candidate { check, module, signature } = candidate;
-        let name = check.module.file_name();
-        let module = self.keyring.admit(name, Arc::clone(module), signature.clone()).await?;
-        let signer = module.signer();
-        let guest = self.sandbox.load(name, module).await?;
-        guest.require_for(check)?;
-        Ok((guest, signer))
+        let wanted = Wanted {
+            namespace: check.key.namespace().to_owned(),
+            name: check.module.file_name().to_owned(),
+            digest: module.digest,
+            signature: signature.clone(),
+        };
+        let mut guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = guests.get(&wanted).and_then(Weak::upgrade) {
+            return shared;
+        }
+        guests.retain(|_, shared| shared.strong_count() > 0);
+        let shared = Arc::default();
+        guests.insert(wanted, Arc::downgrade(&shared));
+        shared
     }
 
-    /// Makes a check ready to run. Beside a guest that runs, the new one must also begin its round.
-    pub(super) async fn begin(&self, compiled: Compiled, replaces: bool) -> Result<Loaded, Rejected> {
+    async fn begin(
+        &self,
+        compiled: Compiled,
+        replaces: bool,
+        stop: &CancellationToken,
+    ) -> Result<Loaded, Rejected> {
         let entry = self.board.enter(&compiled.check);
         if replaces && compiled.is_in_force(&entry) {
             return Ok(Loaded::Same(entry, compiled.signer));
         }
         let mut instance = None;
         if replaces && !compiled.check.suspend {
-            match self.begin_round(&compiled, &entry).await {
+            match self.begin_round(&compiled, &entry, stop).await {
                 Ok(live) => instance = Some(live),
-                Err(fault) => return Err(Rejected { fault, again: Some(Again::Begin(compiled)) }),
+                Err(fault) => return Err(Rejected { fault, again: Some(Attempt::Compiled(compiled)) }),
             }
         }
         let Compiled { check, guest, signer } = compiled;
@@ -96,11 +186,16 @@ impl Loader {
     }
 
     /// Begins a round beside the guest that runs, and cleans up again if that does not work.
-    async fn begin_round(&self, compiled: &Compiled, entry: &Arc<Entry>) -> Result<Instance, Fault> {
+    async fn begin_round(
+        &self,
+        compiled: &Compiled,
+        entry: &Arc<Entry>,
+        stop: &CancellationToken,
+    ) -> Result<Instance, Fault> {
         let Compiled { check, guest, .. } = compiled;
         let live = || Instance::new(&self.sandbox, guest, Arc::clone(check), Arc::clone(entry), false);
         let mut instance = live().await?;
-        let begun = self.stop.run_until_cancelled(timeout(LONGEST_BEGINNING, instance.init())).await;
+        let begun = stop.run_until_cancelled(timeout(LONGEST_BEGINNING, instance.init())).await;
         let (reason, why) = match begun {
             Some(Ok(Ok(Ok(())))) => return Ok(instance),
             Some(Ok(Ok(Err(message)))) => {
@@ -117,7 +212,7 @@ impl Loader {
                     Some(Ok(Err(Lost::Fault(fault)))) => (fault.reason, fault.message),
                     Some(Ok(Err(Lost::Waiting(message)))) => (Reason::Module, message),
                     Some(_) => (Reason::Timeout, format!("init took longer than {LONGEST_BEGINNING:?}")),
-                    None => (Reason::Resources, "the daemon stops".to_owned()),
+                    None => return Err(given_up().fault),
                 }
             }
         };
@@ -131,6 +226,19 @@ impl Compiled {
         let view = entry.view();
         view.check == self.check && view.module.is_some_and(|module| module.digest == self.guest.digest)
     }
+}
+
+/// The decoded bytes of a module, which takes a while.
+async fn read(module: &Packed) -> Result<Arc<[u8]>, Fault> {
+    let module = module.clone();
+    let read = spawn_blocking(move || module.read()).await;
+    let read = read.unwrap_or_else(|error| Err(format!("reading the module broke down: {error}")));
+    read.map_err(|why| Fault::new(Reason::Module, why))
+}
+
+fn given_up() -> Rejected {
+    let why = "given up: the check is removed, or the daemon stops";
+    Rejected { fault: Fault::new(Reason::Resources, why), again: None }
 }
 
 /// Tells how the cleanup of a round that did not begin went.

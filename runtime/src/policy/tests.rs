@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{grant::Access, spec::Check};
+use std::time::Duration;
 
 const HEAD: &str = "apiVersion: aviary.dev/v1alpha1\nkind: Policy\n";
 
@@ -121,6 +122,47 @@ fn the_first_rule_that_names_a_namespace_counts() {
     assert!(permit.kubernetes(&access("secrets")).is_err());
 }
 
+const LEAN: &str =
+    "  - { namespaces: [a], timeout: 5s, limits: { memory: 16Mi, cpu: 100ms, hostCalls: 5 } }\n";
+
+#[test]
+fn a_manifest_may_ask_for_as_much_as_the_policy_says() {
+    let policy = policy(LEAN).expect("valid");
+    let check =
+        check(&policy, "a", "", ", timeout: 5s, limits: { memory: 16Mi, series: 1000 }").expect("within");
+    assert_eq!((check.limits.get(Limit::Memory), check.limits.get(Limit::Series)), (16 << 20, 1000));
+}
+
+#[test]
+fn more_than_the_policy_says_is_refused_where_it_stands() {
+    let policy = policy(LEAN).expect("valid");
+    for (spec, column, asked, line) in [
+        ("limits: { memory: 17Mi }", 43, "limits.memory of 17Mi", "limits: { memory: 17Mi }"),
+        ("limits: { cpu: 1s }", 40, "limits.cpu of 1s", "limits: { cpu: 1s }"),
+        ("limits: { hostCalls: 6 }", 46, "limits.hostCalls of 6", "limits: { hostCalls: 6 }"),
+        ("timeout: 6s", 34, "timeout of 6s", "timeout: 6s"),
+    ] {
+        let refusal = check(&policy, "a", "", &format!(", {spec}")).expect_err(spec);
+        assert_eq!(
+            refusal,
+            format!(
+                "line 4, column {column}: the policy for namespace a does not allow {asked}; the operator's \
+                 --policy would have to, with `{line}`"
+            )
+        );
+        check(&none(), "a", "", &format!(", {spec}")).expect("no rule speaks of limits");
+    }
+}
+
+#[test]
+fn a_default_above_the_policy_is_lowered_to_it() {
+    let policy = policy(LEAN).expect("valid");
+    let check = check(&policy, "a", "", "").expect("valid");
+    let lowered = [Limit::Memory, Limit::Cpu, Limit::HostCalls].map(|limit| check.limits.get(limit));
+    assert_eq!((lowered, check.timeout), ([16 << 20, 100, 5], Duration::from_secs(5)));
+    assert_eq!(check.limits.get(Limit::Handles), Limit::Handles.default());
+}
+
 #[test]
 fn a_star_stands_for_any_characters_of_a_namespace() {
     for (pattern, named, others) in [
@@ -153,6 +195,18 @@ fn each_mistake_is_refused_where_it_stands() {
             5,
             "who is trusted has no bounds: remove `trusted`, or all of the rule but `namespaces`",
         ),
+        (
+            "{ namespaces: [a], trusted: true, limits: {} }",
+            5,
+            "who is trusted has no bounds: remove `trusted`, or all of the rule but `namespaces`",
+        ),
+        (
+            "{ namespaces: [a], limits: { memory: 1Mi } }",
+            42,
+            "limits.memory is 1Mi: choose between 2Mi and 1Gi",
+        ),
+        ("{ namespaces: [a], timeout: 2h }", 33, "timeout is 2h: choose between 1ms and 1h"),
+        ("{ namespaces: [a], limits: { cpus: 1s } }", 34, "unknown key `cpus`; did you mean `cpu`?"),
         ("{ namespaces: [a], trusted: yes }", 33, "`true` or `false` belongs here"),
         ("{ namespaces: [a], grants: { htp: [] } }", 34, "unknown key `htp`; did you mean `http`?"),
         (
@@ -174,7 +228,9 @@ fn each_mistake_is_refused_where_it_stands() {
 #[test]
 fn a_key_without_a_value_never_means_the_default() {
     let keys = ["http", "tcp", "dns", "kubernetes"].map(|key| format!("grants: {{ {key}: }}"));
-    for key in keys.into_iter().chain(["serviceAccounts:".to_owned(), "secrets:".to_owned()]) {
+    for key in
+        keys.into_iter().chain(["serviceAccounts:", "secrets:", "timeout:", "limits:"].map(str::to_owned))
+    {
         if let Ok(policy) = policy(&format!("  - {{ namespaces: [a], {key} }}\n")) {
             let without = Ceiling::tenant("a", "cluster.local", Arc::default());
             assert_ne!(policy.ceiling_for(Origin::Namespace("a")), without, "{key}");
@@ -189,4 +245,13 @@ fn a_file_that_is_not_one_policy_is_refused() {
     for text in [String::new(), format!("{one}---\n{one}"), one.replace("Policy", "Check"), HEAD.to_owned()] {
         assert!(Policy::parse(&text, None, "cluster.local").is_err(), "{text}");
     }
+}
+
+#[test]
+fn a_tenants_namespace_has_so_many_checks_and_who_is_trusted_any_number() {
+    let rules = "  - { namespaces: [team-a], checks: 3 }\n  - { namespaces: [team-b], secrets: [] }\n  - { namespaces: [ops], trusted: true }\n";
+    let policy = policy(rules).expect("valid");
+    let most = ["team-a", "team-b", "team-c", "ops", "aviary"].map(|namespace| policy.most_checks(namespace));
+    assert_eq!(most, [3, MOST_CHECKS, MOST_CHECKS, usize::MAX, usize::MAX]);
+    assert!(self::policy("  - { namespaces: [ops], trusted: true, checks: 3 }\n").is_err());
 }

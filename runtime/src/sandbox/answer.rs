@@ -1,53 +1,83 @@
 //! Turns what a guest says into an outcome that is safe to keep and to show.
 
 use crate::{
+    board::Hits,
     capability::bindings::aviary::check::types,
     outcome::{Outcome, Status, Target},
-    text::{cut_to, printable},
+    spec::{Limit, Limits},
+    text::{cut_to, is_odd, printable},
 };
 
-/// Bytes of the message of an outcome.
-const MESSAGE_LENGTH: usize = 4 * 1024;
-/// Targets of one outcome.
-const TARGETS: usize = 200;
-/// Bytes of all targets of one outcome together.
-const TARGETS_LENGTH: usize = 32 * 1024;
-/// Bytes of the message of a target.
-const TARGET_MESSAGE_LENGTH: usize = 512;
-/// Bytes of a target's name, and of a label's key and value.
-const NAME_LENGTH: usize = 128;
+/// The message of a target may have so much of what that of the outcome may have.
+const TARGET_SHARE: usize = 8;
 /// Labels of one target.
 const LABELS: usize = 8;
 
-/// Takes in a guest's outcome; what is too long is cut, and control characters are escaped.
-pub(super) fn outcome(answer: types::Outcome) -> Outcome {
-    let all = answer.targets.len();
-    let mut room = TARGETS_LENGTH;
-    let fits = |target: &Target| {
-        let fits = length(target) <= room;
-        room = room.saturating_sub(length(target));
-        fits
-    };
-    let targets: Vec<_> = answer.targets.into_iter().take(TARGETS).map(target).take_while(fits).collect();
-    let mut message = text(answer.message, MESSAGE_LENGTH);
-    if targets.len() < all {
-        message.push_str(&format!(" ({} more targets are not shown)", all - targets.len()));
+/// Takes in what a guest says, as far as its limits allow.
+pub(super) struct Answers<'a> {
+    pub(super) limits: &'a Limits,
+    pub(super) hits: &'a Hits,
+}
+
+impl Answers<'_> {
+    /// An outcome; what is too long is cut, and what could not be shown safely is escaped.
+    pub(super) fn outcome(&self, answer: types::Outcome) -> Outcome {
+        let all = answer.targets.len();
+        let most = self.limits.count(Limit::Targets);
+        if all > most {
+            self.hits.count(Limit::Targets);
+        }
+        let mut room = self.limits.count(Limit::TargetBytes);
+        let fits = |target: &Target| {
+            let fits = length(target) <= room;
+            room = room.saturating_sub(length(target));
+            fits
+        };
+        let targets = answer.targets.into_iter().take(most).map(|target| self.target(target));
+        let targets: Vec<_> = targets.take_while(fits).collect();
+        if targets.len() < all.min(most) {
+            self.hits.count(Limit::TargetBytes);
+        }
+        let mut message = self.message(answer.message);
+        if targets.len() < all {
+            message.push_str(&format!(" ({} more targets are not shown)", all - targets.len()));
+        }
+        Outcome { status: status(answer.status), message, targets }
     }
-    Outcome { status: status(answer.status), message, targets }
-}
 
-/// Takes in a guest's error text.
-pub(super) fn message(text: String) -> String {
-    self::text(text, MESSAGE_LENGTH)
-}
+    /// An error text.
+    pub(super) fn message(&self, text: String) -> String {
+        self.cut(text, Limit::MessageBytes, self.limits.count(Limit::MessageBytes))
+    }
 
-fn target(answer: types::Target) -> Target {
-    let label = |(key, value)| (text(key, NAME_LENGTH), text(value, NAME_LENGTH));
-    Target {
-        name: text(answer.name, NAME_LENGTH),
-        status: status(answer.status),
-        message: text(answer.message, TARGET_MESSAGE_LENGTH),
-        labels: answer.labels.into_iter().take(LABELS).map(label).collect(),
+    fn target(&self, answer: types::Target) -> Target {
+        let word = |text| self.cut(text, Limit::LabelBytes, self.limits.count(Limit::LabelBytes));
+        let most = self.limits.count(Limit::MessageBytes) / TARGET_SHARE;
+        Target {
+            name: word(answer.name),
+            status: status(answer.status),
+            message: self.cut(answer.message, Limit::MessageBytes, most),
+            labels: answer
+                .labels
+                .into_iter()
+                .take(LABELS)
+                .map(|(key, value)| (word(key), word(value)))
+                .collect(),
+        }
+    }
+
+    /// What can be shown of a text; it is cut once more after escaping, which makes it longer.
+    fn cut(&self, text: String, limit: Limit, most: usize) -> String {
+        if text.len() <= most && !text.contains(is_odd) {
+            return text;
+        }
+        let escaped = printable(cut_to(&text, most));
+        let shown = cut_to(&escaped, most);
+        if text.len() <= most && shown.len() == escaped.len() {
+            return shown.to_owned();
+        }
+        self.hits.count(limit);
+        format!("{shown}…")
     }
 }
 
@@ -64,19 +94,24 @@ fn status(answer: types::Status) -> Status {
     }
 }
 
-/// What can be shown of a text; it is cut once more after escaping, which makes it longer.
-fn text(text: String, limit: usize) -> String {
-    if text.len() <= limit && !text.chars().any(char::is_control) {
-        return text;
-    }
-    let escaped = printable(cut_to(&text, limit));
-    let shown = cut_to(&escaped, limit);
-    if text.len() > limit || shown.len() < escaped.len() { format!("{shown}…") } else { shown.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MESSAGE_LENGTH: usize = 4 * 1024;
+    const TARGETS: usize = 200;
+    const NAME_LENGTH: usize = 128;
+
+    /// What becomes of an outcome under the default limits, and the limits that it hits.
+    fn hitting(answer: types::Outcome) -> (Outcome, Vec<Limit>) {
+        let hits = Hits::default();
+        let outcome = Answers { limits: &Limits::default(), hits: &hits }.outcome(answer);
+        (outcome, hits.all().map(|(limit, _)| limit).collect())
+    }
+
+    fn message(text: String) -> String {
+        Answers { limits: &Limits::default(), hits: &Hits::default() }.message(text)
+    }
 
     #[test]
     fn a_plain_outcome_passes_through_unchanged() {
@@ -97,7 +132,7 @@ mod tests {
             labels: vec![("zone".into(), "1".into())],
         };
         let expected = Outcome { status: Status::Warn, message: "slow".into(), targets: vec![target] };
-        assert_eq!(outcome(answer), expected);
+        assert_eq!(hitting(answer), (expected, vec![]));
     }
 
     #[test]
@@ -117,17 +152,37 @@ mod tests {
     }
 
     #[test]
+    fn a_check_that_may_say_less_is_cut_sooner() {
+        let (mut limits, hits) = (Limits::default(), Hits::default());
+        limits.set(Limit::MessageBytes, 64).expect("in range");
+        limits.set(Limit::LabelBytes, 16).expect("in range");
+        let long = "x".repeat(1000);
+        let target = types::Target {
+            name: long.clone(),
+            status: types::Status::Fail,
+            message: long.clone(),
+            labels: Vec::new(),
+        };
+        let answer = types::Outcome { status: types::Status::Fail, message: long, targets: vec![target] };
+        let outcome = Answers { limits: &limits, hits: &hits }.outcome(answer);
+        let lengths = [&outcome.message, &outcome.targets[0].message, &outcome.targets[0].name];
+        assert_eq!(lengths.map(|text| text.trim_end_matches('…').len()), [64, 8, 16]);
+        assert_eq!((hits.get(Limit::MessageBytes), hits.get(Limit::LabelBytes)), (2, 1));
+    }
+
+    #[test]
     fn all_targets_together_have_a_limit() {
         let long = types::Target {
             name: "n".repeat(NAME_LENGTH),
             status: types::Status::Fail,
-            message: "m".repeat(TARGET_MESSAGE_LENGTH),
+            message: "m".repeat(MESSAGE_LENGTH / TARGET_SHARE),
             labels: Vec::new(),
         };
         let answer =
             types::Outcome { status: types::Status::Fail, message: "x".into(), targets: vec![long; TARGETS] };
-        let outcome = outcome(answer);
-        assert_eq!(outcome.targets.len(), TARGETS_LENGTH / (NAME_LENGTH + TARGET_MESSAGE_LENGTH));
+        let (outcome, hits) = hitting(answer);
+        assert_eq!(hits, [Limit::TargetBytes]);
+        assert_eq!(outcome.targets.len(), 32 * 1024 / (NAME_LENGTH + MESSAGE_LENGTH / TARGET_SHARE));
         assert!(outcome.message.ends_with(" more targets are not shown)"));
     }
 
@@ -144,7 +199,8 @@ mod tests {
             message: "ok".into(),
             targets: vec![one; TARGETS + 3],
         };
-        let outcome = outcome(answer);
+        let (outcome, hits) = hitting(answer);
+        assert_eq!(hits, [Limit::Targets]);
         assert_eq!(outcome.message, "ok (3 more targets are not shown)");
         assert_eq!((outcome.targets.len(), outcome.targets[0].labels.len()), (TARGETS, LABELS));
     }

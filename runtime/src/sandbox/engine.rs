@@ -1,6 +1,7 @@
 //! The one Engine of the process and the clock that interrupts its guests.
 
-use super::limits::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+use super::limits::{MEMORIES, most};
+use crate::spec::Limit;
 use std::{fs, time::Duration};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -71,16 +72,18 @@ fn config() -> Config {
     config
 }
 
-/// Has what the limits of that many Stores allow, so that no guest uses up the place of another.
+/// Has what the ranges of the limits allow that many Stores, so that no guest uses up the place of another.
 fn pool(guests: u32) -> PoolingAllocationConfig {
     let guests = guests.saturating_add(SPARE);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(guests)
-        .total_core_instances(guests.saturating_mul(INSTANCES))
+        .total_core_instances(guests.saturating_mul(most(Limit::Instances)))
         .total_memories(guests.saturating_mul(MEMORIES))
-        .total_tables(guests.saturating_mul(TABLES))
+        .total_tables(guests.saturating_mul(most(Limit::Tables)))
         .total_stacks(guests)
-        .table_elements(TABLE_ELEMENTS);
+        .table_elements(most(Limit::TableElements) as usize)
+        // So a component beyond that is refused when it is loaded, and not each time it should start.
+        .max_core_instances_per_component(most(Limit::Instances));
     pool
 }
 

@@ -1,11 +1,15 @@
 //! A module that is compiled and linked once, ready to become live any number of times.
 
-use super::state::State;
+use super::{
+    limits::{MEMORIES, most},
+    state::State,
+};
 use crate::{
     capability::{Capability, bindings::CheckPre},
     grant,
     outcome::{Fault, Reason},
-    spec::{Check, Digest},
+    spec::{Check, Digest, Limit},
+    text::{cut_to, printable},
 };
 use wasmtime::{
     Engine,
@@ -15,6 +19,10 @@ use wasmtime::{
 /// The package of the contract and the version this daemon offers.
 const PACKAGE: &str = "aviary:check/";
 const VERSION: &str = "0.1.0";
+/// Everybody who asks for a check is told its imports. WASI and the contract together have some forty, but
+/// whoever imports nothing from an interface may give it any name.
+const MOST_IMPORTS: usize = 100;
+const LONGEST_IMPORT: usize = 128;
 
 /// A module that is compiled and linked.
 pub struct Guest {
@@ -43,11 +51,21 @@ impl Guest {
         require_exports(component, linker.engine()).map_err(&refuse)?;
         let kind = component.component_type();
         let imports: Vec<String> = kind.imports(linker.engine()).map(|(name, _)| name.to_owned()).collect();
+        if imports.len() > MOST_IMPORTS {
+            return Err(refuse(format!(
+                "has {} imports, and a guest may have {MOST_IMPORTS}",
+                imports.len()
+            )));
+        }
         let asks = asked_for(&imports).map_err(&refuse)?;
-        let pre = linker
-            .instantiate_pre(component)
-            .and_then(CheckPre::new)
+        require_room(component).map_err(&refuse)?;
+        let linked = linker.instantiate_pre(component);
+        let linked = linked
             .map_err(|error| refuse(format!("asks for something this daemon does not offer: {error:#}")))?;
+        let pre = CheckPre::new(linked);
+        let pre = pre.map_err(|error| Fault::new(Reason::Module, misfit(name, &error)))?;
+        let shown = |name: &String| printable(cut_to(name, LONGEST_IMPORT)).into_owned();
+        let imports = imports.iter().map(shown).collect();
         Ok(Self { digest, size, imports, asks, pre })
     }
 
@@ -102,6 +120,24 @@ fn asked_for(imports: &[String]) -> Result<Vec<Capability>, String> {
         asks.extend(Capability::ALL.into_iter().find(|capability| capability.name() == interface));
     }
     Ok(asks)
+}
+
+/// Says of a module that it is nearly a check.
+pub(super) fn misfit(module: &str, error: &wasmtime::Error) -> String {
+    format!("{module} exports {PACKAGE}lifecycle, but not as {VERSION} has it: {error:#}")
+}
+
+/// Refuses at once what could never start.
+fn require_room(component: &Component) -> Result<(), String> {
+    let Some(needed) = component.resources_required() else { return Ok(()) };
+    for (what, needed, most) in
+        [("memories", needed.num_memories, MEMORIES), ("tables", needed.num_tables, most(Limit::Tables))]
+    {
+        if needed > most {
+            return Err(format!("has {needed} {what}, and a guest may have {most}"));
+        }
+    }
+    Ok(())
 }
 
 fn require_exports(component: &Component, engine: &Engine) -> Result<(), String> {

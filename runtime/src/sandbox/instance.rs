@@ -1,11 +1,11 @@
 //! One live guest: a Store and what is called in it.
 
 use super::{
-    Sandbox, answer,
-    guest::Guest,
-    limits::{HANDLES, HOST_CALL_BYTES, MemoryLimiter, RANDOM_BYTES},
+    Sandbox,
+    answer::Answers,
+    guest::{Guest, misfit},
+    limits::{Limiter, RANDOM_BYTES, behind},
     meter::{Metered, Overspent},
-    out_of,
     state::State,
 };
 use crate::{
@@ -18,12 +18,13 @@ use crate::{
         log::Printed,
     },
     outcome::{Fault, Outcome, Reason, Verdict},
-    spec::Check,
+    spec::{Check, Limit},
 };
 use futures_util::poll;
-use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
+use rustix::io::Errno;
+use std::{io, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap, component::ResourceTable};
+use wasmtime::{OutOfMemory, PoolConcurrencyLimitError, Store, Trap, component::ResourceTable};
 use wasmtime_wasi::{I32Exit, WasiCtx};
 
 /// One live guest. After a call that lost it, only dropping is left.
@@ -54,13 +55,19 @@ impl From<Lost> for Verdict {
 struct Budget {
     deadline: Instant,
     wall: Duration,
+    /// The limit that bounds its processor time.
+    limit: Limit,
     cpu: Duration,
     retry: bool,
 }
 
 impl Budget {
-    fn from_now(wall: Duration, cpu: Duration) -> Self {
-        Self { deadline: Instant::now() + wall, wall, cpu, retry: false }
+    fn from_now(check: &Check, limit: Limit) -> Self {
+        Self::until(Instant::now() + check.timeout, check, limit)
+    }
+
+    fn until(deadline: Instant, check: &Check, limit: Limit) -> Self {
+        Self { deadline, wall: check.timeout, limit, cpu: check.limits.time(limit), retry: false }
     }
 }
 
@@ -74,48 +81,45 @@ impl Instance {
         entry: Arc<Entry>,
         record: bool,
     ) -> Result<Self, Fault> {
-        let limit = check.limits.memory.in_memory();
-        let budget = Budget::from_now(check.timeout, check.limits.init_cpu);
-        let mut store = Store::new(sandbox.linker.engine(), state(sandbox, guest, check, entry, record));
-        store.limiter(|state| &mut state.memory);
-        store.set_hostcall_fuel(HOST_CALL_BYTES);
-        store.set_max_component_handles(HANDLES);
-        store.epoch_deadline_async_yield_and_update(1);
-        store.set_epoch_deadline(1);
+        let budget = Budget::from_now(&check, Limit::InitCpu);
+        let mut store = store(sandbox, state(sandbox, guest, check, entry, record));
+        store.data().log.start_run(Instant::now());
         let started = {
-            let start = pin!(guest.pre.instantiate_async(&mut store));
+            let start = pin!(guest.pre.instance_pre().instantiate_async(&mut store));
             timeout(budget.wall, Metered::new(start, budget.cpu, std::time::Instant::now())).await
         };
         let started = match started {
             Ok(Ok(started)) => started,
-            Ok(Err(Overspent)) => return Err(overspent("start", budget.cpu)),
+            Ok(Err(Overspent)) => {
+                store.data().entry.hits.count(budget.limit);
+                return Err(overspent("start", budget.cpu));
+            }
             Err(_) => {
+                store.data().entry.hits.count(Limit::Timeout);
                 let wall = humantime::format_duration(budget.wall);
                 return Err(Fault::new(Reason::Timeout, format!("start timed out after {wall}")));
             }
         };
         match started {
-            Ok(exports) => Ok(Self { store, exports }),
-            Err(error) if store.data().memory.refused() => Err(over_memory(limit, &error)),
-            Err(error) if error.is::<Trap>() || error.is::<I32Exit>() => {
-                Err(Fault::new(Reason::Trap, format!("start trapped: {}", error.root_cause())))
-            }
-            Err(error) if error.is::<PoolConcurrencyLimitError>() => Err(Fault::new(
-                Reason::Resources,
-                "all places for live checks are taken; the daemon's --max-checks makes more",
-            )),
-            Err(error) => Err(out_of("cannot make the guest live", &error)),
+            Ok(instance) => match bindings::Check::new(&mut store, &instance) {
+                Ok(exports) => Ok(Self { store, exports }),
+                Err(error) => {
+                    let module = store.data().check.module.to_string();
+                    Err(Fault::new(Reason::Module, misfit(&module, &error)))
+                }
+            },
+            Err(error) => Err(not_live(store.data(), &error)),
         }
     }
 
     /// Starts a round. The inner error is the guest's own.
     pub async fn init(&mut self) -> Result<Result<(), String>, Lost> {
         let check = Arc::clone(&self.store.data().check);
-        let budget = Budget::from_now(check.timeout, check.limits.init_cpu);
+        let budget = Budget::from_now(&check, Limit::InitCpu);
         let call = async |exports: &bindings::Check, store: &mut Store<State>| {
             exports.aviary_check_lifecycle().call_init(store, &check.settings).await
         };
-        Ok(self.call("init", budget, call).await?.map_err(answer::message))
+        Ok(self.call("init", budget, call).await?.map_err(|message| self.answers().message(message)))
     }
 
     /// Judges once, before `deadline`.
@@ -129,30 +133,28 @@ impl Instance {
     }
 
     async fn judge(&mut self, deadline: Instant, retry: bool) -> Result<Outcome, Lost> {
-        let check = &self.store.data().check;
-        let budget = Budget { deadline, wall: check.timeout, cpu: check.limits.cpu, retry };
+        let budget = Budget { retry, ..Budget::until(deadline, &self.store.data().check, Limit::Cpu) };
         let call = async |exports: &bindings::Check, store: &mut Store<State>| {
             exports.aviary_check_lifecycle().call_poll(store).await
         };
         Ok(match self.call("poll", budget, call).await? {
-            Ok(outcome) => answer::outcome(outcome),
-            Err(message) => Outcome::fail(answer::message(message)),
+            Ok(outcome) => self.answers().outcome(outcome),
+            Err(message) => Outcome::fail(self.answers().message(message)),
         })
     }
 
     /// Ends a round. The inner error is the guest's own.
     pub async fn cleanup(&mut self) -> Result<Result<(), String>, Lost> {
-        let check = &self.store.data().check;
-        let budget = Budget::from_now(check.timeout, check.limits.cpu);
+        let budget = Budget::from_now(&self.store.data().check, Limit::Cpu);
         let call = async |exports: &bindings::Check, store: &mut Store<State>| {
             exports.aviary_check_lifecycle().call_cleanup(store).await
         };
-        Ok(self.call("cleanup", budget, call).await?.map_err(answer::message))
+        Ok(self.call("cleanup", budget, call).await?.map_err(|message| self.answers().message(message)))
     }
 
     /// Bytes of linear memory that the guest holds.
     pub fn memory(&self) -> usize {
-        self.store.data().memory.held()
+        self.store.data().limiter.held()
     }
 
     /// The host calls since the last time, if they are recorded.
@@ -172,7 +174,7 @@ impl Instance {
         }
         let now = Instant::now();
         state.log.start_run(now);
-        state.memory.start_run();
+        state.limiter.start_run();
         self.store.set_epoch_deadline(1);
         let ended = {
             let call = pin!(call(&self.exports, &mut self.store));
@@ -185,13 +187,22 @@ impl Instance {
         };
         match ended {
             Ok(Ok(Ok(value))) => Ok(value),
-            Ok(Ok(Err(error))) => Err(Lost::Fault(self.trapped(name, &error))),
-            Ok(Err(Overspent)) => Err(Lost::Fault(overspent(name, budget.cpu))),
+            Ok(Ok(Err(error))) => Err(Lost::Fault(trapped(self.store.data(), name, &error))),
+            Ok(Err(Overspent)) => {
+                self.store.data().entry.hits.count(budget.limit);
+                Err(Lost::Fault(overspent(name, budget.cpu)))
+            }
             Err(_) => Err(self.timed_out(name, budget.wall)),
         }
     }
 
+    fn answers(&self) -> Answers<'_> {
+        let State { check, entry, .. } = self.store.data();
+        Answers { limits: &check.limits, hits: &entry.hits }
+    }
+
     fn timed_out(&mut self, name: &str, wall: Duration) -> Lost {
+        self.store.data().entry.hits.count(Limit::Timeout);
         let wall = humantime::format_duration(wall);
         match self.store.data_mut().calls.abandon() {
             Some(waiting) => {
@@ -206,24 +217,17 @@ impl Instance {
             )),
         }
     }
+}
 
-    fn trapped(&self, name: &str, error: &wasmtime::Error) -> Fault {
-        let state = self.store.data();
-        if state.memory.refused() {
-            return over_memory(state.memory.limit(), error);
-        }
-        let last_words = state.log.last_words();
-        let why = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
-            _ if !last_words.is_empty() => last_words,
-            (_, Some(exit)) => format!("the guest exited with code {}", exit.0),
-            (Some(trap), _) => trap.to_string(),
-            (None, None) => format!("{:#}", error.root_cause()),
-        };
-        let reason =
-            if error.is::<Trap>() || error.is::<I32Exit>() { Reason::Trap } else { Reason::Protocol };
-        tracing::debug!(check = %state.check.key, "{name} trapped: {error:?}");
-        Fault::new(reason, answer::message(format!("{name} trapped: {why}")))
-    }
+fn store(sandbox: &Sandbox, state: State) -> Store<State> {
+    let limits = Arc::clone(&state.check.limits);
+    let mut store = Store::new(sandbox.linker.engine(), state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(limits.count(Limit::HostCallBytes));
+    store.set_max_component_handles(limits.count(Limit::Handles));
+    store.epoch_deadline_async_yield_and_update(1);
+    store.set_epoch_deadline(1);
+    store
 }
 
 fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>, record: bool) -> State {
@@ -233,13 +237,16 @@ fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>,
     let wasi = WasiCtx::builder()
         .stdout(Printed::stdout(log.clone()))
         .stderr(Printed::stderr(log.clone()))
+        // Connecting is denied anyway, but each socket would take a file descriptor of the daemon's.
+        .allow_tcp(false)
+        .allow_udp(false)
         .max_random_size(RANDOM_BYTES)
         .build();
     let mut table = ResourceTable::new();
-    table.set_max_capacity(HANDLES);
+    table.set_max_capacity(check.limits.count(Limit::Handles));
     State {
-        calls: Calls::new(check.limits.host_calls, Arc::clone(&entry.tally), record),
-        memory: MemoryLimiter::new(check.limits.memory.in_memory()),
+        calls: Calls::new(&check.limits, &entry.tally, &entry.hits, record),
+        limiter: Limiter::new(Arc::clone(&check.limits), Arc::clone(&entry.hits)),
         connections: Connections::default(),
         network: Arc::clone(&sandbox.network),
         cluster: sandbox.ledger.as_ref().map(|ledger| ledger.cluster()),
@@ -257,13 +264,68 @@ fn overspent(name: &str, budget: Duration) -> Fault {
     Fault::new(Reason::Cpu, format!("{name} used up its {budget} of processor time"))
 }
 
-fn over_memory(limit: usize, error: &wasmtime::Error) -> Fault {
-    let limit = limit / (1024 * 1024);
-    let why = error.root_cause();
+/// Why a guest could not be made live.
+fn not_live(state: &State, error: &wasmtime::Error) -> Fault {
+    let refused = state.limiter.refused();
+    match refused.or_else(|| behind(error)) {
+        None | Some(Limit::Memory) => trapped(state, "start", error),
+        Some(limit) => {
+            if refused.is_none() {
+                state.entry.hits.count(limit);
+            }
+            let why = error.root_cause();
+            Fault::new(Reason::Module, format!("the guest cannot start: {why}; {}", raises(limit)))
+        }
+    }
+}
+
+/// Why a call broke off.
+fn trapped(state: &State, name: &str, error: &wasmtime::Error) -> Fault {
+    if state.limiter.refused() == Some(Limit::Memory) {
+        return over_memory(state, error);
+    }
+    if let Some(fault) = out_of_resources(name, error) {
+        return fault;
+    }
+    if let Some(limit) = behind(error) {
+        state.entry.hits.count(limit);
+        let message = format!("{name} trapped: {}; {}", error.root_cause(), raises(limit));
+        return Fault::new(Reason::Protocol, message);
+    }
+    let last_words = state.log.last_words();
+    let why = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
+        _ if !last_words.is_empty() => last_words,
+        (_, Some(exit)) => format!("the guest exited with code {}", exit.0),
+        (Some(trap), _) => trap.to_string(),
+        (None, None) => format!("{:#}", error.root_cause()),
+    };
+    let reason = if error.is::<Trap>() || error.is::<I32Exit>() { Reason::Trap } else { Reason::Protocol };
+    tracing::debug!(check = %state.check.key, "{name} trapped: {error:?}");
+    Fault::new(reason, format!("{name} trapped: {why}"))
+}
+
+/// What only the machine can be blamed for. All other errors are answers to what the guest did: it may do
+/// as much when it starts as in any call.
+fn out_of_resources(name: &str, error: &wasmtime::Error) -> Option<Fault> {
+    if error.is::<PoolConcurrencyLimitError>() {
+        let message = "all places for live checks are taken; the daemon's --max-checks makes more";
+        return Some(Fault::new(Reason::Resources, message));
+    }
+    let machine = error.is::<Errno>() || error.is::<io::Error>() || error.is::<OutOfMemory>();
+    machine.then(|| {
+        Fault::new(Reason::Resources, format!("the machine has no room for the guest's {name}: {error:#}"))
+    })
+}
+
+fn over_memory(state: &State, error: &wasmtime::Error) -> Fault {
+    let limit = state.check.limits.count(Limit::Memory) / (1024 * 1024);
+    let (why, raises) = (error.root_cause(), raises(Limit::Memory));
     Fault::new(
         Reason::Memory,
-        format!(
-            "the guest wanted more than its {limit} MiB of memory ({why}); `limits: {{ memory: … }}` raises that"
-        ),
+        format!("the guest wanted more than its {limit} MiB of memory ({why}); {raises}"),
     )
+}
+
+fn raises(limit: Limit) -> String {
+    format!("`limits: {{ {}: … }}` raises that", limit.key())
 }

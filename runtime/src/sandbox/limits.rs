@@ -1,34 +1,52 @@
 //! What one Store may hold.
 
-use wasmtime::ResourceLimiter;
+use crate::{
+    board::Hits,
+    spec::{Limit, Limits},
+};
+use std::sync::Arc;
+use wasmtime::{ResourceLimiter, component::ResourceTableError};
 
-/// Core instances in one Store, and so many places in the pool for each: a component is made of several.
-pub(super) const INSTANCES: u32 = 32;
 /// Linear memories in one Store, and places in the pool: each takes 4 GiB of address space.
 pub(super) const MEMORIES: u32 = 1;
-/// Tables in one Store, and places in the pool: the guest's own and that of its component's glue.
-pub(super) const TABLES: u32 = 4;
-/// Elements in one table, as many as a slot of the pool holds.
-pub(super) const TABLE_ELEMENTS: usize = 20_000;
-/// Bytes that a guest may hand to the host in one call.
-pub(super) const HOST_CALL_BYTES: usize = 8 * 1024 * 1024;
-/// Resource handles that a guest may hold.
-pub(super) const HANDLES: usize = 1_000;
 /// Bytes of random data in one call.
 pub(super) const RANDOM_BYTES: u64 = 64 * 1024;
 
-/// Limits the sum of all linear memories of a Store, and the tables.
-#[derive(Debug)]
-pub(super) struct MemoryLimiter {
-    limit: usize,
-    held: usize,
-    refused: bool,
+/// What wasmtime says of limits whose errors have no type of their own.
+const WORDS: [(&str, Limit); 4] = [
+    ("instance count too high", Limit::Instances),
+    ("table count too high", Limit::Tables),
+    ("handle limit exceeded", Limit::Handles),
+    ("fuel allocated for hostcalls", Limit::HostCallBytes),
+];
+
+/// The most of something that any check may have, which is what the pool has room for.
+pub(super) fn most(limit: Limit) -> u32 {
+    u32::try_from(*limit.range().end()).unwrap_or(u32::MAX)
 }
 
-impl MemoryLimiter {
-    /// Nothing held yet, at most `limit` bytes.
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, held: 0, refused: false }
+/// The limit that is behind an error.
+pub(super) fn behind(error: &wasmtime::Error) -> Option<Limit> {
+    if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+        return Some(Limit::Handles);
+    }
+    let why = error.root_cause().to_string();
+    WORDS.into_iter().find(|(words, _)| why.contains(words)).map(|(_, limit)| limit)
+}
+
+/// Limits the sum of all linear memories of a Store, the tables and the instances.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    limits: Arc<Limits>,
+    hits: Arc<Hits>,
+    held: usize,
+    refused: Option<Limit>,
+}
+
+impl Limiter {
+    /// Nothing held yet.
+    pub(super) fn new(limits: Arc<Limits>, hits: Arc<Hits>) -> Self {
+        Self { limits, hits, held: 0, refused: None }
     }
 
     /// Bytes of linear memory held.
@@ -36,43 +54,46 @@ impl MemoryLimiter {
         self.held
     }
 
-    /// Forgets that the guest was refused memory: it lived on.
+    /// Forgets that the guest was refused something: it lived on.
     pub(super) fn start_run(&mut self) {
-        self.refused = false;
+        self.refused = None;
     }
 
-    /// Whether the guest was refused memory in this run.
-    pub(super) fn refused(&self) -> bool {
+    /// What the guest was refused in this run: memory, or elements of a table.
+    pub(super) fn refused(&self) -> Option<Limit> {
         self.refused
     }
 
-    /// The most bytes of linear memory.
-    pub(super) fn limit(&self) -> usize {
-        self.limit
+    fn allow(&mut self, limit: Limit, wanted: usize) -> bool {
+        let fits = wanted <= self.limits.count(limit);
+        if !fits {
+            self.refused = Some(limit);
+            self.hits.count(limit);
+        }
+        fits
     }
 }
 
-impl ResourceLimiter for MemoryLimiter {
+impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let held = self.held - current + desired;
-        if held > self.limit {
-            self.refused = true;
-            return Ok(false);
+        let fits = self.allow(Limit::Memory, held);
+        if fits {
+            self.held = held;
         }
-        self.held = held;
-        Ok(true)
+        Ok(fits)
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS)
+        Ok(self.allow(Limit::TableElements, desired))
     }
 
     fn instances(&self) -> usize {
-        INSTANCES as usize
+        self.limits.count(Limit::Instances)
     }
 
     fn tables(&self) -> usize {
-        TABLES as usize
+        self.limits.count(Limit::Tables)
     }
 
     fn memories(&self) -> usize {
@@ -84,19 +105,28 @@ impl ResourceLimiter for MemoryLimiter {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_limit_holds_for_the_sum_of_all_memories() {
-        let mut limiter = MemoryLimiter::new(100);
-        assert!(limiter.memory_growing(0, 60, None).expect("no trap"));
-        assert!(limiter.memory_growing(0, 40, None).expect("no trap"));
-        assert!(!limiter.memory_growing(60, 61, None).expect("no trap"));
-        assert_eq!((limiter.held(), limiter.refused()), (100, true));
+    fn limiter(limit: Limit, amount: u64) -> Limiter {
+        let mut limits = Limits::default();
+        limits.set(limit, amount).expect("in range");
+        Limiter::new(Arc::new(limits), Arc::default())
     }
 
     #[test]
-    fn a_table_cannot_outgrow_its_slot() {
-        let mut limiter = MemoryLimiter::new(0);
-        assert!(limiter.table_growing(0, TABLE_ELEMENTS, None).expect("no trap"));
-        assert!(!limiter.table_growing(0, TABLE_ELEMENTS + 1, None).expect("no trap"));
+    fn the_limit_holds_for_the_sum_of_all_memories() {
+        const MIB: usize = 1 << 20;
+        let mut limiter = limiter(Limit::Memory, 10 << 20);
+        assert!(limiter.memory_growing(0, 6 * MIB, None).expect("no trap"));
+        assert!(limiter.memory_growing(0, 4 * MIB, None).expect("no trap"));
+        assert!(!limiter.memory_growing(6 * MIB, 6 * MIB + 1, None).expect("no trap"));
+        assert_eq!((limiter.held(), limiter.refused()), (10 * MIB, Some(Limit::Memory)));
+        assert_eq!(limiter.hits.get(Limit::Memory), 1);
+    }
+
+    #[test]
+    fn a_table_cannot_outgrow_its_limit() {
+        let mut limiter = limiter(Limit::TableElements, 7);
+        assert!(limiter.table_growing(0, 7, None).expect("no trap"));
+        assert!(!limiter.table_growing(0, 8, None).expect("no trap"));
+        assert_eq!(limiter.hits.get(Limit::TableElements), 1);
     }
 }

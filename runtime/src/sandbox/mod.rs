@@ -18,7 +18,7 @@ pub use state::State;
 use crate::{
     capability::{bindings::aviary::check as interfaces, dial::Network},
     ledger::Ledger,
-    outcome::{Fault, Reason},
+    outcome::Fault,
     signature::Admitted,
     spec::Digest,
 };
@@ -106,8 +106,4 @@ fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     interfaces::secrets::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
     interfaces::tcp::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
     Ok(linker)
-}
-
-fn out_of(what: &str, error: &wasmtime::Error) -> Fault {
-    Fault::new(Reason::Resources, format!("{what}: {error:#}"))
 }

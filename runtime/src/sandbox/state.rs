@@ -1,6 +1,6 @@
 //! What belongs to one live guest: the data of its Store.
 
-use super::limits::MemoryLimiter;
+use super::limits::Limiter;
 use crate::{
     board::Entry,
     capability::{calls::Calls, dial::Network, http::Connections, kubernetes::Caller, log::GuestLog},
@@ -32,7 +32,7 @@ pub struct State {
     /// The resources that the guest holds.
     pub(crate) table: ResourceTable,
     pub(super) wasi: WasiCtx,
-    pub(super) memory: MemoryLimiter,
+    pub(super) limiter: Limiter,
 }
 
 impl WasiView for State {

@@ -2,7 +2,7 @@
 
 use super::{Clock, Ready};
 use crate::{
-    board::{Board, Entry, EventKind, Next},
+    board::{Board, Entry, EventKind, Next, Quarantine},
     lifecycle::{Lifecycle, Step},
     outcome::{Fault, Outcome, Status, Verdict},
     sandbox::{Guest, Instance, Lost, Sandbox},
@@ -97,7 +97,13 @@ impl Task {
 
     async fn act(&mut self, step: Step) {
         match step {
-            Step::Init => self.init().await,
+            Step::Init => {
+                if self.lifecycle.quarantine().is_some() {
+                    // What was due meanwhile was not skipped by a run that took too long.
+                    self.due = Due::Uptime(self.clock.uptime());
+                }
+                self.init().await;
+            }
             Step::Poll => self.poll().await,
             Step::Cleanup => {
                 if self.cleanup().await {
@@ -143,20 +149,26 @@ impl Task {
         let ended = match self.live().await {
             Ok(instance) => instance.init().await,
             Err(fault) => {
+                let verdict = Err(fault);
+                self.lifecycle.judged(self.clock.uptime(), &verdict);
                 self.lifecycle.unavailable(self.clock.uptime());
-                return self.record(started, Err(fault));
+                return self.record(started, verdict);
             }
         };
-        let well = matches!(ended, Ok(Ok(())));
-        self.lifecycle.initialised(self.clock.uptime(), well);
-        match ended {
-            Ok(Ok(())) => tracing::debug!(check = %self.check.key, "round begun"),
-            Ok(Err(message)) => self.record(started, Ok(Outcome::fail(format!("init: {message}")))),
+        let verdict = match ended {
+            Ok(Ok(())) => {
+                self.lifecycle.initialised(self.clock.uptime(), true);
+                return tracing::debug!(check = %self.check.key, "round begun");
+            }
+            Ok(Err(message)) => Ok(Outcome::fail(format!("init: {message}"))),
             Err(lost) => {
                 self.instance = None;
-                self.record(started, lost.into());
+                lost.into()
             }
-        }
+        };
+        self.lifecycle.judged(self.clock.uptime(), &verdict);
+        self.lifecycle.initialised(self.clock.uptime(), false);
+        self.record(started, verdict);
     }
 
     async fn poll(&mut self) {
@@ -166,6 +178,7 @@ impl Task {
         let now = self.clock.now();
         let failed = matches!(&verdict, Ok(outcome) if outcome.status == Status::Fail);
         let excused = failed && self.lifecycle.in_grace(now.uptime);
+        self.lifecycle.judged(now.uptime, &verdict);
         self.lifecycle.polled(now.uptime, lost);
         let (next, skipped) = self.check.schedule.after(self.due, now, self.spread);
         if skipped > 0 {
@@ -253,11 +266,13 @@ impl Task {
         let now = self.clock.now();
         let pause = self.lifecycle.not_before().saturating_sub(now.uptime);
         let wait = pause.max(self.due.wait(now));
-        Next {
-            run: now.wall.checked_add(wait).unwrap_or(Timestamp::MAX),
-            fresh_until: self
-                .clock
-                .at(now.uptime + pause + self.check.schedule.fresh_for(now) + self.check.timeout),
-        }
+        let run = now.wall.checked_add(wait).unwrap_or(Timestamp::MAX);
+        let fresh_for = pause + self.check.schedule.fresh_for(now) + self.check.timeout;
+        let quarantine = self.lifecycle.quarantine().map(|quarantine| Quarantine {
+            breakdowns: quarantine.breakdowns,
+            until: run,
+            demand_from: self.clock.at(quarantine.demand_from),
+        });
+        Next { run, fresh_until: self.clock.at(now.uptime + fresh_for), quarantine }
     }
 }

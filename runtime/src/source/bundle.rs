@@ -1,6 +1,6 @@
 //! What files that lie together want: those of a directory, or those of a ConfigMap.
 
-use super::{Candidate, Change, stem};
+use super::{Candidate, Change, Packed, stem};
 use crate::{
     grant::Ceiling,
     outcome::{Fault, Reason},
@@ -9,7 +9,6 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    iter,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -85,31 +84,30 @@ impl Wish {
         })
     }
 
-    /// The check to be set again since `before`, and its module, which has to be read for that.
-    pub(super) fn to_set(&self, before: Option<&Self>) -> Option<(&Arc<Check>, &Stored)> {
-        let healed = self.trouble.is_none() && before.is_some_and(|before| before.trouble.is_some());
-        let changed = before.is_none_or(|before| before.check != self.check || before.module != self.module);
-        (changed || healed).then_some(self.check.as_ref().zip(self.module.as_ref())?)
-    }
-
-    /// What is to be told since `before`; `read` gives the decoded module.
+    /// What is to be told since `before`; `pack` gives the module of a name.
     pub(super) fn changes(
         &self,
         key: &Key,
         before: Option<&Self>,
-        read: impl FnOnce(&str) -> Result<Vec<u8>, String>,
+        pack: impl FnOnce(&str, Digest) -> Packed,
     ) -> impl Iterator<Item = Change> {
-        let set = self.to_set(before).map(|(check, module)| match read(&module.name) {
-            Ok(bytes) => Change::Set(Candidate {
+        let set = self.to_set(before).map(|(check, module)| {
+            Change::Set(Candidate {
                 check: Arc::clone(check),
-                module: bytes.into(),
+                module: pack(&module.name, module.digest),
                 signature: module.signature.clone(),
-            }),
-            Err(why) => Change::Reject(key.clone(), Fault::new(Reason::Module, why)),
+            })
         });
         let known = before.and_then(|before| before.trouble.as_ref());
         let complaint = self.trouble.as_ref().filter(|trouble| known != Some(trouble));
         set.into_iter().chain(complaint.map(|trouble| Change::Reject(key.clone(), trouble.clone())))
+    }
+
+    /// The check to be set again since `before`, and its module.
+    fn to_set(&self, before: Option<&Self>) -> Option<(&Arc<Check>, &Stored)> {
+        let healed = self.trouble.is_none() && before.is_some_and(|before| before.trouble.is_some());
+        let changed = before.is_none_or(|before| before.check != self.check || before.module != self.module);
+        self.check.as_ref().zip(self.module.as_ref()).filter(|_| changed || healed)
     }
 }
 
@@ -147,8 +145,9 @@ impl Wishes {
 
     /// All wishes. What clashes stands under another name in this namespace.
     pub(super) fn finish(mut self, namespace: &str) -> BTreeMap<Key, Wish> {
+        let mut tried = BTreeMap::new();
         for (origin, clash) in self.clashes {
-            let key = stand_in(&origin, namespace, &self.wanted);
+            let key = stand_in(&origin, namespace, &self.wanted, &mut tried);
             self.wanted.insert(key, Wish { origin, trouble: Some(clash), ..Wish::default() });
         }
         self.wanted
@@ -241,11 +240,25 @@ fn clash(key: &Key, first: &Path, other: &Path) -> Fault {
     Fault::new(Reason::Manifest, why)
 }
 
-/// A name that is free, for a file whose own is taken: the file's, or one like it.
-fn stand_in(origin: &Path, namespace: &str, wanted: &BTreeMap<Key, Wish>) -> Key {
+/// A name that is free, for a file whose own is taken: the file's, or one like it. How many like it were `tried`
+/// already is remembered, as there can be thousands.
+pub(super) fn stand_in(
+    origin: &Path,
+    namespace: &str,
+    wanted: &BTreeMap<Key, Wish>,
+    tried: &mut BTreeMap<Key, u64>,
+) -> Key {
     let name = origin.file_name().unwrap_or_default().to_string_lossy();
     let stem = stem(&name);
-    let names = iter::once(stem.to_owned()).chain((2..).map(|number: u64| format!("{number}-{stem}")));
-    let mut keys = names.map(|name| Key::from_file(namespace, &name));
-    keys.find(|key| !wanted.contains_key(key)).expect("there are more numbers than checks")
+    let tried = tried.entry(Key::from_file(namespace, stem)).or_default();
+    loop {
+        *tried += 1;
+        let key = match *tried {
+            1 => Key::from_file(namespace, stem),
+            number => Key::from_file(namespace, &format!("{number}-{stem}")),
+        };
+        if !wanted.contains_key(&key) {
+            return key;
+        }
+    }
 }

@@ -1,7 +1,12 @@
 //! Module files: plain or compressed, never larger than the cap once decoded.
 
 use crate::spec::ENDINGS;
+use ruzstd::decoding::StreamingDecoder;
 use std::io::{self, Read};
+
+/// How far back zstd data may refer, and so how much of it is decoded before the first byte comes out, unless
+/// modules may be larger. Every decoder should support this much (RFC 8878, section 3.1.1.1.2).
+const WINDOW: u64 = 8 * 1024 * 1024;
 
 /// Why a module's bytes cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +34,9 @@ pub fn stem(name: &str) -> &str {
 pub fn decode(name: &str, bytes: Vec<u8>, limit: usize) -> Result<Vec<u8>, DecodeError> {
     let broken = |error: io::Error| DecodeError::Broken(name.to_owned(), error);
     let decoded = if name.ends_with(".zst") {
-        let decoder = ruzstd::decoding::StreamingDecoder::new(bytes.as_slice());
-        let not_zstd = |_| broken(io::Error::other("it does not start as zstd data does"));
-        read(decoder.map_err(not_zstd)?, limit).map_err(broken)?
+        let window = WINDOW.max(limit as u64);
+        let decoder = StreamingDecoder::new_with_max_window_size(bytes.as_slice(), window);
+        read(decoder.map_err(|error| broken(io::Error::other(error)))?, limit).map_err(broken)?
     } else if name.ends_with(".gz") {
         read(flate2::read::MultiGzDecoder::new(bytes.as_slice()), limit).map_err(broken)?
     } else {
@@ -83,6 +88,15 @@ mod tests {
             let refusal = decode(name, bytes, 1_000_000).expect_err("a bomb");
             assert!(matches!(refusal, DecodeError::TooLarge(..)), "{refusal}");
         }
+    }
+
+    #[test]
+    fn a_small_file_cannot_ask_for_a_large_window() {
+        let header = [0x28, 0xb5, 0x2f, 0xfd, 0, 0x88];
+        let repeated = [0x02, 0x00, 0x10, 0xaa];
+        let bomb: Vec<u8> = header.into_iter().chain(repeated.repeat(2000)).collect();
+        let refusal = decode("a.wasm.zst", bomb, 1_000_000).expect_err("a bomb").to_string();
+        assert!(refusal.contains("134217728"), "{refusal}");
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! From what was written to what is meant: every rule that concerns more than one value.
 
 use super::{
-    Check, Error, Key, KeyError, Limits, Secret, TimeSpan,
-    check::{INTERVAL, TIMEOUT},
-    quote, raw,
+    Check, Error, Key, KeyError, Limit, Limits, Secret, TimeSpan, WrittenLimits, check::INTERVAL, quote, raw,
 };
 use crate::{
     grant::{Ceiling, Grants, Permit},
@@ -13,9 +11,6 @@ use crate::{
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 use std::{collections::HashSet, num::NonZeroU32, sync::Arc, time::Duration};
-
-/// The longest timeout: a run that hangs holds a place among the concurrent runs.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// The most bytes of settings, as JSON.
 const MOST_SETTINGS: usize = 64 * 1024;
@@ -32,7 +27,7 @@ pub(super) fn build(
     let raw::Manifest { metadata, spec, .. } = manifest;
     let key = key(&metadata, default_namespace, ceiling)?;
     let schedule = schedule(&spec)?;
-    let timeout = timeout(spec.timeout.as_ref(), &schedule)?;
+    let timeout = timeout(spec.timeout.as_ref(), &schedule, ceiling)?;
     let ttl = ttl(spec.ttl.as_ref(), &schedule)?;
     Ok(Check {
         timeout,
@@ -49,7 +44,7 @@ pub(super) fn build(
         settings: spec.settings.as_ref().map_or_else(|| Ok("{}".into()), settings)?,
         secrets: secrets(&spec.secrets, ceiling)?,
         permit: permit(&key, spec.grants, spec.service_account.as_ref(), ceiling)?,
-        limits: spec.limits.as_ref().map_or_else(|| Ok(Limits::default()), limits)?,
+        limits: limits(&spec.limits, ceiling)?,
         ..Check::bare(key, spec.module)
     })
 }
@@ -126,19 +121,27 @@ fn schedule(spec: &raw::Spec) -> Result<Schedule, Error> {
     })
 }
 
-fn timeout(timeout: Option<&Spanned<TimeSpan>>, schedule: &Schedule) -> Result<Duration, Error> {
+fn timeout(
+    timeout: Option<&Spanned<TimeSpan>>,
+    schedule: &Schedule,
+    ceiling: &Ceiling,
+) -> Result<Duration, Error> {
     let gap = schedule.shortest_gap();
-    let Some(Spanned { value, referenced, .. }) = timeout else { return Ok(TIMEOUT.min(gap)) };
-    let refuse = |reason: String| Err(Error::at(*referenced, reason));
-    match value.get() {
-        Duration::ZERO => refuse("timeout is 0s: choose at least 1ms".to_owned()),
-        span if span > LONGEST_TIMEOUT => refuse(format!("timeout {value} is too long: 1h is the most")),
-        span if span > gap => refuse(format!(
-            "timeout {value} does not fit: the check runs every {}, so choose a shorter timeout or fewer runs",
-            TimeSpan::from(gap)
-        )),
-        span => Ok(span),
+    let Some(Spanned { value, referenced, .. }) = timeout else {
+        let most = Limit::Timeout.default().min(ceiling.most(Limit::Timeout));
+        return Ok(Duration::from_millis(most).min(gap));
+    };
+    let milliseconds =
+        Limit::Timeout.parse(value.milliseconds()).map_err(|error| Error::at(*referenced, error))?;
+    ceiling.limit(Limit::Timeout, milliseconds).map_err(|denied| Error::at(*referenced, denied))?;
+    if value.get() > gap {
+        let gap = TimeSpan::from(gap);
+        let why = format!(
+            "timeout {value} does not fit: the check runs every {gap}, so choose a shorter timeout or fewer runs"
+        );
+        return Err(Error::at(*referenced, why));
     }
+    Ok(value.get())
 }
 
 fn ttl(ttl: Option<&Spanned<TimeSpan>>, schedule: &Schedule) -> Result<Option<Duration>, Error> {
@@ -220,13 +223,20 @@ fn secrets(secrets: &[Spanned<raw::Secret>], ceiling: &Ceiling) -> Result<Vec<Se
         .collect()
 }
 
-fn limits(limits: &Spanned<raw::Limits>) -> Result<Limits, Error> {
-    let Limits { memory, cpu, host_calls, .. } = Limits::default();
-    let raw::Limits { memory: own_memory, cpu: own_cpu, host_calls: own_host_calls } = limits.value;
-    Limits::new(
-        own_memory.unwrap_or(memory),
-        own_cpu.map_or(cpu, TimeSpan::get),
-        own_host_calls.unwrap_or(host_calls),
-    )
-    .map_err(|error| Error::at(limits.referenced, error))
+/// What the manifest asks for, as far as the ceiling allows it; where it does not ask, the default or the ceiling.
+fn limits(written: &WrittenLimits, ceiling: &Ceiling) -> Result<Arc<Limits>, Error> {
+    let mut limits = Limits::default();
+    for (limit, Spanned { value, referenced, .. }) in &written.0 {
+        limits.set(*limit, *value).map_err(|error| Error::at(*referenced, error))?;
+        ceiling.limit(*limit, *value).map_err(|denied| Error::at(*referenced, denied))?;
+    }
+    let asks = |limit| written.0.iter().any(|(asked, _)| *asked == limit);
+    if !asks(Limit::InitCpu) {
+        limits.raise(Limit::InitCpu, limits.get(Limit::Cpu));
+    }
+    for limit in Limit::ALL {
+        limits.lower(limit, ceiling.most(limit));
+    }
+    let shared = Limits::shared();
+    Ok(if limits == *shared { shared } else { Arc::new(limits) })
 }

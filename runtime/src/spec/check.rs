@@ -1,6 +1,6 @@
 //! A check as the operator configured it.
 
-use super::{Digest, Key, Limits, Module, Secret};
+use super::{Digest, Key, Limit, Limits, Module, Secret};
 use crate::{grant::Permit, schedule::Schedule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,9 +8,6 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 /// How often a check runs whose manifest does not say.
 pub(super) const INTERVAL: Duration = Duration::from_secs(30);
-
-/// How long a run may take, unless the interval is shorter.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A check as the operator configured it; [`super::parse`] makes it from a manifest.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +45,7 @@ pub struct Check {
     /// What it may reach.
     pub permit: Permit,
     /// What it may spend.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
 }
 
 /// Whether a failing check makes the whole unhealthy.
@@ -73,7 +70,7 @@ impl Check {
             module,
             digest: None,
             schedule: Schedule::Interval(INTERVAL),
-            timeout: TIMEOUT,
+            timeout: Duration::from_millis(Limit::Timeout.default()),
             ttl: None,
             startup_grace: Duration::ZERO,
             failure_threshold: NonZeroU32::MIN,
@@ -84,7 +81,7 @@ impl Check {
             owner: None,
             settings: "{}".into(),
             secrets: Vec::new(),
-            limits: Limits::default(),
+            limits: Limits::shared(),
         }
     }
 }

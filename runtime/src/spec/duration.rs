@@ -36,13 +36,17 @@ impl TimeSpan {
     pub fn get(self) -> Duration {
         self.0
     }
+
+    /// In milliseconds.
+    pub fn milliseconds(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 impl From<Duration> for TimeSpan {
     /// Cuts what is finer than a millisecond or longer than 365 days.
     fn from(duration: Duration) -> Self {
-        let millis = u64::try_from(duration.min(LONGEST).as_millis()).unwrap_or(u64::MAX);
-        Self(Duration::from_millis(millis))
+        Self(Duration::from_millis(Self(duration.min(LONGEST)).milliseconds()))
     }
 }
 

@@ -15,6 +15,7 @@ mod raw;
 mod secret;
 mod size;
 
+use crate::text::is_odd;
 pub use check::{Check, Severity};
 pub use digest::{Digest, DigestError};
 pub use duration::{DurationError, TimeSpan};
@@ -22,19 +23,20 @@ pub use error::{Error, Position};
 pub(crate) use file::read;
 pub use file::{MAX_DOCUMENTS, MAX_FILE, Named, outline, parse};
 pub use key::{Key, KeyError};
-pub use limits::{Limits, LimitsError};
+pub(crate) use limits::WrittenLimits;
+pub use limits::{Limit, LimitError, Limits, Unit};
 pub(crate) use module::ENDINGS;
 pub use module::{Module, ModuleError};
 pub use raw::schema;
 pub use secret::{Secret, SecretError, SecretSource};
 pub use size::{Size, SizeError};
 
-/// Shows a piece of input in a message: in backticks, control characters escaped, long text cut.
+/// Shows a piece of input in a message: in backticks, what could not be shown safely escaped, long text cut.
 pub(crate) fn quote(text: &str) -> String {
     const SHOWN: usize = 64;
     let mut shown = String::new();
     for character in text.chars().take(SHOWN) {
-        if character.is_control() {
+        if is_odd(character) {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);

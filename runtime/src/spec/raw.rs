@@ -1,6 +1,6 @@
 //! The shapes that people write. The doc comments become the descriptions in the JSON schema.
 
-use super::{Digest, Module, Severity, Size, TimeSpan};
+use super::{Digest, Module, Severity, TimeSpan, WrittenLimits};
 use crate::grant::Grants;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::Deserialize;
@@ -135,8 +135,8 @@ pub(super) struct Spec {
     #[schemars(with = "Option<String>", length(max = 253))]
     pub(super) service_account: Option<Spanned<String>>,
     /// What the module may spend.
-    #[schemars(with = "Option<Limits>")]
-    pub(super) limits: Option<Spanned<Limits>>,
+    #[serde(default)]
+    pub(super) limits: WrittenLimits,
 }
 
 /// One secret, from exactly one source.
@@ -164,19 +164,6 @@ pub(super) struct SecretKeyRef {
     /// The key within it.
     #[schemars(length(min = 1, max = 253))]
     pub(super) key: String,
-}
-
-/// What the module may spend.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Limits {
-    /// Memory in all, from 2Mi to 1Gi. By default 64Mi.
-    pub(super) memory: Option<Size>,
-    /// Computing time of one run, from 10ms to 1m. By default 1s.
-    pub(super) cpu: Option<TimeSpan>,
-    /// Calls to the host in one run. By default 50.
-    #[schemars(range(min = 1, max = 10_000))]
-    pub(super) host_calls: Option<u32>,
 }
 
 #[cfg(test)]

@@ -45,6 +45,24 @@ async fn a_manifest_cannot_reach_into_another_namespace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_configmap_with_too_many_checks_is_refused_until_it_has_fewer() {
+    over_cluster!(cluster);
+    let namespace = cluster.namespace("clashes").await;
+    let checks =
+        |count| (0..count).fold(Files::new(), |files, nth| files.text(&format!("c{nth}.wasm"), "rubbish"));
+    cluster.apply(&namespace, "many", &checks(501)).await;
+    let aviary = Aviary::start(cluster.client.clone(), &[&namespace]);
+    cluster.until_event(&namespace, "many", "ModuleRejected", "which may have 500").await;
+    aviary.until(&format!("{namespace}/many"), "is refused", |view| view.rejected.is_some()).await;
+    assert!(aviary.view(&format!("{namespace}/c0")).is_none());
+    cluster.apply(&namespace, "many", &checks(3)).await;
+    aviary.until(&format!("{namespace}/c2"), "is tried", |view| view.rejected.is_some()).await;
+    aviary.until_gone(&format!("{namespace}/many")).await;
+    aviary.stop().await;
+    cluster.clear(&[&namespace]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_check_of_a_directory_comes_first() {
     over_cluster!(cluster);
     let namespace = cluster.namespace("clashes").await;

@@ -208,7 +208,7 @@ impl Aviary {
             client,
             namespaces: Namespaces::Only(namespaces.iter().map(|name| (*name).to_owned()).collect()),
             selector: "aviary.dev/checks=true".to_owned(),
-            policy: Policy::new(None, CLUSTER_DOMAIN),
+            policy: Arc::new(Policy::new(None, CLUSTER_DOMAIN)),
             max_module_size: 1 << 22,
         };
         let (taken, taken_by_others) = watch::channel(BTreeSet::new());

@@ -1,17 +1,28 @@
 //! Checks dropped into a directory, from the files to the board.
 
-use crate::{self as guests, support::sandbox};
+use crate::{
+    self as guests,
+    support::{sandbox, sandbox_in, workshop},
+};
 use aviary::{
     board::{Board, Demand, EventKind, Standing, View},
     grant::Ceiling,
+    history::Run,
     inventory::Inventory,
     outcome::Reason,
+    sandbox::{Sandbox, Workshop},
     scheduler::Clock,
     signature::Keyring,
     source::directory::Directories,
     spec::Key,
 };
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 use tempfile::TempDir;
 use tokio::{
     sync::{mpsc, watch},
@@ -36,14 +47,18 @@ impl Aviary {
     }
 
     fn start_with(patience: Duration) -> Self {
-        Self::start_signed(patience, Keyring::default())
+        Self::start_in(sandbox(), Keyring::default(), patience)
     }
 
     pub(crate) fn start_signed(patience: Duration, keyring: Keyring) -> Self {
+        Self::start_in(sandbox(), keyring, patience)
+    }
+
+    fn start_in(sandbox: Sandbox, keyring: Keyring, patience: Duration) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let (board, stop) = (Arc::new(Board::default()), CancellationToken::new());
         let (changes, inbox) = mpsc::channel(4);
-        let inventory = Inventory::new(Arc::new(sandbox()), keyring, Arc::clone(&board), Clock::start(), 1);
+        let inventory = Inventory::new(Arc::new(sandbox), keyring, Arc::clone(&board), Clock::start(), 1);
         let source = Directories {
             ceiling: Ceiling::open(),
             paths: vec![directory.path().to_path_buf()],
@@ -112,6 +127,36 @@ async fn a_module_that_is_dropped_in_runs_at_once() {
     assert_eq!(message(&view), "poll 1");
     assert!(aviary.board.is_ready());
     assert!(aviary.stop().await, "ended clean");
+}
+
+#[tokio::test]
+async fn a_compiler_that_is_not_to_be_had_is_tried_again() {
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let program = elsewhere.path().join("aviary");
+    let aviary = Aviary::start_in(
+        sandbox_in(Workshop { program: program.clone(), ..workshop() }),
+        Keyring::default(),
+        PATIENCE,
+    );
+    aviary.put_guest("subject.wasm", guests::PASSES);
+    let view = aviary.until("rejected", |view| view.rejected.is_some()).await;
+    assert_eq!(view.rejected.map(|fault| fault.reason), Some(Reason::Resources));
+    symlink(workshop().program, program).expect("linked");
+    aviary.until("passing", |view| view.standing == Standing::Pass && view.rejected.is_none()).await;
+    assert!(aviary.stop().await, "ended clean");
+}
+
+#[tokio::test]
+async fn a_daemon_that_stops_does_not_wait_for_a_compiler() {
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let program = elsewhere.path().join("hangs");
+    fs::write(&program, "#!/bin/sh\nexec sleep 60\n").expect("written");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
+    let aviary =
+        Aviary::start_in(sandbox_in(Workshop { program, ..workshop() }), Keyring::default(), PATIENCE);
+    aviary.put_guest("subject.wasm", guests::PASSES);
+    aviary.until("loading", |_| true).await;
+    timeout(PATIENCE / 4, aviary.stop()).await.expect("ended at once");
 }
 
 #[tokio::test]
@@ -192,6 +237,32 @@ async fn a_trap_ends_the_round_and_the_next_one_begins() {
     aviary.put_guest("subject.wasm", guests::COUNTS);
     let view = aviary.until("trapped twice", |view| view.counts.faults[Reason::Trap as usize] >= 2).await;
     assert!(view.counts.runs[0] >= 2, "a good poll comes before each trap");
+}
+
+#[tokio::test]
+async fn a_guest_that_breaks_down_again_and_again_is_quarantined_until_a_new_version_comes() {
+    let aviary = Aviary::start();
+    let mut events = aviary.board.listen();
+    aviary.put_manifest("  interval: 20ms\n  failureThreshold: 50\n");
+    aviary.put_guest("subject.wasm", guests::TRAPS);
+    let first = aviary.until("trapped", |view| view.counts.faults[Reason::Trap as usize] > 0).await;
+    assert!(first.quarantine.is_none());
+    let entry = aviary.board.get(&"default/subject".parse().expect("a key")).expect("the check");
+    // Whoever asks for runs need not wait for the pauses before the quarantine.
+    while entry.view().quarantine.is_none() {
+        entry.run_now(PATIENCE).await;
+    }
+    let view = aviary.until("resting", |view| view.next_run > view.latest.as_ref().map(Run::ended)).await;
+    assert_eq!((view.counts.faults[Reason::Trap as usize], view.standing), (5, Standing::Unknown));
+    assert!(view.error().contains("; quarantined until 20"), "{}", view.error());
+    let told = async { while events.recv().await.expect("an event").kind != EventKind::Quarantined {} };
+    timeout(PATIENCE, told).await.expect("told");
+    assert!(matches!(entry.run_now(PATIENCE).await, Demand::TooSoon(_)), "not a way round");
+    aviary.put_guest("subject.wasm", guests::PASSES);
+    let view = aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    assert!(view.quarantine.is_none());
+    assert_eq!(entry.view().counts.faults[Reason::Trap as usize], 5, "it was left alone");
+    assert!(aviary.stop().await, "ended clean");
 }
 
 #[tokio::test]

@@ -4,10 +4,12 @@ mod capabilities;
 mod cluster;
 mod crimes;
 mod daemon;
+mod gallery;
 #[path = "../cluster/given.rs"]
 mod given;
 mod kubernetes;
 mod ledger;
+mod limits;
 mod rounds;
 mod scheduling;
 mod signing;

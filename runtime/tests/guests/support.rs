@@ -17,7 +17,7 @@ pub(crate) struct Subject {
     pub(crate) check: Arc<Check>,
     pub(crate) board: Board,
     pub(crate) entry: Arc<Entry>,
-    sandbox: Sandbox,
+    sandbox: Arc<Sandbox>,
     guest: Arc<Guest>,
 }
 
@@ -28,8 +28,13 @@ pub(crate) fn workshop() -> Workshop {
 
 /// A sandbox for a few guests.
 pub(crate) fn sandbox() -> Sandbox {
+    sandbox_in(workshop())
+}
+
+/// A sandbox for a few guests that are compiled in this workshop.
+pub(crate) fn sandbox_in(workshop: Workshop) -> Sandbox {
     let network = Network::new(&NetworkOptions::default()).expect("a network");
-    Sandbox::new(8, workshop(), Arc::new(network), None).expect("a sandbox")
+    Sandbox::new(8, workshop, Arc::new(network), None).expect("a sandbox")
 }
 
 /// The check of a manifest with these lines under `spec`.
@@ -53,7 +58,12 @@ impl Subject {
     }
 
     /// Loads a guest into a sandbox.
-    pub(crate) async fn load_in(sandbox: Sandbox, check: Arc<Check>, path: &str) -> Result<Self, Fault> {
+    pub(crate) async fn load_in(
+        sandbox: impl Into<Arc<Sandbox>>,
+        check: Arc<Check>,
+        path: &str,
+    ) -> Result<Self, Fault> {
+        let sandbox = sandbox.into();
         let module = fs::read(path).expect("a guest");
         let module = Keyring::default().admit("subject.wasm", module.into(), None).await?;
         let guest = sandbox.load("subject.wasm", module).await?;

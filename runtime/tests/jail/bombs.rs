@@ -2,7 +2,7 @@
 
 use wasm_encoder::{
     BlockType, CodeSection, Component, Function, FunctionSection, Instruction, Module, ModuleSection,
-    TypeSection, ValType,
+    RefType, TableSection, TableType, TypeSection, ValType,
 };
 
 /// So many functions without anything in them.
@@ -46,13 +46,16 @@ pub(crate) fn many_locals(functions: usize) -> Vec<u8> {
     component(&vec![function(50_000, &[]); functions])
 }
 
-/// What a compiler of Python or JavaScript makes, in size: plain functions, one after the other.
-pub(crate) fn harmless(functions: usize) -> Vec<u8> {
-    let step =
-        [Instruction::LocalGet(0), Instruction::I32Const(77), Instruction::I32Mul, Instruction::LocalSet(0)];
-    let branch = [Instruction::LocalGet(0), Instruction::If(BlockType::Empty)];
-    let some = [&vec![step.clone(); 20].concat()[..], &branch, &step, &[Instruction::End]].concat();
-    component(&vec![function(4, &vec![some; 8].concat()); functions])
+/// A table that no live guest may have.
+pub(crate) fn large_table() -> Vec<u8> {
+    let (element_type, minimum) = (RefType::FUNCREF, 30_000);
+    let mut tables = TableSection::new();
+    tables.table(TableType { element_type, table64: false, minimum, maximum: None, shared: false });
+    let mut module = Module::new();
+    module.section(&tables);
+    let mut component = Component::new();
+    component.section(&ModuleSection(&module));
+    component.finish()
 }
 
 fn set_all(locals: u32) -> Vec<Instruction<'static>> {

@@ -101,13 +101,17 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-/// Runs the daemon on an address and on the checks that lie in a directory, until all have run.
-pub(crate) async fn run(program: &Path, address: SocketAddr, checks: TempDir) -> Result<Server> {
+/// Starts the daemon on an address and on the checks that lie in a directory.
+pub(crate) async fn start(program: &Path, address: SocketAddr, checks: TempDir) -> Result<Server> {
     let mut command = Command::new(program);
     command.arg("run").arg("--checks").arg(checks.path()).arg("--listen").arg(address.to_string());
-    // What an earlier run compiled must not make this one faster.
-    command.env("AVIARY_LOG", "warn").env("AVIARY_CACHE_DIR", checks.path().join(".cache"));
-    let server = Server::start(&mut command, address, checks).await?;
+    command.env("AVIARY_LOG", "warn");
+    Server::start(&mut command, address, checks).await
+}
+
+/// As [`start`], and waits until all checks have run and are well.
+pub(crate) async fn run(program: &Path, address: SocketAddr, checks: TempDir) -> Result<Server> {
+    let server = start(program, address, checks).await?;
     all_well(&server).await.with_context(|| server.output())?;
     Ok(server)
 }

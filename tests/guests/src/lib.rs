@@ -14,9 +14,18 @@
 //! assert!(std::path::Path::new(SPINS_IN_POLL).is_file());
 //! ```
 //!
+//! Crimes that Rust cannot commit are written as text in `crimes/`, as README.md has it. [`GALLERY`] lists
+//! every crime, with what has to become of it.
+//!
 //! The constants are private and made by the test's own macro: so the compiler tells of each guest that
 //! no test uses, which it does not for constants that another crate's macro makes.
 
 // The guests themselves need no guests.
 #[cfg(not(target_family = "wasm"))]
 include!(concat!(env!("OUT_DIR"), "/guests.rs"));
+
+#[cfg(not(target_family = "wasm"))]
+mod gallery;
+
+#[cfg(not(target_family = "wasm"))]
+pub use gallery::{Crime, End, GALLERY};

@@ -4,14 +4,11 @@ use super::{
     exposition::{Exposition, labels},
     guests,
 };
+use crate::spec::Limit;
 use crate::{
     api::judgement::{Judgement, judge_settled},
     board::{Board, Counts, DURATION_BOUNDS, Entry, Standing, View},
-    capability::{
-        Capability,
-        calls::CallResult,
-        metrics::{Kind, MAX_VALUE},
-    },
+    capability::{Capability, calls::CallResult, metrics::Kind},
     outcome::{Reason, Status, Target},
 };
 use jiff::Timestamp;
@@ -64,6 +61,7 @@ pub(super) fn write(out: &mut Exposition, board: &Board) {
     modules(out, &rows);
     host_calls(out, &rows);
     denials(out, &rows);
+    limit_hits(out, &rows);
     leftovers(out, board);
     out.family(Kind::Histogram, "aviary_scheduler_lag_seconds", "How late runs started.").distribution(
         "",
@@ -79,7 +77,7 @@ struct Gauge {
     value: fn(&View) -> Option<f64>,
 }
 
-const GAUGES: [Gauge; 7] = [
+const GAUGES: [Gauge; 8] = [
     Gauge {
         name: "aviary_check_success",
         help: "Whether the check passes or warns; 0 also if it is unknown or stale.",
@@ -89,6 +87,11 @@ const GAUGES: [Gauge; 7] = [
         name: "aviary_check_stale",
         help: "Whether the check has not run for three intervals.",
         value: |view| Some(flag(view.standing == Standing::Stale)),
+    },
+    Gauge {
+        name: "aviary_check_quarantined",
+        help: "Whether the check is tried rarely, as its guest broke down again and again.",
+        value: |view| Some(flag(view.quarantine.is_some())),
     },
     Gauge {
         name: "aviary_check_consecutive_failures",
@@ -180,15 +183,15 @@ fn targets(out: &mut Exposition, rows: &[Row]) {
     let help = "Whether the target passed or warned in the latest run.";
     let mut family = out.family(Kind::Gauge, "aviary_target_success", help);
     for row in rows {
-        for (name, is_good) in merged(row.targets()) {
+        for (name, is_good) in merged(row.targets(), row.view.check.limits.count(Limit::LabelBytes)) {
             family.number(&row.labels, &labels(&[("target", name)]), flag(is_good));
         }
     }
 }
 
 /// The first targets with shortened names; those that share a name are good only together.
-fn merged(targets: &[Target]) -> Vec<(&str, bool)> {
-    let short = |target: &Target| target.name.floor_char_boundary(MAX_VALUE);
+fn merged(targets: &[Target], longest: usize) -> Vec<(&str, bool)> {
+    let short = |target: &Target| target.name.floor_char_boundary(longest);
     let first = targets.iter().take(MAX_TARGETS);
     let mut merged: Vec<_> =
         first.map(|target| (&target.name[..short(target)], target.status != Status::Fail)).collect();
@@ -234,6 +237,16 @@ fn denials(out: &mut Exposition, rows: &[Row]) {
     }
 }
 
+fn limit_hits(out: &mut Exposition, rows: &[Row]) {
+    let help = "How often the check ran into one of its limits.";
+    let mut family = out.family(Kind::Counter, "aviary_limit_hits", help);
+    for row in rows {
+        for (limit, hits) in row.entry.hits.all() {
+            family.number(&row.labels, &labels(&[("limit", limit.key())]), hits as f64);
+        }
+    }
+}
+
 /// Also of checks that are gone, of which nothing else is shown any more.
 fn leftovers(out: &mut Exposition, board: &Board) {
     let help = "Objects that rounds which are over left behind in the cluster, where there are any.";
@@ -260,19 +273,19 @@ mod tests {
             target("a", Status::Fail),
             target("a", Status::Pass),
         ];
-        assert_eq!(merged(&targets), [("a", false), ("b", true)]);
+        assert_eq!(merged(&targets, 9), [("a", false), ("b", true)]);
     }
 
     #[test]
     fn long_target_names_are_cut_between_characters() {
-        let name = format!("{}ä", "x".repeat(MAX_VALUE - 1));
-        assert_eq!(merged(&[target(&name, Status::Pass)])[0].0.len(), MAX_VALUE - 1);
+        let name = format!("{}ä", "x".repeat(8));
+        assert_eq!(merged(&[target(&name, Status::Pass)], 9)[0].0.len(), 8);
     }
 
     #[test]
     fn only_so_many_targets_get_a_series() {
         let targets: Vec<_> =
             (0..MAX_TARGETS + 1).map(|index| target(&index.to_string(), Status::Pass)).collect();
-        assert_eq!(merged(&targets).len(), MAX_TARGETS);
+        assert_eq!(merged(&targets, 9).len(), MAX_TARGETS);
     }
 }

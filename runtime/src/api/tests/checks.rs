@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    board::{Demand, EventKind, Quarantine},
     capability::{Capability, calls::CallResult},
     outcome::{Fault, Reason},
 };
@@ -73,6 +74,72 @@ async fn running_a_check_answers_with_its_fresh_state_and_shares_the_run() {
         assert_eq!((code, &body["history"][0]["message"]), (200, &json!("fresh")));
     }
     task.await.expect("the check's task");
+}
+
+/// Puts a check on the board whose guest broke down five times.
+fn quarantine(board: &Board) -> Arc<Entry> {
+    let entry = enter(board, check("a/b"));
+    let rest = Quarantine {
+        breakdowns: 5,
+        until: "2026-11-21T12:00:00.5Z".parse().expect("a time"),
+        demand_from: Instant::now() + Duration::from_secs(60),
+    };
+    let next = Next { quarantine: Some(rest), ..in_an_hour() };
+    entry.record(Timestamp::now(), Duration::ZERO, Err(Fault::new(Reason::Trap, "unreachable")), next);
+    entry
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quarantine_is_told_with_the_last_fault_and_lifted_by_a_new_version() {
+    let board = board();
+    let mut events = board.listen();
+    let entry = quarantine(&board);
+    let error = "unreachable; quarantined until 2026-11-21T12:00:00Z after 5 faults in a row";
+    let told = |event: &crate::board::Event| event.kind == EventKind::Quarantined && event.message == error;
+    assert!(std::iter::from_fn(|| events.try_recv().ok()).any(|event| told(&event)));
+    let body = json(&board, "/api/v1/checks/a/b").await;
+    assert_eq!((&body["error"], &body["status"]), (&json!(error), &json!("unknown")));
+    assert_eq!(body["quarantine"], json!({ "until": "2026-11-21T12:00:00.5Z", "faults": 5 }));
+    assert_eq!(get(&board, "/health/a/b").await.0, StatusCode::INTERNAL_SERVER_ERROR);
+    let metric = r#"aviary_check_quarantined{namespace="a",check="b"}"#;
+    assert!(get(&board, "/metrics").await.1.contains(&format!("{metric} 1\n")));
+    enter(&board, check("a/b"));
+    assert!(entry.view().quarantine.is_none());
+    assert!(get(&board, "/metrics").await.1.contains(&format!("{metric} 0\n")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_in_quarantine_is_not_run_again_at_once_whoever_asks() {
+    let board = board();
+    let entry = quarantine(&board);
+    let (code, body) = run(&board, "a/b").await;
+    assert!(code == 429 && body.contains("quarantined until"), "{code} {body}");
+    let wait = Duration::from_secs(60);
+    assert_eq!(entry.run_now(Duration::from_secs(3600)).await, Demand::TooSoon(wait));
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let task = tokio::spawn({
+        let entry = Arc::clone(&entry);
+        async move {
+            entry.demanded().await;
+            record(&entry, outcome(Status::Pass, "well again"));
+        }
+    });
+    assert_eq!(run(&board, "a/b").await.0, 200);
+    task.await.expect("the check's task");
+    assert!(entry.view().quarantine.is_none());
+}
+
+#[tokio::test]
+async fn a_quarantine_does_not_wait_for_the_failure_threshold() {
+    let board = board();
+    let patient = Check { failure_threshold: std::num::NonZeroU32::MAX, ..check("a/b") };
+    record(&enter(&board, patient), outcome(Status::Pass, "well"));
+    assert_eq!(json(&board, "/api/v1/checks/a/b").await["status"], json!("pass"));
+    let entry = board.get(&"a/b".parse().expect("a key")).expect("the check");
+    let rest = Quarantine { breakdowns: 5, until: Timestamp::now(), demand_from: Instant::now() };
+    let next = Next { quarantine: Some(rest), ..in_an_hour() };
+    entry.record(Timestamp::now(), Duration::ZERO, Err(Fault::new(Reason::Trap, "unreachable")), next);
+    assert_eq!(json(&board, "/api/v1/checks/a/b").await["status"], json!("unknown"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,7 +66,7 @@ fn record(entry: &Entry, verdict: Verdict) {
 
 fn in_an_hour() -> Next {
     let hour = Duration::from_secs(3600);
-    Next { run: Timestamp::now() + hour, fresh_until: Instant::now() + hour }
+    Next { run: Timestamp::now() + hour, fresh_until: Instant::now() + hour, quarantine: None }
 }
 
 /// Puts a check on the board that has run once.

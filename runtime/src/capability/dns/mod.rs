@@ -24,12 +24,16 @@ const MOST_RECORDS: usize = 256;
 
 impl Host for State {
     async fn lookup(&mut self, query: Query) -> Result<Answer, Error> {
-        let deadline =
-            self.calls.begin(Capability::Dns, shorten(&query.name), milliseconds(query.timeout_ms));
-        let deadline = deadline.map_err(|error| Error::Denied(error.to_string()))?;
+        let booked = self.calls.send(Capability::Dns, query.name.len());
+        let timeout = milliseconds(query.timeout_ms);
+        let deadline = booked.and_then(|()| self.calls.begin(Capability::Dns, shorten(&query.name), timeout));
+        let deadline = deadline.map_err(|spent| Error::Denied(spent.to_string()))?;
         let result = lookup(&self.network, &self.check.permit, &query, deadline).await;
         self.finish(&result);
-        result
+        let answer = result?;
+        let received = self.calls.receive(answer.records.iter().map(records::length).sum());
+        received.map_err(|spent| Error::Denied(spent.to_string()))?;
+        Ok(answer)
     }
 }
 
@@ -87,11 +91,11 @@ fn name(query: &Query) -> Result<Name, Error> {
     {
         return Ok(Name::from(address));
     }
-    // An escaped dot would look like the border of a zone to the grant.
-    let name = Some(query.name.as_str()).filter(|name| !name.is_empty() && !name.contains('\\'));
+    // An escaped dot would look like the border of a zone to the grant, and a grant for `*` would be one for all.
+    let name = Some(query.name.as_str()).filter(|name| !name.is_empty() && !name.contains(['\\', '*']));
     let name = name.and_then(|name| Name::from_str_relaxed(name).ok());
-    // Other scripts have dots of their own, which become one within a label.
-    let name = name.filter(|name| !name.iter().any(|label| label.contains(&b'.')));
+    // Other scripts have dots and stars of their own, which become these.
+    let name = name.filter(|name| !name.iter().flatten().any(|byte| b".*".contains(byte)));
     let mut name = name.ok_or_else(|| Error::Invalid("the name is no domain name".to_owned()))?;
     name.set_fqdn(true);
     Ok(name)

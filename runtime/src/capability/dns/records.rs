@@ -42,6 +42,23 @@ pub(super) fn read(record: &Record) -> Option<ResourceRecord> {
     Some(ResourceRecord { name: text(&record.name), ttl: record.ttl, data: data(&record.data)? })
 }
 
+/// How many bytes a record's texts have.
+pub(super) fn length(record: &ResourceRecord) -> usize {
+    let data = match &record.data {
+        RecordData::A(text)
+        | RecordData::Aaaa(text)
+        | RecordData::Cname(text)
+        | RecordData::Ns(text)
+        | RecordData::Ptr(text)
+        | RecordData::Txt(text) => text.len(),
+        RecordData::Caa(caa) => caa.tag.len() + caa.value.len(),
+        RecordData::Mx(mx) => mx.exchange.len(),
+        RecordData::Soa(soa) => soa.primary.len() + soa.mailbox.len(),
+        RecordData::Srv(srv) => srv.target.len(),
+    };
+    record.name.len() + data
+}
+
 fn data(data: &RData) -> Option<RecordData> {
     Some(match data {
         RData::A(address) => RecordData::A(address.0.to_string()),

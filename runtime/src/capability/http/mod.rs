@@ -18,41 +18,49 @@ use super::{
     ended::Ended,
     milliseconds,
 };
-use crate::{grant::Permit, sandbox::State};
+use crate::{grant::Permit, sandbox::State, spec::Limit};
 use exchange::{Exchange, Progress};
 use futures_util::{StreamExt, stream};
 use outgoing::MOST_KEPT;
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-/// How many requests of one `send-all` are under way at once.
-const AT_ONCE: usize = 8;
 /// How many requests one `send-all` takes.
 const MOST_REQUESTS: usize = 100;
+/// As much is kept of the bodies of one `send-all` together, in bytes.
+const MOST_KEPT_TOGETHER: usize = 8 * MOST_KEPT;
 /// How much of a URL's path appears in messages.
 const LONGEST_PATH_SHOWN: usize = 100;
 
 impl Host for State {
-    async fn send(&mut self, request: Request) -> Result<Response, Error> {
+    async fn send(&mut self, mut request: Request) -> Result<Response, Error> {
         let timeout = milliseconds(request.timeout_ms);
-        let deadline = self.calls.begin(Capability::Http, target(&request.url), timeout);
-        let deadline = deadline.map_err(|error| Error::Denied(error.to_string()))?;
+        let deadline = self.begin_http(&request, timeout)?;
+        cap_body(&mut request, self.calls.room());
         let result = send(&self.network, &self.check.permit, &self.connections, request, deadline).await;
-        self.finish(&result);
+        self.finish_http(&result);
         result
     }
 
     async fn send_all(&mut self, requests: Vec<Request>) -> Vec<Result<Response, Error>> {
         let mut booked = Vec::with_capacity(requests.len().min(MOST_REQUESTS));
         for request in &requests[..requests.len().min(MOST_REQUESTS)] {
-            let deadline = self.calls.begin(Capability::Http, target(&request.url), None);
-            booked.push(deadline.map_err(|error| Error::Denied(error.to_string())));
+            booked.push(self.begin_http(request, None));
         }
-        let begun = booked.iter().filter(|deadline| deadline.is_ok()).count();
-        let results = send_all(&self.network, &self.check.permit, &self.connections, requests, booked).await;
+        let begun: Vec<bool> = booked.iter().map(Result::is_ok).collect();
+        let room = Room {
+            at_once: self.check.limits.count(Limit::ConcurrentCalls),
+            bodies: self.calls.room().min(MOST_KEPT_TOGETHER),
+        };
+        if begun.iter().filter(|begun| **begun).count() > room.at_once {
+            self.entry.hits.count(Limit::ConcurrentCalls);
+        }
+        let (permit, connections) = (&self.check.permit, &self.connections);
+        let results = send_all(&self.network, permit, connections, requests, booked, room).await;
         // The call begun last is the first to finish.
-        for result in results[..begun].iter().rev() {
-            self.finish(result);
+        for (result, _) in results.iter().zip(begun).rev().filter(|(_, begun)| *begun) {
+            self.finish_http(result);
         }
         results
     }
@@ -64,6 +72,22 @@ impl<'a> From<&'a Error> for Ended<'a> {
             Error::Denied(why) => Self::Denied(why),
             Error::Timeout(_) => Self::Timeout,
             _ => Self::Error,
+        }
+    }
+}
+
+impl State {
+    fn begin_http(&mut self, request: &Request, timeout: Option<Duration>) -> Result<Instant, Error> {
+        let booked = self.calls.send(Capability::Http, sent(request));
+        let begun = booked.and_then(|()| self.calls.begin(Capability::Http, target(&request.url), timeout));
+        begun.map_err(|spent| Error::Denied(spent.to_string()))
+    }
+
+    fn finish_http(&mut self, result: &Result<Response, Error>) {
+        self.finish(result);
+        if let Ok(response) = result {
+            // What is too much was cut from the body.
+            let _ = self.calls.receive(received(response));
         }
     }
 }
@@ -83,7 +107,16 @@ pub async fn send(
     result.unwrap_or(Err(Error::Timeout(progress.phase)))
 }
 
-/// Sends several requests, eight at a time. The bodies that are kept share 8 MiB evenly. `booked` holds the
+/// What one [`send_all`] may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// How many requests are under way at once.
+    pub at_once: usize,
+    /// How much is kept of all bodies together, in bytes.
+    pub bodies: usize,
+}
+
+/// Sends several requests. The bodies that are kept share their room evenly. `booked` holds the
 /// deadline of each request, or why it is not sent; requests beyond it are refused.
 pub async fn send_all(
     network: &Network,
@@ -91,19 +124,36 @@ pub async fn send_all(
     connections: &Connections,
     requests: Vec<Request>,
     booked: Vec<Result<Instant, Error>>,
+    room: Room,
 ) -> Vec<Result<Response, Error>> {
-    let share = AT_ONCE * MOST_KEPT / requests.len().clamp(AT_ONCE, MOST_REQUESTS);
+    let share = room.bodies / requests.len().clamp(1, MOST_REQUESTS);
     let refusal = || Err(Error::Invalid(format!("send-all takes at most {MOST_REQUESTS} requests")));
     let booked = booked.into_iter().chain(std::iter::repeat_with(refusal));
     let sent = requests.into_iter().zip(booked).map(|(mut request, booked)| async move {
         let latest = booked?;
         let timeout = milliseconds(request.timeout_ms);
         let deadline = timeout.map_or(latest, |timeout| latest.min(Instant::now() + timeout));
-        let share = u32::try_from(share).unwrap_or(u32::MAX);
-        request.body_limit = Some(request.body_limit.map_or(share, |limit| limit.min(share)));
+        cap_body(&mut request, share);
         send(network, permit, connections, request, deadline).await
     });
-    stream::iter(sent).buffered(AT_ONCE).collect().await
+    stream::iter(sent).buffered(room.at_once).collect().await
+}
+
+fn cap_body(request: &mut Request, most: usize) {
+    let most = u32::try_from(most).unwrap_or(u32::MAX);
+    request.body_limit = Some(request.body_limit.map_or(most, |limit| limit.min(most)));
+}
+
+fn sent(request: &Request) -> usize {
+    request.url.len() + length(&request.headers) + request.body.as_ref().map_or(0, Vec::len)
+}
+
+fn received(response: &Response) -> usize {
+    length(&response.headers) + response.body.len()
+}
+
+fn length(headers: &[(String, String)]) -> usize {
+    headers.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
 /// The URL for people: without the parts where secrets tend to be.

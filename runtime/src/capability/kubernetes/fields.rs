@@ -1,14 +1,49 @@
 //! JSONPaths, as kubectl writes them: which fields of an object to keep, and what to wait for.
 
+use crate::capability::shorten;
 use serde_json::{Map, Value};
 use serde_json_path::{JsonPath, NormalizedPath, PathElement};
 
+/// The longest path, in bytes.
+const LONGEST: usize = 512;
+/// How deep brackets may stand in brackets: the parser calls itself for each, and so could overflow the stack.
+const DEEPEST: usize = 6;
+/// How many commas a path may have, each of which may double what is found, and how many `..`.
+const COMMAS: usize = 4;
+const DESCENTS: usize = 1;
+
 /// Reads `$.status.phase`, `.status.phase` or `{.status.phase}`.
 pub(super) fn parse(text: &str) -> Result<JsonPath, String> {
+    require_cheap(text)?;
     let inner = text.trim();
     let inner = inner.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(inner);
     let path = if inner.starts_with('$') { inner.to_owned() } else { format!("${inner}") };
     JsonPath::parse(&path).map_err(|error| format!("`{text}` is not a JSONPath: {error}"))
+}
+
+/// Refuses what could cost more than the object that it looks into. What stands in quotes counts as well.
+fn require_cheap(text: &str) -> Result<(), String> {
+    let mut depth: usize = 0;
+    let mut deepest = 0;
+    for letter in text.bytes() {
+        match letter {
+            b'(' | b'[' => depth += 1,
+            b')' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    for (what, found, most) in [
+        ("bytes", text.len(), LONGEST),
+        ("brackets in each other", deepest, DEEPEST),
+        ("commas", text.matches(',').count(), COMMAS),
+        ("`..`", text.matches("..").count(), DESCENTS),
+    ] {
+        if found > most {
+            return Err(format!("`{}` is too much for a JSONPath: at most {most} {what}", shorten(text)));
+        }
+    }
+    Ok(())
 }
 
 /// What of an object lies on these paths, where it was.
@@ -77,6 +112,21 @@ mod tests {
             assert!(is_met(&pod(), &parse(text).expect("a path"), Some("Running")), "{text}");
         }
         assert!(parse("status phase").is_err_and(|error| error.contains("`status phase`")));
+    }
+
+    #[test]
+    fn paths_that_cost_too_much_are_refused_before_they_are_read() {
+        for (path, says) in [
+            (format!("$[?{}@.a{}]", "(".repeat(100_000), ")".repeat(100_000)), "512 bytes"),
+            (format!("$[?{}@.a{}]", "(".repeat(100), ")".repeat(100)), "6 brackets"),
+            ("$[*,*]".to_owned() + &"[*,*]".repeat(30), "4 commas"),
+            ("$..*..*..*".to_owned(), "1 `..`"),
+        ] {
+            let refusal = parse(&path).expect_err("too much");
+            assert!(refusal.contains(says) && refusal.len() < 300, "{refusal}");
+        }
+        let path = "{.status.conditions[?(@.type=='Ready' && (@.status=='True' || @.reason=='a'))]['a','b']}";
+        assert!(parse(path).is_ok());
     }
 
     #[test]

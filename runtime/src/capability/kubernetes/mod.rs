@@ -38,18 +38,21 @@ impl Host for State {
     }
 
     async fn create(&mut self, namespace: Option<String>, body: String) -> Result<String, Error> {
+        self.book_body(&body)?;
         let (caller, deadline) = self.begin_call("create".to_owned(), None)?;
         let result = timeout_at(deadline, caller.create(namespace, &body)).await;
         self.end_call(result)
     }
 
     async fn apply(&mut self, namespace: Option<String>, body: String) -> Result<String, Error> {
+        self.book_body(&body)?;
         let (caller, deadline) = self.begin_call("apply".to_owned(), None)?;
         let result = timeout_at(deadline, caller.apply(namespace, &body)).await;
         self.end_call(result)
     }
 
     async fn patch(&mut self, object: Object, kind: PatchType, body: String) -> Result<String, Error> {
+        self.book_body(&body)?;
         let (caller, deadline) = self.begin_call(format!("patch {}", describe(&object)), None)?;
         let result = timeout_at(deadline, caller.patch(&object, kind, &body)).await;
         self.end_call(result)
@@ -99,11 +102,42 @@ impl State {
         Ok((Arc::clone(caller), deadline))
     }
 
-    /// Counts how a call ended.
-    fn end_call<T>(&mut self, ended: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
+    /// Books what a call is about to send.
+    fn book_body(&mut self, body: &str) -> Result<(), Error> {
+        self.calls.send(Capability::Kubernetes, body.len()).map_err(|spent| Error::Denied(spent.to_string()))
+    }
+
+    /// Counts how a call ended, and what it brought.
+    fn end_call<T: Answer>(&mut self, ended: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
         let result = ended.unwrap_or(Err(Error::Timeout));
         self.finish(&result);
-        result
+        let answer = result?;
+        self.calls.receive(answer.length()).map_err(|spent| Error::Denied(spent.to_string()))?;
+        Ok(answer)
+    }
+}
+
+/// What the guest gets.
+trait Answer {
+    /// In bytes.
+    fn length(&self) -> usize;
+}
+
+impl Answer for String {
+    fn length(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Answer for Page {
+    fn length(&self) -> usize {
+        self.items.iter().map(String::len).sum()
+    }
+}
+
+impl Answer for () {
+    fn length(&self) -> usize {
+        0
     }
 }
 

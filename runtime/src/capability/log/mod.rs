@@ -10,8 +10,9 @@ use super::{
     calls::CallResult,
 };
 use crate::{
+    board::Hits,
     sandbox::State,
-    spec::Key,
+    spec::{Key, Limit, Limits},
     text::{cut_to, printable},
 };
 use std::{
@@ -20,10 +21,6 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Lines that a check may write in one period.
-const LINES: usize = 100;
-/// Bytes that a check may write in one period.
-const BYTES: usize = 64 * 1024;
 /// How often the caps start anew, at the start of a run.
 const PERIOD: Duration = Duration::from_secs(10);
 /// A longer line is cut.
@@ -33,11 +30,14 @@ const LINE_LENGTH: usize = 4 * 1024;
 #[derive(Clone, Debug)]
 pub struct GuestLog {
     key: Key,
+    hits: Arc<Hits>,
     spent: Arc<Mutex<Spent>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Spent {
+    most_lines: usize,
+    most_bytes: usize,
     since: Option<Instant>,
     lines: usize,
     bytes: usize,
@@ -47,24 +47,31 @@ struct Spent {
 
 impl GuestLog {
     /// A log for this check.
-    pub fn new(key: Key) -> Self {
-        Self { key, spent: Arc::default() }
+    pub fn new(key: Key, hits: Arc<Hits>) -> Self {
+        Self { key, hits, spent: Arc::new(Mutex::new(Spent::nothing(&Limits::default()))) }
+    }
+
+    /// Sets the caps.
+    pub fn allow(&self, limits: &Limits) {
+        let mut spent = self.spent();
+        (spent.most_lines, spent.most_bytes) = (limits.count(Limit::LogLines), limits.count(Limit::LogBytes));
     }
 
     /// Starts the caps anew if it is time, and tells what was lost to them.
     pub fn start_run(&self, now: Instant) {
-        let dropped = {
+        let (dropped, lines, bytes) = {
             let mut spent = self.spent();
             spent.last_words.clear();
             if spent.since.is_some_and(|since| now.duration_since(since) < PERIOD) {
                 return;
             }
-            let fresh = Spent { since: Some(now), ..Spent::default() };
-            std::mem::replace(&mut *spent, fresh).dropped
+            let dropped = std::mem::take(&mut spent.dropped);
+            (spent.since, spent.lines, spent.bytes) = (Some(now), 0, 0);
+            (dropped, spent.most_lines, spent.most_bytes)
         };
         if dropped > 0 {
             tracing::warn!(target: "guest", check = %self.key, dropped,
-                "the check wrote more than {LINES} lines or {BYTES} bytes in {PERIOD:?}");
+                "the check wrote more than {lines} lines or {bytes} bytes in {PERIOD:?}");
         }
     }
 
@@ -76,13 +83,19 @@ impl GuestLog {
     /// Whether the caps leave room for a line about this check of so many bytes, which then is spent.
     pub fn admits(&self, bytes: usize) -> bool {
         let mut spent = self.spent();
-        if spent.lines >= LINES || spent.bytes + bytes > BYTES {
-            spent.dropped += 1;
-            return false;
-        }
-        spent.lines += 1;
-        spent.bytes += bytes;
-        true
+        let limit = if spent.lines >= spent.most_lines {
+            Limit::LogLines
+        } else if spent.bytes + bytes > spent.most_bytes {
+            Limit::LogBytes
+        } else {
+            spent.lines += 1;
+            spent.bytes += bytes;
+            return true;
+        };
+        spent.dropped += 1;
+        drop(spent);
+        self.hits.count(limit);
+        false
     }
 
     fn write(&self, level: Level, line: &str) {
@@ -105,6 +118,20 @@ impl GuestLog {
     }
 }
 
+impl Spent {
+    fn nothing(limits: &Limits) -> Self {
+        Self {
+            most_lines: limits.count(Limit::LogLines),
+            most_bytes: limits.count(Limit::LogBytes),
+            since: None,
+            lines: 0,
+            bytes: 0,
+            dropped: 0,
+            last_words: String::new(),
+        }
+    }
+}
+
 impl Host for State {
     fn write(&mut self, level: Level, message: String) {
         self.entry.tally.count(Capability::Log, CallResult::Ok);
@@ -121,14 +148,14 @@ mod tests {
     use super::*;
 
     fn log() -> GuestLog {
-        GuestLog::new("default/test".parse().expect("a key"))
+        GuestLog::new("default/test".parse().expect("a key"), Arc::default())
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_check_cannot_write_more_than_its_lines_and_bytes_however_often_it_runs() {
         let log = log();
         log.start_run(Instant::now());
-        for _ in 0..LINES + 7 {
+        for _ in 0..100 + 7 {
             log.write(Level::Info, "x");
         }
         log.start_run(Instant::now());
@@ -139,6 +166,7 @@ mod tests {
             log.write(Level::Info, &"y".repeat(LINE_LENGTH * 2));
         }
         let spent = log.spent();
-        assert_eq!((spent.bytes, spent.dropped), (BYTES, 4));
+        assert_eq!((spent.bytes, spent.dropped), (64 * 1024, 4));
+        assert_eq!((log.hits.get(Limit::LogLines), log.hits.get(Limit::LogBytes)), (7, 4));
     }
 }

@@ -83,10 +83,10 @@ impl Lines {
             let mut spent = self.log.spent();
             // A panic says where on one line and why on the next; the hint about backtraces is neither.
             if !line.starts_with("note:") {
-                let continues = spent.last_words.ends_with(':');
-                let before =
-                    if continues { std::mem::take(&mut spent.last_words) + " " } else { String::new() };
-                spent.last_words = before + &printable(cut_to(line, LAST_WORDS));
+                let words = printable(cut_to(line, LAST_WORDS)).into_owned();
+                // Joined once, or a guest could print one endless sentence.
+                let continues = spent.last_words.ends_with(':') && spent.last_words.len() <= LAST_WORDS;
+                spent.last_words = if continues { format!("{} {words}", spent.last_words) } else { words };
             }
         }
         self.log.write(self.level, line);
@@ -139,7 +139,15 @@ mod tests {
     use super::*;
 
     fn log() -> GuestLog {
-        GuestLog::new("default/test".parse().expect("a key"))
+        GuestLog::new("default/test".parse().expect("a key"), std::sync::Arc::default())
+    }
+
+    #[test]
+    fn last_words_that_never_end_are_kept_short() {
+        let log = log();
+        let mut lines = Lines { log: log.clone(), level: Level::Warn, begun: Vec::new() };
+        lines.take(format!("{}:\n", "x".repeat(200)).repeat(10_000).as_bytes());
+        assert!(log.last_words().len() < 3 * LAST_WORDS, "{}", log.last_words().len());
     }
 
     #[test]

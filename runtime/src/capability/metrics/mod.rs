@@ -2,19 +2,18 @@
 
 mod rules;
 
-pub(crate) use rules::MAX_VALUE;
-
 use super::{Capability, bindings::aviary::check::metrics as wit, calls::CallResult};
-use crate::{board::DURATION_BOUNDS, sandbox::State};
+use crate::{
+    board::DURATION_BOUNDS,
+    sandbox::State,
+    spec::{Limit, Limits},
+};
 use rules::{check_bounds, check_help, check_name, finite, invalid, parse_labels};
 use std::{
     collections::{BTreeMap, btree_map},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
-
-/// The most series of one check, over all its metrics.
-pub const MAX_SERIES: usize = 50;
 
 /// What kind of metric a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,25 +63,35 @@ pub enum Refusal {
     /// The name, the help, a label or the value breaks a rule.
     #[error("{0}")]
     Invalid(String),
+    /// The value of this label has more bytes than these.
+    #[error("the value of the label `{0}` has more than {1} bytes")]
+    LongLabel(String, usize),
     /// The name stands for another kind of metric.
     #[error("the name already stands for another kind of metric")]
     Conflict,
     /// The check has as many series as it may have.
-    #[error("the check has its {MAX_SERIES} series already")]
-    TooManySeries,
+    #[error("the check has its {0} series already")]
+    TooManySeries(usize),
 }
 
 /// The metrics of one check; they live as long as the check.
 #[derive(Debug, Default)]
 pub struct Series(Mutex<Families>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Families {
     by_name: BTreeMap<Arc<str>, Family>,
     series: usize,
+    most_series: usize,
+    longest_label: usize,
 }
 
 impl Series {
+    /// Sets how many series there may be, and how long their labels. What is there already stays.
+    pub fn allow(&self, limits: &Limits) {
+        self.lock().allow(limits);
+    }
+
     /// Sets a gauge to a finite value.
     pub fn gauge(
         &self,
@@ -156,23 +165,38 @@ impl Series {
     ) -> Result<(), Refusal> {
         check_name(name)?;
         check_help(help)?;
-        let labels = parse_labels(labels)?;
         let mut families = self.lock();
-        let Families { by_name, series } = &mut *families;
+        let Families { by_name, series, most_series, longest_label } = &mut *families;
+        let labels = parse_labels(labels, *longest_label)?;
         let Some(family) = by_name.get_mut(name) else {
             let mut family = Family::new(kind, help, bounds);
-            family.update(labels, series, change)?;
+            family.update(labels, series, *most_series, change)?;
             by_name.insert(name.into(), family);
             return Ok(());
         };
         if family.kind != kind {
             return Err(Refusal::Conflict);
         }
-        family.update(labels, series, change)
+        family.update(labels, series, *most_series, change)
     }
 
     fn lock(&self) -> MutexGuard<'_, Families> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Families {
+    fn allow(&mut self, limits: &Limits) {
+        self.most_series = limits.count(Limit::Series);
+        self.longest_label = limits.count(Limit::LabelBytes);
+    }
+}
+
+impl Default for Families {
+    fn default() -> Self {
+        let mut families = Self { by_name: BTreeMap::new(), series: 0, most_series: 0, longest_label: 0 };
+        families.allow(&Limits::default());
+        families
     }
 }
 
@@ -186,11 +210,12 @@ impl Family {
         &mut self,
         labels: Labels,
         count: &mut usize,
+        most: usize,
         change: impl FnOnce(&mut Value) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         match self.series.entry(labels) {
             btree_map::Entry::Occupied(value) => change(value.into_mut()),
-            btree_map::Entry::Vacant(_) if *count >= MAX_SERIES => Err(Refusal::TooManySeries),
+            btree_map::Entry::Vacant(_) if *count >= most => Err(Refusal::TooManySeries(most)),
             btree_map::Entry::Vacant(place) => {
                 let mut value = Value::zero(self.kind, &self.bounds);
                 change(&mut value)?;
@@ -244,8 +269,15 @@ impl State {
         self.entry.tally.count(Capability::Metrics, counted);
         result.map_err(|refusal| match refusal {
             Refusal::Invalid(rule) => wit::Error::Invalid(rule),
+            Refusal::LongLabel(..) => {
+                self.entry.hits.count(Limit::LabelBytes);
+                wit::Error::Invalid(refusal.to_string())
+            }
             Refusal::Conflict => wit::Error::Conflict,
-            Refusal::TooManySeries => wit::Error::TooManySeries,
+            Refusal::TooManySeries(_) => {
+                self.entry.hits.count(Limit::Series);
+                wit::Error::TooManySeries
+            }
         })
     }
 }

@@ -3,8 +3,6 @@
 
 use super::{Labels, Refusal};
 
-/// The most bytes of a label value.
-pub(crate) const MAX_VALUE: usize = 128;
 pub(super) const MAX_NAME: usize = 64;
 pub(super) const MAX_HELP: usize = 256;
 pub(super) const MAX_LABELS: usize = 5;
@@ -60,7 +58,8 @@ pub(super) fn check_bounds(bounds: &[f64]) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(super) fn parse_labels(labels: &[(String, String)]) -> Result<Labels, Refusal> {
+/// `longest` is the most bytes of a label's value.
+pub(super) fn parse_labels(labels: &[(String, String)], longest: usize) -> Result<Labels, Refusal> {
     if labels.len() > MAX_LABELS {
         return invalid(format!("a series has at most {MAX_LABELS} labels"));
     }
@@ -73,8 +72,8 @@ pub(super) fn parse_labels(labels: &[(String, String)]) -> Result<Labels, Refusa
         if RESERVED_LABELS.contains(&key.as_str()) {
             return invalid(format!("the label `{key}` is set by the daemon"));
         }
-        if value.len() > MAX_VALUE {
-            return invalid(format!("the value of the label `{key}` has more than {MAX_VALUE} bytes"));
+        if value.len() > longest {
+            return Err(Refusal::LongLabel(key.clone(), longest));
         }
     }
     let mut labels = labels.to_vec();

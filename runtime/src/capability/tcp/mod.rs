@@ -70,6 +70,8 @@ impl HostConnection for State {
         timeout_ms: Option<u32>,
     ) -> Result<(), Failure> {
         let target = self.table.get(&this)?.address.to_string();
+        let booked = self.calls.send(Capability::Tcp, data.len());
+        booked.map_err(|spent| Error::Denied(spent.to_string()))?;
         let deadline = self.begin_tcp(&target, timeout_ms)?;
         let result = self.table.get_mut(&this)?.send(&data, deadline).await;
         self.finish(&result);
@@ -84,9 +86,13 @@ impl HostConnection for State {
     ) -> Result<Vec<u8>, Failure> {
         let target = self.table.get(&this)?.address.to_string();
         let deadline = self.begin_tcp(&target, timeout_ms)?;
+        let limit = limit.min(u32::try_from(self.calls.room()).unwrap_or(u32::MAX));
         let result = self.table.get_mut(&this)?.receive(limit, deadline).await;
         self.finish(&result);
-        Ok(result?)
+        let received = result?;
+        // No more was asked for than there is room.
+        let _ = self.calls.receive(received.len());
+        Ok(received)
     }
 
     async fn start_tls(

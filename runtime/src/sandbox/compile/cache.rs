@@ -199,9 +199,7 @@ fn require_private(file: &OwnedFd, kind: FileType) -> io::Result<()> {
         return Err(io::Error::other("it belongs to somebody else; delete it, or choose another directory"));
     }
     if mode.intersects(Mode::RWXG | Mode::RWXO) {
-        return Err(io::Error::other(
-            "others may reach into it; `chmod -R go= ` it, or choose another directory",
-        ));
+        return Err(io::Error::other("others may reach into it; `chmod -R go=` closes it"));
     }
     Ok(())
 }

@@ -24,14 +24,16 @@ use failures::Failures;
 use jail::{Broken, Jail};
 use prescan::Shape;
 use recognise::recognise;
+use rustix::io::Errno;
 use std::{
+    io,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
 use trusted::Code;
-use wasmtime::{Engine, component::Component};
+use wasmtime::{Engine, OutOfMemory, component::Component};
 
 /// What is tried first, so that a module that only looks cheap holds up others for no longer than this.
 const QUICK_MEMORY: Size = Size::mebibytes(192);
@@ -102,14 +104,18 @@ impl Compiler {
         if let Some(component) = self.cached(digest).await {
             return Ok(component);
         }
-        match self.build(bytes).await {
-            Ok(code) => self.keep(digest, code).await.map_err(|what| Fault::new(Reason::Resources, what)),
-            Err(Broken::Passing(what)) => Err(Fault::new(Reason::Resources, format!("{name} {what}"))),
-            Err(Broken::Refused(what) | Broken::Exceeded(what)) => {
-                self.failures().insert(*digest, what.clone(), Instant::now());
-                Err(refuse(&what))
+        let loaded = match self.build(bytes).await {
+            Ok(code) => self.keep(digest, code).await,
+            Err(broken) => Err(broken),
+        };
+        loaded.map_err(|broken| match broken {
+            Broken::Passing(what) => Fault::new(Reason::Resources, format!("{name} {what}")),
+            Broken::Refused(what) | Broken::Exceeded(what) => {
+                let fault = refuse(&what);
+                self.failures().insert(*digest, what, Instant::now());
+                fault
             }
-        }
+        })
     }
 
     /// What looks cheap has a jail of its own, and goes on to the one for the others if it is not.
@@ -140,21 +146,30 @@ impl Compiler {
         off_the_threads(found).await.ok()?
     }
 
-    async fn keep(&self, digest: &Digest, code: Code) -> Result<Component, String> {
+    /// Takes new code in, and keeps it if that works.
+    async fn keep(&self, digest: &Digest, code: Code) -> Result<Component, Broken> {
         let (cache, engine, digest) = (self.cache.clone(), self.engine.clone(), *digest);
         let keep = move || {
+            let component = code.deserialize(&engine).map_err(|error| unloadable(&error))?;
             if let Some(cache) = cache {
                 cache.put(&digest, &code);
             }
-            code.deserialize(&engine)
-                .map_err(|error| format!("the compiled code cannot be loaded: {error:#}"))
+            Ok(component)
         };
-        off_the_threads(keep).await.map_err(|_| "loading the compiled code broke down".to_owned())?
+        off_the_threads(keep).await?
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, Failures> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The machine has no room for the code, or the module wants more places than a live guest has.
+fn unloadable(error: &wasmtime::Error) -> Broken {
+    if error.is::<io::Error>() || error.is::<Errno>() || error.is::<OutOfMemory>() {
+        return Broken::Passing(format!("cannot be loaded: {error:#}"));
+    }
+    Broken::Refused(format!("compiles, but could not run here: {error:#}"))
 }
 
 /// Does what takes long away from the threads that everything else shares.

@@ -17,6 +17,7 @@ const LEAST_PER_CROSSING: u64 = 16;
 const CHEAP_BYTES: u64 = 1 << 20;
 const CHEAP_FUNCTIONS: u64 = 5_000;
 const CHEAP_CROSSINGS: u64 = 200_000;
+const CHEAP_CROSSINGS_OF_ALL: u64 = 5_000_000;
 const CHEAP_ELEMENTS: u64 = 100_000;
 
 /// The numbers that tell what compiling a module takes.
@@ -28,6 +29,8 @@ pub(super) struct Shape {
     /// Locals times places where paths part or meet, of the function with the most: what the compiler has to carry
     /// along.
     worst: u64,
+    /// The same of all functions together.
+    all: u64,
     /// Elements of tables.
     elements: u64,
 }
@@ -62,6 +65,7 @@ impl Shape {
         self.bytes <= CHEAP_BYTES
             && self.functions <= CHEAP_FUNCTIONS
             && self.worst <= CHEAP_CROSSINGS
+            && self.all <= CHEAP_CROSSINGS_OF_ALL
             && self.elements <= CHEAP_ELEMENTS
     }
 
@@ -123,7 +127,9 @@ impl Shape {
                 let parameters = current.types.get(kind as usize).copied().unwrap_or_default();
                 current.bodies += 1;
                 self.functions += 1;
-                let crossings = locals(&body)?.saturating_add(parameters).saturating_mul(branches(&body)?);
+                let crossings =
+                    locals(&body)?.saturating_add(parameters).saturating_mul(1 + branches(&body)?);
+                self.all = self.all.saturating_add(crossings);
                 self.worst = self.worst.max(crossings);
             }
             Payload::End(_) => {
@@ -200,7 +206,8 @@ mod tests {
             [Instruction::Block(BlockType::Empty), Instruction::I32Const(0), table, Instruction::End];
         let bytes = component(&[body(0, &[]), body(7, &branches), body(1, &branches)]);
         let shape = Shape::of(&bytes).expect("a component");
-        let expected = Shape { bytes: bytes.len() as u64, functions: 3, worst: (7 + 3) * 5, elements: 0 };
+        let (worst, all) = ((7 + 3) * (1 + 5), 3 + (7 + 3) * (1 + 5) + (1 + 3) * (1 + 5));
+        let expected = Shape { bytes: bytes.len() as u64, functions: 3, worst, all, elements: 0 };
         assert_eq!(shape, expected);
         assert!(shape.looks_cheap() && shape.require_within(MEMORY).is_ok());
     }
@@ -210,6 +217,12 @@ mod tests {
         let branches = vec![[Instruction::Loop(BlockType::Empty), Instruction::End]; 2_000].concat();
         let shape = Shape::of(&component(&[body(500, &branches)])).expect("a component");
         assert!(!shape.looks_cheap() && shape.require_within(MEMORY).is_ok());
+    }
+
+    #[test]
+    fn locals_count_in_functions_without_branches_as_well() {
+        let shape = Shape::of(&component(&vec![body(50_000, &[]); 200])).expect("a component");
+        assert!(!shape.looks_cheap());
     }
 
     #[test]

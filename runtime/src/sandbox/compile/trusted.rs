@@ -20,7 +20,7 @@ impl Code {
     }
 
     /// Takes the code in. Fails if it was made by another version of wasmtime or under other settings.
-    pub(super) fn deserialize(self, engine: &Engine) -> wasmtime::Result<Component> {
+    pub(super) fn deserialize(&self, engine: &Engine) -> wasmtime::Result<Component> {
         // SAFETY: `deserialize` must only see what `Engine::precompile_component` returned, of whatever version,
         // since it runs the code without looking at it.
         // - From the jail: the bytes are all of what a child of this very program wrote to a pipe that nobody else
@@ -34,7 +34,7 @@ impl Code {
         // What a hostile module could do to the compiler itself, it could do when compiled in this process, too.
         #[expect(unsafe_code, reason = "there is no safe way to take in compiled code")]
         unsafe {
-            Component::deserialize(engine, self.0)
+            Component::deserialize(engine, &self.0)
         }
     }
 }

@@ -31,6 +31,12 @@ pub(super) struct Content {
     limit: usize,
 }
 
+/// The modules of a ConfigMap, as they came.
+pub(super) struct Modules {
+    files: BTreeMap<String, Vec<u8>>,
+    limit: usize,
+}
+
 impl Content {
     /// Reads the manifests and hashes the modules, each decoded to at most `limit` bytes. Takes a while.
     pub(super) fn read(place: Place, map: ConfigMap, ceiling: &Arc<Ceiling>, limit: usize) -> Self {
@@ -67,8 +73,16 @@ impl Content {
         wishes.finish(&self.place.namespace)
     }
 
+    /// What is left to keep once it is known which checks this makes.
+    pub(super) fn into_modules(mut self) -> Modules {
+        self.files.retain(|name, _| is_module(name));
+        Modules { files: self.files, limit: self.limit }
+    }
+}
+
+impl Modules {
     /// A decoded module. Takes a while.
-    pub(super) fn module(&self, name: &str) -> Result<Vec<u8>, String> {
+    pub(super) fn decode(&self, name: &str) -> Result<Vec<u8>, String> {
         let bytes = self.files.get(name).cloned().unwrap_or_default();
         decode(name, bytes, self.limit).map_err(|error| error.to_string())
     }
@@ -139,7 +153,7 @@ mod tests {
     fn a_manifest_and_its_module_make_a_check_in_the_namespace_of_the_configmap() {
         let content = content(&[("web.yaml", WEB), ("m.wasm", "one")]);
         assert_eq!(only(content.wishes(&BTreeMap::new())), ("team-a/web".to_owned(), String::new()));
-        assert_eq!(content.module("m.wasm"), Ok(b"one".to_vec()));
+        assert_eq!(content.into_modules().decode("m.wasm"), Ok(b"one".to_vec()));
     }
 
     #[test]

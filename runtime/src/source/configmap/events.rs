@@ -55,6 +55,7 @@ pub(super) enum Reason {
     ModuleLoaded,
     ModuleRejected,
     GrantDenied,
+    CheckQuarantined,
 }
 
 /// Events that wait to be written, and whose checks are whose.
@@ -84,6 +85,7 @@ impl Reason {
             Self::ModuleLoaded => "ModuleLoaded",
             Self::ModuleRejected => "ModuleRejected",
             Self::GrantDenied => "GrantDenied",
+            Self::CheckQuarantined => "CheckQuarantined",
         }
     }
 
@@ -121,9 +123,13 @@ impl Desk {
     fn note_for(&self, key: &Key, reason: Reason, message: &str) {
         let owner = self.state().owners.get(key).cloned();
         let Some((place, uid)) = owner else { return };
-        let denial = if reason == Reason::GrantDenied { " denied" } else { "" };
+        // What befalls a module that runs does not replace that it was loaded.
+        let apart = match reason {
+            Reason::ModuleLoaded | Reason::ModuleRejected => "",
+            Reason::GrantDenied | Reason::CheckQuarantined => reason.label(),
+        };
         let message = format!("{}: {message}", key.name());
-        self.note(&place, &uid, &format!("{key}{denial}"), reason, &message);
+        self.note(&place, &uid, &format!("{key} {apart}"), reason, &message);
     }
 
     fn owned(&self) -> Vec<Key> {
@@ -161,6 +167,7 @@ pub(super) async fn listen(mut events: Receiver<Arc<board::Event>>, board: Arc<B
                     EventKind::Loaded => Reason::ModuleLoaded,
                     EventKind::Rejected => Reason::ModuleRejected,
                     EventKind::Denied => Reason::GrantDenied,
+                    EventKind::Quarantined => Reason::CheckQuarantined,
                     EventKind::Changed { .. } | EventKind::CleanupFailed | EventKind::Removed => continue,
                 };
                 desk.note_for(&event.check, reason, &event.message);

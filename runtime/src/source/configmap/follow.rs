@@ -1,23 +1,17 @@
 //! From what is seen of ConfigMaps to changes.
 
+#[cfg(test)]
+mod tests;
+
 use super::{
     ConfigMaps, Place, Seen,
-    content::Content,
     events::{Desk, Reason},
+    read::{Held, Read, Reader, Wanted},
     shelf::{Plan, Shelf},
     watch::{Sighting, random},
 };
-use crate::{
-    cluster::{in_words, within},
-    grant::Ceiling,
-    policy::Origin,
-    schedule::backoff,
-    source::Change,
-    spec::Key,
-};
+use crate::{schedule::backoff, source::Change, spec::Key};
 use futures_util::StreamExt;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Api;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -25,17 +19,18 @@ use std::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    task::{JoinSet, spawn_blocking},
-    time::Instant,
+    task::{AbortHandle, Id, JoinSet},
+    time::{Instant, sleep_until},
 };
 use tokio_util::time::DelayQueue;
 
-/// How many ConfigMaps are read at a time; each may be 1 MiB large.
-const READS: usize = 4;
 /// A ConfigMap that keeps changing is read once in so long.
 const SPACING: Duration = Duration::from_millis(250);
 /// The longest pause before a read that failed is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long the daemon waits for the ConfigMaps that it found at the start before it goes on without them.
+const LONGEST_START: Duration = Duration::from_secs(60);
 
 /// Reads ConfigMaps that have changed, and tells what they want.
 pub(super) struct Follower {
@@ -43,20 +38,27 @@ pub(super) struct Follower {
     shelf: Shelf,
     known: BTreeMap<Place, Known>,
     due: DelayQueue<Place>,
+    reader: Reader,
     reads: JoinSet<(Place, Read)>,
     /// Namespaces that have not answered yet.
     unanswered: BTreeSet<Option<String>>,
     /// Namespaces that may not be looked at.
     forbidden: BTreeSet<Option<String>>,
     places: usize,
-    synced: bool,
+    start: Start,
     changes: mpsc::Sender<Change>,
     taken: watch::Receiver<BTreeSet<Key>>,
     desk: Arc<Desk>,
 }
 
-/// What came of reading a ConfigMap: nothing if it is gone.
-type Read = Result<Option<(Seen, Arc<Content>)>, String>;
+/// How far the start has come. What turns up later keeps nobody waiting, or a tenant could.
+enum Start {
+    /// Not all namespaces have answered; these ConfigMaps were found and not tried yet.
+    Finding(BTreeSet<Place>),
+    /// All have; these are waited for, but not for ever.
+    Trying(BTreeSet<Place>, Instant),
+    Over,
+}
 
 /// A ConfigMap that is there.
 #[derive(Default)]
@@ -67,9 +69,9 @@ struct Known {
     read: Option<String>,
     began: Option<Instant>,
     is_due: bool,
-    is_read: bool,
+    /// The read that is under way; what comes of any other is out of date.
+    reading: Option<AbortHandle>,
     failures: u32,
-    tried: bool,
 }
 
 /// Nobody takes changes any more.
@@ -84,6 +86,7 @@ impl Follower {
         desk: Arc<Desk>,
     ) -> Self {
         Self {
+            reader: Reader::new(&source),
             source,
             shelf: Shelf::default(),
             known: BTreeMap::new(),
@@ -92,7 +95,7 @@ impl Follower {
             places: namespaces.len(),
             unanswered: namespaces,
             forbidden: BTreeSet::new(),
-            synced: false,
+            start: Start::Finding(BTreeSet::new()),
             changes,
             taken,
             desk,
@@ -107,8 +110,12 @@ impl Follower {
     async fn step(&mut self, sightings: &mut mpsc::Receiver<Sighting>) -> Result<(), Unheard> {
         tokio::select! {
             Some(sighting) = sightings.recv() => self.see(sighting).await?,
-            Some(due) = self.due.next(), if self.reads.len() < READS => self.read(due.into_inner()),
-            Some(Ok((place, read))) = self.reads.join_next() => self.have_read(place, read).await?,
+            Some(due) = self.due.next() => self.read(due.into_inner()),
+            Some(Ok((id, (place, read)))) = self.reads.join_next_with_id() => self.have_read(id, place, read).await?,
+            () = start_takes_too_long(&self.start) => {
+                tracing::warn!("going on before all ConfigMaps have been tried; some take long");
+                self.start = Start::Trying(BTreeSet::new(), Instant::now());
+            }
             Ok(()) = self.taken.changed() => {
                 let taken = self.taken.borrow_and_update().clone();
                 let plan = self.shelf.leave(taken);
@@ -116,9 +123,20 @@ impl Follower {
             }
             () = self.changes.closed() => return Err(Unheard),
         }
+        self.go_on_starting().await
+    }
+
+    async fn go_on_starting(&mut self) -> Result<(), Unheard> {
         let answered = self.unanswered.is_empty() && self.forbidden.len() < self.places;
-        if answered && !self.synced && self.known.values().all(|known| known.tried) {
-            self.synced = true;
+        if let Start::Finding(found) = &mut self.start
+            && answered
+        {
+            self.start = Start::Trying(std::mem::take(found), Instant::now() + LONGEST_START);
+        }
+        if let Start::Trying(untried, _) = &self.start
+            && untried.is_empty()
+        {
+            self.start = Start::Over;
             self.changes.send(Change::Synced).await.map_err(|_| Unheard)?;
         }
         Ok(())
@@ -139,6 +157,9 @@ impl Follower {
                     self.known.keys().filter(here).filter(|place| !there.contains(place)).cloned().collect();
                 for place in gone {
                     self.forget(&place).await?;
+                }
+                if let Start::Finding(found) = &mut self.start {
+                    found.extend(there);
                 }
                 all.into_iter().for_each(|seen| self.look_at(seen));
                 self.unanswered.remove(&namespace);
@@ -169,35 +190,30 @@ impl Follower {
     fn read(&mut self, place: Place) {
         let Some(known) = self.known.get_mut(&place) else { return };
         known.is_due = false;
-        if known.is_read {
+        if known.reading.is_some() {
             return self.want(&place, SPACING);
         }
-        (known.is_read, known.began) = (true, Some(Instant::now()));
-        let api: Api<ConfigMap> = Api::namespaced(self.source.client.clone(), &place.namespace);
-        let limit = self.source.max_module_size;
-        let ceiling = self.source.policy.ceiling_for(Origin::Namespace(&place.namespace));
-        self.reads.spawn(async move {
-            let read = get(&api, &place, ceiling, limit).await;
+        known.began = Some(Instant::now());
+        let (reader, former) = (self.reader.clone(), self.shelf.wishes(&place));
+        known.reading = Some(self.reads.spawn(async move {
+            let read = reader.read(&place, former).await;
             (place, read)
-        });
+        }));
     }
 
-    async fn have_read(&mut self, place: Place, read: Read) -> Result<(), Unheard> {
+    async fn have_read(&mut self, id: Id, place: Place, read: Read) -> Result<(), Unheard> {
         let Some(known) = self.known.get_mut(&place) else { return Ok(()) };
-        (known.is_read, known.tried) = (false, true);
+        if known.reading.as_ref().map(AbortHandle::id) != Some(id) {
+            return Ok(());
+        }
+        known.reading = None;
+        self.start.tried(&place);
         match read {
             Ok(None) => Ok(()),
-            Ok(Some((seen, content))) => {
+            Ok(Some(wanted)) => {
                 known.failures = 0;
-                known.read = Some(seen.version.clone());
-                let wishes = content.wishes(&self.shelf.wishes(&place));
-                let is_empty = wishes.is_empty();
-                let plan = self.shelf.put(&seen, wishes);
-                if is_empty {
-                    let why = "no key of it ends in .wasm, .wasm.zst, .wasm.gz or .yaml, so it is no check";
-                    self.desk.note(&place, &seen.age.uid, "", Reason::ModuleRejected, why);
-                }
-                self.carry_out(plan, Some(content)).await
+                known.read = Some(wanted.seen.version.clone());
+                self.put(wanted).await
             }
             Err(error) => {
                 known.failures += 1;
@@ -209,14 +225,32 @@ impl Follower {
         }
     }
 
+    async fn put(&mut self, wanted: Wanted) -> Result<(), Unheard> {
+        let Wanted { seen, wishes, modules } = wanted;
+        if wishes.is_empty() {
+            let why = "no key of it ends in .wasm, .wasm.zst, .wasm.gz or .yaml, so it is no check";
+            self.desk.note(&seen.place, &seen.age.uid, "", Reason::ModuleRejected, why);
+        }
+        let plan = self.shelf.put(&seen, wishes, self.most(&seen.place));
+        self.carry_out(plan, Some(&modules)).await
+    }
+
+    /// How many checks the namespace of a ConfigMap may have.
+    fn most(&self, place: &Place) -> usize {
+        self.source.policy.most_checks(&place.namespace)
+    }
+
     async fn forget(&mut self, place: &Place) -> Result<(), Unheard> {
-        self.known.remove(place);
+        if let Some(Known { reading: Some(reading), .. }) = self.known.remove(place) {
+            reading.abort();
+        }
+        self.start.tried(place);
         self.desk.forget(place);
-        let plan = self.shelf.remove(place);
+        let plan = self.shelf.remove(place, self.most(place));
         self.carry_out(plan, None).await
     }
 
-    async fn carry_out(&mut self, plan: Plan, content: Option<Arc<Content>>) -> Result<(), Unheard> {
+    async fn carry_out(&mut self, plan: Plan, modules: Option<&Held>) -> Result<(), Unheard> {
         for key in plan.left.iter().chain(&plan.remove) {
             self.desk.disown(key);
         }
@@ -224,8 +258,8 @@ impl Follower {
             self.tell(&key, Change::Remove(key.clone())).await?;
         }
         for key in plan.tell {
-            let Some(content) = &content else { continue };
-            self.tell_all(&key, content).await?;
+            let Some(modules) = modules else { continue };
+            self.tell_all(&key, modules).await?;
         }
         for place in &plan.read {
             self.want(place, Duration::ZERO);
@@ -239,19 +273,11 @@ impl Follower {
     }
 
     /// Tells what is new of a check that this ConfigMap has.
-    async fn tell_all(&mut self, key: &Key, content: &Arc<Content>) -> Result<(), Unheard> {
-        let module = match self.shelf.module_to_tell(key).map(str::to_owned) {
-            Some(name) => {
-                let content = Arc::clone(content);
-                let decoded = spawn_blocking(move || content.module(&name)).await;
-                decoded.unwrap_or_else(|error| Err(format!("decoding broke down: {error}")))
-            }
-            None => Ok(Vec::new()),
-        };
+    async fn tell_all(&mut self, key: &Key, modules: &Held) -> Result<(), Unheard> {
         if let Some((place, _)) = self.shelf.owner(key) {
             self.desk.own(key, place, self.shelf.uid(place).unwrap_or_default());
         }
-        for change in self.shelf.tell(key, |_| module) {
+        for change in self.shelf.tell(key, |name, digest| modules.pack(name, digest)) {
             self.tell(key, change).await?;
         }
         Ok(())
@@ -269,12 +295,18 @@ impl Follower {
     }
 }
 
-async fn get(api: &Api<ConfigMap>, place: &Place, ceiling: Arc<Ceiling>, limit: usize) -> Read {
-    let map = within(api.get_opt(&place.name)).await.map_err(|error| in_words(&error))?;
-    let Some((map, seen)) = map.and_then(|map| Seen::of(map.metadata.clone()).map(|seen| (map, seen))) else {
-        return Ok(None);
-    };
-    let place = place.clone();
-    let content = spawn_blocking(move || Content::read(place, map, &ceiling, limit)).await;
-    Ok(Some((seen, Arc::new(content.map_err(|error| error.to_string())?))))
+impl Start {
+    /// The ConfigMap has been read, could not be, or is gone.
+    fn tried(&mut self, place: &Place) {
+        if let Self::Finding(untried) | Self::Trying(untried, _) = self {
+            untried.remove(place);
+        }
+    }
+}
+
+async fn start_takes_too_long(start: &Start) {
+    match start {
+        Start::Trying(_, until) => sleep_until(*until).await,
+        Start::Finding(_) | Start::Over => std::future::pending().await,
+    }
 }

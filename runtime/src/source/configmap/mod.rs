@@ -1,11 +1,14 @@
 //! Checks from ConfigMaps, watched through the API.
 //!
-//! Only metadata is watched; a ConfigMap is read whole when it has changed, and nothing of its modules is kept.
+//! Only metadata is watched; a ConfigMap is read whole when it has changed, and its modules are kept until they
+//! are compiled.
 
 mod content;
 mod events;
 mod follow;
+mod objects;
 mod outbox;
+mod read;
 mod shelf;
 mod watch;
 
@@ -14,11 +17,10 @@ use crate::{board::Board, policy::Policy, spec::Key};
 use events::Desk;
 use follow::Follower;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use std::{collections::BTreeSet, fmt, sync::Arc};
 use tokio::{
-    sync::{mpsc, watch as observe},
+    sync::{Semaphore, mpsc, watch as observe},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -38,7 +40,7 @@ pub struct ConfigMaps {
     /// Which labels a ConfigMap must have.
     pub selector: String,
     /// How far checks may reach, by namespace.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// The largest module in bytes, once decoded.
     pub max_module_size: usize,
 }
@@ -92,27 +94,17 @@ impl ConfigMaps {
         let contact = board.connect(NAME, places.iter().map(|place| title(place.as_deref()).to_owned()));
         let (sender, sightings) = mpsc::channel(PENDING_SIGHTINGS);
         let desk = Arc::new(Desk::default());
+        let listing = Arc::new(Semaphore::new(1));
         let mut tasks = JoinSet::new();
         for place in places.clone() {
-            let (contact, sender) = (Arc::clone(&contact), sender.clone());
-            tasks.spawn(Watch::new(&self.client, place, &self.selector, contact, sender).run());
+            let (contact, sender, listing) = (Arc::clone(&contact), sender.clone(), Arc::clone(&listing));
+            tasks.spawn(Watch::new(&self.client, place, &self.selector, contact, sender, listing).run());
         }
         tasks.spawn(events::listen(board.listen(), board, Arc::clone(&desk)));
         tasks.spawn(events::post(self.client.clone(), Arc::clone(&desk)));
         let follower = Follower::new(self, places.into_iter().collect(), changes, taken, desk);
         stop.run_until_cancelled(follower.run(sightings)).await;
         tasks.shutdown().await;
-    }
-}
-
-impl Seen {
-    fn of(metadata: ObjectMeta) -> Option<Self> {
-        let created = metadata.creation_timestamp.map_or(Timestamp::MAX, |time| time.0);
-        Some(Self {
-            place: Place { namespace: metadata.namespace?, name: metadata.name? },
-            age: Age { created, uid: metadata.uid.unwrap_or_default() },
-            version: metadata.resource_version.unwrap_or_default(),
-        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Place;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -11,8 +11,10 @@ use tokio::time::Instant;
 const OF_ONE: Pace = Pace { burst: 10, every: Duration::from_secs(30) };
 /// What all ConfigMaps together may have written.
 const OF_ALL: Pace = Pace { burst: 50, every: Duration::from_millis(500) };
-/// So many events of one ConfigMap wait at most.
-const MOST_WAITING: usize = 100;
+/// So many events wait at most: of one ConfigMap, of one namespace, and in all.
+const MOST_OF_ONE: usize = 100;
+const MOST_OF_NAMESPACE: usize = 200;
+const MOST: usize = 5_000;
 
 /// What an event is about: only the latest of one topic is written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,10 +23,17 @@ pub(super) struct Topic {
     pub(super) about: String,
 }
 
-/// Events that wait, one for each topic.
+/// Events that wait, one for each topic. Namespaces have their turns, and in each of them its ConfigMaps, so that
+/// nobody waits for all that another one has to say.
 pub(super) struct Outbox<T> {
-    waiting: HashMap<Topic, T>,
-    order: VecDeque<Topic>,
+    waiting: BTreeMap<Place, VecDeque<(String, T)>>,
+    /// How many wait in all.
+    count: usize,
+    /// ConfigMaps of which an event waits, and when one may be written; at once if there is no time.
+    resting: BTreeSet<(Option<Instant>, Place)>,
+    /// ConfigMaps that may write now, and their namespaces; the first is the next.
+    ready: HashMap<String, VecDeque<Place>>,
+    turns: VecDeque<String>,
     all: Budget,
     each: HashMap<Place, Budget>,
 }
@@ -41,59 +50,140 @@ struct Budget(Option<Instant>);
 
 impl<T> Default for Outbox<T> {
     fn default() -> Self {
-        Self { waiting: HashMap::new(), order: VecDeque::new(), all: Budget::default(), each: HashMap::new() }
+        Self {
+            waiting: BTreeMap::new(),
+            count: 0,
+            resting: BTreeSet::new(),
+            ready: HashMap::new(),
+            turns: VecDeque::new(),
+            all: Budget::default(),
+            each: HashMap::new(),
+        }
     }
 }
 
 impl<T> Outbox<T> {
-    /// Adds an event instead of an earlier one of its topic.
+    /// Adds an event instead of an earlier one of its topic. If too many wait, it is dropped.
     pub(super) fn put(&mut self, topic: Topic, event: T) {
-        if let Some(waiting) = self.waiting.get_mut(&topic) {
-            *waiting = event;
-        } else if self.order.iter().filter(|other| other.place == topic.place).count() < MOST_WAITING {
-            self.order.push_back(topic.clone());
-            self.waiting.insert(topic, event);
+        let Topic { place, about } = topic;
+        if let Some(earlier) = self.earlier(&place, &about) {
+            *earlier = event;
+        } else if self.has_room(&place) {
+            self.add(&place, |events| events.push_back((about, event)));
         }
     }
 
     /// Adds an event that could not be written, unless there is a later one of its topic.
     pub(super) fn put_back(&mut self, topic: Topic, event: T) {
-        if !self.waiting.contains_key(&topic) {
-            self.order.push_front(topic.clone());
-            self.waiting.insert(topic, event);
+        let Topic { place, about } = topic;
+        if self.earlier(&place, &about).is_none() {
+            self.add(&place, |events| events.push_front((about, event)));
         }
     }
 
     /// Takes the next event that may be written now, or tells when one may be; never if none waits.
     pub(super) fn take(&mut self, now: Instant) -> Result<(Topic, T), Option<Instant>> {
         self.each.retain(|_, budget| !budget.is_full(now));
-        let spent = |topic: &Topic| self.each.get(&topic.place).copied().unwrap_or_default();
+        self.wake(now);
         let all = self.all.ready(OF_ALL, now);
-        let ready = |topic: &Topic| spent(topic).ready(OF_ONE, now).max(all);
-        let first = self.order.iter().map(ready).enumerate().min_by_key(|(_, at)| *at);
-        let (index, at) = first.ok_or(None)?;
-        if at > now {
-            return Err(Some(at));
+        let Some(namespace) = self.turns.front() else {
+            return Err(self.resting.first().map(|(at, _)| at.unwrap_or(now).max(all)));
+        };
+        if all > now {
+            return Err(Some(all));
         }
-        let topic = self.order.remove(index).ok_or(None)?;
-        let event = self.waiting.remove(&topic).ok_or(None)?;
+        let place = self.ready.get_mut(namespace).and_then(VecDeque::pop_front).ok_or(None)?;
+        self.pass_on();
+        let events = self.waiting.get_mut(&place).ok_or(None)?;
+        let (about, event) = events.pop_front().ok_or(None)?;
+        let is_last = events.is_empty();
+        self.count -= 1;
         self.all.spend(OF_ALL, now);
-        self.each.entry(topic.place.clone()).or_default().spend(OF_ONE, now);
-        Ok((topic, event))
+        self.each.entry(place.clone()).or_default().spend(OF_ONE, now);
+        if is_last {
+            self.waiting.remove(&place);
+        } else {
+            self.rest(&place);
+        }
+        Ok((Topic { place, about }, event))
     }
 
     /// Drops all events about this ConfigMap.
     pub(super) fn forget(&mut self, place: &Place) {
-        self.order.retain(|topic| topic.place != *place);
-        self.waiting.retain(|topic, _| topic.place != *place);
+        let Some(events) = self.waiting.remove(place) else { return };
+        self.count -= events.len();
+        self.resting.retain(|(_, other)| other != place);
+        if let Some(ready) = self.ready.get_mut(&place.namespace) {
+            ready.retain(|other| other != place);
+            if ready.is_empty() {
+                self.ready.remove(&place.namespace);
+                self.turns.retain(|namespace| *namespace != place.namespace);
+            }
+        }
+    }
+
+    fn earlier(&mut self, place: &Place, about: &str) -> Option<&mut T> {
+        let mut events = self.waiting.get_mut(place)?.iter_mut();
+        events.find(|(other, _)| other == about).map(|(_, event)| event)
+    }
+
+    fn has_room(&self, place: &Place) -> bool {
+        let of_one = self.waiting.get(place).map_or(0, VecDeque::len);
+        let first = Place { namespace: place.namespace.clone(), name: String::new() };
+        let neighbours =
+            self.waiting.range(first..).take_while(|(other, _)| other.namespace == place.namespace);
+        let of_namespace: usize = neighbours.map(|(_, events)| events.len()).sum();
+        of_one < MOST_OF_ONE && of_namespace < MOST_OF_NAMESPACE && self.count < MOST
+    }
+
+    fn add(&mut self, place: &Place, add: impl FnOnce(&mut VecDeque<(String, T)>)) {
+        let events = self.waiting.entry(place.clone()).or_default();
+        let is_first = events.is_empty();
+        add(events);
+        self.count += 1;
+        if is_first {
+            self.rest(place);
+        }
+    }
+
+    /// Lets a ConfigMap wait for its time.
+    fn rest(&mut self, place: &Place) {
+        let at = self.each.get(place).and_then(|budget| budget.again(OF_ONE));
+        self.resting.insert((at, place.clone()));
+    }
+
+    /// Lets those have a turn whose time has come.
+    fn wake(&mut self, now: Instant) {
+        while self.resting.first().is_some_and(|(at, _)| *at <= Some(now)) {
+            let Some((_, place)) = self.resting.pop_first() else { return };
+            let ready = self.ready.entry(place.namespace.clone()).or_default();
+            if ready.is_empty() {
+                self.turns.push_back(place.namespace.clone());
+            }
+            ready.push_back(place);
+        }
+    }
+
+    /// The next namespace has its turn.
+    fn pass_on(&mut self) {
+        let Some(namespace) = self.turns.pop_front() else { return };
+        if self.ready.get(&namespace).is_none_or(VecDeque::is_empty) {
+            self.ready.remove(&namespace);
+        } else {
+            self.turns.push_back(namespace);
+        }
     }
 }
 
 impl Budget {
     /// When the next event may be written.
     fn ready(self, pace: Pace, now: Instant) -> Instant {
-        let ahead = pace.every * (pace.burst - 1);
-        self.0.and_then(|until| until.checked_sub(ahead)).unwrap_or(now).max(now)
+        self.again(pace).unwrap_or(now).max(now)
+    }
+
+    /// When something was, or will be, left to spend again; always if there is no time.
+    fn again(self, pace: Pace) -> Option<Instant> {
+        self.0.and_then(|until| until.checked_sub(pace.every * (pace.burst - 1)))
     }
 
     fn spend(&mut self, pace: Pace, now: Instant) {
@@ -110,7 +200,11 @@ mod tests {
     use super::*;
 
     fn topic(place: &str, about: usize) -> Topic {
-        let place = Place { namespace: "team-a".to_owned(), name: place.to_owned() };
+        topic_in("team-a", place, about)
+    }
+
+    fn topic_in(namespace: &str, place: &str, about: usize) -> Topic {
+        let place = Place { namespace: namespace.to_owned(), name: place.to_owned() };
         Topic { place, about: about.to_string() }
     }
 
@@ -143,7 +237,8 @@ mod tests {
         }
         outbox.put(topic("quiet", 0), 99);
         let (taken, next) = drain(&mut outbox, now);
-        assert_eq!((taken.len(), taken.last(), next), (11, Some(&99), Some(Duration::from_secs(30))));
+        assert_eq!((taken.len(), next), (11, Some(Duration::from_secs(30))));
+        assert_eq!(taken[1], 99, "it is its turn after the first");
         assert_eq!(drain(&mut outbox, now + Duration::from_secs(30)).0, [10]);
         assert_eq!(drain(&mut outbox, now + Duration::from_secs(300)), (vec![11], None));
     }
@@ -165,8 +260,32 @@ mod tests {
         for number in 0..1000 {
             outbox.put(topic("loud", number), number);
         }
-        assert_eq!(outbox.waiting.len(), MOST_WAITING);
+        assert_eq!(outbox.count, MOST_OF_ONE);
         outbox.forget(&topic("loud", 0).place);
         assert_eq!(drain(&mut outbox, Instant::now()), (vec![], None));
+        assert!(outbox.turns.is_empty() && outbox.ready.is_empty() && outbox.resting.is_empty());
+    }
+
+    #[test]
+    fn a_namespace_with_many_configmaps_keeps_no_other_waiting() {
+        let (mut outbox, now) = (Outbox::default(), Instant::now());
+        for number in 0..60 {
+            outbox.put(topic_in("loud", &number.to_string(), 0), number);
+        }
+        assert_eq!(drain(&mut outbox, now).0.len(), 50, "more have to wait");
+        outbox.put(topic_in("quiet", "one", 0), 99);
+        let (taken, _) = drain(&mut outbox, now + Duration::from_secs(1));
+        assert!(taken.len() == 2 && taken.contains(&99), "{taken:?}");
+    }
+
+    #[test]
+    fn what_waits_is_capped_for_each_namespace_and_in_all() {
+        let mut outbox = Outbox::default();
+        for namespace in 0..100 {
+            for number in 0..MOST_OF_NAMESPACE + 10 {
+                outbox.put(topic_in(&namespace.to_string(), &number.to_string(), 0), number);
+            }
+            assert_eq!(outbox.count, ((namespace + 1) * MOST_OF_NAMESPACE).min(MOST));
+        }
     }
 }

@@ -1,28 +1,60 @@
 //! Which ConfigMap has which check, and what has been told of it.
 
+#[cfg(test)]
+mod tests;
+
 use super::{Age, Place, Seen};
 use crate::{
-    source::{Change, bundle::Wish},
-    spec::Key,
+    outcome::{Fault, Reason},
+    source::{
+        Change, Packed,
+        bundle::{Wish, stand_in},
+    },
+    spec::{Digest, Key},
 };
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    path::PathBuf,
+};
+
+/// So many ConfigMaps that are refused for their number of checks stand on the board, for each namespace.
+const MOST_REFUSED: usize = 10;
 
 /// What all ConfigMaps want. Of two that want one check the older has it; before all others comes
 /// another source that has taken it.
 #[derive(Default)]
 pub(super) struct Shelf {
     maps: BTreeMap<Place, Held>,
-    /// Who wants each check, the oldest first.
-    claims: BTreeMap<Key, BTreeSet<(Age, Place)>>,
+    /// Who wants each check: whoever has one first, and then the oldest.
+    claims: BTreeMap<Key, BTreeSet<Claim>>,
     /// What was told of each check, and whose it is.
     told: BTreeMap<Key, (Place, Wish)>,
     taken: BTreeSet<Key>,
+    namespaces: BTreeMap<String, Tally>,
+}
+
+/// What the ConfigMaps of one namespace have together.
+#[derive(Default)]
+struct Tally {
+    checks: usize,
+    /// Those that want more than there is room for, the oldest first.
+    refused: BTreeSet<(Age, Place)>,
+}
+
+/// A wish for a check. What only stands for a file that makes none never gets the name of a check that there is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim {
+    is_stand_in: bool,
+    age: Age,
+    place: Place,
 }
 
 /// One ConfigMap.
 struct Held {
     age: Age,
     wishes: BTreeMap<Key, Wish>,
+    /// How many checks it would have, had the namespace room for them.
+    refused: Option<usize>,
     /// The checks that others have, with what was told about that.
     beaten: BTreeMap<Key, String>,
 }
@@ -30,7 +62,7 @@ struct Held {
 /// What is to be done after a change.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// Checks that nobody wants any more.
+    /// Checks that nobody wants any more, or that are another one's now: nothing of the former owner's goes on.
     pub(super) remove: Vec<Key>,
     /// Checks that another source has taken.
     pub(super) left: Vec<Key>,
@@ -48,10 +80,16 @@ impl Shelf {
         self.maps.get(place).map(|held| held.wishes.clone()).unwrap_or_default()
     }
 
-    /// The ConfigMap has been read and wants this.
-    pub(super) fn put(&mut self, seen: &Seen, wishes: BTreeMap<Key, Wish>) -> Plan {
+    /// The ConfigMap has been read and wants this; its namespace may have so many checks.
+    pub(super) fn put(&mut self, seen: &Seen, wishes: BTreeMap<Key, Wish>, most: usize) -> Plan {
+        let mut clashes = Vec::new();
+        let wanted = wishes.len();
+        let (wishes, refused) = match self.others(&seen.place).saturating_add(wanted) <= most {
+            true => (wishes, None),
+            false => (self.refuse(&seen.place, wanted, most, &mut clashes), Some(wanted)),
+        };
         let mut touched: BTreeSet<Key> = wishes.keys().cloned().collect();
-        let mut held = Held { age: seen.age.clone(), wishes, beaten: BTreeMap::new() };
+        let mut held = Held { age: seen.age.clone(), wishes, refused, beaten: BTreeMap::new() };
         if let Some(former) = self.withdraw(&seen.place) {
             touched.extend(former.wishes.into_keys());
             if former.age == held.age {
@@ -59,18 +97,27 @@ impl Shelf {
                 held.beaten.retain(|key, _| held.wishes.contains_key(key));
             }
         }
-        for key in held.wishes.keys() {
-            let claim = (seen.age.clone(), seen.place.clone());
-            self.claims.entry(key.clone()).or_default().insert(claim);
+        for (key, wish) in &held.wishes {
+            self.claims.entry(key.clone()).or_default().insert(held.claim(wish, &seen.place));
+        }
+        let tally = self.namespaces.entry(seen.place.namespace.clone()).or_default();
+        tally.checks += held.wishes.len();
+        if refused.is_some() {
+            tally.refused.insert((seen.age.clone(), seen.place.clone()));
         }
         self.maps.insert(seen.place.clone(), held);
-        self.settle(&touched, Some(&seen.place))
+        let mut plan = self.settle(&touched, Some(&seen.place));
+        plan.clashes.extend(clashes);
+        plan.read.extend(self.fitting(&seen.place.namespace, most));
+        plan
     }
 
-    /// The ConfigMap is gone.
-    pub(super) fn remove(&mut self, place: &Place) -> Plan {
+    /// The ConfigMap is gone; its namespace may have so many checks.
+    pub(super) fn remove(&mut self, place: &Place, most: usize) -> Plan {
         let wishes = self.withdraw(place).map(|held| held.wishes).unwrap_or_default();
-        self.settle(&wishes.into_keys().collect(), None)
+        let mut plan = self.settle(&wishes.into_keys().collect(), None);
+        plan.read.extend(self.fitting(&place.namespace, most));
+        plan
     }
 
     /// Another source has these checks, and no others.
@@ -80,23 +127,13 @@ impl Shelf {
         self.settle(&touched, None)
     }
 
-    /// The module that has to be read before [`Self::tell`].
-    pub(super) fn module_to_tell(&self, key: &Key) -> Option<&str> {
-        let (_, wish) = self.owner(key)?;
-        wish.to_set(self.told.get(key).map(|(_, wish)| wish)).map(|(_, module)| module.name.as_str())
-    }
-
-    /// What is to be told of a check, once; `read` gives a decoded module of the ConfigMap that has it.
-    pub(super) fn tell(
-        &mut self,
-        key: &Key,
-        read: impl FnOnce(&str) -> Result<Vec<u8>, String>,
-    ) -> Vec<Change> {
+    /// What is to be told of a check, once; `pack` gives a module of the ConfigMap that has it.
+    pub(super) fn tell(&mut self, key: &Key, pack: impl FnOnce(&str, Digest) -> Packed) -> Vec<Change> {
         let Some((place, wish)) = self.owner(key).map(|(place, wish)| (place.clone(), wish.clone())) else {
             return Vec::new();
         };
         let before = self.told.get(key).map(|(_, wish)| wish);
-        let changes = wish.changes(key, before, read).collect();
+        let changes = wish.changes(key, before, pack).collect();
         self.told.insert(key.clone(), (place, wish));
         changes
     }
@@ -106,28 +143,77 @@ impl Shelf {
         self.maps.get(place).map(|held| held.age.uid.as_str())
     }
 
-    /// Who has the check: the oldest ConfigMap that wants it.
+    /// Who has the check: the oldest ConfigMap that makes it.
     pub(super) fn owner(&self, key: &Key) -> Option<(&Place, &Wish)> {
         if self.taken.contains(key) {
             return None;
         }
-        let (_, place) = self.claims.get(key)?.first()?;
+        let Claim { place, .. } = self.claims.get(key)?.first()?;
         Some((place, self.maps.get(place)?.wishes.get(key)?))
     }
 
     /// Takes a ConfigMap and its claims off the shelf.
     fn withdraw(&mut self, place: &Place) -> Option<Held> {
         let held = self.maps.remove(place)?;
-        let claim = (held.age.clone(), place.clone());
-        for key in held.wishes.keys() {
+        if let Entry::Occupied(mut tally) = self.namespaces.entry(place.namespace.clone()) {
+            tally.get_mut().checks -= held.wishes.len();
+            tally.get_mut().refused.remove(&(held.age.clone(), place.clone()));
+            if tally.get().checks == 0 && tally.get().refused.is_empty() {
+                tally.remove();
+            }
+        }
+        for (key, wish) in &held.wishes {
             if let Entry::Occupied(mut claims) = self.claims.entry(key.clone()) {
-                claims.get_mut().remove(&claim);
+                claims.get_mut().remove(&held.claim(wish, place));
                 if claims.get().is_empty() {
                     claims.remove();
                 }
             }
         }
         Some(held)
+    }
+
+    /// How many checks the other ConfigMaps of the namespace have.
+    fn others(&self, place: &Place) -> usize {
+        let all = self.namespaces.get(&place.namespace).map_or(0, |tally| tally.checks);
+        all - self.maps.get(place).map_or(0, |held| held.wishes.len())
+    }
+
+    /// What a ConfigMap goes on wanting that wants more than there is room for: what it did before. That it is
+    /// refused stands on the board under its own name, as long as these are few.
+    fn refuse(
+        &self,
+        place: &Place,
+        wanted: usize,
+        most: usize,
+        clashes: &mut Vec<(Place, String)>,
+    ) -> BTreeMap<Key, Wish> {
+        let Place { namespace, name } = place;
+        let why = format!(
+            "the {wanted} checks of the ConfigMap {name} are more than there is room for in the namespace \
+             {namespace}, which may have {most}: remove some, or have the operator's policy allow more `checks`"
+        );
+        let origin = PathBuf::from(name);
+        let mut kept = self.wishes(place);
+        kept.retain(|_, wish| wish.origin != origin);
+        let refused = self.namespaces.get(namespace).into_iter().flat_map(|tally| &tally.refused);
+        if refused.filter(|(_, other)| other != place).count() < MOST_REFUSED {
+            let key = stand_in(&origin, namespace, &kept, &mut BTreeMap::new());
+            let trouble = Some(Fault::new(Reason::Manifest, why));
+            kept.insert(key, Wish { origin, trouble, ..Wish::default() });
+        } else {
+            clashes.push((place.clone(), why));
+        }
+        kept
+    }
+
+    /// The oldest ConfigMap that was refused and for whose checks there is room now.
+    fn fitting(&self, namespace: &str, most: usize) -> Option<Place> {
+        let fits = |place: &&Place| {
+            let wanted = self.maps.get(*place).and_then(|held| held.refused);
+            wanted.is_some_and(|wanted| self.others(place).saturating_add(wanted) <= most)
+        };
+        self.namespaces.get(namespace)?.refused.iter().map(|(_, place)| place).find(fits).cloned()
     }
 
     fn settle(&mut self, touched: &BTreeSet<Key>, at_hand: Option<&Place>) -> Plan {
@@ -142,15 +228,19 @@ impl Shelf {
                     }
                 }
                 Some((place, wish)) => {
-                    let told = self.told.get(key);
-                    let same_owner = told.is_some_and(|(former, _)| former == place);
-                    if !wish.is_news(told.map(|(_, wish)| wish)) && same_owner {
+                    let (place, told) = (place.clone(), self.told.get(key));
+                    let is_anothers = told.is_some_and(|(former, _)| *former != place);
+                    if !is_anothers && !wish.is_news(told.map(|(_, wish)| wish)) {
                         continue;
                     }
-                    if at_hand == Some(place) {
+                    if is_anothers {
+                        self.told.remove(key);
+                        plan.remove.push(key.clone());
+                    }
+                    if at_hand == Some(&place) {
                         plan.tell.push(key.clone());
                     } else {
-                        plan.read.insert(place.clone());
+                        plan.read.insert(place);
                     }
                 }
             }
@@ -161,18 +251,21 @@ impl Shelf {
     /// Finds who wants the check and does not get it, and has not been told so.
     fn find_clashes(&mut self, key: &Key, clashes: &mut Vec<(Place, String)>) {
         let winner = self.owner(key).map(|(place, _)| place.clone());
-        let places = self.claims.get(key).into_iter().flatten().map(|(_, place)| place);
-        for place in places {
+        for Claim { place, is_stand_in, .. } in self.claims.get(key).into_iter().flatten() {
             let Some(held) = self.maps.get_mut(place) else { continue };
-            let why = match &winner {
-                Some(winner) if winner == place => {
+            let trouble =
+                held.wishes.get(key).and_then(|wish| wish.trouble.as_ref()).filter(|_| *is_stand_in);
+            let why = match (&winner, trouble) {
+                (Some(winner), _) if winner == place => {
                     held.beaten.remove(key);
                     continue;
                 }
-                Some(winner) => format!(
+                // Another one's check has the name, so that the board does not tell.
+                (_, Some(fault)) => fault.message.clone(),
+                (Some(winner), None) => format!(
                     "{key} is wanted by the ConfigMap {winner} too, which is older and so has it: rename one"
                 ),
-                None => {
+                (None, None) => {
                     format!("{key} is a check from a directory of the daemon, which comes first: rename it")
                 }
             };
@@ -184,125 +277,8 @@ impl Shelf {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        outcome::{Fault, Reason},
-        source::bundle::Stored,
-        spec::{Check, Digest},
-    };
-    use jiff::Timestamp;
-    use std::sync::Arc;
-
-    fn place(name: &str) -> Place {
-        Place { namespace: "team-a".to_owned(), name: name.to_owned() }
-    }
-
-    fn key(name: &str) -> Key {
-        Key::new("team-a", name).expect("a key")
-    }
-
-    fn seen(name: &str, created: i64) -> Seen {
-        let created = Timestamp::from_second(created).expect("a time");
-        Seen { place: place(name), age: Age { created, uid: format!("uid-{name}") }, version: String::new() }
-    }
-
-    /// A wish for each check, whose module is the given text.
-    fn wishes(checks: &[(&str, &str)]) -> BTreeMap<Key, Wish> {
-        let wish = |(name, module): &(&str, &str)| {
-            let check = Arc::new(Check::bare(key(name), "m.wasm".parse().expect("a module")));
-            let digest = Digest::of(module.as_bytes());
-            let module = Some(Stored { name: "m.wasm".to_owned(), digest, signature: None });
-            (key(name), Wish { check: Some(check), module, ..Wish::default() })
-        };
-        checks.iter().map(wish).collect()
-    }
-
-    /// What is told when this ConfigMap has been read, as `+key`, `-key`, `!key`, `?configmap` to be read again.
-    fn put(shelf: &mut Shelf, name: &str, created: i64, wishes: BTreeMap<Key, Wish>) -> Vec<String> {
-        let plan = shelf.put(&seen(name, created), wishes);
-        done(shelf, &plan)
-    }
-
-    fn done(shelf: &mut Shelf, plan: &Plan) -> Vec<String> {
-        let mut told: Vec<_> = plan.remove.iter().map(|key| format!("-{}", key.name())).collect();
-        for key in &plan.tell {
-            told.extend(shelf.tell(key, |_| Ok(vec![])).iter().map(|change| match change {
-                Change::Set(candidate) => format!("+{}", candidate.check.key.name()),
-                Change::Reject(key, _) => format!("!{}", key.name()),
-                other => format!("{other:?}"),
-            }));
-        }
-        told.extend(plan.read.iter().map(|place| format!("?{}", place.name)));
-        told.extend(plan.clashes.iter().map(|(place, _)| format!("clash {}", place.name)));
-        told
-    }
-
-    #[test]
-    fn what_a_configmap_wants_is_told_once_and_removed_with_it() {
-        let mut shelf = Shelf::default();
-        assert_eq!(put(&mut shelf, "one", 1, wishes(&[("a", "1"), ("b", "1")])), ["+a", "+b"]);
-        assert!(put(&mut shelf, "one", 1, wishes(&[("a", "1"), ("b", "1")])).is_empty());
-        assert_eq!(put(&mut shelf, "one", 1, wishes(&[("a", "2")])), ["-b", "+a"]);
-        let plan = shelf.remove(&place("one"));
-        assert_eq!(done(&mut shelf, &plan), ["-a"]);
-    }
-
-    #[test]
-    fn the_older_configmap_keeps_the_name_and_the_newer_takes_over_when_it_goes() {
-        let mut shelf = Shelf::default();
-        assert_eq!(put(&mut shelf, "old", 1, wishes(&[("a", "1")])), ["+a"]);
-        assert_eq!(put(&mut shelf, "new", 2, wishes(&[("a", "2")])), ["clash new"]);
-        assert!(put(&mut shelf, "new", 2, wishes(&[("a", "3")])).is_empty(), "told once");
-        let plan = shelf.remove(&place("old"));
-        assert_eq!(done(&mut shelf, &plan), ["?new"], "its module is not kept");
-        assert_eq!(put(&mut shelf, "new", 2, wishes(&[("a", "3")])), ["+a"]);
-    }
-
-    #[test]
-    fn an_older_configmap_that_comes_to_want_a_name_gets_it() {
-        let mut shelf = Shelf::default();
-        put(&mut shelf, "new", 2, wishes(&[("a", "1")]));
-        assert_eq!(put(&mut shelf, "old", 1, wishes(&[("a", "2")])), ["+a", "clash new"]);
-        assert_eq!(put(&mut shelf, "old", 1, wishes(&[])), ["?new"]);
-    }
-
-    #[test]
-    fn of_two_of_one_second_the_uid_decides() {
-        let mut shelf = Shelf::default();
-        assert_eq!(put(&mut shelf, "b", 1, wishes(&[("x", "1")])), ["+x"]);
-        assert_eq!(put(&mut shelf, "a", 1, wishes(&[("x", "2")])), ["+x", "clash b"]);
-    }
-
-    #[test]
-    fn a_configmap_made_anew_under_its_name_is_as_young_as_it_is() {
-        let mut shelf = Shelf::default();
-        put(&mut shelf, "one", 1, wishes(&[("a", "1")]));
-        put(&mut shelf, "two", 2, wishes(&[("a", "2")]));
-        assert_eq!(put(&mut shelf, "one", 3, wishes(&[("a", "1")])), ["?two", "clash one"]);
-    }
-
-    #[test]
-    fn a_check_that_a_directory_takes_is_left_to_it_and_comes_back() {
-        let mut shelf = Shelf::default();
-        put(&mut shelf, "one", 1, wishes(&[("a", "1"), ("b", "1")]));
-        let plan = shelf.leave(BTreeSet::from([key("a"), key("z")]));
-        assert_eq!(done(&mut shelf, &plan), ["clash one"], "and no removal: the directory has set it");
-        assert!(put(&mut shelf, "one", 1, wishes(&[("a", "2"), ("b", "1")])).is_empty());
-        let plan = shelf.leave(BTreeSet::new());
-        assert_eq!(done(&mut shelf, &plan), ["?one"]);
-        assert_eq!(put(&mut shelf, "one", 1, wishes(&[("a", "2"), ("b", "1")])), ["+a"]);
-    }
-
-    #[test]
-    fn trouble_is_told_once_and_its_end_too() {
-        let mut shelf = Shelf::default();
-        put(&mut shelf, "one", 1, wishes(&[("a", "1")]));
-        let mut bad = wishes(&[("a", "1")]);
-        bad.get_mut(&key("a")).expect("a wish").trouble = Some(Fault::new(Reason::Manifest, "no"));
-        assert_eq!(put(&mut shelf, "one", 1, bad.clone()), ["!a"]);
-        assert!(put(&mut shelf, "one", 1, bad).is_empty());
-        assert_eq!(put(&mut shelf, "one", 1, wishes(&[("a", "1")])), ["+a"]);
+impl Held {
+    fn claim(&self, wish: &Wish, place: &Place) -> Claim {
+        Claim { is_stand_in: wish.check.is_none(), age: self.age.clone(), place: place.clone() }
     }
 }

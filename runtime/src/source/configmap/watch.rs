@@ -3,17 +3,19 @@
 //! kube's own watcher does not tell when a watch that broke is back, nor of bookmarks, which show that a
 //! silent one still works.
 
-use super::{Place, Seen};
+use super::{
+    Place, Seen,
+    objects::{Item, Objects, PAGE, Page},
+};
 use crate::{
     board::Contact,
     cluster::{code, in_words, within},
     schedule::backoff,
 };
 use futures_util::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
-    Api, Client,
-    api::{ListParams, PartialObjectMeta, WatchEvent, WatchParams},
+    Client,
+    api::{ListParams, WatchEvent, WatchParams},
 };
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -22,7 +24,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     time::{Instant, sleep, timeout},
 };
 
@@ -35,8 +37,6 @@ const SILENCE: Duration = Duration::from_secs(150);
 const STEADY: Duration = Duration::from_secs(30);
 /// The longest pause before it is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How many ConfigMaps are listed at once; annotations make the metadata of each up to 256 KiB large.
-const PAGE: u32 = 50;
 /// `Expired`: the API server does not remember what changed since.
 const GONE: u16 = 410;
 
@@ -55,7 +55,9 @@ pub(super) enum Sighting {
 
 /// The watch over one namespace, or over all.
 pub(super) struct Watch {
-    api: Api<PartialObjectMeta<ConfigMap>>,
+    objects: Objects,
+    /// One of the watches lists at a time, as pages can be large.
+    listing: Arc<Semaphore>,
     namespace: Option<String>,
     selector: String,
     contact: Arc<Contact>,
@@ -91,12 +93,10 @@ impl Watch {
         selector: &str,
         contact: Arc<Contact>,
         sightings: mpsc::Sender<Sighting>,
+        listing: Arc<Semaphore>,
     ) -> Self {
-        let api = match &namespace {
-            Some(namespace) => Api::namespaced(client.clone(), namespace),
-            None => Api::all(client.clone()),
-        };
-        Self { api, namespace, selector: selector.to_owned(), contact, sightings }
+        let objects = Objects::new(client, namespace.as_deref());
+        Self { objects, listing, namespace, selector: selector.to_owned(), contact, sightings }
     }
 
     /// Tells what is there and what changes, for as long as somebody listens.
@@ -125,7 +125,7 @@ impl Watch {
                 ..WatchParams::default()
             };
             let began = Instant::now();
-            let events = within(self.api.watch(&params, &version)).await?;
+            let events = within(self.objects.watch(&params, &version)).await?;
             self.reached();
             self.hear(pin!(events), &mut version).await?;
             if began.elapsed() < Duration::from_secs(1) {
@@ -140,31 +140,40 @@ impl Watch {
         let mut params = ListParams::default().labels(&self.selector).limit(PAGE);
         let mut all = Vec::new();
         loop {
-            let page = within(self.api.list(&params)).await?;
-            all.extend(page.items.into_iter().filter_map(seen));
-            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+            let page = self.page(&params).await?;
+            let metadata = page.metadata.clone();
+            all.extend(page.seen());
+            params.continue_token = metadata.continue_.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
                 self.reached();
                 self.tell(Sighting::All(self.namespace.clone(), all)).await?;
-                return Ok(page.metadata.resource_version.unwrap_or_default());
+                return Ok(metadata.resource_version.unwrap_or_default());
             }
         }
+    }
+
+    async fn page(&self, params: &ListParams) -> kube::Result<Page> {
+        let _turn = self.listing.acquire().await;
+        within(self.objects.list(params)).await
     }
 
     /// Tells what changes until the watch ends.
     async fn hear(
         &self,
-        mut events: impl Stream<Item = kube::Result<WatchEvent<PartialObjectMeta<ConfigMap>>>> + Unpin,
+        mut events: impl Stream<Item = kube::Result<WatchEvent<Item>>> + Unpin,
         version: &mut String,
     ) -> Result<(), Lost> {
         while let Ok(Some(event)) = timeout(SILENCE, events.next()).await {
             let event = event?;
             let sighting = match event {
-                WatchEvent::Added(object) | WatchEvent::Modified(object) => seen(object).map(Sighting::One),
-                WatchEvent::Deleted(object) => seen(object).map(|seen| {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    Some(Sighting::One(object.seen()))
+                }
+                WatchEvent::Deleted(object) => {
+                    let seen = object.seen();
                     version.clone_from(&seen.version);
-                    Sighting::Gone(seen.place)
-                }),
+                    Some(Sighting::Gone(seen.place))
+                }
                 WatchEvent::Bookmark(bookmark) => {
                     *version = bookmark.metadata.resource_version;
                     None
@@ -211,16 +220,22 @@ impl Watch {
     }
 }
 
-fn seen(object: PartialObjectMeta<ConfigMap>) -> Option<Seen> {
-    Seen::of(object.metadata)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::{Router, extract::RawQuery, routing::get};
+    use axum::{
+        Router,
+        body::Body,
+        extract::RawQuery,
+        routing::{MethodRouter, get},
+    };
+    use futures_util::stream;
     use serde_json::{Value, json};
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::{
+        convert::Infallible,
+        future::ready,
+        sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    };
     use tokio::net::TcpListener;
 
     fn metadata(name: &str) -> Value {
@@ -251,19 +266,27 @@ mod tests {
                 .to_string()
             }
         };
+        client_of(get(answer)).await
+    }
+
+    async fn client_of(configmaps: MethodRouter) -> Client {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let router = Router::new().route("/api/v1/namespaces/team-a/configmaps", get(answer));
+        let router = Router::new().route("/api/v1/namespaces/team-a/configmaps", configmaps);
         tokio::spawn(async move { axum::serve(listener, router).await });
         Client::try_from(kube::Config::new(url.parse().expect("a url"))).expect("a client")
+    }
+
+    fn watch(client: &Client, contact: &Arc<Contact>) -> (Watch, mpsc::Receiver<Sighting>) {
+        let (sender, sightings) = mpsc::channel(4);
+        let (contact, listing) = (Arc::clone(contact), Arc::new(Semaphore::new(1)));
+        (Watch::new(client, Some("team-a".to_owned()), "a=b", contact, sender, listing), sightings)
     }
 
     #[tokio::test]
     async fn a_watch_that_expires_begins_anew_and_tells_all_that_is_there() {
         let contact = Arc::new(Contact::new("configmap", ["team-a".to_owned()]));
-        let (sender, mut sightings) = mpsc::channel(4);
-        let watch =
-            Watch::new(&serve().await, Some("team-a".to_owned()), "a=b", Arc::clone(&contact), sender);
+        let (watch, mut sightings) = watch(&serve().await, &contact);
         let watch = tokio::spawn(watch.run());
         let names = |seen: Vec<Seen>| seen.into_iter().map(|seen| seen.place.name).collect::<Vec<_>>();
         let Some(Sighting::All(_, all)) = sightings.recv().await else { panic!("a list comes first") };
@@ -273,6 +296,24 @@ mod tests {
         let Some(Sighting::All(_, all)) = sightings.recv().await else { panic!("then a list again") };
         assert_eq!(names(all), ["comes"]);
         assert!(contact.source().connected, "expiry is no outage");
+        watch.abort();
+    }
+
+    #[tokio::test]
+    async fn an_endless_list_is_no_more_than_a_list_that_cannot_be_had() {
+        let contact = Arc::new(Contact::new("configmap", ["team-a".to_owned()]));
+        let endless = || async {
+            let chunk = || Some((Ok::<_, Infallible>(vec![b' '; 1 << 20]), ()));
+            Body::from_stream(stream::unfold((), move |()| ready(chunk())))
+        };
+        let (watch, _sightings) = watch(&client_of(get(endless)).await, &contact);
+        let watch = tokio::spawn(watch.run());
+        let lost = async {
+            while !contact.source().error.contains("length limit exceeded") {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), lost).await.unwrap_or_else(|_| panic!("{}", contact.source().error));
         watch.abort();
     }
 }

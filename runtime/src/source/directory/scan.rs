@@ -8,7 +8,7 @@ use crate::{
     board::Contact,
     signature::{Signature, is_signature},
     source::{
-        Change,
+        Change, Packed,
         bundle::{self, Broken, Bundle, Manifest, Wish, Wishes, is_manifest},
         is_module,
     },
@@ -84,11 +84,13 @@ impl Scanner {
         self.taken.send_if_modified(|taken| extend(taken, wanted.keys()));
         let gone = told.keys().filter(|key| !wanted.contains_key(key));
         let news = wanted.iter().flat_map(|(key, wish)| {
-            let read = |name: &str| {
-                let bytes = files::read_module(&wish.origin.with_file_name(name), limit);
-                bytes.map_err(|error| error.to_string())
+            let pack = |name: &str, digest| {
+                let path = wish.origin.with_file_name(name);
+                Packed::new(digest, move || {
+                    files::read_module(&path, limit).map_err(|error| error.to_string())
+                })
             };
-            wish.changes(key, told.get(key), read)
+            wish.changes(key, told.get(key), pack)
         });
         let going_on = gone.map(|key| Change::Remove(key.clone())).chain(news).all(&mut tell);
         self.taken.send_if_modified(|taken| {

@@ -1,7 +1,7 @@
 //! What a directory's files tell, scan after scan.
 
 use super::{Directories, scan::Scanner};
-use crate::{board::Contact, grant::Ceiling, source::Change, spec::Key};
+use crate::{board::Contact, grant::Ceiling, source::Change, spec::Key, text::is_odd};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::{
     collections::BTreeSet,
@@ -61,8 +61,8 @@ impl Fixture {
             told.push(match change {
                 Change::Set(candidate) => {
                     let signed = if candidate.signature.is_some() { " + signature" } else { "" };
-                    let module = String::from_utf8_lossy(&candidate.module);
-                    format!("+{} {module}{signed}", candidate.check.key)
+                    let module = candidate.module.read().expect("a module");
+                    format!("+{} {}{signed}", candidate.check.key, String::from_utf8_lossy(&module))
                 }
                 Change::Remove(key) => format!("-{key}"),
                 Change::Reject(key, fault) => format!("!{key} {}", fault.message),
@@ -149,6 +149,34 @@ fn a_broken_manifest_that_never_worked_stands_under_its_files_name() {
     fixture.write("web.wasm", "one");
     let told = fixture.scan();
     assert!(told.len() == 1 && told[0].starts_with("!default/web web.yaml: "), "{told:?}");
+}
+
+#[test]
+fn forged_names_reach_no_other_file_and_are_told_in_short_and_printable() {
+    let mut fixture = Fixture::new();
+    fixture.write("m.wasm", "one");
+    let long = "a".repeat(10_000);
+    for (number, name) in
+        ["../../etc/passwd", "a/b", "a\\0b", "a\\e[2Jb", "a\\u202Eb", &long].iter().enumerate()
+    {
+        fixture.manifest("named.yaml", &format!("\"{name}\""), &format!("m{number}.wasm"));
+        fixture.manifest("pointed.yaml", "web", &format!("\"{name}\""));
+        let told = fixture.scan();
+        for key in ["!default/named ", "!default/web "] {
+            let refusal = told.iter().find(|told| told.starts_with(key));
+            let refusal = refusal.unwrap_or_else(|| panic!("{name} is not refused: {told:?}"));
+            assert!(refusal.len() < 1_000 && !refusal.contains(is_odd), "{refusal}");
+        }
+    }
+}
+
+#[test]
+fn bombs_are_refused_before_they_are_large() {
+    let mut fixture = Fixture::new();
+    fixture.manifest("a.yaml", "web", "m.wasm.zst");
+    fixture.write("m.wasm.zst", compress_to_vec(&vec![0_u8; 50_000_000][..], CompressionLevel::Fastest));
+    let told = fixture.scan();
+    assert!(told.len() == 1 && told[0].contains("is larger than 1000 bytes once decoded"), "{told:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@ mod refused;
 use super::*;
 use crate::{
     schedule::Schedule,
-    spec::{Digest, Limits, SecretSource, Severity, Size},
+    spec::{Digest, Limit, SecretSource, Severity},
 };
 use std::{num::NonZeroU32, time::Duration};
 
@@ -66,7 +66,8 @@ spec:
     let account = check.permit.account().map(ToString::to_string);
     assert_eq!(account.as_deref(), Some("system:serviceaccount:platform:dns-check"));
     assert_eq!(check.secrets[1].from, SecretSource::Env("API_KEY".to_owned()));
-    assert_eq!(check.limits, Limits::new(Size::mebibytes(32), Duration::from_millis(500), 7).expect("valid"));
+    let limits = [Limit::Memory, Limit::Cpu, Limit::HostCalls].map(|limit| check.limits.get(limit));
+    assert_eq!(limits, [32 << 20, 500, 7]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod http;
 mod many;
 mod reload;
 mod sizes;
+mod soak;
 mod store;
 
 use crate::figure::Figure;
@@ -40,7 +41,7 @@ pub(crate) struct Group {
 }
 
 /// All there is, in the order of the table.
-pub(crate) const GROUPS: [Group; 10] = [
+pub(crate) const GROUPS: [Group; 11] = [
     Group { rows: &["fresh-store", "warm-poll"], measure: store::measure },
     Group { rows: &["http-cpu"], measure: http::measure },
     Group { rows: &["memory-1000"], measure: many::measure_thousand },
@@ -54,6 +55,7 @@ pub(crate) const GROUPS: [Group; 10] = [
     Group { rows: &["configmap-memory"], measure: cluster::measure_watch },
     Group { rows: &["idle-requests"], measure: cluster::measure_idle },
     Group { rows: &["kubernetes-get"], measure: api::measure },
+    Group { rows: &["soak-lateness", "soak-health", "soak-memory", "soak-blame"], measure: soak::measure },
 ];
 
 /// Everything here happens on one thread, so that the other ones are the daemon's.

@@ -13,7 +13,8 @@ async fn fetch_all(
     requests: Vec<Request>,
     booked: Vec<Result<Instant, Error>>,
 ) -> Vec<Result<Response, Error>> {
-    send_all(&network(), &permit(ALL), &Connections::default(), requests, booked).await
+    let room = Room { at_once: 8, bodies: MOST_KEPT_TOGETHER };
+    send_all(&network(), &permit(ALL), &Connections::default(), requests, booked, room).await
 }
 
 #[tokio::test]

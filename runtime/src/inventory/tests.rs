@@ -1,0 +1,151 @@
+//! What changes lead to while modules take long.
+
+use super::*;
+use crate::{
+    capability::dial::{Network, NetworkOptions},
+    sandbox::Workshop,
+    source::Packed,
+    spec::Digest,
+};
+use std::sync::{
+    Condvar, Mutex,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+use tokio::{
+    task::JoinHandle,
+    time::{advance, sleep},
+};
+
+/// Holds up whoever reads a module, until it is opened.
+#[derive(Default)]
+struct Gate {
+    is_open: Mutex<bool>,
+    opened: Condvar,
+    reads: AtomicUsize,
+}
+
+impl Gate {
+    fn open(&self) {
+        *self.is_open.lock().expect("a lock") = true;
+        self.opened.notify_all();
+    }
+
+    /// A check whose module is rubbish, and behind the gate.
+    fn check(self: &Arc<Self>, key: &str) -> Change {
+        let gate = Arc::clone(self);
+        let module = Packed::new(Digest::of(b"rubbish"), move || {
+            gate.reads.fetch_add(1, Relaxed);
+            let is_open = gate.is_open.lock().expect("a lock");
+            drop(gate.opened.wait_while(is_open, |is_open| !*is_open).expect("a lock"));
+            Ok(b"rubbish".to_vec())
+        });
+        let check = Arc::new(Check::bare(self::key(key), "m.wasm".parse().expect("a module")));
+        Change::Set(Candidate { check, module, signature: None })
+    }
+}
+
+/// An inventory over one source.
+struct Fixture {
+    board: Arc<Board>,
+    changes: mpsc::Sender<Change>,
+    stop: CancellationToken,
+    inventory: JoinHandle<bool>,
+}
+
+impl Fixture {
+    fn start() -> Self {
+        let (board, stop) = (Arc::new(Board::default()), CancellationToken::new());
+        let network = Arc::new(Network::new(&NetworkOptions::default()).expect("a network"));
+        let sandbox = Arc::new(Sandbox::new(2, Workshop::default(), network, None).expect("a sandbox"));
+        let (changes, inbox) = mpsc::channel(4);
+        let inventory = Inventory::new(sandbox, Keyring::default(), Arc::clone(&board), Clock::start(), 1);
+        let inventory = tokio::spawn(inventory.run(inbox, stop.clone(), Duration::from_secs(5)));
+        Self { board, changes, stop, inventory }
+    }
+
+    async fn tell(&self, change: Change) {
+        self.changes.send(change).await.expect("heard");
+    }
+
+    async fn until(&self, what: &str, is_so: impl Fn(&Board) -> bool) {
+        let look = async {
+            while !is_so(&self.board) {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout_at(Instant::now() + Duration::from_secs(10), look).await.unwrap_or_else(|_| panic!("{what}"));
+    }
+
+    async fn stop(self, gate: &Gate) {
+        gate.open();
+        self.stop.cancel();
+        self.inventory.await.expect("no panic");
+    }
+}
+
+fn key(text: &str) -> Key {
+    text.parse().expect("a key")
+}
+
+fn is_rejected(board: &Board, name: &str) -> bool {
+    board.get(&key(name)).is_some_and(|entry| entry.view().rejected.is_some())
+}
+
+#[tokio::test]
+async fn neither_removals_nor_other_namespaces_wait_for_slow_modules() {
+    let (fixture, slow, quick) = (Fixture::start(), Arc::new(Gate::default()), Arc::new(Gate::default()));
+    quick.open();
+    for number in 0..100 {
+        fixture.tell(slow.check(&format!("loud/c{number}"))).await;
+    }
+    fixture.tell(Change::Remove(key("loud/c99"))).await;
+    fixture.until("removed", |board| board.get(&key("loud/c99")).is_none()).await;
+    fixture.tell(quick.check("quiet/web")).await;
+    fixture.until("tried", |board| is_rejected(board, "quiet/web")).await;
+    assert!(!is_rejected(&fixture.board, "loud/c98"));
+    fixture.stop(&slow).await;
+}
+
+#[tokio::test]
+async fn a_module_that_nobody_may_use_is_read_once_for_all_who_wait_for_it() {
+    let (fixture, gate) = (Fixture::start(), Arc::new(Gate::default()));
+    for number in 0..50 {
+        fixture.tell(gate.check(&format!("loud/c{number}"))).await;
+    }
+    fixture.until("all are there", |board| board.entries().len() == 50).await;
+    gate.open();
+    fixture
+        .until("all are tried", |board| (0..50).all(|number| is_rejected(board, &format!("loud/c{number}"))))
+        .await;
+    assert_eq!(gate.reads.load(Relaxed), 1);
+    fixture.stop(&gate).await;
+}
+
+#[tokio::test]
+async fn readiness_waits_for_the_first_modules_and_not_for_later_ones() {
+    let (fixture, first, later) = (Fixture::start(), Arc::new(Gate::default()), Arc::new(Gate::default()));
+    fixture.tell(first.check("a/web")).await;
+    fixture.tell(Change::Synced).await;
+    fixture.tell(later.check("b/web")).await;
+    fixture.until("all are there", |board| board.entries().len() == 2).await;
+    assert!(!fixture.board.is_ready());
+    first.open();
+    fixture.until("ready", Board::is_ready).await;
+    fixture.stop(&later).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_does_not_wait_for_ever() {
+    let (fixture, gate) = (Fixture::start(), Arc::new(Gate::default()));
+    fixture.tell(gate.check("a/web")).await;
+    fixture.tell(Change::Synced).await;
+    while gate.reads.load(Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!fixture.board.is_ready());
+    advance(LONGEST_START).await;
+    while !fixture.board.is_ready() {
+        tokio::task::yield_now().await;
+    }
+    fixture.stop(&gate).await;
+}

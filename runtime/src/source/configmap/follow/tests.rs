@@ -1,0 +1,131 @@
+//! What reads that are slow lead to.
+
+use super::*;
+use crate::{
+    policy::Policy,
+    source::configmap::{Age, Namespaces},
+    spec::Digest,
+};
+use axum::{Json, Router, extract::Path, routing::get};
+use jiff::Timestamp;
+use kube::Client;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use tokio::{
+    net::TcpListener,
+    sync::Semaphore,
+    time::{error::Elapsed, timeout},
+};
+
+/// A follower, what it sees, what it tells, and an API server that gives each ConfigMap with a module of its own
+/// when it is let.
+struct Fixture {
+    sightings: mpsc::Sender<Sighting>,
+    changes: mpsc::Receiver<Change>,
+    server: Arc<Server>,
+    _taken: watch::Sender<BTreeSet<Key>>,
+}
+
+/// Each answer takes a permit; of the nth one the module says so.
+struct Server {
+    asked: AtomicUsize,
+    answers: [Semaphore; 3],
+}
+
+impl Fixture {
+    async fn start() -> Self {
+        let server = Arc::new(Server { asked: AtomicUsize::new(0), answers: [0; 3].map(Semaphore::new) });
+        let source = ConfigMaps {
+            client: serve(Arc::clone(&server)).await,
+            namespaces: Namespaces::Only(["team-a".to_owned()].into()),
+            selector: String::new(),
+            policy: Arc::new(Policy::new(None, "cluster.local")),
+            max_module_size: 1000,
+        };
+        let (sightings, inbox) = mpsc::channel(4);
+        let (told, changes) = mpsc::channel(4);
+        let (_taken, taken) = watch::channel(BTreeSet::new());
+        let namespaces = BTreeSet::from([Some("team-a".to_owned())]);
+        let follower = Follower::new(source, namespaces, told, taken, Arc::default());
+        tokio::spawn(follower.run(inbox));
+        Self { sightings, changes, server, _taken }
+    }
+
+    async fn see(&self, sighting: Sighting) {
+        self.sightings.send(sighting).await.expect("heard");
+    }
+
+    async fn until_asked(&self, times: usize) {
+        let look = async {
+            while self.server.asked.load(Relaxed) < times {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), look).await.expect("asked");
+    }
+
+    async fn next(&mut self, patience: Duration) -> Result<Change, Elapsed> {
+        timeout(patience, self.changes.recv()).await.map(|change| change.expect("a change"))
+    }
+}
+
+async fn serve(server: Arc<Server>) -> Client {
+    let answer = move |Path(name): Path<String>| async move {
+        let nth = server.asked.fetch_add(1, Relaxed);
+        server.answers[nth].acquire().await.expect("open").forget();
+        Json(json!({ "metadata": metadata(&name), "data": { "m.wasm": nth.to_string() } }))
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let router = Router::new().route("/api/v1/namespaces/team-a/configmaps/{name}", get(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Client::try_from(kube::Config::new(url.parse().expect("a url"))).expect("a client")
+}
+
+fn metadata(name: &str) -> Value {
+    json!({ "name": name, "namespace": "team-a", "uid": name, "resourceVersion": "1" })
+}
+
+fn seen(name: &str) -> Seen {
+    let place = Place { namespace: "team-a".to_owned(), name: name.to_owned() };
+    let age = Age { created: Timestamp::MAX, uid: name.to_owned() };
+    Seen { place, age, version: "1".to_owned() }
+}
+
+#[tokio::test]
+async fn what_an_outdated_read_brings_is_not_told() {
+    let mut fixture = Fixture::start().await;
+    fixture.see(Sighting::One(seen("map"))).await;
+    fixture.until_asked(1).await;
+    fixture.see(Sighting::Gone(seen("map").place)).await;
+    fixture.see(Sighting::One(seen("map"))).await;
+    fixture.until_asked(2).await;
+    fixture.server.answers[1].add_permits(1);
+    let Ok(Change::Set(candidate)) = fixture.next(Duration::from_secs(10)).await else { panic!("a check") };
+    assert_eq!(candidate.module.digest, Digest::of(b"1"));
+    fixture.server.answers[0].add_permits(1);
+    assert!(fixture.next(Duration::from_millis(300)).await.is_err(), "the older answer came later");
+}
+
+#[tokio::test]
+async fn the_start_waits_for_what_was_found_and_not_for_newcomers() {
+    let mut fixture = Fixture::start().await;
+    fixture.see(Sighting::All(Some("team-a".to_owned()), vec![seen("found")])).await;
+    fixture.until_asked(1).await;
+    fixture.see(Sighting::One(seen("newcomer"))).await;
+    fixture.until_asked(2).await;
+    assert!(fixture.next(Duration::from_millis(50)).await.is_err(), "it waits");
+    fixture.server.answers[0].add_permits(1);
+    assert!(matches!(fixture.next(Duration::from_secs(10)).await, Ok(Change::Set(_))));
+    assert!(matches!(fixture.next(Duration::from_secs(10)).await, Ok(Change::Synced)));
+}
+
+#[tokio::test]
+async fn the_start_does_not_wait_for_ever() {
+    let mut fixture = Fixture::start().await;
+    fixture.see(Sighting::All(Some("team-a".to_owned()), vec![seen("found")])).await;
+    fixture.until_asked(1).await;
+    tokio::time::pause();
+    tokio::time::advance(LONGEST_START).await;
+    assert!(matches!(fixture.next(Duration::from_secs(1)).await, Ok(Change::Synced)));
+}

@@ -1,0 +1,83 @@
+//! Reads ConfigMaps, and holds on to their modules for as long as they are waited for.
+
+use super::{
+    ConfigMaps, Place, Seen,
+    content::{Content, Modules},
+    objects::Objects,
+};
+use crate::{
+    cluster::{in_words, within},
+    policy::{Origin, Policy},
+    source::{Packed, bundle::Wish},
+    spec::{Digest, Key},
+    turns::{Turn, Turns},
+};
+use kube::Client;
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+/// Of so many ConfigMaps the modules are in memory at a time, and of so many of one namespace; each has about 1 MiB.
+const MOST_HELD: usize = 32;
+const MOST_OF_EACH: usize = 2;
+/// So many are read and decoded at a time.
+const READS: usize = 4;
+
+/// Reads ConfigMaps of all namespaces in turn.
+#[derive(Clone)]
+pub(super) struct Reader {
+    client: Client,
+    policy: Arc<Policy>,
+    limit: usize,
+    turns: Turns,
+    reads: Arc<Semaphore>,
+}
+
+/// What came of reading a ConfigMap: nothing if it is gone.
+pub(super) type Read = Result<Option<Wanted>, String>;
+
+/// A ConfigMap and the checks that it makes.
+pub(super) struct Wanted {
+    pub(super) seen: Seen,
+    pub(super) wishes: BTreeMap<Key, Wish>,
+    pub(super) modules: Held,
+}
+
+/// The modules of a ConfigMap. Those who wait for one of them hold all of them.
+pub(super) struct Held(Arc<(Modules, Turn)>);
+
+impl Reader {
+    pub(super) fn new(source: &ConfigMaps) -> Self {
+        Self {
+            client: source.client.clone(),
+            policy: Arc::clone(&source.policy),
+            limit: source.max_module_size,
+            turns: Turns::new(MOST_HELD, MOST_OF_EACH),
+            reads: Arc::new(Semaphore::new(READS)),
+        }
+    }
+
+    /// Reads a ConfigMap when it is its namespace's turn. `former` are the checks that it made before.
+    pub(super) async fn read(&self, place: &Place, former: BTreeMap<Key, Wish>) -> Read {
+        let turn = self.turns.take(&place.namespace).await;
+        let _read = self.reads.acquire().await;
+        let objects = Objects::new(&self.client, Some(&place.namespace));
+        let found = within(objects.get(&place.name)).await.map_err(|error| in_words(&error))?;
+        let Some((seen, map)) = found else { return Ok(None) };
+        let ceiling = self.policy.ceiling_for(Origin::Namespace(&place.namespace));
+        let (place, limit) = (place.clone(), self.limit);
+        let read = spawn_blocking(move || {
+            let content = Content::read(place, map, &ceiling, limit);
+            (content.wishes(&former), content.into_modules())
+        });
+        let (wishes, modules) = read.await.map_err(|error| format!("reading it broke down: {error}"))?;
+        Ok(Some(Wanted { seen, wishes, modules: Held(Arc::new((modules, turn))) }))
+    }
+}
+
+impl Held {
+    /// One of the modules, for later.
+    pub(super) fn pack(&self, name: &str, digest: Digest) -> Packed {
+        let (held, name) = (Arc::clone(&self.0), name.to_owned());
+        Packed::new(digest, move || held.0.decode(&name))
+    }
+}

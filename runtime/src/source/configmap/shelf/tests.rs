@@ -1,0 +1,190 @@
+//! Who has which check, change after change.
+
+use super::*;
+use crate::{source::bundle::Stored, spec::Check};
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// As many checks as a namespace may have.
+const MOST: usize = 5;
+
+fn place(name: &str) -> Place {
+    Place { namespace: "team-a".to_owned(), name: name.to_owned() }
+}
+
+fn key(name: &str) -> Key {
+    Key::new("team-a", name).expect("a key")
+}
+
+fn seen(name: &str, created: i64) -> Seen {
+    let created = Timestamp::from_second(created).expect("a time");
+    Seen { place: place(name), age: Age { created, uid: format!("uid-{name}") }, version: String::new() }
+}
+
+/// A wish for each check, whose module is the given text.
+fn wishes(checks: &[(&str, &str)]) -> BTreeMap<Key, Wish> {
+    let wish = |(name, module): &(&str, &str)| {
+        let check = Arc::new(Check::bare(key(name), "m.wasm".parse().expect("a module")));
+        let module = Some(Stored {
+            name: "m.wasm".to_owned(),
+            digest: Digest::of(module.as_bytes()),
+            signature: None,
+        });
+        (key(name), Wish { check: Some(check), module, ..Wish::default() })
+    };
+    checks.iter().map(wish).collect()
+}
+
+/// What is told when this ConfigMap has been read, as `+key`, `-key`, `!key`, `?configmap` to be read again.
+fn put(shelf: &mut Shelf, name: &str, created: i64, wishes: BTreeMap<Key, Wish>) -> Vec<String> {
+    let plan = shelf.put(&seen(name, created), wishes, MOST);
+    done(shelf, &plan)
+}
+
+fn done(shelf: &mut Shelf, plan: &Plan) -> Vec<String> {
+    let mut told: Vec<_> = plan.remove.iter().map(|key| format!("-{}", key.name())).collect();
+    for key in &plan.tell {
+        told.extend(shelf.tell(key, |_, digest| Packed::new(digest, || Ok(vec![]))).iter().map(|change| {
+            match change {
+                Change::Set(candidate) => format!("+{}", candidate.check.key.name()),
+                Change::Reject(key, _) => format!("!{}", key.name()),
+                other => format!("{other:?}"),
+            }
+        }));
+    }
+    told.extend(plan.read.iter().map(|place| format!("?{}", place.name)));
+    told.extend(plan.clashes.iter().map(|(place, _)| format!("clash {}", place.name)));
+    told
+}
+
+#[test]
+fn what_a_configmap_wants_is_told_once_and_removed_with_it() {
+    let mut shelf = Shelf::default();
+    assert_eq!(put(&mut shelf, "one", 1, wishes(&[("a", "1"), ("b", "1")])), ["+a", "+b"]);
+    assert!(put(&mut shelf, "one", 1, wishes(&[("a", "1"), ("b", "1")])).is_empty());
+    assert_eq!(put(&mut shelf, "one", 1, wishes(&[("a", "2")])), ["-b", "+a"]);
+    let plan = shelf.remove(&place("one"), MOST);
+    assert_eq!(done(&mut shelf, &plan), ["-a"]);
+}
+
+#[test]
+fn the_older_configmap_keeps_the_name_and_the_newer_takes_over_when_it_goes() {
+    let mut shelf = Shelf::default();
+    assert_eq!(put(&mut shelf, "old", 1, wishes(&[("a", "1")])), ["+a"]);
+    assert_eq!(put(&mut shelf, "new", 2, wishes(&[("a", "2")])), ["clash new"]);
+    assert!(put(&mut shelf, "new", 2, wishes(&[("a", "3")])).is_empty(), "told once");
+    let plan = shelf.remove(&place("old"), MOST);
+    assert_eq!(done(&mut shelf, &plan), ["-a", "?new"], "its module is not kept");
+    assert_eq!(put(&mut shelf, "new", 2, wishes(&[("a", "3")])), ["+a"]);
+}
+
+#[test]
+fn an_older_configmap_that_comes_to_want_a_name_gets_it() {
+    let mut shelf = Shelf::default();
+    put(&mut shelf, "new", 2, wishes(&[("a", "1")]));
+    assert_eq!(put(&mut shelf, "old", 1, wishes(&[("a", "2")])), ["-a", "+a", "clash new"]);
+    assert_eq!(put(&mut shelf, "old", 1, wishes(&[])), ["-a", "?new"]);
+}
+
+#[test]
+fn of_two_of_one_second_the_uid_decides() {
+    let mut shelf = Shelf::default();
+    assert_eq!(put(&mut shelf, "b", 1, wishes(&[("x", "1")])), ["+x"]);
+    assert_eq!(put(&mut shelf, "a", 1, wishes(&[("x", "2")])), ["-x", "+x", "clash b"]);
+}
+
+#[test]
+fn a_configmap_made_anew_under_its_name_is_as_young_as_it_is() {
+    let mut shelf = Shelf::default();
+    put(&mut shelf, "one", 1, wishes(&[("a", "1")]));
+    put(&mut shelf, "two", 2, wishes(&[("a", "2")]));
+    assert_eq!(put(&mut shelf, "one", 3, wishes(&[("a", "1")])), ["-a", "?two", "clash one"]);
+}
+
+#[test]
+fn a_check_that_a_directory_takes_is_left_to_it_and_comes_back() {
+    let mut shelf = Shelf::default();
+    put(&mut shelf, "one", 1, wishes(&[("a", "1"), ("b", "1")]));
+    let plan = shelf.leave(BTreeSet::from([key("a"), key("z")]));
+    assert_eq!(done(&mut shelf, &plan), ["clash one"], "and no removal: the directory has set it");
+    assert!(put(&mut shelf, "one", 1, wishes(&[("a", "2"), ("b", "1")])).is_empty());
+    let plan = shelf.leave(BTreeSet::new());
+    assert_eq!(done(&mut shelf, &plan), ["?one"]);
+    assert_eq!(put(&mut shelf, "one", 1, wishes(&[("a", "2"), ("b", "1")])), ["+a"]);
+}
+
+#[test]
+fn trouble_is_told_once_and_its_end_too() {
+    let mut shelf = Shelf::default();
+    put(&mut shelf, "one", 1, wishes(&[("a", "1")]));
+    let mut bad = wishes(&[("a", "1")]);
+    bad.get_mut(&key("a")).expect("a wish").trouble = Some(Fault::new(Reason::Manifest, "no"));
+    assert_eq!(put(&mut shelf, "one", 1, bad.clone()), ["!a"]);
+    assert!(put(&mut shelf, "one", 1, bad).is_empty());
+    assert_eq!(put(&mut shelf, "one", 1, wishes(&[("a", "1")])), ["+a"]);
+}
+
+/// A wish that only stands for a broken manifest.
+fn broken(name: &str, why: &str) -> BTreeMap<Key, Wish> {
+    let trouble = Some(Fault::new(Reason::Manifest, why));
+    BTreeMap::from([(key(name), Wish { trouble, ..Wish::default() })])
+}
+
+#[test]
+fn a_broken_manifest_of_an_older_configmap_takes_no_check_from_a_newer_one() {
+    let mut shelf = Shelf::default();
+    assert_eq!(put(&mut shelf, "new", 2, wishes(&[("x", "1")])), ["+x"]);
+    let plan = shelf.put(&seen("old", 1), broken("x", "line 1: no"), MOST);
+    assert_eq!(plan.clashes, [(place("old"), "line 1: no".to_owned())], "it hears of its own trouble");
+    assert_eq!(done(&mut shelf, &plan), ["clash old"]);
+    assert_eq!(put(&mut shelf, "new", 2, wishes(&[("x", "2")])), ["+x"], "and the other goes on");
+}
+
+#[test]
+fn the_check_of_a_deleted_configmap_ends_whoever_inherits_its_name() {
+    let mut shelf = Shelf::default();
+    put(&mut shelf, "new", 2, wishes(&[("x", "1")]));
+    put(&mut shelf, "old", 1, broken("x", "no"));
+    let plan = shelf.remove(&place("new"), MOST);
+    assert_eq!(done(&mut shelf, &plan), ["-x", "?old"]);
+    assert_eq!(put(&mut shelf, "old", 1, broken("x", "no")), ["!x"]);
+}
+
+fn many(names: std::ops::Range<usize>) -> BTreeMap<Key, Wish> {
+    let names: Vec<_> = names.map(|number| format!("c{number}")).collect();
+    wishes(&names.iter().map(|name| (name.as_str(), "1")).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_configmap_with_more_checks_than_its_namespace_may_have_is_refused_and_keeps_what_it_had() {
+    let mut shelf = Shelf::default();
+    assert_eq!(put(&mut shelf, "big", 1, many(0..3)), ["+c0", "+c1", "+c2"]);
+    assert_eq!(put(&mut shelf, "big", 1, many(1..7)), ["!big"], "and nothing else changes");
+    let (_, wish) = shelf.owner(&key("big")).expect("it stands on the board");
+    let why = wish.trouble.as_ref().map(|fault| fault.message.as_str()).unwrap_or_default();
+    assert!(why.contains("the 6 checks of the ConfigMap big") && why.contains("may have 5"), "{why}");
+    assert_eq!(put(&mut shelf, "big", 1, many(1..4)), ["-big", "-c0", "+c3"]);
+}
+
+#[test]
+fn who_was_refused_gets_in_as_soon_as_there_is_room() {
+    let mut shelf = Shelf::default();
+    put(&mut shelf, "one", 1, many(0..4));
+    assert_eq!(put(&mut shelf, "two", 2, many(4..6)), ["!two"]);
+    assert!(put(&mut shelf, "one", 1, many(0..4)).is_empty());
+    assert_eq!(put(&mut shelf, "one", 1, many(0..3)), ["-c3", "?two"]);
+    assert_eq!(put(&mut shelf, "two", 2, many(4..6)), ["-two", "+c4", "+c5"]);
+    let plan = shelf.remove(&place("one"), MOST);
+    assert_eq!(done(&mut shelf, &plan), ["-c0", "-c1", "-c2"]);
+}
+
+#[test]
+fn however_many_configmaps_are_refused_few_of_them_stand_on_the_board() {
+    let mut shelf = Shelf::default();
+    put(&mut shelf, "full", 1, many(0..5));
+    for number in 0..MOST_REFUSED {
+        let name = format!("more-{number}");
+        assert_eq!(put(&mut shelf, &name, 2, many(5..6)), [format!("!{name}")]);
+    }
+    assert_eq!(put(&mut shelf, "last", 2, many(5..6)), ["clash last"], "an Event only");
+}

@@ -1,0 +1,2 @@
+;; Has a memory with 64-bit addresses.
+(memory i64 1)

@@ -1,0 +1,2 @@
+;; Answers neither with a result nor with an error.
+(data (i32.const 64) "\02")

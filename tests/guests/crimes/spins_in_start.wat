@@ -1,0 +1,3 @@
+;; Loops before anybody has called it.
+(func $spin (loop $for_ever (br $for_ever)))
+(start $spin)

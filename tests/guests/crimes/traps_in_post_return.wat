@@ -1,0 +1,2 @@
+;; Answers well, and stops when the answer has been read.
+(func (export "done") (param i32) unreachable)

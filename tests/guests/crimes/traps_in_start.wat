@@ -1,0 +1,3 @@
+;; Stops before anybody has called it.
+(func $trap unreachable)
+(start $trap)
