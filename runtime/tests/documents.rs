@@ -5,7 +5,10 @@ use aviary::{
     policy::Policy,
     spec::{self, Limit},
 };
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Documents for people, seen from the root of the workspace.
 const DOCUMENTS: [&str; 8] = [
@@ -50,6 +53,32 @@ fn every_limit_stands_in_the_documentation_as_in_the_table() {
         assert!(operating.contains(&row), "docs/operating.md lacks the row\n{row}");
         assert!(writing.contains(&format!("`{}`", limit.key())), "docs/writing-checks.md lacks {limit:?}");
     }
+}
+
+#[test]
+fn each_promise_about_security_names_tests_that_there_are() {
+    let text = read("docs/security.md");
+    let table = text.split("## What is promised").nth(1).expect("promises");
+    let rows = table.lines().filter(|line| line.starts_with("| ")).skip(2);
+    let rows: Vec<_> = rows.take_while(|line| !line.is_empty()).collect();
+    assert!(rows.len() > 15, "{rows:?}");
+    let sources = sources(&root().join("runtime"));
+    for row in rows {
+        let tests: Vec<_> =
+            row.rsplit(" | ").next().unwrap_or_default().split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "no test: {row}");
+        for test in tests {
+            assert!(sources.contains(&format!("fn {test}()")), "there is no test {test}");
+        }
+    }
+}
+
+/// All Rust code below a directory.
+fn sources(directory: &Path) -> String {
+    let entries = fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path());
+    let read = |path: &Path| fs::read_to_string(path).expect("text");
+    let is_code = |path: &PathBuf| path.is_dir() || path.extension().is_some_and(|end| end == "rs");
+    entries.filter(is_code).map(|path| if path.is_dir() { sources(&path) } else { read(&path) }).collect()
 }
 
 #[test]

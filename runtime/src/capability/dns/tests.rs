@@ -170,7 +170,7 @@ async fn a_silent_server_times_out_and_a_closed_port_is_refused() {
     let result = ask(question("a.test", RecordType::A, Some(server)), within(50)).await;
     assert!(matches!(result, Err(Error::Timeout)), "{result:?}");
     assert!(since.elapsed() < Duration::from_millis(500));
-    let closed = closed_port().await;
+    let closed = closed_port();
     for transport in [Transport::Udp, Transport::Tcp] {
         let query = Query { transport, ..question("a.test", RecordType::A, Some(closed)) };
         let result = ask(query, soon()).await;

@@ -94,7 +94,7 @@ async fn what_is_not_granted_or_no_address_is_refused() {
 
 #[tokio::test]
 async fn a_closed_port_is_refused() {
-    assert!(matches!(connect(closed_port().await).await, Err(Error::Refused)));
+    assert!(matches!(connect(closed_port()).await, Err(Error::Refused)));
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 #[tokio::test]
 async fn a_closed_port_is_refused() {
-    let address = closed_port().await;
+    let address = closed_port();
     assert!(matches!(fetch(get(format!("http://{address}"))).await, Err(Error::Refused)));
 }
 
