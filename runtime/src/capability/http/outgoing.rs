@@ -166,9 +166,8 @@ pub(super) fn usable(mut url: Url) -> Result<Url, String> {
             "the URL holds a user name or password: send an `authorization` header instead".to_owned()
         );
     }
-    // A grant for it would be one for all hosts.
     if url.host_str().is_some_and(|host| host.contains('*')) {
-        return Err("a host has no `*` in its name".to_owned());
+        return Err("a host has no `*`: only grants have".to_owned());
     }
     if url.port() == Some(0) {
         return Err("port 0 cannot be connected to".to_owned());
