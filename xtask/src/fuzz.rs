@@ -47,15 +47,10 @@ pub(crate) fn run_for(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Whether fuzzing is possible here.
-pub(crate) fn is_possible() -> bool {
-    works("rustup", &["run", "nightly", "rustc", "--version"])
-        && works("rustup", &[&CARGO_FUZZ[..], &["--version"]].concat())
-}
-
 fn require_tools() -> Result<()> {
     ensure!(
-        is_possible(),
+        works("rustup", &["run", "nightly", "rustc", "--version"])
+            && works("rustup", &[&CARGO_FUZZ[..], &["--version"]].concat()),
         "fuzzing needs a nightly toolchain and cargo-fuzz:\n  rustup toolchain install nightly --profile minimal\n  \
          cargo install cargo-fuzz"
     );

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold.
 
 use crate::{
-    cluster, fuzz, image,
+    cluster, image,
     steps::{add_wasm_target, run, run_with, target, works},
 };
 use anyhow::{Context, Result};
@@ -28,7 +28,6 @@ pub(crate) fn run_all() -> Result<()> {
         cluster.down()?;
     }
     tested?;
-    fuzz_shortly()?;
     check_dependencies()
 }
 
@@ -86,15 +85,6 @@ fn load_image(cluster: &Cluster) -> Result<String> {
 
 fn kubeconfig(cluster: &Cluster) -> String {
     cluster.kubeconfig().display().to_string()
-}
-
-/// On CI, where a nightly toolchain is there. Everywhere, the tests go through the corpus.
-fn fuzz_shortly() -> Result<()> {
-    const SECONDS: &str = "5";
-    if env::var_os("CI").is_none() || !fuzz::is_possible() {
-        return Ok(());
-    }
-    fuzz::run_for(&[SECONDS.to_owned()])
 }
 
 fn check_dependencies() -> Result<()> {

@@ -14,7 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{SignalKind, signal},
+};
 
 /// How a binary begins whose layer is that of components.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -84,6 +87,8 @@ impl Place {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let cache = tempfile::tempdir().expect("a directory");
         let entered = runtime.enter();
+        // A fuzzer has no Rust `main`, which would see to it that a child may end early.
+        drop(signal(SignalKind::pipe()).expect("a handler"));
         let network = Arc::new(Network::new(&NetworkOptions::default()).expect("a network"));
         let sandbox = |program: PathBuf| {
             let allowance = Allowance {

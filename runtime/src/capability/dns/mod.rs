@@ -91,11 +91,11 @@ fn name(query: &Query) -> Result<Name, Error> {
     {
         return Ok(Name::from(address));
     }
-    // An escaped dot would look like the border of a zone to the grant.
-    let name = Some(query.name.as_str()).filter(|name| !name.is_empty() && !name.contains('\\'));
+    // An escaped dot would look like the border of a zone to the grant, and a grant for `*` would be one for all.
+    let name = Some(query.name.as_str()).filter(|name| !name.is_empty() && !name.contains(['\\', '*']));
     let name = name.and_then(|name| Name::from_str_relaxed(name).ok());
-    // Other scripts have dots of their own, which become one within a label.
-    let name = name.filter(|name| !name.iter().any(|label| label.contains(&b'.')));
+    // Other scripts have dots and stars of their own, which become these.
+    let name = name.filter(|name| !name.iter().flatten().any(|byte| b".*".contains(byte)));
     let mut name = name.ok_or_else(|| Error::Invalid("the name is no domain name".to_owned()))?;
     name.set_fqdn(true);
     Ok(name)

@@ -200,7 +200,17 @@ async fn a_lie_is_not_believed_and_does_not_hide_the_truth() {
 
 #[tokio::test]
 async fn what_is_no_name_or_server_is_invalid() {
-    for name in ["", "a..b", "a\\.b.test", "evil。example.test", &"a".repeat(64), &"a.".repeat(200)] {
+    for name in [
+        "",
+        "a..b",
+        "a\\.b.test",
+        "evil。example.test",
+        "*",
+        "*.test",
+        "＊.test",
+        &"a".repeat(64),
+        &"a.".repeat(200),
+    ] {
         let result = ask(question(name, RecordType::A, Some(([127, 0, 0, 1], 1).into())), soon()).await;
         assert!(matches!(result, Err(Error::Invalid(_))), "{name}: {result:?}");
     }

@@ -120,7 +120,9 @@ fn parse(address: &str) -> Result<(Host, u16), Error> {
     };
     let (host, port) = address.rsplit_once(':').ok_or_else(invalid)?;
     let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(invalid)?;
-    Ok((Host::parse(host).map_err(|_| invalid())?, port))
+    // A grant for `*` would be one for all hosts.
+    let host = Some(Host::parse(host).map_err(|_| invalid())?).filter(|host| !host.to_string().contains('*'));
+    Ok((host.ok_or_else(invalid)?, port))
 }
 
 fn borrow(host: &Host) -> Host<&str> {

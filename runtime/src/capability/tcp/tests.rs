@@ -69,6 +69,8 @@ async fn what_is_not_granted_or_no_address_is_refused() {
         "[fe80::1%25eth0]:80",
         "256.0.0.1:80",
         "a b:80",
+        "*:80",
+        "*.test:80",
     ] {
         assert!(matches!(connect(address).await, Err(Error::Invalid(_))), "{address}");
     }
