@@ -1,7 +1,7 @@
 //! What is known about one check.
 
 use super::{
-    Event, EventKind, Hits,
+    Demand, Event, EventKind, Hits, Next,
     health::{Health, Standing, Thresholds},
     view::{Counts, Module, View},
 };
@@ -15,7 +15,6 @@ use crate::{
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use std::{
-    fmt,
     num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -32,39 +31,6 @@ const LONGEST_LINE: usize = 512;
 const DEMAND_PAUSE: Duration = Duration::from_secs(5);
 /// How many different refusals of one module are told.
 const MOST_DENIALS: usize = 20;
-
-/// When a check runs next.
-#[derive(Clone, Copy, Debug)]
-pub struct Next {
-    /// When it is planned.
-    pub run: Timestamp,
-    /// Without a run before this, the check is stale.
-    pub fresh_until: Instant,
-    /// Why it is not sooner.
-    pub quarantine: Option<Quarantine>,
-}
-
-/// The rest of a check whose guest broke down again and again.
-#[derive(Clone, Copy, Debug)]
-pub struct Quarantine {
-    /// Breakdowns in a row.
-    pub breakdowns: u32,
-    /// When it is tried again.
-    pub until: Timestamp,
-    /// When it can be tried on demand.
-    pub demand_from: Instant,
-}
-
-/// What became of the wish for a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Demand {
-    /// A run has finished since.
-    Done,
-    /// None has finished in time.
-    Late,
-    /// One finished only just before; another one may begin after so long.
-    TooSoon(Duration),
-}
 
 /// One check on the board: its task writes, everybody else reads.
 #[derive(Debug)]
@@ -103,13 +69,6 @@ struct State {
     is_demanded: bool,
     /// When a run may be demanded again.
     demand_after: Option<Instant>,
-}
-
-impl fmt::Display for Quarantine {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let until = self.until.strftime("%Y-%m-%dT%H:%M:%SZ");
-        write!(out, "quarantined until {until} after {} faults in a row", self.breakdowns)
-    }
 }
 
 impl Entry {

@@ -7,15 +7,17 @@ mod health;
 mod hits;
 mod lag;
 mod leftovers;
+mod next;
 mod view;
 
 pub use contact::{Contact, Source};
-pub use entry::{Demand, Entry, Next, Quarantine};
+pub use entry::Entry;
 pub use files::{Files, Reload};
 pub use health::{Standing, Thresholds};
 pub use hits::Hits;
 pub use lag::Lag;
 pub use leftovers::Leftovers;
+pub use next::{Demand, Next, Quarantine};
 pub use view::{Counts, DURATION_BOUNDS, Module, View};
 
 use crate::spec::{Check, Key};

@@ -13,6 +13,22 @@ pub(super) enum Ended<'a> {
     Denied(&'a str),
 }
 
+/// How the errors of an interface end a call: all have a denial with its reason, and a case for too late.
+macro_rules! end_calls {
+    ($error:ident, $timeout:pat) => {
+        impl<'a> From<&'a $error> for $crate::capability::ended::Ended<'a> {
+            fn from(error: &'a $error) -> Self {
+                match error {
+                    $error::Denied(why) => Self::Denied(why),
+                    $timeout => Self::Timeout,
+                    _ => Self::Error,
+                }
+            }
+        }
+    };
+}
+pub(super) use end_calls;
+
 impl State {
     /// Counts the call begun last that has not finished, and tells operators of a denial.
     pub(super) fn finish<'a>(&mut self, ended: impl Into<Ended<'a>>) {

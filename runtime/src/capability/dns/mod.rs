@@ -11,7 +11,7 @@ use super::{
     Capability,
     bindings::aviary::check::dns::{Answer, Error, Host, Query, RecordType, ResourceRecord, Transport},
     dial::Network,
-    ended::Ended,
+    ended::end_calls,
     milliseconds, shorten,
 };
 use crate::{grant::Permit, sandbox::State};
@@ -37,15 +37,7 @@ impl Host for State {
     }
 }
 
-impl<'a> From<&'a Error> for Ended<'a> {
-    fn from(error: &'a Error) -> Self {
-        match error {
-            Error::Denied(why) => Self::Denied(why),
-            Error::Timeout => Self::Timeout,
-            _ => Self::Error,
-        }
-    }
-}
+end_calls!(Error, Error::Timeout);
 
 /// Asks one server once, and waits for the answer until the deadline.
 pub async fn lookup(

@@ -15,7 +15,7 @@ use super::{
     Capability,
     bindings::aviary::check::http::{Error, Host, Request, Response},
     dial::Network,
-    ended::Ended,
+    ended::end_calls,
     milliseconds,
 };
 use crate::{grant::Permit, sandbox::State, spec::Limit};
@@ -66,15 +66,7 @@ impl Host for State {
     }
 }
 
-impl<'a> From<&'a Error> for Ended<'a> {
-    fn from(error: &'a Error) -> Self {
-        match error {
-            Error::Denied(why) => Self::Denied(why),
-            Error::Timeout(_) => Self::Timeout,
-            _ => Self::Error,
-        }
-    }
-}
+end_calls!(Error, Error::Timeout(_));
 
 impl State {
     fn begin_http(&mut self, request: &Request, timeout: Option<Duration>) -> Result<Instant, Error> {

@@ -16,7 +16,7 @@ use super::{
     bindings::aviary::check::kubernetes::{
         Error, Host, LogRequest, Object, Page, PatchType, Propagation, Selection,
     },
-    ended::Ended,
+    ended::{Ended, end_calls},
     milliseconds, shorten,
 };
 use crate::sandbox::State;
@@ -141,15 +141,7 @@ impl Answer for () {
     }
 }
 
-impl<'a> From<&'a Error> for Ended<'a> {
-    fn from(error: &'a Error) -> Self {
-        match error {
-            Error::Denied(why) => Self::Denied(why),
-            Error::Timeout => Self::Timeout,
-            _ => Self::Error,
-        }
-    }
-}
+end_calls!(Error, Error::Timeout);
 
 fn describe(object: &Object) -> String {
     let name = shorten(&object.name);

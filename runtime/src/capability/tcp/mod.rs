@@ -12,7 +12,7 @@ use super::{
         tcp::{Error, Host, HostConnection},
         tls::{Certificate, TlsOptions},
     },
-    ended::Ended,
+    ended::end_calls,
     milliseconds, shorten,
 };
 use crate::sandbox::State;
@@ -122,15 +122,7 @@ impl From<Error> for Failure {
     }
 }
 
-impl<'a> From<&'a Error> for Ended<'a> {
-    fn from(error: &'a Error) -> Self {
-        match error {
-            Error::Denied(why) => Self::Denied(why),
-            Error::Timeout => Self::Timeout,
-            _ => Self::Error,
-        }
-    }
-}
+end_calls!(Error, Error::Timeout);
 
 impl From<ResourceTableError> for Failure {
     fn from(error: ResourceTableError) -> Self {
