@@ -1,7 +1,5 @@
 //! Modules are compiled by a child that can do nothing else, within limits, and kept for the next start.
 
-mod bombs;
-
 use aviary::{
     capability::dial::{Network, NetworkOptions},
     outcome::{Blame, Fault, Reason},
@@ -10,6 +8,7 @@ use aviary::{
     spec::Size,
 };
 use std::{fs, sync::Arc, time::Duration};
+use test_guests::bombs;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 

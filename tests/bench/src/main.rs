@@ -14,15 +14,15 @@ mod rows;
 use anyhow::{Context, Result, bail};
 use figure::Figure;
 use rows::{Bench, GROUPS, Group};
-use std::{env, process::ExitCode};
+use std::{env, fs, process::ExitCode};
 
 fn main() -> Result<ExitCode> {
     let mut arguments = env::args().skip(1);
-    let bench = Bench {
-        daemon: arguments.next().context(USAGE)?.into(),
-        checks: arguments.next().context(USAGE)?.into(),
-        guests: arguments.next().context(USAGE)?.into(),
+    let mut path = || {
+        let path = arguments.next().context(USAGE)?;
+        fs::canonicalize(&path).with_context(|| format!("cannot measure {path}"))
     };
+    let bench = Bench { daemon: path()?, checks: path()?, guests: path()? };
     let wanted: Vec<String> = arguments.collect();
     let groups = choose(&wanted)?;
     let mut figures = Vec::new();

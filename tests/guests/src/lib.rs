@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Crimes that Rust cannot commit are written as text in `crimes/`, as README.md has it. [`GALLERY`] lists
-//! every crime, with what has to become of it.
+//! every crime, with what has to become of it; [`bombs`] makes what is hostile to the compiler.
 //!
 //! The constants are private and made by the test's own macro: so the compiler tells of each guest that
 //! no test uses, which it does not for constants that another crate's macro makes.
@@ -24,6 +24,8 @@
 #[cfg(not(target_family = "wasm"))]
 include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 
+#[cfg(not(target_family = "wasm"))]
+pub mod bombs;
 #[cfg(not(target_family = "wasm"))]
 mod gallery;
 

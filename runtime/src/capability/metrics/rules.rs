@@ -2,6 +2,7 @@
 //! further care in the exposition, except that label values are escaped.
 
 use super::{Labels, Refusal};
+use crate::text::{is_odd, printable};
 
 pub(super) const MAX_NAME: usize = 64;
 pub(super) const MAX_HELP: usize = 256;
@@ -42,7 +43,7 @@ pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
 }
 
 pub(super) fn check_help(help: &str) -> Result<(), Refusal> {
-    if help.len() > MAX_HELP || help.chars().any(|each| each.is_control() || matches!(each, '"' | '\\')) {
+    if help.len() > MAX_HELP || help.contains(|each| is_odd(each) || matches!(each, '"' | '\\')) {
         return invalid(format!(
             "a help text is one line of at most {MAX_HELP} bytes without quotes or backslashes"
         ));
@@ -58,28 +59,29 @@ pub(super) fn check_bounds(bounds: &[f64]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `longest` is the most bytes of a label's value.
+/// `longest` is the most bytes of a label's value, as it is shown.
 pub(super) fn parse_labels(labels: &[(String, String)], longest: usize) -> Result<Labels, Refusal> {
     if labels.len() > MAX_LABELS {
         return invalid(format!("a series has at most {MAX_LABELS} labels"));
     }
-    for (key, value) in labels {
-        if !is_word(key) || key.starts_with("__") {
-            return invalid(format!(
-                "a label's name matches [a-z_][a-z0-9_]* and has at most {MAX_NAME} bytes"
-            ));
-        }
-        if RESERVED_LABELS.contains(&key.as_str()) {
-            return invalid(format!("the label `{key}` is set by the daemon"));
-        }
-        if value.len() > longest {
-            return Err(Refusal::LongLabel(key.clone(), longest));
-        }
-    }
-    let mut labels = labels.to_vec();
+    let parsed: Result<Vec<_>, _> = labels.iter().map(|label| parse_label(label, longest)).collect();
+    let mut labels = parsed?;
     labels.sort_unstable();
     match labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         Some(pair) => invalid(format!("the label `{}` is given twice", pair[0].0)),
         None => Ok(labels.into()),
     }
+}
+
+fn parse_label((key, value): &(String, String), longest: usize) -> Result<(String, String), Refusal> {
+    if !is_word(key) || key.starts_with("__") {
+        return invalid(format!("a label's name matches [a-z_][a-z0-9_]* and has at most {MAX_NAME} bytes"));
+    }
+    if RESERVED_LABELS.contains(&key.as_str()) {
+        return invalid(format!("the label `{key}` is set by the daemon"));
+    }
+    let fits = |text: &str| text.len() <= longest;
+    let shown = Some(value.as_str()).filter(|value| fits(value)).map(printable).filter(|shown| fits(shown));
+    let shown = shown.ok_or_else(|| Refusal::LongLabel(key.clone(), longest))?;
+    Ok((key.clone(), shown.into_owned()))
 }

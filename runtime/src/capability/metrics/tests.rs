@@ -105,7 +105,7 @@ fn names_that_break_a_rule_are_refused() {
 fn help_texts_cannot_forge_lines() {
     let series = Series::default();
     let long = "a".repeat(MAX_HELP + 1);
-    for help in ["a\nb 1", "a\rb", "\"", "\\n", &long] {
+    for help in ["a\nb 1", "a\rb", "a\u{202e}b", "\"", "\\n", &long] {
         assert!(is_invalid(&series.gauge("x", help, &[], 1.0)), "{help:?}");
     }
 }
@@ -125,6 +125,17 @@ fn labels_that_break_a_rule_are_refused() {
     for labels in wrong {
         assert!(is_invalid(&series.gauge("x", "", &labels, 1.0)), "{labels:?}");
     }
+}
+
+#[test]
+fn labels_cannot_move_the_cursor_of_whoever_reads_them() {
+    let series = Series::default();
+    assert_eq!(series.gauge("x", "", &[label("a", "\0\u{1b}[2J")], 1.0), Ok(()));
+    let families = series.families();
+    let shown: Vec<_> = families["x"].series.keys().collect();
+    assert_eq!(**shown[0], [label("a", "\\u{0}\\u{1b}[2J")]);
+    let too_long_to_show = label("a", &"\0".repeat(128));
+    assert_eq!(series.gauge("x", "", &[too_long_to_show], 1.0), Err(Refusal::LongLabel("a".to_owned(), 128)));
 }
 
 #[test]

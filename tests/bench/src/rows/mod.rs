@@ -1,6 +1,7 @@
 //! The rows of the table, grouped by what they are measured on.
 
 mod api;
+mod bomb;
 mod cluster;
 mod http;
 mod many;
@@ -41,7 +42,7 @@ pub(crate) struct Group {
 }
 
 /// All there is, in the order of the table.
-pub(crate) const GROUPS: [Group; 11] = [
+pub(crate) const GROUPS: [Group; 12] = [
     Group { rows: &["fresh-store", "warm-poll"], measure: store::measure },
     Group { rows: &["http-cpu"], measure: http::measure },
     Group { rows: &["memory-1000"], measure: many::measure_thousand },
@@ -56,6 +57,7 @@ pub(crate) const GROUPS: [Group; 11] = [
     Group { rows: &["idle-requests"], measure: cluster::measure_idle },
     Group { rows: &["kubernetes-get"], measure: api::measure },
     Group { rows: &["soak-lateness", "soak-health", "soak-memory", "soak-blame"], measure: soak::measure },
+    Group { rows: &["bomb-memory", "bomb-lateness"], measure: bomb::measure },
 ];
 
 /// Everything here happens on one thread, so that the other ones are the daemon's.

@@ -14,7 +14,7 @@ use test_guests::{Crime, End, GALLERY};
 use tokio::time::{Instant, sleep};
 
 const HOSTILE: usize = 200;
-const HONEST: usize = 100;
+pub(super) const HONEST: usize = 100;
 /// Until every crime has been committed and its guest rests.
 const WARM_UP: Duration = Duration::from_secs(60);
 const WATCHED: Duration = Duration::from_secs(60);
@@ -68,7 +68,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     })
 }
 
-fn write_honest(directory: &Path, checks: &Path) -> Result<()> {
+pub(super) fn write_honest(directory: &Path, checks: &Path) -> Result<()> {
     fs::copy(checks.join("compute.wasm"), directory.join("compute.wasm"))
         .context("cannot copy compute.wasm")?;
     let spec = "module: compute.wasm, interval: 1s, settings: { number: 1 }";
@@ -126,20 +126,18 @@ async fn health(daemon: &Server) -> Result<Vec<Duration>> {
     Ok(times)
 }
 
-/// How much later than at its best each run of an honest check began in its second.
-async fn lateness(daemon: &Server) -> Result<Vec<Duration>> {
+/// How much later than due each run of an honest check began.
+pub(super) async fn lateness(daemon: &Server) -> Result<Vec<Duration>> {
     let (mut client, mut late) = (daemon.client().await?, Vec::new());
     for number in 0..HONEST {
         let facts = detail(&mut client, &format!("honest-{number}")).await?;
-        // The first run after a load is not on the grid.
+        let due = second(&facts["nextRun"]).context("a check is due at some time")?;
         let history = facts["history"].as_array().context("a check has a history")?;
-        let begun: Option<Vec<f64>> =
-            history[..history.len().saturating_sub(1)].iter().map(|run| second(&run["started"])).collect();
-        let begun = begun.filter(|begun| !begun.is_empty()).context("no run says when it began")?;
-        // Runs on both sides of a full second are near each other.
-        let offset = |time: f64| (time - begun[0] + 0.5).rem_euclid(1.0);
-        let best = begun.iter().map(|time| offset(*time)).fold(f64::MAX, f64::min);
-        late.extend(begun.iter().map(|time| Duration::from_secs_f64(offset(*time) - best)));
+        // The first run after a load is not on the grid.
+        for run in &history[..history.len().saturating_sub(1)] {
+            let begun = second(&run["started"]).context("a run says when it began")?;
+            late.push(Duration::from_secs_f64((begun - due).rem_euclid(1.0)));
+        }
     }
     Ok(late)
 }
@@ -180,7 +178,7 @@ fn collect<'a>(value: &'a Value, words: &mut Vec<&'a str>) {
     }
 }
 
-async fn detail(client: &mut Client, name: &str) -> Result<Value> {
+pub(super) async fn detail(client: &mut Client, name: &str) -> Result<Value> {
     Ok(serde_json::from_str(&client.text(&format!("/api/v1/checks/default/{name}")).await?)?)
 }
 

@@ -6,12 +6,12 @@ use wasm_encoder::{
 };
 
 /// So many functions without anything in them.
-pub(crate) fn many_functions(count: usize) -> Vec<u8> {
+pub fn many_functions(count: usize) -> Vec<u8> {
     component(&vec![function(0, &[]); count])
 }
 
 /// Loops one after the other, over locals that live throughout.
-pub(crate) fn loops(count: usize, locals: u32) -> Vec<u8> {
+pub fn loops(count: usize, locals: u32) -> Vec<u8> {
     let one = [
         Instruction::Loop(BlockType::Empty),
         Instruction::LocalGet(0),
@@ -22,7 +22,7 @@ pub(crate) fn loops(count: usize, locals: u32) -> Vec<u8> {
 }
 
 /// Blocks within blocks, a table of branches that leads out of each, and locals that differ by the way taken.
-pub(crate) fn nested_tables(depth: u32, locals: u32) -> Vec<u8> {
+pub fn nested_tables(depth: u32, locals: u32) -> Vec<u8> {
     let open = vec![Instruction::Block(BlockType::Empty); depth as usize];
     let targets: Vec<u32> = (0..depth).collect();
     let table = [Instruction::LocalGet(0), Instruction::BrTable(targets.into(), 0)];
@@ -33,7 +33,7 @@ pub(crate) fn nested_tables(depth: u32, locals: u32) -> Vec<u8> {
 }
 
 /// Blocks within blocks, each of which may be left from the innermost.
-pub(crate) fn deep_blocks(depth: u32) -> Vec<u8> {
+pub fn deep_blocks(depth: u32) -> Vec<u8> {
     let open = vec![Instruction::Block(BlockType::Empty); depth as usize];
     let leave: Vec<_> =
         (0..depth).flat_map(|number| [Instruction::LocalGet(0), Instruction::BrIf(number)]).collect();
@@ -42,12 +42,12 @@ pub(crate) fn deep_blocks(depth: u32) -> Vec<u8> {
 }
 
 /// As many locals as there may be, in each of so many functions.
-pub(crate) fn many_locals(functions: usize) -> Vec<u8> {
+pub fn many_locals(functions: usize) -> Vec<u8> {
     component(&vec![function(50_000, &[]); functions])
 }
 
 /// A table that no live guest may have.
-pub(crate) fn large_table() -> Vec<u8> {
+pub fn large_table() -> Vec<u8> {
     let (element_type, minimum) = (RefType::FUNCREF, 30_000);
     let mut tables = TableSection::new();
     tables.table(TableType { element_type, table64: false, minimum, maximum: None, shared: false });
