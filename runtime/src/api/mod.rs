@@ -4,6 +4,7 @@ mod accept;
 mod answer;
 mod checks;
 mod client;
+mod demand;
 mod events;
 mod facts;
 mod formats;
@@ -32,6 +33,7 @@ use axum::{
     middleware::map_response,
     response::{IntoResponse, Response},
 };
+use demand::Sweeps;
 use formats::Format;
 use futures_util::stream;
 use shelf::{Shelf, Store};
@@ -59,6 +61,7 @@ struct Api {
     listeners: Arc<Semaphore>,
     large: Arc<Semaphore>,
     shelves: Arc<Shelves>,
+    sweeps: Arc<Sweeps>,
     description: Bytes,
 }
 
@@ -86,6 +89,7 @@ pub fn router(board: Arc<Board>, shutdown: CancellationToken) -> Router {
         listeners: Arc::new(Semaphore::new(events::MAX_LISTENERS)),
         large: Arc::new(Semaphore::new(MAX_LARGE)),
         shelves: Arc::default(),
+        sweeps: Arc::default(),
         description: openapi::text(&description),
     });
     // A layer of the routes themselves would not see which methods they allow.
