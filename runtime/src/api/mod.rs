@@ -14,6 +14,7 @@ mod judgement;
 mod kept;
 mod metrics;
 mod openapi;
+mod seats;
 mod serve;
 mod shelf;
 mod sources;
@@ -36,6 +37,7 @@ use axum::{
 use demand::Sweeps;
 use formats::Format;
 use futures_util::stream;
+use seats::Seats;
 use shelf::{Shelf, Store};
 use std::{array, sync::Arc, time::Duration};
 use tokio::{
@@ -58,7 +60,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Api {
     board: Arc<Board>,
     shutdown: CancellationToken,
-    listeners: Arc<Semaphore>,
+    listeners: Seats,
     large: Arc<Semaphore>,
     shelves: Arc<Shelves>,
     sweeps: Arc<Sweeps>,
@@ -86,7 +88,7 @@ pub fn router(board: Arc<Board>, shutdown: CancellationToken) -> Router {
     let router = router.fallback(not_found).with_state(Api {
         board,
         shutdown,
-        listeners: Arc::new(Semaphore::new(events::MAX_LISTENERS)),
+        listeners: Seats::new(events::MAX_LISTENERS, events::LISTENERS_EACH),
         large: Arc::new(Semaphore::new(MAX_LARGE)),
         shelves: Arc::default(),
         sweeps: Arc::default(),
