@@ -29,7 +29,7 @@ pub(super) const LISTENERS_EACH: usize = 8;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Streams events as server-sent events: `loaded`, `rejected`, `changed`, `denied`,
-/// `cleanupFailed`, `removed`, and `lagged` with the number `missed` by a client that was too slow.
+/// `cleanupFailed`, `quarantined`, `removed`, and `lagged` with the number `missed` by a client that was too slow.
 #[utoipa::path(
     get,
     path = "/api/v1/events",
