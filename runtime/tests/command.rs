@@ -4,9 +4,18 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 use tempfile::TempDir;
+
+// Only one guest is needed here.
+macro_rules! guest {
+    (PASSES $path:literal) => {
+        const PASSES: &str = $path;
+    };
+    ($name:ident $path:literal) => {};
+}
+test_guests::for_each!(guest);
 
 const MANIFEST: &str =
     "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: { name: web }\nspec: { module: web.wasm }\n";
@@ -131,6 +140,38 @@ fn a_key_that_was_made_here_signs_with_its_password_and_is_never_replaced() {
     assert!(sign("open sesame").status.success());
     let validate = aviary(path, &["validate", "web.wasm", "--require-signature", "mine.pub"], &[]);
     assert!(printed(&validate.stdout).contains("is not WebAssembly"), "{validate:?}");
+}
+
+/// The exit code of a command that writes to `output`, and what it complains about.
+fn writing_to(output: impl Into<Stdio>, path: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aviary"));
+    command.env("AVIARY_CACHE_DIR", path.join(".cache")).current_dir(path).args(arguments);
+    let output = command.stdout(output).output().expect("the command runs");
+    (output.status.code(), printed(&output.stderr).to_owned())
+}
+
+#[test]
+fn a_reader_that_has_left_changes_neither_what_is_done_nor_how_it_ends() {
+    let directory = directory();
+    let path = directory.path();
+    fs::copy(PASSES, path.join("web.wasm")).expect("copied");
+    fs::write(path.join("web.yaml"), MANIFEST).expect("written");
+    fs::write(path.join("minisign.key"), SECRET_KEY).expect("written");
+    for (arguments, code) in [
+        (&["inspect", "web.wasm"][..], 0),
+        (&["check", "web.yaml"], 0),
+        (&["validate", "nowhere", "web.wasm"], 1),
+        (&["bundle", ".", "--name", "checks"], 0),
+        (&["sign", "web.wasm", "--key", "minisign.key"], 0),
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        assert_eq!(writing_to(writer, path, arguments), (Some(code), String::new()), "{arguments:?}");
+    }
+    assert!(path.join("web.wasm.minisig").exists());
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device");
+    let error = "error: cannot write to standard output: no storage space\n".to_owned();
+    assert_eq!(writing_to(full, path, &["inspect", "web.wasm"]), (Some(2), error));
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use super::{
     Api,
     answer::{Asked, Document, Identity, Named, Problem, Refusal, json},
+    demand::run,
     facts::{CheckList, Detail, Summary},
-    health::{matches, run},
+    health::matches,
 };
 use crate::board::Demand;
 use axum::{

@@ -1,6 +1,13 @@
 //! Who asks, as far as limits are concerned.
 
-use std::net::{IpAddr, Ipv6Addr};
+use axum::{
+    extract::FromRequestParts,
+    http::{Extensions, request::Parts},
+};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv6Addr},
+};
 
 /// A client: an IPv4 address, or all of a /64 of IPv6, of which one machine may have every address.
 ///
@@ -10,7 +17,12 @@ pub(super) struct Client(IpAddr);
 
 impl Client {
     /// Whoever it is when nobody knows.
-    pub(super) const UNKNOWN: Self = Self(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    const UNKNOWN: Self = Self(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+
+    /// Who sent the request of these extensions.
+    pub(super) fn of_request(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or(Self::UNKNOWN)
+    }
 
     /// The client at this address.
     pub(super) fn of(address: IpAddr) -> Self {
@@ -21,6 +33,14 @@ impl Client {
             }
             address => address,
         })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Client {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of_request(&parts.extensions))
     }
 }
 

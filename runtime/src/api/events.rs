@@ -3,6 +3,8 @@
 use super::{
     Api,
     answer::{Problem, Refusal},
+    client::Client,
+    seats::Full,
 };
 use crate::board::Event;
 use axum::{
@@ -18,33 +20,47 @@ use serde_json::json;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-/// The most clients that listen at a time.
+/// The most streams at a time.
 pub(super) const MAX_LISTENERS: usize = 64;
+/// The most streams of one client, which so leaves some for the others: enough for a few tools of one machine, or
+/// behind one proxy.
+pub(super) const LISTENERS_EACH: usize = 8;
 /// How often a silent stream gets a comment, so that nothing in between thinks it dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Streams events as server-sent events: `loaded`, `rejected`, `changed`, `denied`,
-/// `cleanupFailed`, `removed`, and `lagged` with the number `missed` by a client that was too slow.
+/// `cleanupFailed`, `quarantined`, `removed`, and `lagged` with the number `missed` by a client that was too slow.
 #[utoipa::path(
     get,
     path = "/api/v1/events",
     tag = "programs",
     responses(
         (status = 200, description = "A stream without end", body = Event, content_type = "text/event-stream"),
-        (status = 503, description = "Too many clients listen", body = Problem),
+        (status = 429, description = "This client has as many streams as it may have", body = Problem),
+        (status = 503, description = "There are too many streams", body = Problem),
     )
 )]
-pub(super) async fn events(State(api): State<Api>) -> Result<impl IntoResponse, Refusal> {
-    let permit = Arc::clone(&api.listeners).try_acquire_owned().map_err(|_| {
-        let error = format!("{MAX_LISTENERS} clients listen already; try again when one has left");
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
-    })?;
-    let events = stream::unfold((api.board.listen(), permit), |(mut events, permit)| async {
+pub(super) async fn events(State(api): State<Api>, client: Client) -> Result<impl IntoResponse, Refusal> {
+    let seat = api.listeners.take(client).map_err(refused)?;
+    let events = stream::unfold((api.board.listen(), seat), |(mut events, seat)| async {
         let event = next(&mut events).await?;
-        Some((Ok::<_, Infallible>(event), (events, permit)))
+        Some((Ok::<_, Infallible>(event), (events, seat)))
     });
     let events = events.take_until(api.shutdown.clone().cancelled_owned());
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+fn refused(full: Full) -> Refusal {
+    match full {
+        Full::Share => {
+            let error = format!("{LISTENERS_EACH} streams go to this address already; close one of them");
+            Refusal::new(StatusCode::TOO_MANY_REQUESTS, error)
+        }
+        Full::All => {
+            let error = format!("{MAX_LISTENERS} streams are open already; try again when one has ended");
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
+        }
+    }
 }
 
 async fn next(events: &mut Receiver<Arc<Event>>) -> Option<sse::Event> {

@@ -3,27 +3,18 @@
 use super::{
     Api, accept,
     answer::{Asked, Identity, InPath, Named, Problem, Refusal},
+    demand::{age, run, run_all},
     formats::{self, CheckHealth, Format},
     judgement::{Judgement, judge, judge_settled},
 };
-use crate::board::{Demand, Entry, View};
+use crate::board::{Entry, View};
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures_util::{StreamExt, stream};
-use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::Error};
 use std::{sync::Arc, time::Duration};
-use tokio::time::Instant;
-
-/// How many checks one request runs at a time.
-const CONCURRENT_RUNS: usize = 64;
-/// How long a request waits for a run at most.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
-/// How long after its timeout a run is waited for.
-const SLACK: Duration = Duration::from_secs(1);
 
 /// Which checks are meant, and whether they run first.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -161,16 +152,6 @@ pub(super) async fn readyz(State(api): State<Api>) -> (StatusCode, &'static str)
     }
 }
 
-/// Runs a check, unless it cannot run or is suspended.
-pub(super) async fn run(entry: &Entry) -> Option<Demand> {
-    let View { check, module, .. } = entry.view();
-    let patience = (check.timeout + SLACK).min(LONGEST_PATIENCE);
-    match module {
-        Some(_) if !check.suspend => Some(entry.run_now(patience).await),
-        _ => None,
-    }
-}
-
 /// Whether a check is of this namespace and owner, where they are given.
 pub(super) fn matches(view: &View, namespace: Option<&str>, owner: Option<&str>) -> bool {
     namespace.is_none_or(|namespace| view.check.key.namespace() == namespace)
@@ -178,47 +159,32 @@ pub(super) fn matches(view: &View, namespace: Option<&str>, owner: Option<&str>)
 }
 
 async fn of_many(api: &Api, headers: &HeaderMap, wish: Wish) -> Result<Response, Refusal> {
+    if wish.namespace.is_none() && wish.owner.is_none() {
+        return of_all(api, headers, wish.run).await;
+    }
     let mut entries = api.board.entries();
-    let is_for_all = wish.namespace.is_none() && wish.owner.is_none();
-    if !is_for_all {
-        entries.retain(|entry| matches(&entry.view(), wish.namespace.as_deref(), wish.owner.as_deref()));
-        if entries.is_empty() {
-            return Err(Refusal::new(
-                StatusCode::NOT_FOUND,
-                "no check has this namespace and owner; /api/v1/checks lists all of them",
-            ));
-        }
+    entries.retain(|entry| matches(&entry.view(), wish.namespace.as_deref(), wish.owner.as_deref()));
+    if entries.is_empty() {
+        return Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "no check has this namespace and owner; /api/v1/checks lists all of them",
+        ));
     }
     let age = if wish.run { run_all(&entries).await } else { None };
-    let answer = if is_for_all {
-        let since = wish.run.then(Instant::now);
-        of_all(api, headers, since).await?
-    } else {
-        answer(api, headers, entries, |views, is_ready| judge_settled(views, is_ready)).await?
-    };
+    let answer = answer(api, headers, entries, |views, is_ready| judge_settled(views, is_ready)).await?;
     Ok((told(age), answer).into_response())
-}
-
-/// The age of the oldest outcome that no new run replaces.
-async fn run_all(entries: &[Arc<Entry>]) -> Option<Duration> {
-    let runs = stream::iter(entries.to_vec()).map(|entry| async move { age(&entry, run(&entry).await) });
-    let ages = runs.buffer_unordered(CONCURRENT_RUNS);
-    ages.fold(None, async |oldest, age| oldest.max(age)).await
-}
-
-/// How long ago the outcome came about that stands in for one of now.
-fn age(entry: &Entry, demand: Option<Demand>) -> Option<Duration> {
-    let Some(Demand::TooSoon(_)) = demand else { return None };
-    let ended = entry.view().latest.map(|run| run.ended());
-    Some(ended.map_or(Duration::ZERO, |ended| Timestamp::now().duration_since(ended).unsigned_abs()))
 }
 
 fn told(age: Option<Duration>) -> Option<[(HeaderName, String); 1]> {
     age.map(|age| [(header::AGE, age.as_secs().to_string())])
 }
 
-/// Written once for all who ask at about the same time.
-async fn of_all(api: &Api, headers: &HeaderMap, since: Option<Instant>) -> Result<Response, Refusal> {
+/// Run once and written once for all who ask at about the same time.
+async fn of_all(api: &Api, headers: &HeaderMap, run: bool) -> Result<Response, Refusal> {
+    let (age, since) = match run {
+        true => api.sweeps.join(&api.board).await,
+        false => (None, None),
+    };
     let format = accept::choose(headers, &Format::OFFERS);
     let board = Arc::clone(&api.board);
     let shared = api.shelves.health[format as usize].take(since, move |pen| {
@@ -229,7 +195,7 @@ async fn of_all(api: &Api, headers: &HeaderMap, since: Option<Instant>) -> Resul
         judgement.code()
     });
     let (code, body) = shared.await?;
-    Ok((code, head(format), body).into_response())
+    Ok((code, told(age), head(format), body).into_response())
 }
 
 async fn answer(

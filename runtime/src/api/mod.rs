@@ -4,6 +4,7 @@ mod accept;
 mod answer;
 mod checks;
 mod client;
+mod demand;
 mod events;
 mod facts;
 mod formats;
@@ -13,6 +14,7 @@ mod judgement;
 mod kept;
 mod metrics;
 mod openapi;
+mod seats;
 mod serve;
 mod shelf;
 mod sources;
@@ -32,8 +34,10 @@ use axum::{
     middleware::map_response,
     response::{IntoResponse, Response},
 };
+use demand::Sweeps;
 use formats::Format;
 use futures_util::stream;
+use seats::Seats;
 use shelf::{Shelf, Store};
 use std::{array, sync::Arc, time::Duration};
 use tokio::{
@@ -56,9 +60,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Api {
     board: Arc<Board>,
     shutdown: CancellationToken,
-    listeners: Arc<Semaphore>,
+    listeners: Seats,
     large: Arc<Semaphore>,
     shelves: Arc<Shelves>,
+    sweeps: Arc<Sweeps>,
     description: Bytes,
 }
 
@@ -83,9 +88,10 @@ pub fn router(board: Arc<Board>, shutdown: CancellationToken) -> Router {
     let router = router.fallback(not_found).with_state(Api {
         board,
         shutdown,
-        listeners: Arc::new(Semaphore::new(events::MAX_LISTENERS)),
+        listeners: Seats::new(events::MAX_LISTENERS, events::LISTENERS_EACH),
         large: Arc::new(Semaphore::new(MAX_LARGE)),
         shelves: Arc::default(),
+        sweeps: Arc::default(),
         description: openapi::text(&description),
     });
     // A layer of the routes themselves would not see which methods they allow.

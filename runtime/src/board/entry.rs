@@ -1,7 +1,8 @@
 //! What is known about one check.
 
 use super::{
-    Demand, Event, EventKind, Hits, Next,
+    Event, EventKind, Hits, Next,
+    demand::{Demand, Demands},
     health::{Health, Standing, Thresholds},
     view::{Counts, Module, View},
 };
@@ -12,23 +13,16 @@ use crate::{
     spec::{Check, Key},
     text::{cut_to, printable},
 };
-use futures_util::FutureExt;
 use jiff::Timestamp;
 use std::{
     num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{
-    sync::{Notify, broadcast, watch},
-    time::Instant,
-};
+use tokio::{sync::broadcast, time::Instant};
 
 /// Of an error, as much goes into the log.
 const LONGEST_LINE: usize = 512;
-/// How long after a run on demand the next one may begin: whoever asks in between cannot make the daemon
-/// disturb what a check looks at.
-const DEMAND_PAUSE: Duration = Duration::from_secs(5);
 /// How many different refusals of one module are told.
 const MOST_DENIALS: usize = 20;
 
@@ -48,8 +42,7 @@ pub struct Entry {
     /// When it should have begun to run.
     settled: Option<Instant>,
     state: Mutex<State>,
-    demand: Notify,
-    finished: watch::Sender<u64>,
+    demands: Demands,
     events: broadcast::Sender<Arc<Event>>,
 }
 
@@ -65,10 +58,6 @@ struct State {
     next: Option<Next>,
     memory: usize,
     denials: Vec<String>,
-    /// Somebody waits for a run.
-    is_demanded: bool,
-    /// When a run may be demanded again.
-    demand_after: Option<Instant>,
 }
 
 impl Entry {
@@ -100,11 +89,8 @@ impl Entry {
                 next: None,
                 memory: 0,
                 denials: Vec::new(),
-                is_demanded: false,
-                demand_after: None,
             }),
-            demand: Notify::new(),
-            finished: watch::Sender::new(0),
+            demands: Demands::default(),
             events,
         }
     }
@@ -195,7 +181,7 @@ impl Entry {
             let quarantined = before.is_none() && next.quarantine.is_some();
             (change, state.health.consecutive_failures, quarantined)
         };
-        self.finish();
+        self.demands.fulfil();
         if let (Some(fault), 1, None) = (fault, failures, change) {
             self.tell_fault(&fault);
         }
@@ -214,7 +200,7 @@ impl Entry {
             state.history.excuse(started, duration, verdict);
             state.next = Some(next);
         }
-        self.finish();
+        self.demands.fulfil();
     }
 
     /// The first fault in a row, where the check stands as it did before.
@@ -262,40 +248,18 @@ impl Entry {
     /// Asks for a run now and waits for the next one to finish, up to `patience`. Requests made before it
     /// finishes share it, and for some seconds after it there is no other.
     pub async fn run_now(&self, patience: Duration) -> Demand {
-        let mut finished = self.finished.subscribe();
-        if let Err(wait) = self.demand_run() {
-            return Demand::TooSoon(wait);
-        }
-        match tokio::time::timeout(patience, finished.changed()).await {
-            Ok(Ok(())) => Demand::Done,
-            _ => Demand::Late,
-        }
-    }
-
-    fn demand_run(&self) -> Result<(), Duration> {
-        let mut state = self.state();
-        if state.is_demanded {
-            return Ok(());
-        }
-        let quarantine = state.next.and_then(|next| next.quarantine);
-        let after = state.demand_after.max(quarantine.map(|quarantine| quarantine.demand_from));
-        let wait = after.map(|after| after.saturating_duration_since(Instant::now()));
-        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
-            return Err(wait);
-        }
-        state.is_demanded = true;
-        self.demand.notify_one();
-        Ok(())
+        let quarantine = self.state().next.and_then(|next| next.quarantine);
+        self.demands.make(quarantine.map(|quarantine| quarantine.demand_from), patience).await
     }
 
     /// Waits until somebody asks for a run.
     pub async fn demanded(&self) {
-        self.demand.notified().await;
+        self.demands.made().await;
     }
 
     /// The wish for a run that was heard is still to be fulfilled.
     pub fn demand_again(&self) {
-        self.demand.notify_one();
+        self.demands.remind();
     }
 
     /// The guest was refused something for want of a grant. Each refusal is told once per module.
@@ -317,18 +281,6 @@ impl Entry {
         let event = Event { at: Timestamp::now(), check: self.key.clone(), kind, message };
         // Without listeners there is nobody to tell, which is no error.
         let _ = self.events.send(Arc::new(event));
-    }
-
-    /// Whoever asked for a run until now has been served.
-    fn finish(&self) {
-        {
-            let mut state = self.state();
-            if std::mem::take(&mut state.is_demanded) {
-                state.demand_after = Some(Instant::now() + DEMAND_PAUSE);
-            }
-            let _ = self.demand.notified().now_or_never();
-        }
-        self.finished.send_modify(|runs| *runs += 1);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,6 +1,7 @@
 //! The latest state and short history of every check; every reader reads only this.
 
 mod contact;
+mod demand;
 mod entry;
 mod files;
 mod health;
@@ -11,13 +12,14 @@ mod next;
 mod view;
 
 pub use contact::{Contact, Source};
+pub use demand::Demand;
 pub use entry::Entry;
 pub use files::{Files, Reload};
 pub use health::{Standing, Thresholds};
 pub use hits::Hits;
 pub use lag::Lag;
 pub use leftovers::Leftovers;
-pub use next::{Demand, Next, Quarantine};
+pub use next::{Next, Quarantine};
 pub use view::{Counts, DURATION_BOUNDS, Module, View};
 
 use crate::spec::{Check, Key};

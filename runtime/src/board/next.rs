@@ -1,7 +1,7 @@
-//! When a check runs next, and what becomes of the wish that it runs now.
+//! When a check runs next.
 
 use jiff::Timestamp;
-use std::{fmt, time::Duration};
+use std::fmt;
 use tokio::time::Instant;
 
 /// When a check runs next.
@@ -24,17 +24,6 @@ pub struct Quarantine {
     pub until: Timestamp,
     /// When it can be tried on demand.
     pub demand_from: Instant,
-}
-
-/// What became of the wish for a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Demand {
-    /// A run has finished since.
-    Done,
-    /// None has finished in time.
-    Late,
-    /// One finished only just before; another one may begin after so long.
-    TooSoon(Duration),
 }
 
 impl fmt::Display for Quarantine {

@@ -4,6 +4,7 @@ use super::{
     Compiling,
     module::sandbox,
     parse_namespace,
+    print::print,
     validate::{Found, directory},
 };
 use crate::sandbox::Sandbox;
@@ -73,13 +74,14 @@ impl Bundle {
         let map = files.into_config_map(name, namespace);
         if serde_json::to_string(&map)?.len() > MOST_ANNOTATED {
             let directory = self.directory.display();
-            eprintln!(
+            let _ = writeln!(
+                io::stderr(),
                 "too large for the annotation in which kubectl keeps what it applies (256 KiB); apply it on the server:\n  \
                  aviary bundle {directory} | kubectl apply --server-side -f -"
             );
         }
         let yaml = serde_saphyr::to_string(&map).context("cannot write the ConfigMap as YAML")?;
-        io::stdout().write_all(yaml.as_bytes()).context("cannot print the ConfigMap")?;
+        print(yaml.trim_end());
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     Compiling,
     module::{Signatures, Subject, read, sandbox},
+    print::print,
 };
 use crate::{
     board::Board,
@@ -66,21 +67,21 @@ impl Check {
         let sandbox = sandbox(&self.compiling, ledger.clone())?;
         let begun = Instant::now();
         let (check, guest) = subject.load(&self.signatures.keyring(), &sandbox).await?;
-        println!("check    {} ({} {})", check.key, check.module, guest.digest.short());
+        print(format_args!("check    {} ({} {})", check.key, check.module, guest.digest.short()));
         step("compile", begun.elapsed(), "done");
         let mut round = Round { sandbox: &sandbox, guest, check: Arc::new(check), board, calls: Vec::new() };
         let verdict = round.run().await;
         for call in &round.calls {
-            println!(
+            print(format_args!(
                 "call     {:>9}  {} {}: {}",
                 took(call.duration),
                 call.capability.name(),
                 call.target,
                 call.result.label()
-            );
+            ));
         }
         for (limit, hits) in round.board.enter(&round.check).hits.all() {
-            println!("limit    {hits:>9}  times {}", limit.path());
+            print(format_args!("limit    {hits:>9}  times {}", limit.path()));
         }
         let code = report(&verdict);
         match ledger {
@@ -163,7 +164,7 @@ fn told(ended: &Result<Result<(), String>, Lost>) -> String {
 }
 
 fn step(name: &str, duration: Duration, how: &str) {
-    println!("{name:<8} {:>9}  {how}", took(duration));
+    print(format_args!("{name:<8} {:>9}  {how}", took(duration)));
 }
 
 fn took(duration: Duration) -> String {
@@ -173,15 +174,15 @@ fn took(duration: Duration) -> String {
 fn report(verdict: &Verdict) -> ExitCode {
     match verdict {
         Ok(outcome) => {
-            println!("\n{}: {}", outcome.status, outcome.message);
+            print(format_args!("\n{}: {}", outcome.status, outcome.message));
             for target in &outcome.targets {
-                println!("  {} {}: {}", target.status, target.name, target.message);
+                print(format_args!("  {} {}: {}", target.status, target.name, target.message));
             }
             ExitCode::from(u8::from(outcome.status == Status::Fail))
         }
         Err(fault) => {
             let (blame, reason) = (fault.reason.blame().label(), fault.reason.label());
-            println!("\nunknown: {} (blame: {blame}, reason: {reason})", fault.message);
+            print(format_args!("\nunknown: {} (blame: {blame}, reason: {reason})", fault.message));
             ExitCode::from(2)
         }
     }

@@ -3,6 +3,7 @@
 use super::{
     Compiling,
     module::{Signatures, is_manifest, read_module, read_signature, sandbox},
+    print::print,
 };
 use crate::{grant, signature::Signature};
 use anyhow::{Context, Result, bail};
@@ -34,22 +35,24 @@ impl Inspect {
         let module = self.signatures.keyring().admit(&name, module, signature).await?;
         let signer = module.signer();
         let guest = sandbox(&self.compiling, None)?.load(&name, module).await?;
-        println!("module:  {name}");
-        println!("digest:  {}", guest.digest);
-        println!("size:    {} bytes", guest.size);
+        print(format_args!("module:  {name}"));
+        print(format_args!("digest:  {}", guest.digest));
+        print(format_args!("size:    {} bytes", guest.size));
         let signer = match (signer, claims) {
             (Some(key), _) => key.to_string(),
             (None, Some(key)) => format!("{key}, as it claims; judge it with --require-signature KEY"),
             (None, None) => "none".to_owned(),
         };
-        println!("signer:  {signer}");
-        println!("imports: {}", guest.imports.join("\n         "));
+        print(format_args!("signer:  {signer}"));
+        print(format_args!("imports: {}", guest.imports.join("\n         ")));
         let grants = grant::examples(&guest.asks);
         if grants.is_empty() {
-            println!("\nIt asks for nothing that has to be granted.");
+            print(format_args!("\nIt asks for nothing that has to be granted."));
         } else {
             let grants = grants.join("\n  ");
-            println!("\nIt needs these grants under `spec:`; narrow them to what is needed:\n  {grants}");
+            print(format_args!(
+                "\nIt needs these grants under `spec:`; narrow them to what is needed:\n  {grants}"
+            ));
         }
         Ok(ExitCode::SUCCESS)
     }

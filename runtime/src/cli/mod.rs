@@ -5,6 +5,7 @@ mod check;
 mod compiling;
 mod inspect;
 mod module;
+mod print;
 mod sign;
 mod validate;
 
@@ -24,8 +25,10 @@ use clap::{
     Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
     builder::{FalseyValueParser, Resettable},
 };
+use print::printed;
 use std::{
     env,
+    io::{Write, stderr},
     net::{Ipv6Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
@@ -188,7 +191,7 @@ impl Arguments {
         });
         // What still blocks a thread now has had its time.
         runtime.shutdown_timeout(Duration::from_millis(100));
-        done.unwrap_or_else(|error| failed(&error))
+        done.and_then(|code| printed().map(|()| code)).unwrap_or_else(|error| failed(&error))
     }
 }
 
@@ -200,7 +203,8 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    // Nobody else can be told.
+    let _ = writeln!(stderr(), "error: {error:#}");
     ExitCode::from(2)
 }
 

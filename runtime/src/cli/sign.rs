@@ -1,6 +1,6 @@
 //! `aviary sign`: signatures in minisign's format, and keys for them.
 
-use super::module::read_module;
+use super::{module::read_module, print::print};
 use crate::{
     signature::{PublicKey, beside},
     source::is_module,
@@ -72,7 +72,7 @@ fn sign(file: &Path, key: &SecretKey) -> Result<()> {
         .context("its two halves do not belong together: the secret key is damaged")?;
     let target = file.with_file_name(beside(&name));
     fs::write(&target, signed.to_bytes()).with_context(|| format!("cannot write {}", target.display()))?;
-    println!("{}  signed with the key {id}", target.display());
+    print(format_args!("{}  signed with the key {id}", target.display()));
     Ok(())
 }
 
@@ -100,8 +100,15 @@ fn generate(name: &str) -> Result<()> {
     let title = format!("aviary secret key {id}");
     create(&secret, 0o600, &pair.sk.to_box(Some(&title))?.to_bytes())?;
     create(&public, 0o644, &pair.pk.to_box()?.to_bytes())?;
-    println!("{}  the secret key {id}: with its password, whoever has it can sign", secret.display());
-    println!("{}  the public key: aviary run --require-signature {}", public.display(), pair.pk.to_base64());
+    print(format_args!(
+        "{}  the secret key {id}: with its password, whoever has it can sign",
+        secret.display()
+    ));
+    print(format_args!(
+        "{}  the public key: aviary run --require-signature {}",
+        public.display(),
+        pair.pk.to_base64()
+    ));
     Ok(())
 }
 

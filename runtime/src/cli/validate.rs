@@ -3,6 +3,7 @@
 use super::{
     Compiling, MODULE_SIZE,
     module::{Signatures, Subject, read, sandbox},
+    print::print,
 };
 use crate::{
     grant::Ceiling,
@@ -42,8 +43,8 @@ impl Validate {
                 };
                 refused |= verdict.is_err();
                 match verdict {
-                    Ok(()) => println!("ok       {name}"),
-                    Err(error) => println!("refused  {name}: {error:#}"),
+                    Ok(()) => print(format_args!("ok       {name}")),
+                    Err(error) => print(format_args!("refused  {name}: {error:#}")),
                 }
             }
         }

@@ -39,6 +39,9 @@ pub(super) struct Loader {
 /// A guest, and whose signature of its module counts.
 type Signed = (Arc<Guest>, Option<KeyId>);
 
+/// A guest or what is wrong with its module; a fault outright if that may pass.
+type Made = Result<Result<Signed, Fault>, Fault>;
+
 /// What comes of a module, for all who wait for it together.
 type Shared = OnceCell<Result<Signed, Fault>>;
 
@@ -106,19 +109,21 @@ impl Loader {
         self.begin(compiled, replaces, &stop).await
     }
 
-    async fn compile(&self, candidate: Candidate, stop: &CancellationToken) -> Result<Compiled, Rejected> {
-        let Candidate { check, module, .. } = &candidate;
-        let known = self.sandbox.known(&module.digest).filter(|_| self.keyring.is_empty());
+    async fn compile(
+        &self,
+        mut candidate: Candidate,
+        stop: &CancellationToken,
+    ) -> Result<Compiled, Rejected> {
+        let known = self.sandbox.known(&candidate.module.digest).filter(|_| self.keyring.is_empty());
         let made = match known {
             Some(guest) => Ok((guest, None)),
             None => {
-                let shared = self.shared(&candidate);
-                let turn = stop.run_until_cancelled(self.turns.take(check.key.namespace())).await;
-                let Some(_turn) = turn else { return Err(given_up()) };
-                let make = shared.get_or_try_init(|| self.make(&candidate));
-                let Some(made) = self.stop.run_until_cancelled(make).await else { return Err(given_up()) };
-                let made = made.cloned();
-                made.map_err(|fault| Rejected { fault, again: Some(Attempt::Candidate(candidate.clone())) })?
+                let made = self.make_in_turn(&mut candidate, stop).await.ok_or_else(given_up)?;
+                made.map_err(|fault| {
+                    // Until it is tried again, others of its source have their turn.
+                    candidate.module.lay_aside();
+                    Rejected { fault, again: Some(Attempt::Candidate(candidate.clone())) }
+                })?
             }
         };
         if stop.is_cancelled() {
@@ -126,12 +131,25 @@ impl Loader {
         }
         let refused = |fault| Rejected { fault, again: None };
         let (guest, signer) = made.map_err(refused)?;
-        guest.require_for(check).map_err(refused)?;
-        Ok(Compiled { check: Arc::clone(check), guest, signer })
+        guest.require_for(&candidate.check).map_err(refused)?;
+        Ok(Compiled { check: candidate.check, guest, signer })
+    }
+
+    /// Makes a guest when it is the turn of its namespace; nothing if it is told to give up.
+    async fn make_in_turn(&self, candidate: &mut Candidate, stop: &CancellationToken) -> Option<Made> {
+        let shared = self.shared(candidate);
+        // Before the turn to compile: whoever has that waits for nobody who waits for it.
+        if let Err(why) = stop.run_until_cancelled(candidate.module.take_up()).await? {
+            let name = candidate.check.module.file_name();
+            return Some(Err(Fault::new(Reason::Resources, format!("cannot read {name} again: {why}"))));
+        }
+        let _turn = stop.run_until_cancelled(self.turns.take(candidate.check.key.namespace())).await?;
+        let make = shared.get_or_try_init(|| self.make(candidate));
+        Some(self.stop.run_until_cancelled(make).await?.cloned())
     }
 
     /// Judges the signature before anything else looks into the module. Fails outright if the reason may pass.
-    async fn make(&self, candidate: &Candidate) -> Result<Result<Signed, Fault>, Fault> {
+    async fn make(&self, candidate: &Candidate) -> Made {
         let Candidate { check, module, signature } = candidate;
         let (name, bytes) = (check.module.file_name(), read(module).await?);
         let admitted = match self.keyring.admit(name, bytes, signature.clone()).await {

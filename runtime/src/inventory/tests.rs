@@ -4,9 +4,10 @@ use super::*;
 use crate::{
     capability::dial::{Network, NetworkOptions},
     sandbox::Workshop,
-    source::Packed,
+    source::{Decode, Packed},
     spec::Digest,
 };
+use futures_util::{FutureExt, future::ready};
 use std::sync::{
     Condvar, Mutex,
     atomic::{AtomicUsize, Ordering::Relaxed},
@@ -54,9 +55,13 @@ struct Fixture {
 
 impl Fixture {
     fn start() -> Self {
+        Self::over(Workshop::default())
+    }
+
+    fn over(workshop: Workshop) -> Self {
         let (board, stop) = (Arc::new(Board::default()), CancellationToken::new());
         let network = Arc::new(Network::new(&NetworkOptions::default()).expect("a network"));
-        let sandbox = Arc::new(Sandbox::new(2, Workshop::default(), network, None).expect("a sandbox"));
+        let sandbox = Arc::new(Sandbox::new(2, workshop, network, None).expect("a sandbox"));
         let (changes, inbox) = mpsc::channel(4);
         let inventory = Inventory::new(sandbox, Keyring::default(), Arc::clone(&board), Clock::start(), 1);
         let inventory = tokio::spawn(inventory.run(inbox, stop.clone(), Duration::from_secs(5)));
@@ -148,4 +153,32 @@ async fn readiness_does_not_wait_for_ever() {
         tokio::task::yield_now().await;
     }
     fixture.stop(&gate).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_module_that_waits_to_be_tried_again_keeps_nothing_from_others_and_is_taken_up_again() {
+    const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+    let fixture = Fixture::over(Workshop { program: "/nowhere".into(), ..Workshop::default() });
+    let (turn, fetches) = (Arc::new(()), Arc::new(AtomicUsize::new(0)));
+    let decode = |turn: Arc<()>| -> Decode {
+        Arc::new(move || {
+            let _held = &turn;
+            Ok(EMPTY_COMPONENT.to_vec())
+        })
+    };
+    let (count, again) = (Arc::clone(&fetches), Arc::downgrade(&turn));
+    let fetch = move || {
+        count.fetch_add(1, Relaxed);
+        ready(again.upgrade().map(decode).ok_or_else(|| "gone".to_owned())).boxed()
+    };
+    let module = Packed::held(Digest::of(EMPTY_COMPONENT), decode(Arc::clone(&turn)), fetch);
+    let check = Arc::new(Check::bare(key("a/web"), "m.wasm".parse().expect("a module")));
+    fixture.tell(Change::Set(Candidate { check, module, signature: None })).await;
+    for tries in 0..3 {
+        fixture.until("laid aside", |_| Arc::strong_count(&turn) == 1).await;
+        let faults = fixture.board.get(&key("a/web")).map(|entry| entry.view().counts.faults);
+        assert!(faults.is_some_and(|faults| faults[Reason::Resources as usize] >= tries));
+        fixture.until("taken up", |_| fetches.load(Relaxed) > tries as usize).await;
+    }
+    fixture.stop(&Gate::default()).await;
 }

@@ -12,6 +12,7 @@ use crate::{
     signature::Signature,
     spec::{Check, Digest, Key},
 };
+use futures_util::future::BoxFuture;
 use std::{fmt, sync::Arc};
 
 /// Something that changed at a source.
@@ -43,8 +44,17 @@ pub struct Candidate {
 pub struct Packed {
     /// The digest of its bytes, as they were found.
     pub digest: Digest,
-    decode: Arc<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>,
+    /// Nothing while it is laid aside.
+    decode: Option<Decode>,
+    /// Nothing if it is always at hand.
+    fetch: Option<Fetch>,
 }
+
+/// Reads a module that is at hand. Takes a while.
+pub(crate) type Decode = Arc<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>;
+
+/// Brings a module to hand again. Waits for its turn.
+type Fetch = Arc<dyn Fn() -> BoxFuture<'static, Result<Decode, String>> + Send + Sync>;
 
 impl Packed {
     /// A module of this digest, which `decode` reads.
@@ -52,7 +62,34 @@ impl Packed {
         digest: Digest,
         decode: impl Fn() -> Result<Vec<u8>, String> + Send + Sync + 'static,
     ) -> Self {
-        Self { digest, decode: Arc::new(decode) }
+        Self { digest, decode: Some(Arc::new(decode)), fetch: None }
+    }
+
+    /// A module of this digest of which `decode` holds what others wait for, until it is laid aside.
+    pub(crate) fn held(
+        digest: Digest,
+        decode: Decode,
+        fetch: impl Fn() -> BoxFuture<'static, Result<Decode, String>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { digest, decode: Some(decode), fetch: Some(Arc::new(fetch)) }
+    }
+
+    /// Lets go of what others wait for, as this one has to wait itself.
+    pub(crate) fn lay_aside(&mut self) {
+        if self.fetch.is_some() {
+            self.decode = None;
+        }
+    }
+
+    /// Takes up again what was laid aside.
+    ///
+    /// # Errors
+    /// When it cannot be had just now.
+    pub(crate) async fn take_up(&mut self) -> Result<(), String> {
+        if let (None, Some(fetch)) = (&self.decode, &self.fetch) {
+            self.decode = Some(fetch().await?);
+        }
+        Ok(())
     }
 
     /// The bytes. Takes a while.
@@ -60,7 +97,8 @@ impl Packed {
     /// # Errors
     /// When they cannot be had just now, or are other ones than those that were found.
     pub fn read(&self) -> Result<Arc<[u8]>, String> {
-        let bytes = (self.decode)()?;
+        let decode = self.decode.as_ref().ok_or("the module is laid aside and has to be taken up")?;
+        let bytes = decode()?;
         match Digest::of(&bytes) == self.digest {
             true => Ok(bytes.into()),
             false => Err("the module has changed since it was found; it is looked at again".to_owned()),

@@ -1,7 +1,9 @@
 //! The life of a ConfigMap with a check.
 
 use crate::{
-    PASSES, RETURNS_ERROR, over_cluster,
+    PASSES, RETURNS_ERROR, TRAPS,
+    given::PATIENCE,
+    over_cluster,
     support::{Aviary, Files},
 };
 use aviary::{board::Standing, spec::Digest};
@@ -69,6 +71,28 @@ async fn a_module_is_replaced_rubbish_leaves_the_last_good_one_and_deletion_ends
     let deleted = Instant::now();
     aviary.until_gone(&check).await;
     eprintln!("from delete to gone: {:.0?}", deleted.elapsed());
+    aviary.stop().await;
+    cluster.clear(&[&namespace]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wrote_a_check_that_is_quarantined_sees_it_in_one_event_on_the_configmap() {
+    over_cluster!(cluster);
+    let namespace = cluster.namespace("configmaps").await;
+    let check = format!("{namespace}/web");
+    cluster.apply(&namespace, "checks", &Files::web(TRAPS)).await;
+    let aviary = Aviary::start(cluster.client.clone(), &[&namespace]);
+    aviary.until(&check, "runs", |view| view.latest.is_some()).await;
+    let entry = aviary.board.get(&check.parse().expect("a key")).expect("the check");
+    // Whoever asks for runs need not wait for the pauses before the quarantine.
+    while entry.view().quarantine.is_none() {
+        entry.run_now(PATIENCE).await;
+    }
+    let quarantine = entry.view().quarantine.expect("a quarantine").to_string();
+    let told = cluster.until_event(&namespace, "checks", "CheckQuarantined", &quarantine).await;
+    assert_eq!(told.type_.as_deref(), Some("Warning"));
+    assert!(told.message.is_some_and(|message| message.starts_with("web: poll trapped: ")));
+    assert_eq!((told.count, told.involved_object.kind.as_deref()), (Some(1), Some("ConfigMap")));
     aviary.stop().await;
     cluster.clear(&[&namespace]).await;
 }

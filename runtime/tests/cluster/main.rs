@@ -15,6 +15,9 @@ macro_rules! guest {
     (RETURNS_ERROR $path:literal) => {
         const RETURNS_ERROR: &str = $path;
     };
+    (TRAPS $path:literal) => {
+        const TRAPS: &str = $path;
+    };
     ($name:ident $path:literal) => {};
 }
 test_guests::for_each!(guest);

@@ -83,7 +83,7 @@ async fn admit(State(guard): State<Arc<Guard>>, request: Request, next: Next) ->
     if is_probe(request.uri().path()) {
         return next.run(request).await;
     }
-    let client = request.extensions().get().copied().unwrap_or(Client::UNKNOWN);
+    let client = Client::of_request(request.extensions());
     if let Some(wait) = guard.limit.as_ref().and_then(|limit| limit.exceeded(client)) {
         let error = "too many requests from this address; see the header Retry-After";
         return Refusal::later(StatusCode::TOO_MANY_REQUESTS, error, wait).into_response();

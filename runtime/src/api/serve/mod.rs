@@ -1,12 +1,12 @@
 //! The HTTP server: every connection is bounded, owned, and gone when the server is.
 
+mod lobby;
 mod patience;
-mod seats;
 mod tls;
 
 pub use tls::Tls;
 
-use super::{answer::Refusal, client::Client, guard::is_probe, kept::Kept};
+use super::{answer::Refusal, client::Client, guard::is_probe, kept::Kept, seats::Seats};
 use axum::{
     Extension, Router,
     extract::Request,
@@ -19,8 +19,8 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use lobby::Lobby;
 use patience::Patient;
-use seats::{Lobby, Seats};
 use std::{io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -32,6 +32,9 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer;
 use tower_http::limit::RequestBodyLimitLayer;
 
+/// The most connections at a time, of all and of one client, beside those in the lobby.
+const SEATS: usize = 1024;
+const SEATS_EACH: usize = 64;
 /// How long a client may take to send a request's head, or to send nothing between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 64 * 1024;
@@ -92,7 +95,7 @@ impl House {
             door: Door { tls, shutdown },
             standing: seated.clone().layer(from_fn(only_probes)),
             seated,
-            seats: Seats::default(),
+            seats: Seats::new(SEATS, SEATS_EACH),
             lobby: Lobby::default(),
             connections: JoinSet::new(),
         }
@@ -101,7 +104,7 @@ impl House {
     fn admit(&mut self, stream: TcpStream, address: IpAddr) {
         let client = Client::of(address);
         let door = self.door.clone();
-        if let Some(seat) = self.seats.take(client) {
+        if let Ok(seat) = self.seats.take(client) {
             let service = Extension(client).layer(self.seated.clone());
             self.connections.spawn(async move {
                 door.enter(stream, service, http()).await;

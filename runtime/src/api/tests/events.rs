@@ -1,6 +1,8 @@
 use super::*;
-use crate::api::events::MAX_LISTENERS;
-use futures_util::StreamExt;
+use crate::api::{
+    client::Client,
+    events::{LISTENERS_EACH, MAX_LISTENERS},
+};
 
 /// The next piece of the stream.
 async fn piece(response: &mut Response) -> Option<String> {
@@ -48,21 +50,42 @@ async fn a_slow_listener_is_told_how_much_it_missed() {
     assert!(piece(&mut stream).await.expect("an event").contains("a/6"));
 }
 
+/// Opens a stream as this client.
+async fn listen(router: &axum::Router, client: usize) -> Response {
+    let mut request = Request::get("/api/v1/events").body(Body::empty()).expect("a request");
+    request.extensions_mut().insert(Client::of((client as u32).to_be_bytes().into()));
+    router.clone().oneshot(request).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn one_client_has_a_few_streams_and_leaves_the_others_to_others() {
+    let router = router(board(), CancellationToken::new());
+    let mut streams = Vec::new();
+    for _ in 0..LISTENERS_EACH {
+        streams.push(listen(&router, 1).await);
+        assert_eq!(streams.last().map(Response::status), Some(StatusCode::OK));
+    }
+    let refused = listen(&router, 1).await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(
+        text(refused).await,
+        "{\"error\":\"8 streams go to this address already; close one of them\"}\n"
+    );
+    assert_eq!(listen(&router, 2).await.status(), StatusCode::OK);
+    streams.pop();
+    assert_eq!(listen(&router, 1).await.status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn too_many_listeners_are_refused_until_one_leaves() {
     let router = router(board(), CancellationToken::new());
-    let listen = || {
-        let request = Request::get("/api/v1/events").body(Body::empty()).expect("a request");
-        router.clone().oneshot(request)
-    };
-    let mut streams: Vec<Response> = futures_util::stream::iter(0..MAX_LISTENERS)
-        .then(|_| listen())
-        .map(|answer| answer.expect("an answer"))
-        .collect()
-        .await;
-    assert_eq!(listen().await.expect("an answer").status(), StatusCode::SERVICE_UNAVAILABLE);
-    drop(streams.pop());
-    assert_eq!(listen().await.expect("an answer").status(), StatusCode::OK);
+    let mut streams = Vec::new();
+    for number in 0..MAX_LISTENERS {
+        streams.push(listen(&router, number).await);
+    }
+    assert_eq!(listen(&router, MAX_LISTENERS).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    streams.pop();
+    assert_eq!(listen(&router, MAX_LISTENERS).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]

@@ -282,33 +282,6 @@ async fn a_check_that_is_not_there_is_404() {
     assert_eq!(get(&board(), "/health/A/b%2Fc").await.0, StatusCode::NOT_FOUND);
 }
 
-#[tokio::test(start_paused = true)]
-async fn run_waits_for_fresh_outcomes_and_skips_suspended_checks() {
-    let board = board();
-    let entry = enter_with(&board, "a/b", outcome(Status::Fail, "old"));
-    let mut suspended = check("a/resting");
-    suspended.suspend = true;
-    enter(&board, suspended);
-    let task = tokio::spawn(async move {
-        entry.demanded().await;
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        record(&entry, outcome(Status::Pass, "new"));
-    });
-    let start = Instant::now();
-    assert_eq!(code(&board, "/health?run").await, 200);
-    assert_eq!(start.elapsed(), Duration::from_secs(3));
-    task.await.expect("the check's task");
-}
-
-#[tokio::test(start_paused = true)]
-async fn run_gives_up_a_second_after_the_timeout_of_the_check() {
-    let board = board();
-    let entry = enter_with(&board, "a/b", outcome(Status::Pass, ""));
-    let start = Instant::now();
-    assert_eq!(code(&board, "/health/a/b?run=true").await, 200);
-    assert_eq!(start.elapsed(), entry.view().check.timeout + Duration::from_secs(1));
-}
-
 #[tokio::test]
 async fn livez_is_always_well_and_readyz_once_the_sources_have_been_read() {
     let board = Arc::new(Board::default());

@@ -2,6 +2,7 @@ use super::*;
 use crate::{
     capability::{Capability, calls::CallResult},
     outcome::{Fault, Reason, Target},
+    spec::Limit,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -141,6 +142,22 @@ async fn a_check_has_all_its_series() {
     assert_eq!(metrics.value(r#"aviary_scheduler_lag_seconds_bucket{le="0.001"}"#), Some(0.0));
     assert_eq!(metrics.value("aviary_scheduler_lag_seconds_count"), Some(1.0));
     assert_eq!(metrics.value("aviary_cluster_healthy"), Some(0.0));
+}
+
+#[tokio::test]
+async fn the_limits_that_a_check_runs_into_are_counted_by_their_keys() {
+    let board = board();
+    let mut check = check("a/b");
+    Arc::make_mut(&mut check.limits).set(Limit::LogLines, 3).expect("in range");
+    let entry = enter(&board, check);
+    let admitted = (0..5).filter(|_| entry.log.admits(1)).count();
+    assert_eq!(admitted, 3);
+    let metrics = scrape(&board).await;
+    assert_eq!(metrics.types["aviary_limit_hits_total"], "counter");
+    let hits = |limit: &str| {
+        metrics.value(&format!(r#"aviary_limit_hits_total{{namespace="a",check="b",limit="{limit}"}}"#))
+    };
+    assert_eq!((hits("logLines"), hits("logBytes")), (Some(2.0), None));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What clients see, through the router or over TCP.
 
 mod checks;
+mod demand;
 mod events;
 mod guard;
 mod health;

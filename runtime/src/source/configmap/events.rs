@@ -3,6 +3,9 @@
 //! kube's own recorder merges events by their reason and keeps only the first message. An event here is
 //! named after what it says, so that the same again is counted, also after a restart.
 
+#[cfg(test)]
+mod tests;
+
 use super::{
     Place,
     outbox::{Outbox, Topic},
@@ -186,6 +189,9 @@ fn note_state(board: &Board, desk: &Desk, key: &Key) {
         (None, Some(module)) => desk.note_for(key, Reason::ModuleLoaded, &module.is_live()),
         (None, None) => {}
     }
+    if view.quarantine.is_some() {
+        desk.note_for(key, Reason::CheckQuarantined, &view.error());
+    }
 }
 
 /// Writes events, for as long as it is polled.
@@ -267,71 +273,5 @@ fn event(place: &Place, note: &Note) -> Event {
         last_timestamp: now,
         source: Some(EventSource { component: Some(COMPONENT.to_owned()), host: None }),
         ..Event::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{outcome::Fault, spec::Check};
-
-    fn place() -> Place {
-        Place { namespace: "team-a".to_owned(), name: "checks".to_owned() }
-    }
-
-    fn note(reason: Reason, message: &str) -> Note {
-        Note { uid: "uid".to_owned(), reason, message: message.to_owned() }
-    }
-
-    #[test]
-    fn an_event_is_named_after_what_it_says() {
-        let name = |note: &Note| event(&place(), note).metadata.name;
-        let rejected = note(Reason::ModuleRejected, "no");
-        assert_eq!(name(&rejected), name(&rejected.clone()));
-        assert_ne!(name(&rejected), name(&note(Reason::ModuleRejected, "never")));
-        assert_ne!(name(&rejected), name(&note(Reason::GrantDenied, "no")));
-        let long = Place { name: format!("{}.b", "a".repeat(250)), ..place() };
-        let name = event(&long, &rejected).metadata.name.expect("a name");
-        assert!(name.len() < 253 && name.starts_with("aaa"), "{name}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_listener_that_lags_notes_how_things_are_now() {
-        let (board, desk) = (Arc::new(Board::default()), Arc::new(Desk::default()));
-        let key: Key = "team-a/web".parse().expect("a key");
-        let check = Arc::new(Check::bare(key.clone(), "web.wasm".parse().expect("a module")));
-        let entry = board.enter(&check);
-        let events = board.listen();
-        desk.own(&key, &place(), "uid");
-        entry.reject(Fault::new(crate::outcome::Reason::Module, "not wasm"));
-        for number in 0..3000 {
-            board.enter(&Arc::new(Check::bare(
-                Key::new("other", &number.to_string()).expect("a key"),
-                check.module.clone(),
-            )));
-            board.remove(&Key::new("other", &number.to_string()).expect("a key"));
-        }
-        let listener = tokio::spawn(listen(events, board, Arc::clone(&desk)));
-        let (topic, note) = desk.next().await;
-        assert_eq!(
-            (topic.place, note.reason, note.message.as_str()),
-            (place(), Reason::ModuleRejected, "web: not wasm")
-        );
-        listener.abort();
-    }
-
-    #[test]
-    fn what_happens_to_checks_of_others_is_not_noted_and_long_messages_are_cut() {
-        let desk = Desk::default();
-        let key: Key = "team-a/web".parse().expect("a key");
-        desk.note_for(&key, Reason::ModuleLoaded, "live");
-        assert!(desk.state().outbox.take(Instant::now()).is_err());
-        desk.own(&key, &place(), "uid");
-        desk.note_for(&key, Reason::GrantDenied, &"\n".repeat(5000));
-        let (_, note) = desk.state().outbox.take(Instant::now()).expect("a note");
-        assert!(note.message.len() <= LONGEST_MESSAGE && note.message.starts_with("web: \\n"));
-        desk.disown(&key);
-        desk.note_for(&key, Reason::ModuleLoaded, "live");
-        assert!(desk.state().outbox.take(Instant::now()).is_err());
     }
 }

@@ -8,10 +8,11 @@ use super::{
 use crate::{
     cluster::{in_words, within},
     policy::{Origin, Policy},
-    source::{Packed, bundle::Wish},
+    source::{Decode, Packed, bundle::Wish},
     spec::{Digest, Key},
     turns::{Turn, Turns},
 };
+use futures_util::FutureExt;
 use kube::Client;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::{sync::Semaphore, task::spawn_blocking};
@@ -42,8 +43,12 @@ pub(super) struct Wanted {
     pub(super) modules: Held,
 }
 
-/// The modules of a ConfigMap. Those who wait for one of them hold all of them.
-pub(super) struct Held(Arc<(Modules, Turn)>);
+/// The modules of a ConfigMap, and how to read it again. Those who wait for one of them hold all of them.
+pub(super) struct Held {
+    modules: Arc<(Modules, Turn)>,
+    place: Place,
+    reader: Reader,
+}
 
 impl Reader {
     pub(super) fn new(source: &ConfigMaps) -> Self {
@@ -64,20 +69,35 @@ impl Reader {
         let found = within(objects.get(&place.name)).await.map_err(|error| in_words(&error))?;
         let Some((seen, map)) = found else { return Ok(None) };
         let ceiling = self.policy.ceiling_for(Origin::Namespace(&place.namespace));
-        let (place, limit) = (place.clone(), self.limit);
+        let (here, limit) = (place.clone(), self.limit);
         let read = spawn_blocking(move || {
-            let content = Content::read(place, map, &ceiling, limit);
+            let content = Content::read(here, map, &ceiling, limit);
             (content.wishes(&former), content.into_modules())
         });
         let (wishes, modules) = read.await.map_err(|error| format!("reading it broke down: {error}"))?;
-        Ok(Some(Wanted { seen, wishes, modules: Held(Arc::new((modules, turn))) }))
+        let modules = Held { modules: Arc::new((modules, turn)), place: place.clone(), reader: self.clone() };
+        Ok(Some(Wanted { seen, wishes, modules }))
     }
 }
 
 impl Held {
     /// One of the modules, for later.
     pub(super) fn pack(&self, name: &str, digest: Digest) -> Packed {
-        let (held, name) = (Arc::clone(&self.0), name.to_owned());
-        Packed::new(digest, move || held.0.decode(&name))
+        let (reader, place, module) = (self.reader.clone(), self.place.clone(), name.to_owned());
+        let fetch = move || {
+            let (reader, place, module) = (reader.clone(), place.clone(), module.clone());
+            async move {
+                let read = reader.read(&place, BTreeMap::new()).await?;
+                let wanted = read.ok_or_else(|| format!("the ConfigMap {place} is gone"))?;
+                Ok(wanted.modules.decode(&module))
+            }
+            .boxed()
+        };
+        Packed::held(digest, self.decode(name), fetch)
+    }
+
+    fn decode(&self, name: &str) -> Decode {
+        let (held, name) = (Arc::clone(&self.modules), name.to_owned());
+        Arc::new(move || held.0.decode(&name))
     }
 }

@@ -29,12 +29,12 @@ struct Fixture {
 /// Each answer takes a permit; of the nth one the module says so.
 struct Server {
     asked: AtomicUsize,
-    answers: [Semaphore; 3],
+    answers: [Semaphore; 4],
 }
 
 impl Fixture {
     async fn start() -> Self {
-        let server = Arc::new(Server { asked: AtomicUsize::new(0), answers: [0; 3].map(Semaphore::new) });
+        let server = Arc::new(Server { asked: AtomicUsize::new(0), answers: [0; 4].map(Semaphore::new) });
         let source = ConfigMaps {
             client: serve(Arc::clone(&server)).await,
             namespaces: Namespaces::Only(["team-a".to_owned()].into()),
@@ -73,7 +73,8 @@ async fn serve(server: Arc<Server>) -> Client {
     let answer = move |Path(name): Path<String>| async move {
         let nth = server.asked.fetch_add(1, Relaxed);
         server.answers[nth].acquire().await.expect("open").forget();
-        Json(json!({ "metadata": metadata(&name), "data": { "m.wasm": nth.to_string() } }))
+        let module = format!("{name}.wasm");
+        Json(json!({ "metadata": metadata(&name), "data": { module: nth.to_string() } }))
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -128,4 +129,27 @@ async fn the_start_does_not_wait_for_ever() {
     tokio::time::pause();
     tokio::time::advance(LONGEST_START).await;
     assert!(matches!(fixture.next(Duration::from_secs(1)).await, Ok(Change::Synced)));
+}
+
+#[tokio::test]
+async fn a_module_that_is_laid_aside_gives_its_turn_back_and_is_read_again_when_it_is_taken_up() {
+    let mut fixture = Fixture::start().await;
+    fixture.server.answers.iter().for_each(|answer| answer.add_permits(1));
+    let mut held = Vec::new();
+    for name in ["one", "two"] {
+        fixture.see(Sighting::One(seen(name))).await;
+        let Ok(Change::Set(candidate)) = fixture.next(Duration::from_secs(10)).await else {
+            panic!("{name}")
+        };
+        held.push(candidate.module);
+    }
+    fixture.see(Sighting::One(seen("three"))).await;
+    assert!(fixture.next(Duration::from_millis(300)).await.is_err(), "the namespace has no turn left");
+    held[0].lay_aside();
+    let Ok(Change::Set(_three)) = fixture.next(Duration::from_secs(10)).await else { panic!("its turn") };
+    assert!(held[0].read().is_err());
+    held.pop();
+    held[0].take_up().await.expect("read again");
+    assert_eq!(fixture.server.asked.load(Relaxed), 4);
+    assert!(held[0].read().is_err_and(|why| why.contains("has changed since it was found")));
 }

@@ -1,0 +1,100 @@
+//! What there is only so much of at a time, and how much of it one client may have.
+
+use super::client::Client;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// A number of seats, of which each client has a share at most.
+#[derive(Clone)]
+pub(super) struct Seats {
+    most: usize,
+    of_each: usize,
+    taken: Arc<Mutex<Taken>>,
+}
+
+#[derive(Default)]
+struct Taken {
+    total: usize,
+    by_client: HashMap<Client, usize>,
+}
+
+/// A seat, free again when it is dropped.
+pub(super) struct Seat {
+    seats: Seats,
+    client: Client,
+}
+
+/// Why there is no seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// All are taken.
+    All,
+    /// This client has its share.
+    Share,
+}
+
+impl Seats {
+    /// So many seats in all, and for each client.
+    pub(super) fn new(most: usize, of_each: usize) -> Self {
+        Self { most, of_each, taken: Arc::default() }
+    }
+
+    /// Takes a seat, if there is one for this client.
+    pub(super) fn take(&self, client: Client) -> Result<Seat, Full> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = taken.by_client.get(&client).copied().unwrap_or_default();
+        if own >= self.of_each {
+            return Err(Full::Share);
+        }
+        if taken.total >= self.most {
+            return Err(Full::All);
+        }
+        taken.total += 1;
+        taken.by_client.insert(client, own + 1);
+        Ok(Seat { seats: self.clone(), client })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.total -= 1;
+        if let Some(own) = taken.by_client.get_mut(&self.client) {
+            *own -= 1;
+            if *own == 0 {
+                taken.by_client.remove(&self.client);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(number: u32) -> Client {
+        Client::of(number.to_be_bytes().into())
+    }
+
+    #[test]
+    fn a_client_has_its_share_and_leaves_seats_for_others() {
+        let seats = Seats::new(3, 2);
+        let mut held: Vec<_> = (0..2).map(|_| seats.take(client(1)).expect("a seat")).collect();
+        assert_eq!(seats.take(client(1)).err(), Some(Full::Share));
+        assert!(seats.take(client(2)).is_ok());
+        held.pop();
+        assert!(seats.take(client(1)).is_ok());
+    }
+
+    #[test]
+    fn there_are_only_so_many_seats_and_nothing_is_remembered_of_who_left() {
+        let seats = Seats::new(3, 2);
+        let held: Vec<_> = (0..3).map(|number| seats.take(client(number)).expect("a seat")).collect();
+        assert_eq!(seats.take(client(3)).err(), Some(Full::All));
+        drop(held);
+        assert!(seats.taken.lock().expect("not poisoned").by_client.is_empty());
+        assert!(seats.take(client(3)).is_ok());
+    }
+}

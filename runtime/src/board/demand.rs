@@ -1,0 +1,102 @@
+//! Demands that a check runs now, and what becomes of them.
+
+use futures_util::FutureExt;
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, timeout},
+};
+
+/// How long after a run on demand the next one may begin: whoever asks in between cannot make the daemon
+/// disturb what a check looks at.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What became of the wish for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// A run has finished since.
+    Done,
+    /// None has finished in time.
+    Late,
+    /// One finished only just before; another one may begin after so long.
+    TooSoon(Duration),
+}
+
+/// The wishes for runs of one check.
+#[derive(Debug)]
+pub(super) struct Demands {
+    state: Mutex<State>,
+    made: Notify,
+    finished: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Somebody waits for a run.
+    is_open: bool,
+    /// When the next one may be made.
+    after: Option<Instant>,
+}
+
+impl Default for Demands {
+    fn default() -> Self {
+        Self { state: Mutex::default(), made: Notify::new(), finished: watch::Sender::new(0) }
+    }
+}
+
+impl Demands {
+    /// Demands for a run, which may not begin before `from`, and waits for the next one to finish, up to `patience`.
+    pub(super) async fn make(&self, from: Option<Instant>, patience: Duration) -> Demand {
+        let mut finished = self.finished.subscribe();
+        if let Err(wait) = self.open(from) {
+            return Demand::TooSoon(wait);
+        }
+        match timeout(patience, finished.changed()).await {
+            Ok(Ok(())) => Demand::Done,
+            _ => Demand::Late,
+        }
+    }
+
+    fn open(&self, from: Option<Instant>) -> Result<(), Duration> {
+        let mut state = self.state();
+        if state.is_open {
+            return Ok(());
+        }
+        let wait = state.after.max(from).map(|after| after.saturating_duration_since(Instant::now()));
+        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+            return Err(wait);
+        }
+        state.is_open = true;
+        self.made.notify_one();
+        Ok(())
+    }
+
+    /// Waits until one is made.
+    pub(super) async fn made(&self) {
+        self.made.notified().await;
+    }
+
+    /// The one that was heard is still to be fulfilled.
+    pub(super) fn remind(&self) {
+        self.made.notify_one();
+    }
+
+    /// A run has finished: whoever wished for one until now has been served.
+    pub(super) fn fulfil(&self) {
+        {
+            let mut state = self.state();
+            if std::mem::take(&mut state.is_open) {
+                state.after = Some(Instant::now() + PAUSE);
+            }
+            let _ = self.made.notified().now_or_never();
+        }
+        self.finished.send_modify(|runs| *runs += 1);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
