@@ -165,14 +165,18 @@ async fn of_many(api: &Api, headers: &HeaderMap, wish: Wish) -> Result<Response,
     let mut entries = api.board.entries();
     entries.retain(|entry| matches(&entry.view(), wish.namespace.as_deref(), wish.owner.as_deref()));
     if entries.is_empty() {
-        return Err(Refusal::new(
-            StatusCode::NOT_FOUND,
-            "no check has this namespace and owner; /api/v1/checks lists all of them",
-        ));
+        return Err(Refusal::new(StatusCode::NOT_FOUND, none_of(&wish)));
     }
     let age = if wish.run { run_all(&entries).await } else { None };
     let answer = answer(api, headers, entries, |views, is_ready| judge_settled(views, is_ready)).await?;
     Ok((told(age), answer).into_response())
+}
+
+fn none_of(Wish { namespace, owner, .. }: &Wish) -> String {
+    let wanted = [("namespace", namespace), ("owner", owner)];
+    let wanted = wanted.into_iter().filter_map(|(what, name)| Some(format!("{what} {}", name.as_ref()?)));
+    let wanted = wanted.collect::<Vec<_>>().join(" and the ");
+    format!("no check has the {wanted}; /api/v1/checks lists all of them")
 }
 
 fn told(age: Option<Duration>) -> Option<[(HeaderName, String); 1]> {

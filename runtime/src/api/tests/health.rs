@@ -283,6 +283,17 @@ async fn a_check_that_is_not_there_is_404() {
 }
 
 #[tokio::test]
+async fn checks_that_are_not_there_are_named_as_they_were_asked_for() {
+    for (uri, words) in [
+        ("/health/a", "no check has the namespace a;"),
+        ("/health?namespace=a&owner=b", "no check has the namespace a and the owner b;"),
+    ] {
+        let (code, body) = get(&board(), uri).await;
+        assert!(code == StatusCode::NOT_FOUND && body.contains(words), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn livez_is_always_well_and_readyz_once_the_sources_have_been_read() {
     let board = Arc::new(Board::default());
     assert_eq!((code(&board, "/livez").await, code(&board, "/readyz").await), (200, 503));
