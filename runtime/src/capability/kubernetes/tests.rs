@@ -13,14 +13,15 @@ use tokio::net::TcpListener;
 const EVERYTHING: &str =
     "kubernetes: [{ apiGroups: [\"*\"], resources: [\"*\"], verbs: [\"*\"], namespaces: [\"*\"] }]";
 
-type Paths = Arc<Mutex<Vec<String>>>;
+/// Paths and bodies.
+type Requests = Arc<Mutex<Vec<(String, String)>>>;
 
 /// Knows pods, and answers every other question with one.
 fn answer(path: &str) -> Value {
     let verbs = ["get", "list", "create", "patch", "delete"];
     let pods =
         json!({ "name": "pods", "singularName": "pod", "namespaced": true, "kind": "Pod", "verbs": verbs });
-    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web" } });
+    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web", "uid": "u-1" } });
     match path {
         "/api/v1" => json!({ "kind": "APIResourceList", "groupVersion": "v1", "resources": [pods] }),
         path if path.ends_with("/pods") => json!({ "metadata": {}, "items": [pod] }),
@@ -28,21 +29,26 @@ fn answer(path: &str) -> Value {
     }
 }
 
-/// A caller to whom everything is granted, and the paths that its API server was asked for.
-async fn caller() -> (Caller, Paths) {
+/// A caller to whom everything is granted, and the what its API server was asked for.
+async fn caller() -> (Caller, Requests) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let paths = Paths::default();
-    let seen = Arc::clone(&paths);
-    let routes = axum::Router::new().fallback(async move |uri: Uri| {
-        seen.lock().expect("no panic").push(uri.to_string());
+    let requests = Requests::default();
+    let seen = Arc::clone(&requests);
+    let routes = axum::Router::new().fallback(async move |uri: Uri, body: String| {
+        seen.lock().expect("no panic").push((uri.to_string(), body));
         Json(answer(uri.path()))
     });
     tokio::spawn(async move { axum::serve(listener, routes).await });
     let config = kube::Config::new(format!("http://{address}").parse().expect("a URL"));
     let ledger = Ledger::fleeting(Arc::new(Cluster::new(config).expect("a client")), Arc::default());
     let bare = Check::bare("team-a/test".parse().expect("a key"), "test.wasm".parse().expect("a module"));
-    (Caller::new(&ledger, Arc::new(Check { permit: permit(EVERYTHING), ..bare })), paths)
+    (Caller::new(&ledger, Arc::new(Check { permit: permit(EVERYTHING), ..bare })), requests)
+}
+
+/// The paths that were asked for since it was last asked.
+fn paths(requests: &Requests) -> Vec<String> {
+    requests.lock().expect("no panic").drain(..).map(|(path, _)| path).collect()
 }
 
 fn pod(api_version: &str, namespace: &str, name: &str) -> Object {
@@ -76,7 +82,7 @@ async fn ask(caller: &Caller, object: &Object) -> Vec<Result<(), Error>> {
 
 #[tokio::test]
 async fn no_word_of_a_guest_leads_out_of_the_path_it_belongs_to() {
-    let (caller, paths) = caller().await;
+    let (caller, requests) = caller().await;
     for name in
         ["web/log", "../secrets/token", "..", ".", "", "web?watch=1", "web#", "web%2flog", "a b", "web/"]
     {
@@ -84,7 +90,7 @@ async fn no_word_of_a_guest_leads_out_of_the_path_it_belongs_to() {
             assert!(matches!(said, Err(Error::Invalid(_))), "{name}: {said:?}");
         }
     }
-    let asked = std::mem::take(&mut *paths.lock().expect("no panic"));
+    let asked = paths(&requests);
     assert_eq!(asked, ["/api/v1"]);
     for namespace in ["", "..", "team-a/secrets/token?x=", "team-a/pods/web/log", "team%2fa", "Team"] {
         for said in ask(&caller, &pod("v1", namespace, "web")).await {
@@ -97,12 +103,12 @@ async fn no_word_of_a_guest_leads_out_of_the_path_it_belongs_to() {
         let said = caller.get(&pod(version, "team-a", "web")).await;
         assert!(matches!(said, Err(Error::Invalid(_))), "{version}: {said:?}");
     }
-    assert_eq!(*paths.lock().expect("no panic"), [""; 0]);
+    assert_eq!(paths(&requests), [""; 0]);
 }
 
 #[tokio::test]
 async fn what_is_selected_stays_within_the_query() {
-    let (caller, paths) = caller().await;
+    let (caller, requests) = caller().await;
     let hostile = "a=b&watch=true&limit=0#/../?x";
     let selection = Selection {
         kind: Kind { api_version: "v1".to_owned(), kind: "Pod".to_owned() },
@@ -115,7 +121,7 @@ async fn what_is_selected_stays_within_the_query() {
     assert_eq!(caller.list(&selection).await.expect("a page").items.len(), 1);
     let said = ask(&caller, &pod("v1", "team-a", "web")).await;
     assert!(said.iter().all(Result::is_ok), "{said:?}");
-    let asked = std::mem::take(&mut *paths.lock().expect("no panic"));
+    let asked = paths(&requests);
     let plain = |path: &&String| {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         ["/api/v1", "/api/v1/namespaces/team-a/pods", "/api/v1/namespaces/team-a/pods/web"].contains(&path)
@@ -124,4 +130,14 @@ async fn what_is_selected_stays_within_the_query() {
     assert!(asked.iter().all(|path| plain(&path)), "{asked:?}");
     let listed = asked.iter().find(|path| path.contains("labelSelector")).expect("a list");
     assert!(!listed.contains("watch=true") && listed.matches("limit=").count() == 1, "{listed}");
+}
+
+#[tokio::test]
+async fn an_apply_over_what_others_made_is_for_that_object_alone() {
+    let (caller, requests) = caller().await;
+    let body = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web" } }).to_string();
+    caller.apply(None, &body).await.expect("applied");
+    let (_, sent) = requests.lock().expect("no panic").pop().expect("a request");
+    let sent: Value = serde_json::from_str(&sent).expect("JSON");
+    assert_eq!(sent["metadata"], json!({ "name": "web", "uid": "u-1" }));
 }

@@ -57,7 +57,11 @@ impl Caller {
                 self.claim(&objects, &mut draft).await?;
             }
             // What somebody else made stays theirs, and stays.
-            Some(_) => tamper::refuse_in_merge(&draft.body).map_err(invalid)?,
+            Some(before) => {
+                tamper::refuse_in_merge(&draft.body).map_err(invalid)?;
+                // Should it go meanwhile, nothing is made in its place.
+                draft.body["metadata"]["uid"] = before.metadata.uid.into();
+            }
         }
         let mut manager = format!("aviary:{}", self.check.key);
         manager.truncate(LONGEST_MANAGER);
