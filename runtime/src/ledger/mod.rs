@@ -10,7 +10,7 @@ mod sweep;
 mod tests;
 
 pub use book::Place;
-pub use mark::{Mark, PREFIX};
+pub use mark::{Mark, PREFIX, TEMPLATES, Template};
 
 use crate::{
     board::Board,

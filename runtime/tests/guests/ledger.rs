@@ -1,20 +1,33 @@
 //! What guests make in a real cluster goes with their round, however that ends.
 
-use crate::cluster::{Stage, config_map};
+use crate::{
+    cluster::{Stage, config_map},
+    given::PATIENCE,
+};
 use aviary::{
     ledger::{Ledger, Place, Round},
     spec::Key,
 };
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::PostParams;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
+use kube::api::{ListParams, PostParams};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 fn keep(ledger: &Arc<Ledger>) -> CancellationToken {
     let stop = CancellationToken::new();
     tokio::spawn(Arc::clone(ledger).keep(stop.clone()));
     stop
+}
+
+async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    let look = async {
+        while !is_so().await {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 #[tokio::test]
@@ -40,7 +53,7 @@ async fn a_round_that_goes_on_keeps_what_it_made_while_another_is_swept() {
     let (_second, _) = stage.play(None, &making("second")).await;
     drop(first);
     stage.until_config_maps_are(&["second"]).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    sleep(Duration::from_millis(300)).await;
     assert_eq!(stage.config_maps().await, ["second"]);
     stage.strike().await;
 }
@@ -98,6 +111,30 @@ async fn a_daemon_that_was_killed_finds_what_it_left_behind() {
 }
 
 #[tokio::test]
+async fn claims_that_outlive_their_stateful_set_go_with_the_round() {
+    let Some(stage) = Stage::set("claims").await else { return };
+    let labels = json!({ "app": "web" });
+    let container = json!({ "name": "pause", "image": "pause" });
+    let claim =
+        json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Mi" } } });
+    let set = json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": { "name": "web" }, "spec": {
+        "serviceName": "web",
+        "selector": { "matchLabels": labels },
+        "template": { "metadata": { "labels": labels }, "spec": { "containers": [container] } },
+        "volumeClaimTemplates": [{ "metadata": { "name": "data" }, "spec": claim }],
+    } });
+    let (instance, verdict) = stage.play(None, &json!({ "poll": [{ "create": { "body": set } }] })).await;
+    assert!(verdict.expect("an outcome").message.contains("volumeClaimTemplates"));
+    let claims = stage.api::<PersistentVolumeClaim>();
+    let count = async || claims.list(&ListParams::default()).await.expect("a list").items.len();
+    until("there is a claim", async || count().await == 1).await;
+    drop(instance);
+    assert!(stage.ledger.settle(Stage::deadline()).await);
+    assert_eq!(count().await, 0);
+    stage.strike().await;
+}
+
+#[tokio::test]
 async fn what_others_made_is_not_taken_for_the_rounds_own() {
     let Some(stage) = Stage::set("foreign").await else { return };
     let post = PostParams::default();
@@ -126,7 +163,7 @@ async fn a_creation_that_is_carried_out_after_its_round_is_found_all_the_same() 
     drop(instance);
     stage.until_config_maps_are(&[]).await;
     // By now it is known that nothing is left.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    sleep(Duration::from_secs(2)).await;
     late.metadata = kube::api::ObjectMeta {
         name: Some("late".to_owned()),
         labels: late.metadata.labels,

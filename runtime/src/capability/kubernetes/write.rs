@@ -107,7 +107,7 @@ impl Caller {
     /// Makes an object the round's own, and notes where it is before it is made.
     async fn claim(&self, objects: &Objects, draft: &mut Draft) -> Result<(), Error> {
         tamper::refuse_in_object(&draft.body).map_err(invalid)?;
-        let makes_pods = self.round.mark().put_on(&mut draft.body);
+        let made = self.round.mark().put_on(&mut draft.body);
         let place = |api_version: &str, kind: &str| Place {
             api_version: api_version.to_owned(),
             kind: kind.to_owned(),
@@ -115,8 +115,8 @@ impl Caller {
             account: self.account.clone(),
         };
         let own = place(&objects.kind.resource.api_version, &objects.kind.resource.kind);
-        let pods = makes_pods.then(|| place("v1", "Pod"));
-        for place in [own].into_iter().chain(pods) {
+        let made = made.into_iter().map(|(api_version, kind)| place(api_version, kind));
+        for place in [own].into_iter().chain(made) {
             self.round.enter(place).await.map_err(|error| match error {
                 EnterError::TooMany => Error::Denied(error.to_string()),
                 EnterError::Book(_) => Error::Unavailable(error.to_string()),
