@@ -11,7 +11,8 @@ use kube::{
     client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
     core::{ApiResource, GroupVersionKind},
-    discovery::{Scope, pinned_kind},
+    discovery::{self, ApiCapabilities, Scope, pinned_kind},
+    error::DiscoveryError,
 };
 use std::{
     collections::HashMap,
@@ -148,14 +149,31 @@ impl Cluster {
         {
             return Ok(known.clone());
         }
-        let (resource, capabilities) = pinned_kind(&self.own, &wanted).await?;
-        let found = Kind { resource, is_namespaced: capabilities.scope == Scope::Namespaced };
+        let found = Kind::from(pinned_kind(&self.own, &wanted).await?);
         let mut kinds = lock(&self.kinds);
         if kinds.len() >= MOST_KINDS {
             kinds.clear();
         }
         kinds.insert(wanted, (Instant::now(), found.clone()));
         Ok(found)
+    }
+
+    /// The same kind in whatever version the API server has of it; none if it has none. Asks each time.
+    pub async fn any_version(&self, api_version: &str, kind: &str) -> Result<Option<Kind>, kube::Error> {
+        let (group, _) = api_version.split_once('/').unwrap_or_default();
+        let group = match discovery::group(&self.own, group).await {
+            Err(kube::Error::Discovery(DiscoveryError::MissingApiGroup(_))) => return Ok(None),
+            found => found?,
+        };
+        let mut kinds = group.resources_by_stability().into_iter();
+        Ok(kinds.find(|(resource, _)| resource.kind == kind).map(Kind::from))
+    }
+}
+
+impl From<(ApiResource, ApiCapabilities)> for Kind {
+    fn from((resource, capabilities): (ApiResource, ApiCapabilities)) -> Self {
+        let is_namespaced = capabilities.scope == Scope::Namespaced;
+        Self { resource, is_namespaced }
     }
 }
 

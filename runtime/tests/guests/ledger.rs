@@ -5,11 +5,21 @@ use crate::{
     given::PATIENCE,
 };
 use aviary::{
+    cluster::Account,
     ledger::{Ledger, Place, Round},
     spec::Key,
 };
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
-use kube::api::{ListParams, PostParams};
+use k8s_openapi::{
+    api::core::v1::{ConfigMap, PersistentVolumeClaim},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api,
+    api::{
+        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+        PostParams,
+    },
+};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
@@ -65,24 +75,77 @@ async fn what_is_left_behind_is_found_among_many_objects_of_a_round_that_goes_on
     let Some(stage) = Stage::set("many").await else { return };
     let key = Key::new(&stage.namespace, "many").expect("a key");
     let (going_on, over) = (stage.ledger.open(&key), stage.ledger.open(&key));
-    let make = async |round: &Round, name: &str| {
-        let mut object = config_map(name);
-        round.mark().put_on(&mut object);
-        let object = serde_json::from_value(object).expect("a ConfigMap");
-        stage.api::<ConfigMap>().create(&PostParams::default(), &object).await.expect("made");
-    };
-    let namespace = Some(stage.namespace.clone());
-    let place =
-        Place { api_version: "v1".to_owned(), kind: "ConfigMap".to_owned(), namespace, account: None };
-    over.enter(place).await.expect("noted");
+    over.enter(place(&stage, None)).await.expect("noted");
     for number in 0..MANY {
-        make(&going_on, &format!("a-{number}")).await;
+        make(&stage, &going_on, &format!("a-{number}")).await;
     }
-    make(&over, "z").await;
+    make(&stage, &over, "z").await;
     drop(over);
     assert!(stage.ledger.settle(Stage::deadline()).await);
     let kept = stage.config_maps().await;
     assert!(kept.len() == MANY && !kept.contains(&"z".to_owned()), "{kept:?}");
+    stage.strike().await;
+}
+
+/// ConfigMaps of the namespace, with the rights of an account.
+fn place(stage: &Stage, account: Option<Account>) -> Place {
+    let namespace = Some(stage.namespace.clone());
+    Place { api_version: "v1".to_owned(), kind: "ConfigMap".to_owned(), namespace, account }
+}
+
+/// Makes a ConfigMap as a guest of the round would.
+async fn make(stage: &Stage, round: &Round, name: &str) {
+    let mut object = config_map(name);
+    round.mark().put_on(&mut object);
+    let object = serde_json::from_value(object).expect("a ConfigMap");
+    stage.api::<ConfigMap>().create(&PostParams::default(), &object).await.expect("made");
+}
+
+#[tokio::test]
+async fn objects_of_a_version_that_is_no_longer_served_are_found_in_another() {
+    let Some(stage) = Stage::set("versions").await else { return };
+    let group = format!("{}.example.com", stage.namespace);
+    let definition = |old_is_served: bool| {
+        let version = |name: &str, served: bool, storage: bool| json!({ "name": name, "served": served, "storage": storage, "schema": { "openAPIV3Schema": { "type": "object" } } });
+        json!({
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": { "name": format!("birds.{group}") },
+            "spec": {
+                "group": group,
+                "scope": "Namespaced",
+                "names": { "plural": "birds", "singular": "bird", "kind": "Bird" },
+                "versions": [version("v1", old_is_served, false), version("v2", true, true)],
+            },
+        })
+    };
+    let definitions: Api<CustomResourceDefinition> = Api::all(stage.client());
+    let define = async |old_is_served: bool| {
+        let (name, apply) = (format!("birds.{group}"), PatchParams::apply("test"));
+        definitions.patch(&name, &apply, &Patch::Apply(definition(old_is_served))).await.expect("defined");
+    };
+    define(true).await;
+    let bird = json!({ "apiVersion": format!("{group}/v1"), "kind": "Bird", "metadata": { "name": "tit" } });
+    let created = async || stage.play(None, &json!({ "poll": [{ "create": { "body": bird } }] })).await;
+    let mut alive = None;
+    for _ in 0..100 {
+        let (instance, verdict) = created().await;
+        if verdict.expect("an outcome").message.contains("\"name\":\"tit\"") {
+            alive = Some(instance);
+            break;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(&group, "v2", "Bird"), "birds");
+    let birds: Api<DynamicObject> = Api::namespaced_with(stage.client(), &stage.namespace, &resource);
+    assert!(birds.get_opt("tit").await.expect("an answer").is_some());
+    std::mem::forget(alive.expect("a bird"));
+    define(false).await;
+    let unserved = async || stage.client().list_api_group_resources(&format!("{group}/v1")).await.is_err();
+    until("the version is gone", unserved).await;
+    let _keeping = keep(&stage.reborn()).drop_guard();
+    until("the bird is gone", async || birds.get_opt("tit").await.expect("an answer").is_none()).await;
+    definitions.delete(&format!("birds.{group}"), &DeleteParams::default()).await.expect("deleted");
     stage.strike().await;
 }
 

@@ -37,7 +37,7 @@ fn judge_merge(patch: &Value, marked: &[Vec<&str>]) -> Result<(), &'static str> 
     match patch {
         _ if marked.is_empty() => Ok(()),
         Value::Object(parts) => {
-            if parts.keys().any(is_directive) {
+            if parts.keys().any(|key| is_directive(key)) {
                 return Err(LABELS);
             }
             if marked.iter().any(Vec::is_empty) {
@@ -57,7 +57,7 @@ fn judge_metadata(metadata: &Value) -> Result<(), &'static str> {
     if metadata.contains_key("finalizers") || metadata.contains_key("ownerReferences") {
         return Err(KEEPERS);
     }
-    if metadata.keys().any(is_directive) {
+    if metadata.keys().any(|key| is_directive(key)) {
         return Err(LABELS);
     }
     match metadata.get("labels") {
@@ -70,7 +70,7 @@ fn judge_metadata(metadata: &Value) -> Result<(), &'static str> {
     }
 }
 
-fn is_directive(key: &String) -> bool {
+fn is_directive(key: &str) -> bool {
     key.starts_with('$')
 }
 
