@@ -4,6 +4,7 @@
 //! look. It does so in a ConfigMap, so that a daemon that was killed finds what it left behind.
 
 mod book;
+mod due;
 mod mark;
 mod sweep;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use crate::{
     spec::Key,
 };
 use book::Book;
+use due::{Due, next, pause};
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -65,18 +67,16 @@ struct State {
     /// Rounds whose guest lives, by their mark's word.
     open: BTreeMap<Key, BTreeSet<String>>,
     due: BTreeMap<Key, Due>,
+    /// Checks that are being swept.
+    swept: BTreeSet<Key>,
     /// How often places were struck out of the book.
     strikes: u64,
 }
 
-/// When to sweep.
-#[derive(Clone, Copy)]
-struct Due {
-    at: Instant,
-    /// How often that did not help.
-    tries: u32,
-    /// The last time nothing was left.
-    was_clean: bool,
+/// A check that is being swept.
+struct Sweep {
+    ledger: Arc<Ledger>,
+    key: Key,
 }
 
 /// One life of a guest. When it ends, so does what the guest made.
@@ -195,15 +195,12 @@ impl Ledger {
         let now = Instant::now();
         let mut state = self.state();
         while sweeps.len() < CONCURRENT_SWEEPS {
-            let Some((key, due)) =
-                state.due.iter().find(|(_, due)| due.at <= now).map(|(key, due)| (key.clone(), *due))
-            else {
-                break;
-            };
-            state.due.remove(&key);
+            let Some(key) = next(&state.due, &state.swept) else { break };
+            let Some(due) = state.due.remove(&key) else { break };
             let places = state.places.get(&key).cloned().unwrap_or_default();
-            let ledger = Arc::clone(self);
-            sweeps.spawn(async move { ledger.sweep(key, places, due).await });
+            state.swept.insert(key.clone());
+            let sweep = Sweep { ledger: Arc::clone(self), key };
+            sweeps.spawn(async move { sweep.ledger.sweep(sweep.key.clone(), places, due).await });
         }
         let waiting = state.due.values().map(|due| due.at).filter(|at| *at > now).min();
         waiting.unwrap_or(now + LATE)
@@ -265,21 +262,6 @@ impl State {
     }
 }
 
-impl Due {
-    fn now() -> Self {
-        Self { at: Instant::now(), tries: 0, was_clean: false }
-    }
-
-    /// The next time, after so many objects were left.
-    fn after(self, left: usize) -> Self {
-        let now = Instant::now();
-        match left {
-            0 => Self { at: now + AFTERMATH, tries: 0, was_clean: true },
-            _ => Self { at: now + pause(self.tries), tries: self.tries + 1, was_clean: false },
-        }
-    }
-}
-
 impl Round {
     /// Whose objects its guest makes.
     pub fn mark(&self) -> &Mark {
@@ -314,6 +296,12 @@ impl Round {
     }
 }
 
+impl Drop for Sweep {
+    fn drop(&mut self) {
+        self.ledger.state().swept.remove(&self.key);
+    }
+}
+
 impl Drop for Round {
     fn drop(&mut self) {
         let key = self.mark.key();
@@ -329,8 +317,4 @@ impl Drop for Round {
             self.ledger.wake.notify_one();
         }
     }
-}
-
-fn pause(tries: u32) -> Duration {
-    (SOON * 2_u32.saturating_pow(tries.min(10))).min(LATE)
 }
