@@ -60,6 +60,8 @@ pub struct Kind {
     pub resource: ApiResource,
     /// Whether they are in namespaces.
     pub is_namespaced: bool,
+    /// What can be done with them at all.
+    pub verbs: Vec<String>,
 }
 
 /// Why there is no cluster to talk to.
@@ -170,10 +172,22 @@ impl Cluster {
     }
 }
 
+impl Kind {
+    /// Whether the API server can do this with its objects.
+    pub fn can(&self, verb: &str) -> bool {
+        self.verbs.iter().any(|known| known == verb)
+    }
+
+    /// Whether what is created is answered and forgotten, such as a review.
+    pub fn leaves_nothing(&self) -> bool {
+        ["get", "list", "delete"].into_iter().all(|verb| !self.can(verb))
+    }
+}
+
 impl From<(ApiResource, ApiCapabilities)> for Kind {
     fn from((resource, capabilities): (ApiResource, ApiCapabilities)) -> Self {
         let is_namespaced = capabilities.scope == Scope::Namespaced;
-        Self { resource, is_namespaced }
+        Self { resource, is_namespaced, verbs: capabilities.operations }
     }
 }
 

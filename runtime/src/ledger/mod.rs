@@ -6,12 +6,16 @@
 mod book;
 mod due;
 mod mark;
+mod proof;
+mod round;
 mod sweep;
 #[cfg(test)]
 mod tests;
 
 pub use book::Place;
 pub use mark::{Mark, PREFIX, TEMPLATES, Template};
+pub use proof::Unproven;
+pub use round::{EnterError, Round};
 
 use crate::{
     board::Board,
@@ -37,8 +41,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The most kinds and namespaces in which one check can make objects.
-const MOST_PLACES: usize = 32;
 /// Checks that are swept at the same time.
 const CONCURRENT_SWEEPS: usize = 4;
 /// How much later it is looked once more: a request that was given up may still be carried out, after the
@@ -79,23 +81,6 @@ struct Sweep {
     key: Key,
 }
 
-/// One life of a guest. When it ends, so does what the guest made.
-pub struct Round {
-    ledger: Arc<Ledger>,
-    mark: Mark,
-}
-
-/// Why a guest may not make an object.
-#[derive(Debug, thiserror::Error)]
-pub enum EnterError {
-    /// The check has made objects of too many kinds.
-    #[error("a check can make objects of at most {MOST_PLACES} kinds and namespaces")]
-    TooMany,
-    /// What is made could not be found again.
-    #[error("cannot note in the ledger that the check makes objects: {}", in_words(.0))]
-    Book(#[from] kube::Error),
-}
-
 impl Ledger {
     /// The ledger of a daemon, kept in a ConfigMap of its namespace. What is left over stands on
     /// the board; where the cluster does not tell how much, it is at least one.
@@ -126,7 +111,7 @@ impl Ledger {
         let number = self.rounds.fetch_add(1, Relaxed);
         let round = format!("{:x}-{number:x}", Timestamp::now().as_millisecond());
         self.state().open.entry(key.clone()).or_default().insert(round.clone());
-        Round { ledger: Arc::clone(self), mark: Mark::new(&self.daemon, key.clone(), round) }
+        Round::new(Arc::clone(self), Mark::new(&self.daemon, key.clone(), round))
     }
 
     /// Sweeps what an earlier life of the daemon left behind, and whatever is due until told to
@@ -262,59 +247,8 @@ impl State {
     }
 }
 
-impl Round {
-    /// Whose objects its guest makes.
-    pub fn mark(&self) -> &Mark {
-        &self.mark
-    }
-
-    /// Notes that the guest is about to make objects at a place.
-    pub async fn enter(&self, place: Place) -> Result<(), EnterError> {
-        let key = self.mark.key();
-        loop {
-            let strikes = {
-                let mut state = self.ledger.state();
-                let places = state.places.entry(key.clone()).or_default();
-                if places.contains(&place) {
-                    return Ok(());
-                }
-                if places.len() >= MOST_PLACES {
-                    return Err(EnterError::TooMany);
-                }
-                state.strikes
-            };
-            if let Some(book) = &self.ledger.book {
-                book.add(key, &place).await?;
-            }
-            let mut state = self.ledger.state();
-            // What was struck out meanwhile may have been this.
-            if state.strikes == strikes {
-                state.places.entry(key.clone()).or_default().insert(place);
-                return Ok(());
-            }
-        }
-    }
-}
-
 impl Drop for Sweep {
     fn drop(&mut self) {
         self.ledger.state().swept.remove(&self.key);
-    }
-}
-
-impl Drop for Round {
-    fn drop(&mut self) {
-        let key = self.mark.key();
-        let mut state = self.ledger.state();
-        if let Some(open) = state.open.get_mut(key) {
-            open.remove(self.mark.round());
-            if open.is_empty() {
-                state.open.remove(key);
-            }
-        }
-        if state.places.contains_key(key) {
-            state.due.insert(key.clone(), Due::now());
-            self.ledger.wake.notify_one();
-        }
     }
 }

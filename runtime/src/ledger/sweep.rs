@@ -89,7 +89,11 @@ async fn kind(cluster: &Cluster, place: &Place) -> Result<Option<Kind>, kube::Er
 }
 
 /// The objects at a place, with the rights of its account.
-fn objects(cluster: &Cluster, place: &Place, kind: &Kind) -> Result<Api<DynamicObject>, kube::Error> {
+pub(super) fn objects(
+    cluster: &Cluster,
+    place: &Place,
+    kind: &Kind,
+) -> Result<Api<DynamicObject>, kube::Error> {
     let client = cluster.guest(place.account.as_ref())?;
     Ok(match &place.namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, &kind.resource),

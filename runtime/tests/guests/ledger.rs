@@ -10,7 +10,10 @@ use aviary::{
     spec::Key,
 };
 use k8s_openapi::{
-    api::core::v1::{ConfigMap, PersistentVolumeClaim},
+    api::{
+        core::v1::{ConfigMap, PersistentVolumeClaim},
+        rbac::v1::{Role, RoleBinding},
+    },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
@@ -99,6 +102,46 @@ async fn make(stage: &Stage, round: &Round, name: &str) {
     round.mark().put_on(&mut object);
     let object = serde_json::from_value(object).expect("a ConfigMap");
     stage.api::<ConfigMap>().create(&PostParams::default(), &object).await.expect("made");
+}
+
+/// Lets the account `sweeper` list ConfigMaps and delete those of such names, and no others; none are all.
+async fn let_delete(stage: &Stage, names: &[&str]) {
+    let rule = |verb: &str, names: &[&str]| json!({ "apiGroups": [""], "resources": ["configmaps"], "verbs": [verb], "resourceNames": names });
+    let metadata = json!({ "name": "sweeper" });
+    let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": [rule("list", &[]), rule("delete", names)] });
+    let role_ref = json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "sweeper" });
+    let subject = json!({ "kind": "ServiceAccount", "name": "sweeper", "namespace": stage.namespace });
+    let binding = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata, "roleRef": role_ref, "subjects": [subject] });
+    let apply = PatchParams::apply("test");
+    stage.api::<Role>().patch("sweeper", &apply, &Patch::Apply(&role)).await.expect("a role");
+    stage.api::<RoleBinding>().patch("sweeper", &apply, &Patch::Apply(&binding)).await.expect("a binding");
+}
+
+#[tokio::test]
+async fn one_object_that_cannot_be_deleted_does_not_keep_the_others() {
+    let Some(stage) = Stage::set("undeletable").await else { return };
+    let _keeping = keep(&stage.ledger).drop_guard();
+    let key = Key::new(&stage.namespace, "made").expect("a key");
+    let round = stage.ledger.open(&key);
+    let account = Account { namespace: stage.namespace.clone(), name: "sweeper".to_owned() };
+    let_delete(&stage, &[]).await;
+    let place = place(&stage, Some(account));
+    until("the rights are known", async || round.enter(place.clone()).await.is_ok()).await;
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"] {
+        make(&stage, &round, name).await;
+    }
+    let_delete(&stage, &["i", "j"]).await;
+    let another = async || {
+        stage.ledger.open(&Key::new(&stage.namespace, "b").expect("a key")).enter(place.clone()).await
+    };
+    until("the rights are gone", async || another().await.is_err()).await;
+    drop(round);
+    stage.until_config_maps_are(&["a", "b", "c", "d", "e", "f", "g", "h"]).await;
+    until("the rest is shown", async || stage.board.leftovers.all().get(&key) == Some(&8)).await;
+    let_delete(&stage, &[]).await;
+    stage.until_config_maps_are(&[]).await;
+    until("nothing is shown", async || stage.board.leftovers.all().is_empty()).await;
+    stage.strike().await;
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use super::{
     call::{Caller, Objects, Repeat, request},
+    failure,
     read::{bare, text},
     tamper,
 };
@@ -9,7 +10,7 @@ use crate::{
     capability::bindings::aviary::check::kubernetes::{
         Error, Kind as KindName, Object, PatchType, Propagation,
     },
-    ledger::{EnterError, Place},
+    ledger::Place,
 };
 use json_patch::Patch as JsonPatch;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, PropagationPolicy};
@@ -107,6 +108,10 @@ impl Caller {
     /// Makes an object the round's own, and notes where it is before it is made.
     async fn claim(&self, objects: &Objects, draft: &mut Draft) -> Result<(), Error> {
         tamper::refuse_in_object(&draft.body).map_err(invalid)?;
+        // A review may not even have labels.
+        if objects.kind.leaves_nothing() {
+            return Ok(());
+        }
         let made = self.round.mark().put_on(&mut draft.body);
         let place = |api_version: &str, kind: &str| Place {
             api_version: api_version.to_owned(),
@@ -117,10 +122,7 @@ impl Caller {
         let own = place(&objects.kind.resource.api_version, &objects.kind.resource.kind);
         let made = made.into_iter().map(|(api_version, kind)| place(api_version, kind));
         for place in [own].into_iter().chain(made) {
-            self.round.enter(place).await.map_err(|error| match error {
-                EnterError::TooMany => Error::Denied(error.to_string()),
-                EnterError::Book(_) => Error::Unavailable(error.to_string()),
-            })?;
+            self.round.enter(place).await.map_err(|error| failure::no_entry(&error))?;
         }
         Ok(())
     }
