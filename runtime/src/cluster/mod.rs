@@ -4,6 +4,7 @@ mod failure;
 
 pub use failure::{causes, code, in_words, within};
 
+use crate::turns::{Turn, Turns};
 use http_body_util::Limited;
 use hyper::Uri;
 use kube::{
@@ -26,6 +27,9 @@ use tower_http::map_response_body::MapResponseBodyLayer;
 
 /// The largest answer that a guest's call may bring, in bytes.
 const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
+/// Answers to guests that are on their way at once, and those to guests of one namespace.
+const MOST_ANSWERS: usize = 8;
+const MOST_ANSWERS_OF_EACH: usize = 4;
 /// How long it is known which kinds of objects there are.
 const KINDS_KNOWN_FOR: Duration = Duration::from_secs(600);
 /// How many kinds are known at once.
@@ -42,6 +46,7 @@ pub struct Cluster {
     /// Clients of accounts, and under none that of guests with the daemon's own identity.
     guests: Mutex<HashMap<Option<Account>, Client>>,
     kinds: Mutex<HashMap<GroupVersionKind, (Instant, Kind)>>,
+    answers: Turns,
 }
 
 /// A service account that guests' calls impersonate.
@@ -110,7 +115,8 @@ impl Cluster {
         // Calls have deadlines of their own, within which they are repeated.
         config.default_retry = false;
         let own = Client::try_from(config.clone())?;
-        Ok(Self { config, own, guests: Mutex::default(), kinds: Mutex::default() })
+        let answers = Turns::new(MOST_ANSWERS, MOST_ANSWERS_OF_EACH);
+        Ok(Self { config, own, guests: Mutex::default(), kinds: Mutex::default(), answers })
     }
 
     /// The namespace that the daemon is in.
@@ -140,6 +146,11 @@ impl Cluster {
             clients.clear();
         }
         Ok(clients.entry(account).or_insert(client).clone())
+    }
+
+    /// Waits until a guest of a namespace may have an answer, and keeps room for it.
+    pub(crate) async fn turn(&self, namespace: &str) -> Turn {
+        self.answers.take(namespace).await
     }
 
     /// The kind of an object, for example of `apps/v1` and `Deployment`.

@@ -2,13 +2,16 @@
 
 use super::*;
 use crate::{
-    capability::bindings::aviary::check::kubernetes::Kind, cluster::Cluster, grant::testing::permit,
-    ledger::Ledger, spec::Check,
+    capability::bindings::aviary::check::kubernetes::Kind,
+    cluster::Cluster,
+    grant::testing::permit,
+    ledger::Ledger,
+    spec::{Check, Key},
 };
 use axum::{Json, http::Uri};
 use serde_json::{Value, json};
 use std::sync::Mutex;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet, time::sleep};
 
 const EVERYTHING: &str =
     "kubernetes: [{ apiGroups: [\"*\"], resources: [\"*\"], verbs: [\"*\"], namespaces: [\"*\"] }]";
@@ -29,21 +32,31 @@ fn answer(path: &str) -> Value {
     }
 }
 
-/// A caller to whom everything is granted, and the what its API server was asked for.
-async fn caller() -> (Caller, Requests) {
+/// A ledger whose API server answers like this.
+async fn ledger(routes: axum::Router) -> Arc<Ledger> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let config = kube::Config::new(format!("http://{address}").parse().expect("a URL"));
+    Ledger::fleeting(Arc::new(Cluster::new(config).expect("a client")), Arc::default())
+}
+
+/// A caller in a namespace to whom everything is granted.
+fn caller_in(namespace: &str, ledger: &Arc<Ledger>) -> Caller {
+    let key = Key::new(namespace, "test").expect("a key");
+    let bare = Check::bare(key, "test.wasm".parse().expect("a module"));
+    Caller::new(ledger, Arc::new(Check { permit: permit(EVERYTHING), ..bare }))
+}
+
+/// A caller to whom everything is granted, and what its API server was asked for.
+async fn caller() -> (Caller, Requests) {
     let requests = Requests::default();
     let seen = Arc::clone(&requests);
     let routes = axum::Router::new().fallback(async move |uri: Uri, body: String| {
         seen.lock().expect("no panic").push((uri.to_string(), body));
         Json(answer(uri.path()))
     });
-    tokio::spawn(async move { axum::serve(listener, routes).await });
-    let config = kube::Config::new(format!("http://{address}").parse().expect("a URL"));
-    let ledger = Ledger::fleeting(Arc::new(Cluster::new(config).expect("a client")), Arc::default());
-    let bare = Check::bare("team-a/test".parse().expect("a key"), "test.wasm".parse().expect("a module"));
-    (Caller::new(&ledger, Arc::new(Check { permit: permit(EVERYTHING), ..bare })), requests)
+    (caller_in("team-a", &ledger(routes).await), requests)
 }
 
 /// The paths that were asked for since it was last asked.
@@ -142,4 +155,40 @@ async fn an_apply_over_what_others_made_is_for_that_object_alone() {
     let (_, sent) = requests.lock().expect("no panic").pop().expect("a request");
     let sent: Value = serde_json::from_str(&sent).expect("JSON");
     assert_eq!(sent["metadata"], json!({ "name": "web", "uid": "u-1" }));
+}
+
+/// Room for the answers of one namespace, and of all.
+const ROOM: (usize, usize) = (4, 8);
+
+#[tokio::test]
+async fn only_so_many_answers_are_under_way_at_once_and_no_namespace_takes_all_the_room() {
+    let under_way = Arc::new(Mutex::new(Vec::<String>::new()));
+    let most = Arc::new(Mutex::new((0, 0)));
+    let (now, seen) = (Arc::clone(&under_way), Arc::clone(&most));
+    let routes = axum::Router::new().fallback(async move |uri: Uri| {
+        let path = uri.path().to_owned();
+        {
+            let mut now = now.lock().expect("no panic");
+            now.push(path.clone());
+            let same = now.iter().filter(|other| path.contains("/namespaces/") && **other == path).count();
+            let mut seen = seen.lock().expect("no panic");
+            *seen = (seen.0.max(same), seen.1.max(now.len()));
+        }
+        sleep(Duration::from_millis(20)).await;
+        let mut now = now.lock().expect("no panic");
+        let index = now.iter().position(|other| *other == path).expect("under way");
+        now.remove(index);
+        Json(answer(&path))
+    });
+    let ledger = ledger(routes).await;
+    let mut calls = JoinSet::new();
+    for number in 0..60 {
+        let namespace = ["team-a", "team-b"][number % 2];
+        let caller = caller_in(namespace, &ledger);
+        calls.spawn(async move { caller.get(&pod("v1", namespace, "web")).await });
+    }
+    let said = calls.join_all().await;
+    assert!(said.iter().all(Result::is_ok), "{said:?}");
+    let most = *most.lock().expect("no panic");
+    assert_eq!(most, ROOM);
 }

@@ -1,7 +1,7 @@
 //! Making, changing and deleting objects. What is made is marked, and noted in the ledger first.
 
 use super::{
-    call::{Caller, Objects, Repeat, request},
+    call::{Caller, Objects, Repeat},
     failure,
     read::{bare, text},
     tamper,
@@ -38,7 +38,7 @@ impl Caller {
         let object = draft.object()?;
         let params = PostParams::default();
         let create = || objects.api.create(&params, &object);
-        text(&bare(request(Repeat::IfRefused, create).await?))
+        text(&bare(self.request(Repeat::IfRefused, create).await?))
     }
 
     pub(super) async fn apply(&self, namespace: Option<String>, body: &str) -> Result<String, Error> {
@@ -48,7 +48,7 @@ impl Caller {
             return Err(Error::Invalid("an object to apply needs a metadata.name".to_owned()));
         };
         self.judge("patch", &objects, Some(&name))?;
-        let before = request(Repeat::Always, || objects.api.get_metadata_opt(&name)).await?;
+        let before = self.request(Repeat::Always, || objects.api.get_metadata_opt(&name)).await?;
         match before {
             None => {
                 self.judge("create", &objects, Some(&name))?;
@@ -69,7 +69,7 @@ impl Caller {
         let params = PatchParams::apply(&manager);
         let patch = Patch::Apply(&draft.body);
         let apply = || objects.api.patch(&name, &params, &patch);
-        text(&bare(request(Repeat::Always, apply).await?))
+        text(&bare(self.request(Repeat::Always, apply).await?))
     }
 
     pub(super) async fn patch(&self, object: &Object, kind: PatchType, body: &str) -> Result<String, Error> {
@@ -78,7 +78,7 @@ impl Caller {
         self.judge("patch", &objects, Some(&object.name))?;
         let params = PatchParams::default();
         let send = || objects.api.patch(&object.name, &params, &patch);
-        text(&bare(request(Repeat::IfRefused, send).await?))
+        text(&bare(self.request(Repeat::IfRefused, send).await?))
     }
 
     pub(super) async fn delete(&self, object: &Object, propagation: Propagation) -> Result<(), Error> {
@@ -86,7 +86,7 @@ impl Caller {
         self.judge("delete", &objects, Some(&object.name))?;
         if propagation == Propagation::Orphan {
             let found = || objects.api.get_metadata_opt(&object.name);
-            let found = request(Repeat::Always, found).await?;
+            let found = self.request(Repeat::Always, found).await?;
             if found.is_some_and(|found| self.round.mark().is_on(&found.metadata)) {
                 let why = "what depends on it would stay behind: choose background or foreground";
                 return Err(Error::Invalid(why.to_owned()));
@@ -99,7 +99,7 @@ impl Caller {
         };
         let params = DeleteParams { propagation_policy: Some(policy), ..DeleteParams::default() };
         let delete = || objects.api.delete(&object.name, &params);
-        match request(Repeat::Always, delete).await {
+        match self.request(Repeat::Always, delete).await {
             Ok(_) | Err(Error::NotFound(_)) => Ok(()),
             Err(error) => Err(error),
         }
