@@ -4,6 +4,7 @@ mod failure;
 
 pub use failure::{causes, code, in_words, within};
 
+use crate::turns::{Turn, Turns};
 use http_body_util::Limited;
 use hyper::Uri;
 use kube::{
@@ -11,7 +12,8 @@ use kube::{
     client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
     core::{ApiResource, GroupVersionKind},
-    discovery::{Scope, pinned_kind},
+    discovery::{self, ApiCapabilities, Scope, pinned_kind},
+    error::DiscoveryError,
 };
 use std::{
     collections::HashMap,
@@ -25,6 +27,9 @@ use tower_http::map_response_body::MapResponseBodyLayer;
 
 /// The largest answer that a guest's call may bring, in bytes.
 const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
+/// Answers to guests that are on their way at once, and those to guests of one namespace.
+const MOST_ANSWERS: usize = 8;
+const MOST_ANSWERS_OF_EACH: usize = 4;
 /// How long it is known which kinds of objects there are.
 const KINDS_KNOWN_FOR: Duration = Duration::from_secs(600);
 /// How many kinds are known at once.
@@ -41,6 +46,7 @@ pub struct Cluster {
     /// Clients of accounts, and under none that of guests with the daemon's own identity.
     guests: Mutex<HashMap<Option<Account>, Client>>,
     kinds: Mutex<HashMap<GroupVersionKind, (Instant, Kind)>>,
+    answers: Turns,
 }
 
 /// A service account that guests' calls impersonate.
@@ -59,6 +65,8 @@ pub struct Kind {
     pub resource: ApiResource,
     /// Whether they are in namespaces.
     pub is_namespaced: bool,
+    /// What can be done with them at all.
+    pub verbs: Vec<String>,
 }
 
 /// Why there is no cluster to talk to.
@@ -107,7 +115,8 @@ impl Cluster {
         // Calls have deadlines of their own, within which they are repeated.
         config.default_retry = false;
         let own = Client::try_from(config.clone())?;
-        Ok(Self { config, own, guests: Mutex::default(), kinds: Mutex::default() })
+        let answers = Turns::new(MOST_ANSWERS, MOST_ANSWERS_OF_EACH);
+        Ok(Self { config, own, guests: Mutex::default(), kinds: Mutex::default(), answers })
     }
 
     /// The namespace that the daemon is in.
@@ -139,6 +148,11 @@ impl Cluster {
         Ok(clients.entry(account).or_insert(client).clone())
     }
 
+    /// Waits until a guest of a namespace may have an answer, and keeps room for it.
+    pub(crate) async fn turn(&self, namespace: &str) -> Turn {
+        self.answers.take(namespace).await
+    }
+
     /// The kind of an object, for example of `apps/v1` and `Deployment`.
     pub async fn kind(&self, api_version: &str, kind: &str) -> Result<Kind, kube::Error> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
@@ -148,14 +162,43 @@ impl Cluster {
         {
             return Ok(known.clone());
         }
-        let (resource, capabilities) = pinned_kind(&self.own, &wanted).await?;
-        let found = Kind { resource, is_namespaced: capabilities.scope == Scope::Namespaced };
+        let found = Kind::from(pinned_kind(&self.own, &wanted).await?);
         let mut kinds = lock(&self.kinds);
         if kinds.len() >= MOST_KINDS {
             kinds.clear();
         }
         kinds.insert(wanted, (Instant::now(), found.clone()));
         Ok(found)
+    }
+
+    /// The same kind in whatever version the API server has of it; none if it has none. Asks each time.
+    pub async fn any_version(&self, api_version: &str, kind: &str) -> Result<Option<Kind>, kube::Error> {
+        let (group, _) = api_version.split_once('/').unwrap_or_default();
+        let group = match discovery::group(&self.own, group).await {
+            Err(kube::Error::Discovery(DiscoveryError::MissingApiGroup(_))) => return Ok(None),
+            found => found?,
+        };
+        let mut kinds = group.resources_by_stability().into_iter();
+        Ok(kinds.find(|(resource, _)| resource.kind == kind).map(Kind::from))
+    }
+}
+
+impl Kind {
+    /// Whether the API server can do this with its objects.
+    pub fn can(&self, verb: &str) -> bool {
+        self.verbs.iter().any(|known| known == verb)
+    }
+
+    /// Whether what is created is answered and forgotten, such as a review.
+    pub fn leaves_nothing(&self) -> bool {
+        ["get", "list", "delete"].into_iter().all(|verb| !self.can(verb))
+    }
+}
+
+impl From<(ApiResource, ApiCapabilities)> for Kind {
+    fn from((resource, capabilities): (ApiResource, ApiCapabilities)) -> Self {
+        let is_namespaced = capabilities.scope == Scope::Namespaced;
+        Self { resource, is_namespaced, verbs: capabilities.operations }
     }
 }
 

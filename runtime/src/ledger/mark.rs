@@ -3,7 +3,7 @@
 use crate::spec::Key;
 use kube::core::ObjectMeta;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the daemon's own labels start with; guests cannot write such.
 pub const PREFIX: &str = "aviary.dev/";
@@ -13,8 +13,21 @@ const NAMESPACE: &str = "aviary.dev/check-namespace";
 const NAME: &str = "aviary.dev/check";
 const ROUND: &str = "aviary.dev/round";
 
-/// Where controllers keep the metadata of the pods that they make.
-const TEMPLATES: [&str; 2] = ["/spec/template", "/spec/jobTemplate/spec/template"];
+/// Where controllers keep the metadata of what they make.
+pub const TEMPLATES: [Template; 4] = [
+    Template { path: "/spec/template", makes: ("v1", "Pod") },
+    Template { path: "/spec/jobTemplate", makes: ("batch/v1", "Job") },
+    Template { path: "/spec/jobTemplate/spec/template", makes: ("v1", "Pod") },
+    Template { path: "/spec/volumeClaimTemplates/*", makes: ("v1", "PersistentVolumeClaim") },
+];
+
+/// A part of an object after which others are made.
+pub struct Template {
+    /// A JSON pointer, in which `*` stands for each item of a list.
+    pub path: &'static str,
+    /// The apiVersion and kind of what is made.
+    makes: (&'static str, &'static str),
+}
 
 /// Whose an object is.
 #[derive(Clone, Debug)]
@@ -37,17 +50,24 @@ impl Mark {
         &self.round
     }
 
-    /// Marks an object and the pods that it makes, which can outlive it. True if it makes pods.
-    pub fn put_on(&self, object: &mut Value) -> bool {
+    /// Marks an object and what is made after its templates, which can outlive it: tells the apiVersion and
+    /// kind of that.
+    pub fn put_on(&self, object: &mut Value) -> BTreeSet<(&'static str, &'static str)> {
         self.label(object);
-        let mut makes_pods = false;
-        for path in TEMPLATES {
-            if let Some(template) = object.pointer_mut(path).filter(|template| template.is_object()) {
-                self.label(template);
-                makes_pods = true;
+        let mut made = BTreeSet::new();
+        for template in &TEMPLATES {
+            for pointer in template.pointers(object) {
+                if let Some(part) = object.pointer_mut(&pointer).filter(|part| part.is_object()) {
+                    self.label(part);
+                    made.insert(template.makes);
+                }
             }
         }
-        makes_pods
+        // It has the labels of the pods.
+        if object["kind"] == "Deployment" {
+            made.insert(("apps/v1", "ReplicaSet"));
+        }
+        made
     }
 
     /// Whether an object was made by this check of this daemon, in whatever round.
@@ -69,6 +89,15 @@ impl Mark {
 
     fn constant(&self) -> [(&'static str, &str); 3] {
         [(DAEMON, &self.daemon), (NAMESPACE, self.key.namespace()), (NAME, self.key.name())]
+    }
+}
+
+impl Template {
+    /// Where an object may have it.
+    pub fn pointers(&self, object: &Value) -> Vec<String> {
+        let Some(list) = self.path.strip_suffix("/*") else { return vec![self.path.to_owned()] };
+        let count = object.pointer(list).and_then(Value::as_array).map_or(0, Vec::len);
+        (0..count).map(|index| format!("{list}/{index}")).collect()
     }
 }
 
@@ -107,7 +136,7 @@ mod tests {
     fn a_guest_cannot_forge_whose_an_object_is() {
         let forged = json!({ "aviary.dev/check": "other", "aviary.dev/anything": "x", "app": "web" });
         let mut object = json!({ "kind": "Pod", "metadata": { "labels": forged } });
-        assert!(!mark().put_on(&mut object));
+        assert!(mark().put_on(&mut object).is_empty());
         let labels = &object["metadata"]["labels"];
         assert_eq!(labels["aviary.dev/check"], "pods");
         assert_eq!(labels["aviary.dev/round"], "r1");
@@ -115,11 +144,30 @@ mod tests {
     }
 
     #[test]
-    fn pods_that_an_object_makes_are_marked_as_well() {
-        let mut job = json!({ "spec": { "template": { "metadata": { "labels": { "a": "b" } } } } });
-        assert!(mark().put_on(&mut job));
-        assert_eq!(job.pointer("/spec/template/metadata/labels/a"), Some(&json!("b")));
-        assert!(job.pointer("/spec/template/metadata/labels/aviary.dev~1round").is_some());
+    fn what_an_object_makes_is_marked_as_well() {
+        let pod = json!({ "metadata": { "labels": { "a": "b" } } });
+        let claim = json!({ "metadata": { "name": "data" } });
+        for (kind, spec, made) in [
+            ("Job", json!({ "template": pod }), vec![("v1", "Pod")]),
+            ("Deployment", json!({ "template": pod }), vec![("apps/v1", "ReplicaSet"), ("v1", "Pod")]),
+            (
+                "CronJob",
+                json!({ "jobTemplate": { "spec": { "template": pod } } }),
+                vec![("batch/v1", "Job"), ("v1", "Pod")],
+            ),
+            (
+                "StatefulSet",
+                json!({ "template": pod, "volumeClaimTemplates": [claim, claim] }),
+                vec![("v1", "PersistentVolumeClaim"), ("v1", "Pod")],
+            ),
+        ] {
+            let mut object = json!({ "kind": kind, "spec": spec });
+            assert!(mark().put_on(&mut object).into_iter().eq(made), "{kind}");
+            for pointer in TEMPLATES.iter().flat_map(|template| template.pointers(&object)) {
+                let Some(part) = object.pointer(&pointer) else { continue };
+                assert_eq!(part["metadata"]["labels"]["aviary.dev/round"], "r1", "{kind} {pointer}");
+            }
+        }
     }
 
     #[test]

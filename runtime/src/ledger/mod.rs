@@ -4,13 +4,18 @@
 //! look. It does so in a ConfigMap, so that a daemon that was killed finds what it left behind.
 
 mod book;
+mod due;
 mod mark;
+mod proof;
+mod round;
 mod sweep;
 #[cfg(test)]
 mod tests;
 
 pub use book::Place;
-pub use mark::{Mark, PREFIX};
+pub use mark::{Mark, PREFIX, TEMPLATES, Template};
+pub use proof::Unproven;
+pub use round::{EnterError, Round};
 
 use crate::{
     board::Board,
@@ -18,6 +23,7 @@ use crate::{
     spec::Key,
 };
 use book::Book;
+use due::{Due, next, pause};
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,8 +41,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The most kinds and namespaces in which one check can make objects.
-const MOST_PLACES: usize = 32;
 /// Checks that are swept at the same time.
 const CONCURRENT_SWEEPS: usize = 4;
 /// How much later it is looked once more: a request that was given up may still be carried out, after the
@@ -65,35 +69,16 @@ struct State {
     /// Rounds whose guest lives, by their mark's word.
     open: BTreeMap<Key, BTreeSet<String>>,
     due: BTreeMap<Key, Due>,
+    /// Checks that are being swept.
+    swept: BTreeSet<Key>,
     /// How often places were struck out of the book.
     strikes: u64,
 }
 
-/// When to sweep.
-#[derive(Clone, Copy)]
-struct Due {
-    at: Instant,
-    /// How often that did not help.
-    tries: u32,
-    /// The last time nothing was left.
-    was_clean: bool,
-}
-
-/// One life of a guest. When it ends, so does what the guest made.
-pub struct Round {
+/// A check that is being swept.
+struct Sweep {
     ledger: Arc<Ledger>,
-    mark: Mark,
-}
-
-/// Why a guest may not make an object.
-#[derive(Debug, thiserror::Error)]
-pub enum EnterError {
-    /// The check has made objects of too many kinds.
-    #[error("a check can make objects of at most {MOST_PLACES} kinds and namespaces")]
-    TooMany,
-    /// What is made could not be found again.
-    #[error("cannot note in the ledger that the check makes objects: {}", in_words(.0))]
-    Book(#[from] kube::Error),
+    key: Key,
 }
 
 impl Ledger {
@@ -126,7 +111,7 @@ impl Ledger {
         let number = self.rounds.fetch_add(1, Relaxed);
         let round = format!("{:x}-{number:x}", Timestamp::now().as_millisecond());
         self.state().open.entry(key.clone()).or_default().insert(round.clone());
-        Round { ledger: Arc::clone(self), mark: Mark::new(&self.daemon, key.clone(), round) }
+        Round::new(Arc::clone(self), Mark::new(&self.daemon, key.clone(), round))
     }
 
     /// Sweeps what an earlier life of the daemon left behind, and whatever is due until told to
@@ -195,15 +180,12 @@ impl Ledger {
         let now = Instant::now();
         let mut state = self.state();
         while sweeps.len() < CONCURRENT_SWEEPS {
-            let Some((key, due)) =
-                state.due.iter().find(|(_, due)| due.at <= now).map(|(key, due)| (key.clone(), *due))
-            else {
-                break;
-            };
-            state.due.remove(&key);
+            let Some(key) = next(&state.due, &state.swept) else { break };
+            let Some(due) = state.due.remove(&key) else { break };
             let places = state.places.get(&key).cloned().unwrap_or_default();
-            let ledger = Arc::clone(self);
-            sweeps.spawn(async move { ledger.sweep(key, places, due).await });
+            state.swept.insert(key.clone());
+            let sweep = Sweep { ledger: Arc::clone(self), key };
+            sweeps.spawn(async move { sweep.ledger.sweep(sweep.key.clone(), places, due).await });
         }
         let waiting = state.due.values().map(|due| due.at).filter(|at| *at > now).min();
         waiting.unwrap_or(now + LATE)
@@ -265,72 +247,8 @@ impl State {
     }
 }
 
-impl Due {
-    fn now() -> Self {
-        Self { at: Instant::now(), tries: 0, was_clean: false }
-    }
-
-    /// The next time, after so many objects were left.
-    fn after(self, left: usize) -> Self {
-        let now = Instant::now();
-        match left {
-            0 => Self { at: now + AFTERMATH, tries: 0, was_clean: true },
-            _ => Self { at: now + pause(self.tries), tries: self.tries + 1, was_clean: false },
-        }
-    }
-}
-
-impl Round {
-    /// Whose objects its guest makes.
-    pub fn mark(&self) -> &Mark {
-        &self.mark
-    }
-
-    /// Notes that the guest is about to make objects at a place.
-    pub async fn enter(&self, place: Place) -> Result<(), EnterError> {
-        let key = self.mark.key();
-        loop {
-            let strikes = {
-                let mut state = self.ledger.state();
-                let places = state.places.entry(key.clone()).or_default();
-                if places.contains(&place) {
-                    return Ok(());
-                }
-                if places.len() >= MOST_PLACES {
-                    return Err(EnterError::TooMany);
-                }
-                state.strikes
-            };
-            if let Some(book) = &self.ledger.book {
-                book.add(key, &place).await?;
-            }
-            let mut state = self.ledger.state();
-            // What was struck out meanwhile may have been this.
-            if state.strikes == strikes {
-                state.places.entry(key.clone()).or_default().insert(place);
-                return Ok(());
-            }
-        }
-    }
-}
-
-impl Drop for Round {
+impl Drop for Sweep {
     fn drop(&mut self) {
-        let key = self.mark.key();
-        let mut state = self.ledger.state();
-        if let Some(open) = state.open.get_mut(key) {
-            open.remove(self.mark.round());
-            if open.is_empty() {
-                state.open.remove(key);
-            }
-        }
-        if state.places.contains_key(key) {
-            state.due.insert(key.clone(), Due::now());
-            self.ledger.wake.notify_one();
-        }
+        self.ledger.state().swept.remove(&self.key);
     }
-}
-
-fn pause(tries: u32) -> Duration {
-    (SOON * 2_u32.saturating_pow(tries.min(10))).min(LATE)
 }

@@ -15,7 +15,7 @@ use aviary::{
     spec::Check,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Api, api::ListParams};
+use kube::{Api, Client, api::ListParams};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
@@ -102,6 +102,11 @@ impl Stage {
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     {
         Api::namespaced(self.given.client.clone(), &self.namespace)
+    }
+
+    /// The client of the cluster's administrator.
+    pub(crate) fn client(&self) -> Client {
+        self.given.client.clone()
     }
 
     /// Until when tests wait.

@@ -1,8 +1,9 @@
 //! Guests that call the API of a real cluster.
 
 use crate::cluster::{Stage, config_map};
-use aviary::outcome::Status;
+use aviary::{cluster::code, outcome::Status};
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -113,6 +114,19 @@ async fn a_guest_can_neither_forge_nor_remove_whose_an_object_is() {
         stage.api::<ConfigMap>().get("a").await.expect("still there").metadata.labels.expect("labels");
     assert_eq!(labels["aviary.dev/check"], "subject");
     assert_eq!(labels["aviary.dev/daemon"], stage.namespace);
+    stage.strike().await;
+}
+
+/// What an apply over an object of others counts on.
+#[tokio::test]
+async fn an_apply_with_the_uid_of_what_is_gone_makes_nothing() {
+    let Some(stage) = Stage::set("vanished").await else { return };
+    let mut gone = config_map("gone");
+    gone["metadata"]["uid"] = json!("2d9e6a1c-9d4e-4f6c-8a53-0c7b1f2f7a11");
+    let applied =
+        stage.api::<ConfigMap>().patch("gone", &PatchParams::apply("test"), &Patch::Apply(&gone)).await;
+    assert_eq!(code(&applied.expect_err("refused")), Some(409));
+    assert!(stage.config_maps().await.is_empty());
     stage.strike().await;
 }
 

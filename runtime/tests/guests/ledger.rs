@@ -1,20 +1,46 @@
 //! What guests make in a real cluster goes with their round, however that ends.
 
-use crate::cluster::{Stage, config_map};
+use crate::{
+    cluster::{Stage, config_map},
+    given::PATIENCE,
+};
 use aviary::{
+    cluster::Account,
     ledger::{Ledger, Place, Round},
     spec::Key,
 };
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::PostParams;
+use k8s_openapi::{
+    api::{
+        core::v1::{ConfigMap, PersistentVolumeClaim},
+        rbac::v1::{Role, RoleBinding},
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api,
+    api::{
+        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+        PostParams,
+    },
+};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 fn keep(ledger: &Arc<Ledger>) -> CancellationToken {
     let stop = CancellationToken::new();
     tokio::spawn(Arc::clone(ledger).keep(stop.clone()));
     stop
+}
+
+async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    let look = async {
+        while !is_so().await {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 #[tokio::test]
@@ -40,7 +66,7 @@ async fn a_round_that_goes_on_keeps_what_it_made_while_another_is_swept() {
     let (_second, _) = stage.play(None, &making("second")).await;
     drop(first);
     stage.until_config_maps_are(&["second"]).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    sleep(Duration::from_millis(300)).await;
     assert_eq!(stage.config_maps().await, ["second"]);
     stage.strike().await;
 }
@@ -52,24 +78,117 @@ async fn what_is_left_behind_is_found_among_many_objects_of_a_round_that_goes_on
     let Some(stage) = Stage::set("many").await else { return };
     let key = Key::new(&stage.namespace, "many").expect("a key");
     let (going_on, over) = (stage.ledger.open(&key), stage.ledger.open(&key));
-    let make = async |round: &Round, name: &str| {
-        let mut object = config_map(name);
-        round.mark().put_on(&mut object);
-        let object = serde_json::from_value(object).expect("a ConfigMap");
-        stage.api::<ConfigMap>().create(&PostParams::default(), &object).await.expect("made");
-    };
-    let namespace = Some(stage.namespace.clone());
-    let place =
-        Place { api_version: "v1".to_owned(), kind: "ConfigMap".to_owned(), namespace, account: None };
-    over.enter(place).await.expect("noted");
+    over.enter(place(&stage, None)).await.expect("noted");
     for number in 0..MANY {
-        make(&going_on, &format!("a-{number}")).await;
+        make(&stage, &going_on, &format!("a-{number}")).await;
     }
-    make(&over, "z").await;
+    make(&stage, &over, "z").await;
     drop(over);
     assert!(stage.ledger.settle(Stage::deadline()).await);
     let kept = stage.config_maps().await;
     assert!(kept.len() == MANY && !kept.contains(&"z".to_owned()), "{kept:?}");
+    stage.strike().await;
+}
+
+/// ConfigMaps of the namespace, with the rights of an account.
+fn place(stage: &Stage, account: Option<Account>) -> Place {
+    let namespace = Some(stage.namespace.clone());
+    Place { api_version: "v1".to_owned(), kind: "ConfigMap".to_owned(), namespace, account }
+}
+
+/// Makes a ConfigMap as a guest of the round would.
+async fn make(stage: &Stage, round: &Round, name: &str) {
+    let mut object = config_map(name);
+    round.mark().put_on(&mut object);
+    let object = serde_json::from_value(object).expect("a ConfigMap");
+    stage.api::<ConfigMap>().create(&PostParams::default(), &object).await.expect("made");
+}
+
+/// Lets the account `sweeper` list ConfigMaps and delete those of such names, and no others; none are all.
+async fn let_delete(stage: &Stage, names: &[&str]) {
+    let rule = |verb: &str, names: &[&str]| json!({ "apiGroups": [""], "resources": ["configmaps"], "verbs": [verb], "resourceNames": names });
+    let metadata = json!({ "name": "sweeper" });
+    let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": [rule("list", &[]), rule("delete", names)] });
+    let role_ref = json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "sweeper" });
+    let subject = json!({ "kind": "ServiceAccount", "name": "sweeper", "namespace": stage.namespace });
+    let binding = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata, "roleRef": role_ref, "subjects": [subject] });
+    let apply = PatchParams::apply("test");
+    stage.api::<Role>().patch("sweeper", &apply, &Patch::Apply(&role)).await.expect("a role");
+    stage.api::<RoleBinding>().patch("sweeper", &apply, &Patch::Apply(&binding)).await.expect("a binding");
+}
+
+#[tokio::test]
+async fn one_object_that_cannot_be_deleted_does_not_keep_the_others() {
+    let Some(stage) = Stage::set("undeletable").await else { return };
+    let _keeping = keep(&stage.ledger).drop_guard();
+    let key = Key::new(&stage.namespace, "made").expect("a key");
+    let round = stage.ledger.open(&key);
+    let account = Account { namespace: stage.namespace.clone(), name: "sweeper".to_owned() };
+    let_delete(&stage, &[]).await;
+    let place = place(&stage, Some(account));
+    until("the rights are known", async || round.enter(place.clone()).await.is_ok()).await;
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"] {
+        make(&stage, &round, name).await;
+    }
+    let_delete(&stage, &["i", "j"]).await;
+    let another = async || {
+        stage.ledger.open(&Key::new(&stage.namespace, "b").expect("a key")).enter(place.clone()).await
+    };
+    until("the rights are gone", async || another().await.is_err()).await;
+    drop(round);
+    stage.until_config_maps_are(&["a", "b", "c", "d", "e", "f", "g", "h"]).await;
+    until("the rest is shown", async || stage.board.leftovers.all().get(&key) == Some(&8)).await;
+    let_delete(&stage, &[]).await;
+    stage.until_config_maps_are(&[]).await;
+    until("nothing is shown", async || stage.board.leftovers.all().is_empty()).await;
+    stage.strike().await;
+}
+
+#[tokio::test]
+async fn objects_of_a_version_that_is_no_longer_served_are_found_in_another() {
+    let Some(stage) = Stage::set("versions").await else { return };
+    let group = format!("{}.example.com", stage.namespace);
+    let definition = |old_is_served: bool| {
+        let version = |name: &str, served: bool, storage: bool| json!({ "name": name, "served": served, "storage": storage, "schema": { "openAPIV3Schema": { "type": "object" } } });
+        json!({
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": { "name": format!("birds.{group}") },
+            "spec": {
+                "group": group,
+                "scope": "Namespaced",
+                "names": { "plural": "birds", "singular": "bird", "kind": "Bird" },
+                "versions": [version("v1", old_is_served, false), version("v2", true, true)],
+            },
+        })
+    };
+    let definitions: Api<CustomResourceDefinition> = Api::all(stage.client());
+    let define = async |old_is_served: bool| {
+        let (name, apply) = (format!("birds.{group}"), PatchParams::apply("test"));
+        definitions.patch(&name, &apply, &Patch::Apply(definition(old_is_served))).await.expect("defined");
+    };
+    define(true).await;
+    let bird = json!({ "apiVersion": format!("{group}/v1"), "kind": "Bird", "metadata": { "name": "tit" } });
+    let created = async || stage.play(None, &json!({ "poll": [{ "create": { "body": bird } }] })).await;
+    let mut alive = None;
+    for _ in 0..100 {
+        let (instance, verdict) = created().await;
+        if verdict.expect("an outcome").message.contains("\"name\":\"tit\"") {
+            alive = Some(instance);
+            break;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(&group, "v2", "Bird"), "birds");
+    let birds: Api<DynamicObject> = Api::namespaced_with(stage.client(), &stage.namespace, &resource);
+    assert!(birds.get_opt("tit").await.expect("an answer").is_some());
+    std::mem::forget(alive.expect("a bird"));
+    define(false).await;
+    let unserved = async || stage.client().list_api_group_resources(&format!("{group}/v1")).await.is_err();
+    until("the version is gone", unserved).await;
+    let _keeping = keep(&stage.reborn()).drop_guard();
+    until("the bird is gone", async || birds.get_opt("tit").await.expect("an answer").is_none()).await;
+    definitions.delete(&format!("birds.{group}"), &DeleteParams::default()).await.expect("deleted");
     stage.strike().await;
 }
 
@@ -94,6 +213,30 @@ async fn a_daemon_that_was_killed_finds_what_it_left_behind() {
     std::mem::forget(instance);
     let _keeping = keep(&stage.reborn()).drop_guard();
     stage.until_config_maps_are(&[]).await;
+    stage.strike().await;
+}
+
+#[tokio::test]
+async fn claims_that_outlive_their_stateful_set_go_with_the_round() {
+    let Some(stage) = Stage::set("claims").await else { return };
+    let labels = json!({ "app": "web" });
+    let container = json!({ "name": "pause", "image": "pause" });
+    let claim =
+        json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Mi" } } });
+    let set = json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": { "name": "web" }, "spec": {
+        "serviceName": "web",
+        "selector": { "matchLabels": labels },
+        "template": { "metadata": { "labels": labels }, "spec": { "containers": [container] } },
+        "volumeClaimTemplates": [{ "metadata": { "name": "data" }, "spec": claim }],
+    } });
+    let (instance, verdict) = stage.play(None, &json!({ "poll": [{ "create": { "body": set } }] })).await;
+    assert!(verdict.expect("an outcome").message.contains("volumeClaimTemplates"));
+    let claims = stage.api::<PersistentVolumeClaim>();
+    let count = async || claims.list(&ListParams::default()).await.expect("a list").items.len();
+    until("there is a claim", async || count().await == 1).await;
+    drop(instance);
+    assert!(stage.ledger.settle(Stage::deadline()).await);
+    assert_eq!(count().await, 0);
     stage.strike().await;
 }
 
@@ -126,7 +269,7 @@ async fn a_creation_that_is_carried_out_after_its_round_is_found_all_the_same() 
     drop(instance);
     stage.until_config_maps_are(&[]).await;
     // By now it is known that nothing is left.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    sleep(Duration::from_secs(2)).await;
     late.metadata = kube::api::ObjectMeta {
         name: Some("late".to_owned()),
         labels: late.metadata.labels,

@@ -3,7 +3,7 @@
 use crate::{self as guests, cluster::Stage};
 use aviary::grant::Ceiling;
 use k8s_openapi::api::{
-    core::v1::Secret,
+    core::v1::{ConfigMap, Secret},
     rbac::v1::{Role, RoleBinding},
 };
 use kube::api::PostParams;
@@ -32,11 +32,18 @@ where
 
 /// Lets `aviary-check` do this with that.
 async fn allow(stage: &Stage, resource: &str, verb: &str) {
-    let rules = json!([{ "apiGroups": [""], "resources": [resource], "verbs": [verb] }]);
-    create::<Role>(stage, json!({ "metadata": { "name": resource }, "rules": rules })).await;
-    let role = json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": resource });
+    allow_named(stage, resource, verb, json!([])).await;
+}
+
+/// Lets `aviary-check` do this with those objects; no names are all.
+async fn allow_named(stage: &Stage, resource: &str, verb: &str, names: Value) {
+    let role = format!("{resource}-{verb}-{}", names.as_array().map_or(0, Vec::len));
+    let rules =
+        json!([{ "apiGroups": [""], "resources": [resource], "verbs": [verb], "resourceNames": names }]);
+    create::<Role>(stage, json!({ "metadata": { "name": role }, "rules": rules })).await;
+    let role_ref = json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role });
     let account = json!({ "kind": "ServiceAccount", "name": "aviary-check", "namespace": stage.namespace });
-    let binding = json!({ "metadata": { "name": resource }, "roleRef": role, "subjects": [account] });
+    let binding = json!({ "metadata": { "name": role }, "roleRef": role_ref, "subjects": [account] });
     create::<RoleBinding>(stage, binding).await;
 }
 
@@ -101,5 +108,58 @@ async fn a_secret_of_the_namespace_is_read_with_the_rights_of_the_check() {
     assert!(forbidden.contains("aviary-check") && forbidden.contains("secrets"), "{forbidden}");
     allow(&stage, "secrets", "get").await;
     assert_eq!(read(tenant(&stage), "token").await, "\"s3cret\"");
+    stage.strike().await;
+}
+
+#[tokio::test]
+async fn a_check_makes_objects_only_where_its_account_can_list_and_delete_them() {
+    let Some(stage) = Stage::set("provable").await else { return };
+    let step = || json!({ "create": { "body": crate::cluster::config_map("made") } });
+    let lacks = |verb: &str| {
+        let rule =
+            format!("lacks the rule {{ apiGroups: [\"\"], resources: [configmaps], verbs: [{verb}] }}");
+        let place = format!("{rule} in {}: ", stage.namespace);
+        move |said: &str| said.starts_with("forbidden by the API server: ") && said.contains(&place)
+    };
+    allow(&stage, "configmaps", "create").await;
+    until_said(&stage, &step, lacks("list")).await;
+    allow(&stage, "configmaps", "list").await;
+    until_said(&stage, &step, lacks("delete")).await;
+    allow_named(&stage, "configmaps", "delete", json!(["made"])).await;
+    until_said(&stage, &step, lacks("delete")).await;
+    assert!(stage.config_maps().await.is_empty());
+    allow(&stage, "configmaps", "delete").await;
+    until_said(&stage, &step, |said| said.contains("\"name\":\"made\"")).await;
+    assert!(stage.ledger.settle(Stage::deadline()).await);
+    assert!(stage.config_maps().await.is_empty());
+    stage.strike().await;
+}
+
+/// Runs a step until this is said, as rules take a moment to be known everywhere.
+async fn until_said(stage: &Stage, step: impl Fn() -> Value, is_so: impl Fn(&str) -> bool) {
+    let mut said = String::new();
+    for _ in 0..50 {
+        said = run(stage, step()).await;
+        if is_so(&said) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("never said, but {said}");
+}
+
+#[tokio::test]
+async fn a_question_that_leaves_nothing_behind_needs_no_right_to_delete() {
+    let Some(stage) = Stage::set("review").await else { return };
+    let attributes = json!({ "verb": "get", "resource": "pods", "namespace": stage.namespace });
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "LocalSubjectAccessReview",
+        "metadata": { "namespace": stage.namespace },
+        "spec": { "user": "somebody", "resourceAttributes": attributes },
+    });
+    let said = stage.step(json!({ "create": { "body": review } })).await.message;
+    assert!(said.contains("\"allowed\":false"), "{said}");
+    assert!(stage.api::<ConfigMap>().get_opt("aviary-ledger").await.expect("an answer").is_none());
     stage.strike().await;
 }

@@ -11,6 +11,7 @@ use crate::{
     ledger::{Ledger, Round},
     spec::Check,
     text::{is_label, is_subdomain},
+    turns::Turn,
 };
 use kube::{Api, api::DynamicObject};
 use std::{sync::Arc, time::Duration};
@@ -54,7 +55,9 @@ impl Caller {
     /// The objects of a kind, for a guest that names a namespace or means its own.
     pub(super) async fn objects(&self, kind: &KindName, namespace: Option<&str>) -> Result<Objects, Error> {
         refuse_detours(kind, namespace)?;
+        let turn = self.turn().await;
         let found = self.cluster.kind(&kind.api_version, &kind.kind).await;
+        drop(turn);
         let found = found.map_err(|error| failure::answer(&error))?;
         let namespace = match namespace {
             Some(namespace) if found.is_namespaced => Some(namespace.to_owned()),
@@ -70,6 +73,23 @@ impl Caller {
             None => Api::all_with(client, &found.resource),
         };
         Ok(Objects { kind: found, namespace, api })
+    }
+
+    /// Sends a request whenever there is room for its answer, until it is answered for good.
+    pub(super) async fn request<T, F>(&self, repeat: Repeat, send: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, kube::Error>>,
+    {
+        let send = async || {
+            let _turn = self.turn().await;
+            send().await
+        };
+        request(repeat, send).await
+    }
+
+    /// Waits for room for answers to this guest.
+    pub(super) async fn turn(&self) -> Turn {
+        self.cluster.turn(self.check.key.namespace()).await
     }
 
     /// Like [`Self::objects`], for one object: in the check's own namespace unless it says otherwise.

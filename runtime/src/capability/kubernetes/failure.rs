@@ -3,6 +3,7 @@
 use crate::{
     capability::bindings::aviary::check::kubernetes::Error,
     cluster::{causes, code, in_words},
+    ledger::{EnterError, Unproven},
 };
 use http_body_util::LengthLimitError;
 use kube::error::DiscoveryError;
@@ -43,6 +44,16 @@ pub(super) fn answer(error: &kube::Error) -> Error {
             Error::Unavailable(format!("the answer is not understood: {error}"))
         }
         error => Error::Unavailable(format!("the API server cannot be reached: {}", root_cause(error))),
+    }
+}
+
+/// What the guest is told when it may make nothing at a place.
+pub(super) fn no_entry(error: &EnterError) -> Error {
+    let why = error.to_string();
+    match error {
+        EnterError::Unproven(Unproven::Forbidden { .. }) => Error::Forbidden(why),
+        EnterError::TooMany | EnterError::Unproven(Unproven::Impossible { .. }) => Error::Denied(why),
+        EnterError::Book(_) | EnterError::Unproven(Unproven::Unknown { .. }) => Error::Unavailable(why),
     }
 }
 

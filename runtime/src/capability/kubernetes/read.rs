@@ -34,7 +34,7 @@ impl Caller {
     pub(super) async fn get(&self, object: &Object) -> Result<String, Error> {
         let objects = self.place(&object.kind, object.namespace.as_deref()).await?;
         self.judge("get", &objects, Some(&object.name))?;
-        let found = request(Repeat::Always, || objects.api.get(&object.name)).await?;
+        let found = self.request(Repeat::Always, || objects.api.get(&object.name)).await?;
         text(&bare(found))
     }
 
@@ -51,6 +51,8 @@ impl Caller {
             ..ListParams::default()
         };
         let mut page = Collected::new(limit, paths);
+        // Until all of it is there, as what is collected takes room as well.
+        let _turn = self.turn().await;
         while page.wants() > 0 {
             listed.limit = Some(page.wants().min(PAGE));
             let found = request(Repeat::Always, || objects.api.list(&listed)).await?;
@@ -77,7 +79,7 @@ impl Caller {
         let mut pause = LOOK;
         loop {
             // An object that is not there yet may still come.
-            let found = request(Repeat::Always, || objects.api.get_opt(&object.name)).await?;
+            let found = self.request(Repeat::Always, || objects.api.get_opt(&object.name)).await?;
             if let Some(found) = found {
                 let found = json(&bare(found))?;
                 if fields::is_met(&found, &path, value) {
@@ -101,7 +103,7 @@ impl Caller {
             limit_bytes: Some(MOST_LOG_BYTES),
             ..LogParams::default()
         };
-        request(Repeat::Always, || pods.logs(&asked.pod, &params)).await
+        self.request(Repeat::Always, || pods.logs(&asked.pod, &params)).await
     }
 }
 

@@ -2,25 +2,29 @@
 
 use super::*;
 use crate::{
-    capability::bindings::aviary::check::kubernetes::Kind, cluster::Cluster, grant::testing::permit,
-    ledger::Ledger, spec::Check,
+    capability::bindings::aviary::check::kubernetes::Kind,
+    cluster::Cluster,
+    grant::testing::permit,
+    ledger::Ledger,
+    spec::{Check, Key},
 };
 use axum::{Json, http::Uri};
 use serde_json::{Value, json};
 use std::sync::Mutex;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet, time::sleep};
 
 const EVERYTHING: &str =
     "kubernetes: [{ apiGroups: [\"*\"], resources: [\"*\"], verbs: [\"*\"], namespaces: [\"*\"] }]";
 
-type Paths = Arc<Mutex<Vec<String>>>;
+/// Paths and bodies.
+type Requests = Arc<Mutex<Vec<(String, String)>>>;
 
 /// Knows pods, and answers every other question with one.
 fn answer(path: &str) -> Value {
     let verbs = ["get", "list", "create", "patch", "delete"];
     let pods =
         json!({ "name": "pods", "singularName": "pod", "namespaced": true, "kind": "Pod", "verbs": verbs });
-    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web" } });
+    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web", "uid": "u-1" } });
     match path {
         "/api/v1" => json!({ "kind": "APIResourceList", "groupVersion": "v1", "resources": [pods] }),
         path if path.ends_with("/pods") => json!({ "metadata": {}, "items": [pod] }),
@@ -28,21 +32,36 @@ fn answer(path: &str) -> Value {
     }
 }
 
-/// A caller to whom everything is granted, and the paths that its API server was asked for.
-async fn caller() -> (Caller, Paths) {
+/// A ledger whose API server answers like this.
+async fn ledger(routes: axum::Router) -> Arc<Ledger> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let paths = Paths::default();
-    let seen = Arc::clone(&paths);
-    let routes = axum::Router::new().fallback(async move |uri: Uri| {
-        seen.lock().expect("no panic").push(uri.to_string());
-        Json(answer(uri.path()))
-    });
     tokio::spawn(async move { axum::serve(listener, routes).await });
     let config = kube::Config::new(format!("http://{address}").parse().expect("a URL"));
-    let ledger = Ledger::fleeting(Arc::new(Cluster::new(config).expect("a client")), Arc::default());
-    let bare = Check::bare("team-a/test".parse().expect("a key"), "test.wasm".parse().expect("a module"));
-    (Caller::new(&ledger, Arc::new(Check { permit: permit(EVERYTHING), ..bare })), paths)
+    Ledger::fleeting(Arc::new(Cluster::new(config).expect("a client")), Arc::default())
+}
+
+/// A caller in a namespace to whom everything is granted.
+fn caller_in(namespace: &str, ledger: &Arc<Ledger>) -> Caller {
+    let key = Key::new(namespace, "test").expect("a key");
+    let bare = Check::bare(key, "test.wasm".parse().expect("a module"));
+    Caller::new(ledger, Arc::new(Check { permit: permit(EVERYTHING), ..bare }))
+}
+
+/// A caller to whom everything is granted, and what its API server was asked for.
+async fn caller() -> (Caller, Requests) {
+    let requests = Requests::default();
+    let seen = Arc::clone(&requests);
+    let routes = axum::Router::new().fallback(async move |uri: Uri, body: String| {
+        seen.lock().expect("no panic").push((uri.to_string(), body));
+        Json(answer(uri.path()))
+    });
+    (caller_in("team-a", &ledger(routes).await), requests)
+}
+
+/// The paths that were asked for since it was last asked.
+fn paths(requests: &Requests) -> Vec<String> {
+    requests.lock().expect("no panic").drain(..).map(|(path, _)| path).collect()
 }
 
 fn pod(api_version: &str, namespace: &str, name: &str) -> Object {
@@ -76,7 +95,7 @@ async fn ask(caller: &Caller, object: &Object) -> Vec<Result<(), Error>> {
 
 #[tokio::test]
 async fn no_word_of_a_guest_leads_out_of_the_path_it_belongs_to() {
-    let (caller, paths) = caller().await;
+    let (caller, requests) = caller().await;
     for name in
         ["web/log", "../secrets/token", "..", ".", "", "web?watch=1", "web#", "web%2flog", "a b", "web/"]
     {
@@ -84,7 +103,7 @@ async fn no_word_of_a_guest_leads_out_of_the_path_it_belongs_to() {
             assert!(matches!(said, Err(Error::Invalid(_))), "{name}: {said:?}");
         }
     }
-    let asked = std::mem::take(&mut *paths.lock().expect("no panic"));
+    let asked = paths(&requests);
     assert_eq!(asked, ["/api/v1"]);
     for namespace in ["", "..", "team-a/secrets/token?x=", "team-a/pods/web/log", "team%2fa", "Team"] {
         for said in ask(&caller, &pod("v1", namespace, "web")).await {
@@ -97,12 +116,12 @@ async fn no_word_of_a_guest_leads_out_of_the_path_it_belongs_to() {
         let said = caller.get(&pod(version, "team-a", "web")).await;
         assert!(matches!(said, Err(Error::Invalid(_))), "{version}: {said:?}");
     }
-    assert_eq!(*paths.lock().expect("no panic"), [""; 0]);
+    assert_eq!(paths(&requests), [""; 0]);
 }
 
 #[tokio::test]
 async fn what_is_selected_stays_within_the_query() {
-    let (caller, paths) = caller().await;
+    let (caller, requests) = caller().await;
     let hostile = "a=b&watch=true&limit=0#/../?x";
     let selection = Selection {
         kind: Kind { api_version: "v1".to_owned(), kind: "Pod".to_owned() },
@@ -115,13 +134,61 @@ async fn what_is_selected_stays_within_the_query() {
     assert_eq!(caller.list(&selection).await.expect("a page").items.len(), 1);
     let said = ask(&caller, &pod("v1", "team-a", "web")).await;
     assert!(said.iter().all(Result::is_ok), "{said:?}");
-    let asked = std::mem::take(&mut *paths.lock().expect("no panic"));
+    let asked = paths(&requests);
     let plain = |path: &&String| {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        ["/api/v1", "/api/v1/namespaces/team-a/pods", "/api/v1/namespaces/team-a/pods/web"].contains(&path)
+        let pods = "/api/v1/namespaces/team-a/pods";
+        let own = path.strip_prefix(pods).is_some_and(|name| ["", "/web", "/aviary-none"].contains(&name));
+        own || path == "/api/v1"
             || path == "/api/v1/namespaces/team-a/pods/web/log" && !query.contains("previous=true")
     };
     assert!(asked.iter().all(|path| plain(&path)), "{asked:?}");
     let listed = asked.iter().find(|path| path.contains("labelSelector")).expect("a list");
     assert!(!listed.contains("watch=true") && listed.matches("limit=").count() == 1, "{listed}");
+}
+
+#[tokio::test]
+async fn an_apply_over_what_others_made_is_for_that_object_alone() {
+    let (caller, requests) = caller().await;
+    let body = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web" } }).to_string();
+    caller.apply(None, &body).await.expect("applied");
+    let (_, sent) = requests.lock().expect("no panic").pop().expect("a request");
+    let sent: Value = serde_json::from_str(&sent).expect("JSON");
+    assert_eq!(sent["metadata"], json!({ "name": "web", "uid": "u-1" }));
+}
+
+/// Room for the answers of one namespace, and of all.
+const ROOM: (usize, usize) = (4, 8);
+
+#[tokio::test]
+async fn only_so_many_answers_are_under_way_at_once_and_no_namespace_takes_all_the_room() {
+    let under_way = Arc::new(Mutex::new(Vec::<String>::new()));
+    let most = Arc::new(Mutex::new((0, 0)));
+    let (now, seen) = (Arc::clone(&under_way), Arc::clone(&most));
+    let routes = axum::Router::new().fallback(async move |uri: Uri| {
+        let path = uri.path().to_owned();
+        {
+            let mut now = now.lock().expect("no panic");
+            now.push(path.clone());
+            let same = now.iter().filter(|other| path.contains("/namespaces/") && **other == path).count();
+            let mut seen = seen.lock().expect("no panic");
+            *seen = (seen.0.max(same), seen.1.max(now.len()));
+        }
+        sleep(Duration::from_millis(20)).await;
+        let mut now = now.lock().expect("no panic");
+        let index = now.iter().position(|other| *other == path).expect("under way");
+        now.remove(index);
+        Json(answer(&path))
+    });
+    let ledger = ledger(routes).await;
+    let mut calls = JoinSet::new();
+    for number in 0..60 {
+        let namespace = ["team-a", "team-b"][number % 2];
+        let caller = caller_in(namespace, &ledger);
+        calls.spawn(async move { caller.get(&pod("v1", namespace, "web")).await });
+    }
+    let said = calls.join_all().await;
+    assert!(said.iter().all(Result::is_ok), "{said:?}");
+    let most = *most.lock().expect("no panic");
+    assert_eq!(most, ROOM);
 }

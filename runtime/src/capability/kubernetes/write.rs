@@ -1,7 +1,8 @@
 //! Making, changing and deleting objects. What is made is marked, and noted in the ledger first.
 
 use super::{
-    call::{Caller, Objects, Repeat, request},
+    call::{Caller, Objects, Repeat},
+    failure,
     read::{bare, text},
     tamper,
 };
@@ -9,7 +10,7 @@ use crate::{
     capability::bindings::aviary::check::kubernetes::{
         Error, Kind as KindName, Object, PatchType, Propagation,
     },
-    ledger::{EnterError, Place},
+    ledger::Place,
 };
 use json_patch::Patch as JsonPatch;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, PropagationPolicy};
@@ -37,7 +38,7 @@ impl Caller {
         let object = draft.object()?;
         let params = PostParams::default();
         let create = || objects.api.create(&params, &object);
-        text(&bare(request(Repeat::IfRefused, create).await?))
+        text(&bare(self.request(Repeat::IfRefused, create).await?))
     }
 
     pub(super) async fn apply(&self, namespace: Option<String>, body: &str) -> Result<String, Error> {
@@ -47,7 +48,7 @@ impl Caller {
             return Err(Error::Invalid("an object to apply needs a metadata.name".to_owned()));
         };
         self.judge("patch", &objects, Some(&name))?;
-        let before = request(Repeat::Always, || objects.api.get_metadata_opt(&name)).await?;
+        let before = self.request(Repeat::Always, || objects.api.get_metadata_opt(&name)).await?;
         match before {
             None => {
                 self.judge("create", &objects, Some(&name))?;
@@ -57,14 +58,18 @@ impl Caller {
                 self.claim(&objects, &mut draft).await?;
             }
             // What somebody else made stays theirs, and stays.
-            Some(_) => tamper::refuse_in_merge(&draft.body).map_err(invalid)?,
+            Some(before) => {
+                tamper::refuse_in_merge(&draft.body).map_err(invalid)?;
+                // Should it go meanwhile, nothing is made in its place.
+                draft.body["metadata"]["uid"] = before.metadata.uid.into();
+            }
         }
         let mut manager = format!("aviary:{}", self.check.key);
         manager.truncate(LONGEST_MANAGER);
         let params = PatchParams::apply(&manager);
         let patch = Patch::Apply(&draft.body);
         let apply = || objects.api.patch(&name, &params, &patch);
-        text(&bare(request(Repeat::Always, apply).await?))
+        text(&bare(self.request(Repeat::Always, apply).await?))
     }
 
     pub(super) async fn patch(&self, object: &Object, kind: PatchType, body: &str) -> Result<String, Error> {
@@ -73,7 +78,7 @@ impl Caller {
         self.judge("patch", &objects, Some(&object.name))?;
         let params = PatchParams::default();
         let send = || objects.api.patch(&object.name, &params, &patch);
-        text(&bare(request(Repeat::IfRefused, send).await?))
+        text(&bare(self.request(Repeat::IfRefused, send).await?))
     }
 
     pub(super) async fn delete(&self, object: &Object, propagation: Propagation) -> Result<(), Error> {
@@ -81,7 +86,7 @@ impl Caller {
         self.judge("delete", &objects, Some(&object.name))?;
         if propagation == Propagation::Orphan {
             let found = || objects.api.get_metadata_opt(&object.name);
-            let found = request(Repeat::Always, found).await?;
+            let found = self.request(Repeat::Always, found).await?;
             if found.is_some_and(|found| self.round.mark().is_on(&found.metadata)) {
                 let why = "what depends on it would stay behind: choose background or foreground";
                 return Err(Error::Invalid(why.to_owned()));
@@ -94,7 +99,7 @@ impl Caller {
         };
         let params = DeleteParams { propagation_policy: Some(policy), ..DeleteParams::default() };
         let delete = || objects.api.delete(&object.name, &params);
-        match request(Repeat::Always, delete).await {
+        match self.request(Repeat::Always, delete).await {
             Ok(_) | Err(Error::NotFound(_)) => Ok(()),
             Err(error) => Err(error),
         }
@@ -103,7 +108,11 @@ impl Caller {
     /// Makes an object the round's own, and notes where it is before it is made.
     async fn claim(&self, objects: &Objects, draft: &mut Draft) -> Result<(), Error> {
         tamper::refuse_in_object(&draft.body).map_err(invalid)?;
-        let makes_pods = self.round.mark().put_on(&mut draft.body);
+        // A review may not even have labels.
+        if objects.kind.leaves_nothing() {
+            return Ok(());
+        }
+        let made = self.round.mark().put_on(&mut draft.body);
         let place = |api_version: &str, kind: &str| Place {
             api_version: api_version.to_owned(),
             kind: kind.to_owned(),
@@ -111,12 +120,9 @@ impl Caller {
             account: self.account.clone(),
         };
         let own = place(&objects.kind.resource.api_version, &objects.kind.resource.kind);
-        let pods = makes_pods.then(|| place("v1", "Pod"));
-        for place in [own].into_iter().chain(pods) {
-            self.round.enter(place).await.map_err(|error| match error {
-                EnterError::TooMany => Error::Denied(error.to_string()),
-                EnterError::Book(_) => Error::Unavailable(error.to_string()),
-            })?;
+        let made = made.into_iter().map(|(api_version, kind)| place(api_version, kind));
+        for place in [own].into_iter().chain(made) {
+            self.round.enter(place).await.map_err(|error| failure::no_entry(&error))?;
         }
         Ok(())
     }
