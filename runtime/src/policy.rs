@@ -5,7 +5,7 @@ mod tests;
 
 use crate::{
     grant::{Bounds, Ceiling, MostGrants, SecretKind, mentioned},
-    spec::{self, Error, Limit, Limits, TimeSpan, WrittenLimits, quote},
+    spec::{self, Error, Limit, Limits, Size, TimeSpan, WrittenLimits, quote},
     text::{is_label, is_subdomain},
 };
 use serde::Deserialize;
@@ -72,6 +72,8 @@ struct RawRule {
     limits: Option<WrittenLimits>,
     #[serde(default, deserialize_with = "mentioned")]
     checks: Option<usize>,
+    #[serde(default, deserialize_with = "mentioned")]
+    memory: Option<Size>,
 }
 
 #[derive(Debug)]
@@ -147,7 +149,8 @@ impl RawRule {
     fn build(rule: Spanned<Self>) -> Result<Rule, Error> {
         let Spanned { value: rule, referenced, .. } = rule;
         let has_bounds = rule.has_bounds();
-        let Self { namespaces, trusted, grants, service_accounts, secrets, timeout, limits, checks } = rule;
+        let Self { namespaces, trusted, grants, service_accounts, secrets, timeout, limits, checks, memory } =
+            rule;
         if namespaces.is_empty() {
             return Err(Error::at(
                 referenced,
@@ -166,18 +169,19 @@ impl RawRule {
             return Err(Error::at(referenced, why));
         }
         let limits = most(timeout, limits.unwrap_or_default())?;
-        let bounds = Bounds { grants: grants.unwrap_or_default(), accounts, secrets, limits };
+        let bounds = Bounds { grants: grants.unwrap_or_default(), accounts, secrets, limits, memory };
         Ok(Rule { namespaces, bounds: (!trusted).then(|| Arc::new(bounds)), checks })
     }
 
     fn has_bounds(&self) -> bool {
-        let Self { grants, service_accounts, secrets, timeout, limits, checks, .. } = self;
+        let Self { grants, service_accounts, secrets, timeout, limits, checks, memory, .. } = self;
         grants.is_some()
             || service_accounts.is_some()
             || secrets.is_some()
             || timeout.is_some()
             || limits.is_some()
             || checks.is_some()
+            || memory.is_some()
     }
 }
 

@@ -13,9 +13,14 @@ pub(crate) fn is_odd(letter: char) -> bool {
     letter.is_control() || turns || matches!(letter, '\u{2028}' | '\u{2029}')
 }
 
+/// Whether a text can be shown as it is. Nearly all are plain ASCII, of which no letter has to be decoded.
+pub(crate) fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.contains(is_odd)
+}
+
 /// The text without anything that could move a cursor, forge a line or read otherwise than it is.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_odd) {
+    if is_plain(text) {
         return Cow::Borrowed(text);
     }
     let escape = |letter: char| {

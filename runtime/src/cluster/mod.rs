@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use tower_http::map_response_body::MapResponseBodyLayer;
 
 /// The largest answer that a guest's call may bring, in bytes.
-const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
+const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
 /// Answers to guests that are on their way at once, and those to guests of one namespace.
 const MOST_ANSWERS: usize = 8;
 const MOST_ANSWERS_OF_EACH: usize = 4;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     cluster::Account,
-    spec::{Limit, Limits},
+    spec::{Limit, Limits, Size},
 };
 use serde::{Deserialize, Deserializer};
 use std::{net::SocketAddr, sync::Arc};
@@ -19,6 +19,10 @@ use url::{Host, Url};
 
 /// The service account of tenants' checks, unless the policy names another.
 pub const ACCOUNT: &str = "aviary-check";
+
+/// Linear memory of all guests of a tenant's namespace together, unless the policy says otherwise: some 500
+/// guests of 1.2 MiB, as Rust makes them, and room to grow.
+const MOST_MEMORY: Size = Size::mebibytes(768);
 
 /// The zones in which addresses have their names.
 const REVERSE_ZONES: [&str; 2] = ["in-addr.arpa", "ip6.arpa"];
@@ -49,6 +53,8 @@ pub struct Bounds {
     pub secrets: Option<Vec<SecretKind>>,
     /// The most that manifests can ask for, the timeout among it.
     pub limits: Option<Limits>,
+    /// Linear memory of all guests together.
+    pub memory: Option<Size>,
 }
 
 /// Grants as in a manifest, but as a ceiling, and as without it where a key is absent.
@@ -134,6 +140,11 @@ impl Ceiling {
             }
             _ => Ok(()),
         }
+    }
+
+    /// So much linear memory may all guests of the namespace hold together; none where there is no limit.
+    pub fn memory(&self) -> Option<Size> {
+        self.tenant.as_ref().map(|tenant| tenant.bounds.memory.unwrap_or(MOST_MEMORY))
     }
 
     pub(super) fn http(&self, method: Method, url: &Url) -> Option<Reach> {

@@ -5,7 +5,7 @@ use super::{
     address::{Class, Reach},
     dns, http, kubernetes, tcp,
 };
-use crate::{capability::Capability, cluster::Account};
+use crate::{capability::Capability, cluster::Account, spec::Size};
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -56,6 +56,11 @@ impl Permit {
     /// The account that calls to the Kubernetes API impersonate; none is the daemon's own identity.
     pub fn account(&self) -> Option<&Account> {
         self.account.as_ref()
+    }
+
+    /// So much linear memory may all guests of its namespace hold together; none where there is no limit.
+    pub fn memory(&self) -> Option<Size> {
+        self.ceiling.memory()
     }
 
     /// How far a request may reach.

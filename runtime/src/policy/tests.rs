@@ -255,3 +255,16 @@ fn a_tenants_namespace_has_so_many_checks_and_who_is_trusted_any_number() {
     assert_eq!(most, [3, MOST_CHECKS, MOST_CHECKS, usize::MAX, usize::MAX]);
     assert!(self::policy("  - { namespaces: [ops], trusted: true, checks: 3 }\n").is_err());
 }
+
+#[test]
+fn guests_of_a_tenants_namespace_share_so_much_memory_and_those_of_who_is_trusted_any_amount() {
+    let rules = "  - { namespaces: [team-a], memory: 3Mi }\n  - { namespaces: [ops], trusted: true }\n";
+    let policy = policy(rules).expect("valid");
+    let most = ["team-a", "team-b", "ops", "aviary"]
+        .map(|namespace| policy.ceiling_for(Origin::Namespace(namespace)).memory());
+    assert_eq!(most, [Some(Size::mebibytes(3)), Some(Size::mebibytes(768)), None, None]);
+    assert_eq!(policy.ceiling_for(Origin::Directory).memory(), None);
+    for rule in ["{ namespaces: [ops], trusted: true, memory: 3Mi }", "{ namespaces: [ops], memory: 3 MB }"] {
+        assert!(self::policy(&format!("  - {rule}\n")).is_err(), "{rule}");
+    }
+}

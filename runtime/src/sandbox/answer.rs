@@ -5,7 +5,7 @@ use crate::{
     capability::bindings::aviary::check::types,
     outcome::{Outcome, Status, Target},
     spec::{Limit, Limits},
-    text::{cut_to, is_odd, printable},
+    text::{cut_to, is_plain, printable},
 };
 
 /// The message of a target may have so much of what that of the outcome may have.
@@ -68,7 +68,7 @@ impl Answers<'_> {
 
     /// What can be shown of a text; it is cut once more after escaping, which makes it longer.
     fn cut(&self, text: String, limit: Limit, most: usize) -> String {
-        if text.len() <= most && !text.contains(is_odd) {
+        if text.len() <= most && is_plain(&text) {
             return text;
         }
         let escaped = printable(cut_to(&text, most));

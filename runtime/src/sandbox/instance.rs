@@ -4,7 +4,7 @@ use super::{
     Sandbox,
     answer::Answers,
     guest::{Guest, misfit},
-    limits::{Limiter, RANDOM_BYTES, behind},
+    limits::{Limiter, RANDOM_BYTES, Refused, behind},
     meter::{Metered, Overspent},
     state::State,
 };
@@ -246,7 +246,11 @@ fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>,
     table.set_max_capacity(check.limits.count(Limit::Handles));
     State {
         calls: Calls::new(&check.limits, &entry.tally, &entry.hits, record),
-        limiter: Limiter::new(Arc::clone(&check.limits), Arc::clone(&entry.hits)),
+        limiter: Limiter::new(
+            Arc::clone(&check.limits),
+            Arc::clone(&entry.hits),
+            sandbox.namespaces.of(&check),
+        ),
         connections: Connections::default(),
         network: Arc::clone(&sandbox.network),
         cluster: sandbox.ledger.as_ref().map(|ledger| ledger.cluster()),
@@ -266,7 +270,7 @@ fn overspent(name: &str, budget: Duration) -> Fault {
 
 /// Why a guest could not be made live.
 fn not_live(state: &State, error: &wasmtime::Error) -> Fault {
-    let refused = state.limiter.refused();
+    let refused = state.limiter.refused().map(Refused::limit);
     match refused.or_else(|| behind(error)) {
         None | Some(Limit::Memory) => trapped(state, "start", error),
         Some(limit) => {
@@ -281,10 +285,7 @@ fn not_live(state: &State, error: &wasmtime::Error) -> Fault {
 
 /// Why a call broke off.
 fn trapped(state: &State, name: &str, error: &wasmtime::Error) -> Fault {
-    if state.limiter.refused() == Some(Limit::Memory) {
-        return over_memory(state, error);
-    }
-    if let Some(fault) = out_of_resources(name, error) {
+    if let Some(fault) = over_memory(state, error).or_else(|| out_of_resources(name, error)) {
         return fault;
     }
     if let Some(limit) = behind(error) {
@@ -317,13 +318,24 @@ fn out_of_resources(name: &str, error: &wasmtime::Error) -> Option<Fault> {
     })
 }
 
-fn over_memory(state: &State, error: &wasmtime::Error) -> Fault {
-    let limit = state.check.limits.count(Limit::Memory) / (1024 * 1024);
-    let (why, raises) = (error.root_cause(), raises(Limit::Memory));
-    Fault::new(
-        Reason::Memory,
-        format!("the guest wanted more than its {limit} MiB of memory ({why}); {raises}"),
-    )
+/// That the guest wanted more memory than there is for it.
+fn over_memory(state: &State, error: &wasmtime::Error) -> Option<Fault> {
+    let why = error.root_cause();
+    let message = match state.limiter.refused()? {
+        Refused::Own(Limit::Memory) => {
+            let limit = state.check.limits.count(Limit::Memory) >> 20;
+            let raises = raises(Limit::Memory);
+            format!("the guest wanted more than its {limit} MiB of memory ({why}); {raises}")
+        }
+        Refused::Own(_) => return None,
+        Refused::Together(most) => format!(
+            "the guests of the namespace {} may hold {} MiB of memory together, and this one wanted more than \
+             was left ({why}); `memory` in the rule of the policy raises that",
+            state.check.key.namespace(),
+            most >> 20
+        ),
+    };
+    Some(Fault::new(Reason::Memory, message))
 }
 
 fn raises(limit: Limit) -> String {

@@ -1,5 +1,6 @@
 //! What one Store may hold.
 
+use super::shared::Shared;
 use crate::{
     board::Hits,
     spec::{Limit, Limits},
@@ -39,14 +40,34 @@ pub(super) fn behind(error: &wasmtime::Error) -> Option<Limit> {
 pub(super) struct Limiter {
     limits: Arc<Limits>,
     hits: Arc<Hits>,
+    shared: Option<Arc<Shared>>,
     held: usize,
-    refused: Option<Limit>,
+    refused: Option<Refused>,
+}
+
+/// What a guest was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// More than its own limit.
+    Own(Limit),
+    /// More memory than the guests of its namespace may hold together, in bytes.
+    Together(usize),
+}
+
+impl Refused {
+    /// The limit that was hit.
+    pub(super) fn limit(self) -> Limit {
+        match self {
+            Self::Own(limit) => limit,
+            Self::Together(_) => Limit::Memory,
+        }
+    }
 }
 
 impl Limiter {
-    /// Nothing held yet.
-    pub(super) fn new(limits: Arc<Limits>, hits: Arc<Hits>) -> Self {
-        Self { limits, hits, held: 0, refused: None }
+    /// Nothing held yet. All that is held counts in `shared` as well.
+    pub(super) fn new(limits: Arc<Limits>, hits: Arc<Hits>, shared: Option<Arc<Shared>>) -> Self {
+        Self { limits, hits, shared, held: 0, refused: None }
     }
 
     /// Bytes of linear memory held.
@@ -60,24 +81,32 @@ impl Limiter {
     }
 
     /// What the guest was refused in this run: memory, or elements of a table.
-    pub(super) fn refused(&self) -> Option<Limit> {
+    pub(super) fn refused(&self) -> Option<Refused> {
         self.refused
     }
 
     fn allow(&mut self, limit: Limit, wanted: usize) -> bool {
-        let fits = wanted <= self.limits.count(limit);
-        if !fits {
-            self.refused = Some(limit);
-            self.hits.count(limit);
+        wanted <= self.limits.count(limit) || self.refuse(Refused::Own(limit))
+    }
+
+    fn share(&mut self, more: usize) -> bool {
+        match &self.shared {
+            Some(shared) if !shared.take(more) => self.refuse(Refused::Together(shared.most())),
+            _ => true,
         }
-        fits
+    }
+
+    fn refuse(&mut self, what: Refused) -> bool {
+        self.refused = Some(what);
+        self.hits.count(what.limit());
+        false
     }
 }
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let held = self.held - current + desired;
-        let fits = self.allow(Limit::Memory, held);
+        let fits = self.allow(Limit::Memory, held) && self.share(desired - current);
         if fits {
             self.held = held;
         }
@@ -101,6 +130,14 @@ impl ResourceLimiter for Limiter {
     }
 }
 
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.give_back(self.held);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,7 +145,7 @@ mod tests {
     fn limiter(limit: Limit, amount: u64) -> Limiter {
         let mut limits = Limits::default();
         limits.set(limit, amount).expect("in range");
-        Limiter::new(Arc::new(limits), Arc::default())
+        Limiter::new(Arc::new(limits), Arc::default(), None)
     }
 
     #[test]
@@ -118,8 +155,21 @@ mod tests {
         assert!(limiter.memory_growing(0, 6 * MIB, None).expect("no trap"));
         assert!(limiter.memory_growing(0, 4 * MIB, None).expect("no trap"));
         assert!(!limiter.memory_growing(6 * MIB, 6 * MIB + 1, None).expect("no trap"));
-        assert_eq!((limiter.held(), limiter.refused()), (10 * MIB, Some(Limit::Memory)));
+        assert_eq!((limiter.held(), limiter.refused()), (10 * MIB, Some(Refused::Own(Limit::Memory))));
         assert_eq!(limiter.hits.get(Limit::Memory), 1);
+    }
+
+    #[test]
+    fn what_others_hold_is_not_there_until_they_are_gone() {
+        let shared = Arc::new(Shared::new(10));
+        let limiter = || Limiter::new(Arc::default(), Arc::default(), Some(Arc::clone(&shared)));
+        let (mut first, mut second) = (limiter(), limiter());
+        assert!(first.memory_growing(0, 7, None).expect("no trap"));
+        assert!(!second.memory_growing(0, 4, None).expect("no trap"));
+        assert_eq!((second.held(), second.refused()), (0, Some(Refused::Together(10))));
+        assert_eq!(second.hits.get(Limit::Memory), 1);
+        drop(first);
+        assert!(second.memory_growing(0, 4, None).expect("no trap"));
     }
 
     #[test]

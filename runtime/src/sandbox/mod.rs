@@ -8,6 +8,7 @@ mod guest;
 mod instance;
 mod limits;
 mod meter;
+mod shared;
 mod state;
 
 pub use compile::{Allowance, COMMAND, Workshop, work};
@@ -23,6 +24,7 @@ use crate::{
     spec::Digest,
 };
 use compile::Compiler;
+use shared::Namespaces;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -35,6 +37,7 @@ pub struct Sandbox {
     compiler: Compiler,
     network: Arc<Network>,
     ledger: Option<Arc<Ledger>>,
+    namespaces: Namespaces,
     guests: Mutex<HashMap<Digest, Weak<Guest>>>,
     /// Held by whoever makes a guest of these bytes, so that nobody else does at the same time.
     loading: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
@@ -54,7 +57,15 @@ impl Sandbox {
         let engine = engine::build(guests)?;
         let compiler = Compiler::new(engine.clone(), workshop);
         let linker = link(&engine)?;
-        Ok(Self { linker, compiler, network, ledger, guests: Mutex::default(), loading: Mutex::default() })
+        Ok(Self {
+            linker,
+            compiler,
+            network,
+            ledger,
+            namespaces: Namespaces::default(),
+            guests: Mutex::default(),
+            loading: Mutex::default(),
+        })
     }
 
     /// Makes a guest of a module, or finds the one that already stands for these bytes, whoever signed them.

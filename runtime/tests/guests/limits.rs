@@ -2,9 +2,14 @@
 
 use crate::{
     self as guests,
-    support::{Subject, check, sandbox},
+    support::{Subject, check, check_in, sandbox},
 };
-use aviary::{outcome::Verdict, sandbox::Sandbox, spec::Limit};
+use aviary::{
+    grant::{Bounds, Ceiling},
+    outcome::{Reason, Verdict},
+    sandbox::Sandbox,
+    spec::{Limit, Size},
+};
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -182,4 +187,27 @@ async fn a_run_that_has_received_its_share_is_refused_further_calls() {
     let (subject, verdict) = run(&sandbox, guests::CALLS_TCP, &spec).await;
     assert!(message(&verdict).contains("this run has received its 1Ki"), "{verdict:?}");
     assert!(subject.entry.hits.get(Limit::BytesIn) > 0);
+}
+
+#[tokio::test]
+async fn guests_of_a_tenant_hold_no_more_memory_together_than_the_policy_allows() {
+    let sandbox = Arc::new(sandbox());
+    let bounds = Arc::new(Bounds { memory: Some(Size::mebibytes(2)), ..Bounds::default() });
+    let load = async |namespace: &str| {
+        let check =
+            check_in(namespace, "", &Ceiling::tenant(namespace, "cluster.local", Arc::clone(&bounds)));
+        Subject::load_in(Arc::clone(&sandbox), check, guests::PASSES).await.expect("loaded")
+    };
+    let (first, second, other) = (load("team-a").await, load("team-a").await, load("team-b").await);
+    let live = first.live().await;
+    let fault = second.try_live().await.err().expect("no room");
+    assert_eq!(fault.reason, Reason::Memory, "{fault}");
+    assert!(
+        fault.message.contains("the guests of the namespace team-a may hold 2 MiB of memory together"),
+        "{fault}"
+    );
+    assert_eq!(second.entry.hits.get(Limit::Memory), 1);
+    other.live().await;
+    drop(live);
+    second.live().await;
 }

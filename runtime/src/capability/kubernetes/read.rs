@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 /// Objects that the server is asked for at once.
-const PAGE: u32 = 250;
+const PAGE: u32 = 100;
 /// Objects in one answer.
 const MOST_ITEMS: u32 = 1_000;
 /// Bytes of all objects in one answer.
