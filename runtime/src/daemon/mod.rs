@@ -1,6 +1,7 @@
 //! Puts the rooms together and keeps them running until a signal comes.
 
 mod front;
+mod signals;
 mod sources;
 
 use crate::{
@@ -17,12 +18,12 @@ use crate::{
 use anyhow::{Context, Result};
 use front::Front;
 use sd_notify::NotifyState;
+use signals::asked_to_end;
 use sources::Sources;
 use std::{io, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Runtime},
-    signal::unix::{SignalKind, signal},
     sync::mpsc,
     task::JoinHandle,
     time::{Instant, interval_at},
@@ -37,7 +38,7 @@ const READY_CHECK: Duration = Duration::from_millis(50);
 const COMPLAIN_AFTER: Duration = Duration::from_secs(5);
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
-/// Runs the daemon until SIGTERM or SIGINT; a second one ends it at once.
+/// Runs the daemon until SIGTERM, SIGINT, SIGHUP or SIGQUIT; a second one ends it at once.
 ///
 /// Exit code 0 if every check was cleaned up in time, 1 if something had to be killed.
 pub async fn run(settings: Run) -> Result<ExitCode> {
@@ -89,13 +90,13 @@ struct Running {
 impl Running {
     /// Goes on until a signal comes, and then lets everything end; true if it ended clean.
     async fn run(self, stop: &CancellationToken, kill_after: Duration) -> Result<bool> {
-        await_signal().await?;
+        asked_to_end().await?;
         tracing::info!("stopping: letting runs finish and checks clean up");
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
         stop.cancel();
         tokio::select! {
             clean = self.end(Instant::now() + kill_after) => Ok(clean),
-            again = await_signal() => {
+            again = asked_to_end() => {
                 again?;
                 tracing::error!("a second signal: ending at once, without cleaning up");
                 Ok(false)
@@ -174,14 +175,4 @@ async fn announce_ready(board: Arc<Board>, stop: CancellationToken) {
     }
     tracing::info!(checks = board.entries().len(), "ready");
     let _ = sd_notify::notify(&[NotifyState::Ready]);
-}
-
-async fn await_signal() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
 }

@@ -1,0 +1,27 @@
+//! What asks the daemon to end.
+
+use anyhow::{Context, Result};
+use futures_util::future::select_all;
+use std::{fs, io};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A terminal that is closed asks as well, or what checks made would stay behind.
+const ASKS: [SignalKind; 4] =
+    [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup(), SignalKind::quit()];
+
+/// Waits for one of them.
+pub(super) async fn asked_to_end() -> Result<()> {
+    let heeded = ASKS.into_iter().filter(|kind| !is_ignored(*kind));
+    let signals: io::Result<Vec<_>> = heeded.map(signal).collect();
+    let mut signals = signals.context("cannot listen for signals")?;
+    select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
+    Ok(())
+}
+
+/// Whether who started the process wants the signal to be ignored, as `nohup` does.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or_default();
+    ignored >> (kind.as_raw_value() - 1) & 1 == 1
+}
