@@ -42,6 +42,8 @@ pub(super) struct Limiter {
     hits: Arc<Hits>,
     shared: Option<Arc<Shared>>,
     held: usize,
+    /// What was allowed last, should it come to nothing.
+    latest: usize,
     refused: Option<Refused>,
 }
 
@@ -67,7 +69,7 @@ impl Refused {
 impl Limiter {
     /// Nothing held yet. All that is held counts in `shared` as well.
     pub(super) fn new(limits: Arc<Limits>, hits: Arc<Hits>, shared: Option<Arc<Shared>>) -> Self {
-        Self { limits, hits, shared, held: 0, refused: None }
+        Self { limits, hits, shared, held: 0, latest: 0, refused: None }
     }
 
     /// Bytes of linear memory held.
@@ -104,13 +106,32 @@ impl Limiter {
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let held = self.held - current + desired;
-        let fits = self.allow(Limit::Memory, held) && self.share(desired - current);
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // Its own declaration refuses that.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let more = desired - current;
+        let fits = self.allow(Limit::Memory, self.held + more) && self.share(more);
         if fits {
-            self.held = held;
+            (self.held, self.latest) = (self.held + more, more);
         }
         Ok(fits)
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        tracing::debug!("a memory did not grow: {error:#}");
+        let nothing = std::mem::take(&mut self.latest);
+        self.held -= nothing;
+        if let Some(shared) = &self.shared {
+            shared.give_back(nothing);
+        }
+        Ok(())
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
@@ -170,6 +191,19 @@ mod tests {
         assert_eq!(second.hits.get(Limit::Memory), 1);
         drop(first);
         assert!(second.memory_growing(0, 4, None).expect("no trap"));
+    }
+
+    #[test]
+    fn memory_that_never_grew_is_not_held() {
+        let shared = Arc::new(Shared::new(10));
+        let mut limiter = Limiter::new(Arc::default(), Arc::default(), Some(Arc::clone(&shared)));
+        assert!(limiter.memory_growing(0, 2, Some(5)).expect("no trap"));
+        assert!(!limiter.memory_growing(2, 6, Some(5)).expect("no trap"), "more than it declares");
+        assert_eq!((limiter.held(), limiter.refused(), limiter.hits.get(Limit::Memory)), (2, None, 0));
+        assert!(limiter.memory_growing(2, 5, Some(5)).expect("no trap"));
+        limiter.memory_grow_failed(wasmtime::Error::msg("no room")).expect("no trap");
+        assert_eq!(limiter.held(), 2);
+        assert!(shared.take(8) && !shared.take(1));
     }
 
     #[test]

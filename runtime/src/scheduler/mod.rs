@@ -13,7 +13,11 @@ use crate::{
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use task::Task;
-use tokio::{sync::Semaphore, task::JoinHandle, time::Instant};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 /// The most runs on demand at a time. Whoever asks for all checks at once would otherwise make all targets
@@ -45,9 +49,14 @@ pub struct Scheduler {
     hurry: CancellationToken,
 }
 
+/// The versions of a check that have not ended yet.
+#[derive(Default)]
 struct Running {
+    /// Stops the newest one.
     stop: CancellationToken,
-    task: JoinHandle<bool>,
+    /// Held by the one that runs.
+    seat: Arc<Mutex<()>>,
+    versions: Vec<JoinHandle<bool>>,
 }
 
 impl Scheduler {
@@ -60,27 +69,19 @@ impl Scheduler {
     /// Runs a check from now on. What ran under its name finishes its run and cleans up first; what
     /// only waited to run leaves at once, so that of many versions two are live.
     pub fn start(&mut self, ready: Ready) {
-        let key = ready.check.key.clone();
-        let former = self.tasks.remove(&key).map(|running| {
-            running.stop.cancel();
-            running.task
-        });
-        let stop = CancellationToken::new();
+        let running = self.tasks.entry(ready.check.key.clone()).or_default();
+        running.stop.cancel();
+        running.stop = CancellationToken::new();
         let (sandbox, board) = (Arc::clone(&self.sandbox), Arc::clone(&self.board));
         let task = Task::new(sandbox, board, self.clock, ready, Arc::clone(&self.on_demand));
-        let (token, hurry) = (stop.clone(), self.hurry.clone());
-        let task = tokio::spawn(async move {
-            match former {
-                Some(former) => run_after(former, task, token, hurry).await,
-                None => task.run(token, hurry).await,
-            }
-        });
-        self.tasks.insert(key, Running { stop, task });
+        let (seat, stop, hurry) = (Arc::clone(&running.seat), running.stop.clone(), self.hurry.clone());
+        running.versions.retain(|version| !version.is_finished());
+        running.versions.push(tokio::spawn(run_seated(seat, task, stop, hurry)));
     }
 
     /// Lets a check finish its run and clean up. Its task goes on alone; a successor waits for it.
     pub fn stop(&mut self, key: &Key) {
-        self.tasks.retain(|_, running| !running.task.is_finished());
+        self.tasks.retain(|_, running| !running.versions.iter().all(JoinHandle::is_finished));
         if let Some(running) = self.tasks.get(key) {
             running.stop.cancel();
         }
@@ -101,18 +102,8 @@ impl Scheduler {
         });
         let mut clean = true;
         for (key, running) in self.tasks.drain() {
-            let abort = running.task.abort_handle();
-            match tokio::time::timeout_at(deadline, running.task).await {
-                Ok(Ok(cleaned)) => clean &= cleaned,
-                Ok(Err(panic)) => {
-                    tracing::error!(check = %key, "its task had broken down: {panic}");
-                    clean = false;
-                }
-                Err(_) => {
-                    tracing::error!(check = %key, "killed, as it did not end in time; --kill-after gives more");
-                    abort.abort();
-                    clean = false;
-                }
+            for version in running.versions {
+                clean &= ended(&key, version, deadline).await;
             }
         }
         hurrying.abort();
@@ -122,16 +113,29 @@ impl Scheduler {
 
 /// Runs a check once its former version has left, of which the board tells how. If it is replaced
 /// itself before that, it only ends the round that it may have begun.
-async fn run_after(
-    mut former: JoinHandle<bool>,
+async fn run_seated(
+    seat: Arc<Mutex<()>>,
     task: Task,
     stop: CancellationToken,
     hurry: CancellationToken,
 ) -> bool {
-    let has_left = stop.run_until_cancelled(&mut former).await.is_some();
-    let clean = task.run(stop, hurry).await;
-    if !has_left {
-        let _ = former.await;
+    let _seat = stop.run_until_cancelled(seat.lock()).await;
+    task.run(stop, hurry).await
+}
+
+/// Waits for a task, and kills it at the deadline; true if it cleaned up.
+async fn ended(key: &Key, version: JoinHandle<bool>, deadline: Instant) -> bool {
+    let abort = version.abort_handle();
+    match timeout_at(deadline, version).await {
+        Ok(Ok(cleaned)) => cleaned,
+        Ok(Err(panic)) => {
+            tracing::error!(check = %key, "its task had broken down: {panic}");
+            false
+        }
+        Err(_) => {
+            tracing::error!(check = %key, "killed, as it did not end in time; --kill-after gives more");
+            abort.abort();
+            false
+        }
     }
-    clean
 }

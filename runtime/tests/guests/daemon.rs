@@ -25,6 +25,7 @@ use std::{
 };
 use tempfile::TempDir;
 use tokio::{
+    runtime::Handle,
     sync::{mpsc, watch},
     task::JoinHandle,
     time::timeout,
@@ -326,6 +327,29 @@ async fn of_many_versions_behind_a_long_run_only_the_newest_waits() {
     aviary.put_guest("subject.wasm", guests::PASSES);
     let left = async { while events.recv().await.expect("an event").kind != EventKind::CleanupFailed {} };
     timeout(PATIENCE, left).await.expect("the second version leaves beside the long run");
+    aviary.stop().await;
+}
+
+#[tokio::test]
+async fn versions_behind_a_long_run_leave_nothing_behind() {
+    let aviary = Aviary::start_with(Duration::from_millis(400));
+    let manifest = |ttl: u64| {
+        aviary.put_manifest(&format!("  interval: 1h\n  timeout: 1h\n  ttl: {ttl}h\n  limits: {{ cpu: 1m }}\n"));
+    };
+    manifest(1);
+    aviary.put_guest("subject.wasm", guests::SLEEPS_FOREVER);
+    aviary.until("live", |view| view.module.is_some()).await;
+    let alive = || Handle::current().metrics().num_alive_tasks();
+    let mut before = 0;
+    for ttl in 2..12 {
+        manifest(ttl);
+        let ttl_is = |view: &View| view.check.ttl == Some(Duration::from_secs(ttl * 3600));
+        aviary.until("accepted", ttl_is).await;
+        if ttl == 4 {
+            before = alive();
+        }
+    }
+    assert!(alive() <= before + 2, "{before} tasks became {}", alive());
     aviary.stop().await;
 }
 
