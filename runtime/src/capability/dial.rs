@@ -1,10 +1,13 @@
 //! Reaching out: find the addresses of a host, drop those that are not granted, dial exactly the others.
 
-use super::{bindings::aviary::check::http::IpFamily, tls::TlsConfigs};
-use crate::grant::{
-    CLUSTER_DOMAIN,
-    address::{Class, Reach},
-    is_below, trim,
+use super::{bindings::aviary::check::http::IpFamily, sockets::sockets, tls::TlsConfigs};
+use crate::{
+    grant::{
+        CLUSTER_DOMAIN,
+        address::{Class, Reach},
+        is_below, trim,
+    },
+    turns::Turns,
 };
 use hickory_resolver::{
     TokioResolver,
@@ -46,6 +49,8 @@ pub struct Network {
     pub(super) cluster: SocketAddr,
     /// How to trust.
     pub(super) tls: TlsConfigs,
+    /// Room for sockets.
+    pub(super) sockets: Turns,
     cluster_domain: String,
     resolver: TokioResolver,
 }
@@ -99,7 +104,7 @@ impl Network {
         let resolver = resolver.with_options(resolver_options).build();
         let resolver = resolver.map_err(|error| NetworkError::Resolver(error.to_string()))?;
         let cluster_domain = options.cluster_domain.as_deref().unwrap_or(CLUSTER_DOMAIN).to_owned();
-        Ok(Self { cluster, tls, cluster_domain, resolver })
+        Ok(Self { cluster, tls, sockets: sockets(), cluster_domain, resolver })
     }
 
     /// The addresses of `host` that may be dialled, at most four and at least one.

@@ -9,6 +9,7 @@ pub mod kubernetes;
 pub mod log;
 pub mod metrics;
 pub mod secrets;
+pub mod sockets;
 pub mod tcp;
 #[cfg(test)]
 mod testing;

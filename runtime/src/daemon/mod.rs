@@ -6,7 +6,10 @@ mod sources;
 
 use crate::{
     board::Board,
-    capability::dial::{Network, NetworkOptions},
+    capability::{
+        dial::{Network, NetworkOptions},
+        sockets::allow_as_many_as_possible,
+    },
     cli::Run,
     cluster::{Cluster, ClusterError},
     inventory::Inventory,
@@ -42,6 +45,7 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 ///
 /// Exit code 0 if every check was cleaned up in time, 1 if something had to be killed.
 pub async fn run(settings: Run) -> Result<ExitCode> {
+    allow_as_many_as_possible();
     let cluster = cluster(&settings).await?.map(Arc::new);
     let policy = policy(&settings, cluster.as_deref()).await?;
     let sources = Sources::find(&settings, policy, cluster.as_deref())?;

@@ -43,6 +43,11 @@ impl Permit {
         Self { namespace: namespace.to_owned(), grants, account: None, ceiling }
     }
 
+    /// The namespace of the check.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// The manifest's grants, to be shown.
     pub fn grants(&self) -> &Grants {
         &self.grants

@@ -334,7 +334,9 @@ async fn of_many_versions_behind_a_long_run_only_the_newest_waits() {
 async fn versions_behind_a_long_run_leave_nothing_behind() {
     let aviary = Aviary::start_with(Duration::from_millis(400));
     let manifest = |ttl: u64| {
-        aviary.put_manifest(&format!("  interval: 1h\n  timeout: 1h\n  ttl: {ttl}h\n  limits: {{ cpu: 1m }}\n"));
+        aviary.put_manifest(&format!(
+            "  interval: 1h\n  timeout: 1h\n  ttl: {ttl}h\n  limits: {{ cpu: 1m }}\n"
+        ));
     };
     manifest(1);
     aviary.put_guest("subject.wasm", guests::SLEEPS_FOREVER);

@@ -50,6 +50,8 @@ pub async fn lookup(
     let asked = query.server.as_deref().map(server).transpose()?;
     permit.dns(&question.name(), asked).map_err(|denied| Error::Denied(denied.to_string()))?;
     let server = asked.unwrap_or(network.cluster);
+    let socket = network.sockets.take(permit.namespace());
+    let _socket = timeout_at(deadline, socket).await.map_err(|_| Error::Timeout)?;
     let since = Instant::now();
     let reply = match query.transport {
         Transport::Udp => exchange::over_udp(&question, server, deadline).await?,

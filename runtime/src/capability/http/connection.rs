@@ -1,8 +1,11 @@
 //! One HTTP connection. It has no task of its own: whoever waits for something drives it meanwhile.
 
-use crate::capability::{
-    bindings::aviary::check::{http::Error, tls::Certificate},
-    tls::Stream,
+use crate::{
+    capability::{
+        bindings::aviary::check::{http::Error, tls::Certificate},
+        tls::Stream,
+    },
+    turns::Turn,
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -38,6 +41,7 @@ pub(super) struct Connection {
     sender: Sender,
     driver: Driver,
     _tasks: Tasks,
+    _socket: Turn,
 }
 
 enum Sender {
@@ -49,6 +53,7 @@ impl Connection {
     /// Starts HTTP on a fresh stream.
     pub(super) async fn open(
         stream: Stream,
+        socket: Turn,
         address: SocketAddr,
         certificate: Option<Certificate>,
     ) -> Result<Self, Error> {
@@ -67,7 +72,7 @@ impl Connection {
                 builder.handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
             (Sender::Http1(sender), Driver::new(connection.map(drop)))
         };
-        Ok(Self { address, certificate, sender, driver, _tasks: tasks })
+        Ok(Self { address, certificate, sender, driver, _tasks: tasks, _socket: socket })
     }
 
     /// Whether HTTP/2 is spoken.

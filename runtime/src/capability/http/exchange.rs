@@ -81,16 +81,19 @@ impl Exchange<'_> {
         let explain = |error| explain(error, self.permit, outgoing);
         let resolve = self.network.resolve(&host, outgoing.family, reach);
         let addresses = self.progress.measure(Phase::Resolve, resolve).await.map_err(explain)?;
-        let dial = connect(&addresses, port, self.deadline);
-        let (stream, address) = self.progress.measure(Phase::Connect, dial).await.map_err(explain)?;
+        let dial = async {
+            let socket = self.network.sockets.take(self.permit.namespace()).await;
+            connect(&addresses, port, self.deadline).await.map(|(stream, address)| (stream, address, socket))
+        };
+        let (stream, address, socket) = self.progress.measure(Phase::Connect, dial).await.map_err(explain)?;
         if !outgoing.is_tls() {
-            return Connection::open(Stream::Plain(stream), address, None).await;
+            return Connection::open(Stream::Plain(stream), socket, address, None).await;
         }
         let config = self.network.tls.get(outgoing.tls.as_ref(), Alpn::Http).map_err(Error::Invalid)?;
         let name = server_name(&host).map_err(Error::Invalid)?;
         let agree = handshake(config, name, stream);
         let (stream, certificate) = self.progress.measure(Phase::Tls, agree).await.map_err(Error::Tls)?;
-        Connection::open(stream, address, certificate).await
+        Connection::open(stream, socket, address, certificate).await
     }
 
     async fn finish(

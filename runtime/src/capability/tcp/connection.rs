@@ -11,6 +11,7 @@ use crate::{
         tls::{Alpn, Stream, handshake, server_name},
     },
     grant::Permit,
+    turns::Turn,
 };
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
@@ -27,6 +28,7 @@ const LARGEST_RECEIVED: usize = 64 * 1024;
 /// An open connection of a guest. After a failure that leaves it in the middle of something, it is closed.
 pub struct Connection {
     stream: Option<Stream>,
+    _socket: Turn,
     /// The address that was dialled.
     pub(super) address: SocketAddr,
     /// From the start of resolving to the connection.
@@ -47,11 +49,12 @@ impl Connection {
         let explain = |error| explain(error, permit, &host, port);
         let since = Instant::now();
         let dial = async {
+            let socket = network.sockets.take(permit.namespace()).await;
             let addresses = network.resolve(&host, IpFamily::Any, reach).await.map_err(explain)?;
-            dial::connect(&addresses, port, deadline).await.map_err(explain)
+            let (stream, address) = dial::connect(&addresses, port, deadline).await.map_err(explain)?;
+            Ok(Self { stream: Some(Stream::Plain(stream)), _socket: socket, address, took: since.elapsed() })
         };
-        let (stream, address) = timeout_at(deadline, dial).await.map_err(|_| Error::Timeout)??;
-        Ok(Self { stream: Some(Stream::Plain(stream)), address, took: since.elapsed() })
+        timeout_at(deadline, dial).await.map_err(|_| Error::Timeout)?
     }
 
     /// Sends everything. A failure closes the connection: nobody knows how much arrived.

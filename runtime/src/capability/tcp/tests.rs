@@ -1,9 +1,13 @@
 //! Connections to real servers on this machine.
 
 use super::{connection::LARGEST_SENT, *};
-use crate::capability::{
-    bindings::aviary::check::tls::TlsError,
-    testing::{Authority, NOW, closed_port, listen, listen_at, network, permit, soon, within},
+use crate::{
+    capability::{
+        bindings::aviary::check::tls::TlsError,
+        testing::{Authority, NOW, closed_port, listen, listen_at, network, permit, soon, within},
+    },
+    grant::{Ceiling, Permit},
+    turns::Turns,
 };
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -162,4 +166,23 @@ async fn tls_can_be_started_once_and_reports_the_certificate() {
     let result = connection.start_tls(&network, "other.test", &trust, soon()).await;
     assert!(matches!(result, Err(Error::Tls(TlsError::WrongName))));
     assert!(matches!(connection.send(b"x", soon()).await, Err(Error::Closed)));
+}
+
+#[tokio::test]
+async fn a_namespace_has_so_many_sockets_and_who_wants_more_waits_for_one_of_its_own() {
+    let address = listen(echo).await;
+    let mut network = network();
+    network.sockets = Turns::new(2, 1);
+    let connect = async |namespace: &str, patience| {
+        let grants =
+            serde_json::from_value(serde_json::json!({ "tcp": [{ "targets": [address.to_string()] }] }));
+        let permit =
+            Permit::new(namespace, grants.expect("grants"), None, &Ceiling::open()).expect("a permit");
+        Connection::connect(&network, &permit, &address.to_string(), within(patience)).await
+    };
+    let first = connect("team-a", 1_000).await.expect("a connection");
+    assert!(matches!(connect("team-a", 50).await, Err(Error::Timeout)));
+    connect("team-b", 1_000).await.expect("another namespace has its own");
+    drop(first);
+    connect("team-a", 1_000).await.expect("a connection");
 }

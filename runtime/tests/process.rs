@@ -1,4 +1,4 @@
-//! How the process of the daemon ends.
+//! The process of the daemon: what it takes, and how it ends.
 
 use std::{
     fs,
@@ -80,4 +80,14 @@ fn a_closed_terminal_does_not_end_a_daemon_that_was_started_with_nohup() {
     assert_eq!(daemon.ignored() & HANGUP, HANGUP);
     daemon.send("TERM");
     assert_eq!(daemon.process.wait().expect("ended").code(), Some(0));
+}
+
+#[test]
+fn the_daemon_opens_as_many_files_as_it_may_whatever_it_was_started_with() {
+    let daemon = Daemon::start("ulimit -Sn 256;");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", daemon.process.id())).expect("it lives");
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a limit");
+    let (soft, hard) = files.trim_start().split_once(' ').expect("two figures");
+    assert_ne!(soft, "256");
+    assert!(hard.trim_start().starts_with(soft), "{files}");
 }
