@@ -20,7 +20,7 @@ use url::{Host, Url};
 /// The service account of tenants' checks, unless the policy names another.
 pub const ACCOUNT: &str = "aviary-check";
 
-/// Linear memory of all guests of a tenant's namespace together, unless the policy says otherwise: some 500
+/// Memory of all guests of a tenant's namespace together, unless the policy says otherwise: some 500
 /// guests of 1.2 MiB, as Rust makes them, and room to grow.
 const MOST_MEMORY: Size = Size::mebibytes(768);
 
@@ -53,7 +53,7 @@ pub struct Bounds {
     pub secrets: Option<Vec<SecretKind>>,
     /// The most that manifests can ask for, the timeout among it.
     pub limits: Option<Limits>,
-    /// Linear memory of all guests together.
+    /// Linear memory and compiled code of all guests together.
     pub memory: Option<Size>,
 }
 
@@ -142,7 +142,7 @@ impl Ceiling {
         }
     }
 
-    /// So much linear memory may all guests of the namespace hold together; none where there is no limit.
+    /// So much memory, code included, may all guests of the namespace hold together; none where there is no limit.
     pub fn memory(&self) -> Option<Size> {
         self.tenant.as_ref().map(|tenant| tenant.bounds.memory.unwrap_or(MOST_MEMORY))
     }

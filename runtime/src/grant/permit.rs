@@ -63,7 +63,7 @@ impl Permit {
         self.account.as_ref()
     }
 
-    /// So much linear memory may all guests of its namespace hold together; none where there is no limit.
+    /// So much memory, code included, may all guests of its namespace hold together; none where there is no limit.
     pub fn memory(&self) -> Option<Size> {
         self.ceiling.memory()
     }

@@ -3,7 +3,7 @@
 use crate::{
     board::{Board, Entry, EventKind},
     outcome::{Fault, Reason},
-    sandbox::{Guest, Instance, Lost, Sandbox},
+    sandbox::{Guest, Housed, Instance, Lost, Sandbox},
     scheduler::Ready,
     signature::{KeyId, Keyring, Signature},
     source::{Candidate, Packed},
@@ -57,7 +57,7 @@ struct Wanted {
 /// A check whose module is signed as asked for, compiled, and granted what it asks for.
 pub(super) struct Compiled {
     check: Arc<Check>,
-    guest: Arc<Guest>,
+    guest: Housed,
     signer: Option<KeyId>,
 }
 
@@ -119,11 +119,7 @@ impl Loader {
             Some(guest) => Ok((guest, None)),
             None => {
                 let made = self.make_in_turn(&mut candidate, stop).await.ok_or_else(given_up)?;
-                made.map_err(|fault| {
-                    // Until it is tried again, others of its source have their turn.
-                    candidate.module.lay_aside();
-                    Rejected { fault, again: Some(Attempt::Candidate(candidate.clone())) }
-                })?
+                made.map_err(|fault| later(fault, candidate.clone()))?
             }
         };
         if stop.is_cancelled() {
@@ -132,7 +128,10 @@ impl Loader {
         let refused = |fault| Rejected { fault, again: None };
         let (guest, signer) = made.map_err(refused)?;
         guest.require_for(&candidate.check).map_err(refused)?;
-        Ok(Compiled { check: candidate.check, guest, signer })
+        match self.sandbox.house(guest, &candidate.check) {
+            Ok(guest) => Ok(Compiled { check: candidate.check, guest, signer }),
+            Err(fault) => Err(later(fault, candidate)),
+        }
     }
 
     /// Makes a guest when it is the turn of its namespace; nothing if it is told to give up.
@@ -252,6 +251,12 @@ async fn read(module: &Packed) -> Result<Arc<[u8]>, Fault> {
     let read = spawn_blocking(move || module.read()).await;
     let read = read.unwrap_or_else(|error| Err(format!("reading the module broke down: {error}")));
     read.map_err(|why| Fault::new(Reason::Module, why))
+}
+
+/// Until it is tried again, others of its source have their turn.
+fn later(fault: Fault, mut candidate: Candidate) -> Rejected {
+    candidate.module.lay_aside();
+    Rejected { fault, again: Some(Attempt::Candidate(candidate)) }
 }
 
 fn given_up() -> Rejected {

@@ -268,3 +268,15 @@ fn guests_of_a_tenants_namespace_share_so_much_memory_and_those_of_who_is_truste
         assert!(self::policy(&format!("  - {rule}\n")).is_err(), "{rule}");
     }
 }
+
+#[test]
+fn a_tenants_module_without_a_manifest_has_no_more_than_one_with_it() {
+    let policy =
+        policy("  - { namespaces: [team-a], timeout: 2s, limits: { memory: 16Mi } }\n").expect("valid");
+    let ceiling = policy.ceiling_for(Origin::Namespace("team-a"));
+    let key = "team-a/web".parse().expect("a key");
+    let check = spec::alone(key, "web.wasm".parse().expect("a module"), &ceiling).expect("a check");
+    assert_eq!((check.limits.get(Limit::Memory), check.timeout), (16 << 20, Duration::from_secs(2)));
+    assert_eq!(check.permit.memory(), ceiling.memory());
+    assert!(check.permit.account().is_some(), "not the daemon's own identity");
+}

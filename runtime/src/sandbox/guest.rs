@@ -2,6 +2,7 @@
 
 use super::{
     limits::{MEMORIES, most},
+    shared::Code,
     state::State,
 };
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     spec::{Check, Digest, Limit},
     text::{cut_to, printable},
 };
+use std::{ops::Deref, sync::Arc};
 use wasmtime::{
     Engine,
     component::{Component, Linker},
@@ -34,7 +36,30 @@ pub struct Guest {
     pub imports: Vec<String>,
     /// The capabilities it asks for.
     pub asks: Vec<Capability>,
+    /// Bytes of its compiled code and data.
+    pub(super) code: usize,
     pub(super) pre: CheckPre<State>,
+}
+
+/// A guest whose code counts in what its namespace may hold.
+#[derive(Clone)]
+pub struct Housed {
+    guest: Arc<Guest>,
+    _code: Option<Arc<Code>>,
+}
+
+impl Housed {
+    pub(super) fn new(guest: Arc<Guest>, code: Option<Arc<Code>>) -> Self {
+        Self { guest, _code: code }
+    }
+}
+
+impl Deref for Housed {
+    type Target = Guest;
+
+    fn deref(&self) -> &Guest {
+        &self.guest
+    }
 }
 
 impl Guest {
@@ -49,6 +74,8 @@ impl Guest {
     ) -> Result<Self, Fault> {
         let refuse = |what: String| Fault::new(Reason::Module, format!("{name} {what}"));
         require_exports(component, linker.engine()).map_err(&refuse)?;
+        let image = component.image_range();
+        let code = image.end.addr() - image.start.addr();
         let kind = component.component_type();
         let imports: Vec<String> = kind.imports(linker.engine()).map(|(name, _)| name.to_owned()).collect();
         if imports.len() > MOST_IMPORTS {
@@ -66,7 +93,7 @@ impl Guest {
         let pre = pre.map_err(|error| Fault::new(Reason::Module, misfit(name, &error)))?;
         let shown = |name: &String| printable(cut_to(name, LONGEST_IMPORT)).into_owned();
         let imports = imports.iter().map(shown).collect();
-        Ok(Self { digest, size, imports, asks, pre })
+        Ok(Self { digest, size, imports, asks, code, pre })
     }
 
     /// Refuses to run for a check that pins another module or does not grant all this one asks for.

@@ -12,16 +12,16 @@ mod shared;
 mod state;
 
 pub use compile::{Allowance, COMMAND, Workshop, work};
-pub use guest::Guest;
+pub use guest::{Guest, Housed};
 pub use instance::{Instance, Lost};
 pub use state::State;
 
 use crate::{
     capability::{bindings::aviary::check as interfaces, dial::Network},
     ledger::Ledger,
-    outcome::Fault,
+    outcome::{Fault, Reason},
     signature::Admitted,
-    spec::Digest,
+    spec::{Check, Digest},
 };
 use compile::Compiler;
 use shared::Namespaces;
@@ -96,6 +96,25 @@ impl Sandbox {
         let turn = loading.get(&digest).and_then(Weak::upgrade).unwrap_or_default();
         loading.insert(digest, Arc::downgrade(&turn));
         turn
+    }
+
+    /// Counts the code of a guest in what the guests of a check's namespace may hold together.
+    ///
+    /// # Errors
+    /// When there is no room, for now.
+    pub fn house(&self, guest: Arc<Guest>, check: &Check) -> Result<Housed, Fault> {
+        let Some(shared) = self.namespaces.of(check) else { return Ok(Housed::new(guest, None)) };
+        let Some(code) = shared.hold(guest.digest, guest.code) else {
+            let (namespace, most) = (check.key.namespace(), shared.most() >> 20);
+            let message = format!(
+                "{} takes {} KiB when compiled, which is more than is left of the {most} MiB of memory that the guests \
+                 of the namespace {namespace} may hold together; `memory` in the rule of the policy raises that",
+                check.module,
+                guest.code >> 10
+            );
+            return Err(Fault::new(Reason::Memory, message));
+        };
+        Ok(Housed::new(guest, Some(code)))
     }
 
     /// The guest of this digest, if a check uses it now.

@@ -1,10 +1,10 @@
-//! Linear memory that the guests of one namespace may hold together.
+//! Memory that the guests of one namespace may hold together: their linear memory, and the code of each module.
 
-use crate::spec::Check;
+use crate::spec::{Check, Digest};
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -14,6 +14,13 @@ use std::{
 pub(super) struct Shared {
     most: usize,
     held: AtomicUsize,
+    codes: Mutex<HashMap<Digest, Weak<Code>>>,
+}
+
+/// The code of one module, which all checks of the namespace hold together.
+pub(super) struct Code {
+    shared: Arc<Shared>,
+    bytes: usize,
 }
 
 /// That of each namespace in which a guest lives.
@@ -24,7 +31,7 @@ impl Namespaces {
     /// What the guest of this check shares with others; none if they may hold any amount.
     pub(super) fn of(&self, check: &Check) -> Option<Arc<Shared>> {
         let most = check.permit.memory()?.in_memory();
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.0);
         if let Some(shared) = known.get(check.key.namespace()).and_then(Weak::upgrade) {
             return Some(shared);
         }
@@ -37,7 +44,7 @@ impl Namespaces {
 
 impl Shared {
     pub(super) fn new(most: usize) -> Self {
-        Self { most, held: AtomicUsize::new(0) }
+        Self { most, held: AtomicUsize::new(0), codes: Mutex::default() }
     }
 
     /// How much they may hold.
@@ -51,9 +58,33 @@ impl Shared {
         self.held.fetch_update(Relaxed, Relaxed, fitting).is_ok()
     }
 
+    /// Takes room for the code of a module, if it is there or somebody has taken it for the same code.
+    pub(super) fn hold(self: &Arc<Self>, digest: Digest, bytes: usize) -> Option<Arc<Code>> {
+        let mut codes = lock(&self.codes);
+        if let Some(code) = codes.get(&digest).and_then(Weak::upgrade) {
+            return Some(code);
+        }
+        codes.retain(|_, code| code.strong_count() > 0);
+        self.take(bytes).then(|| {
+            let code = Arc::new(Code { shared: Arc::clone(self), bytes });
+            codes.insert(digest, Arc::downgrade(&code));
+            code
+        })
+    }
+
     pub(super) fn give_back(&self, bytes: usize) {
         self.held.fetch_sub(bytes, Relaxed);
     }
+}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        self.shared.give_back(self.bytes);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -79,6 +110,19 @@ mod tests {
         assert!(shared.take(6) && !shared.take(5) && shared.take(4) && !shared.take(1));
         shared.give_back(4);
         assert!(!shared.take(usize::MAX) && shared.take(3));
+    }
+
+    #[test]
+    fn the_code_of_a_module_counts_once_and_until_the_last_check_with_it_is_gone() {
+        let shared = Arc::new(Shared::new(10));
+        let (first, other) = (Digest::of(b"first"), Digest::of(b"other"));
+        let code = shared.hold(first, 6).expect("room");
+        let again = shared.hold(first, 6).expect("the same");
+        assert!(shared.hold(other, 5).is_none());
+        drop(code);
+        assert!(shared.hold(other, 5).is_none());
+        drop(again);
+        assert!(shared.hold(other, 5).is_some());
     }
 
     #[test]

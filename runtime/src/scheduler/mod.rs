@@ -7,7 +7,7 @@ pub use clock::Clock;
 
 use crate::{
     board::{Board, Entry},
-    sandbox::{Guest, Instance, Sandbox},
+    sandbox::{Housed, Instance, Sandbox},
     signature::KeyId,
     spec::{Check, Key},
 };
@@ -31,7 +31,7 @@ pub struct Ready {
     /// Its place on the board.
     pub entry: Arc<Entry>,
     /// Its module.
-    pub guest: Arc<Guest>,
+    pub guest: Housed,
     /// Who signed the module, if that was asked for.
     pub signer: Option<KeyId>,
     /// A live guest whose round has begun, if there is one already.

@@ -5,7 +5,7 @@ use crate::{
     board::{Board, Entry, EventKind, Next, Quarantine},
     lifecycle::{Lifecycle, Step},
     outcome::{Fault, Outcome, Status, Verdict},
-    sandbox::{Guest, Instance, Lost, Sandbox},
+    sandbox::{Housed, Instance, Lost, Sandbox},
     schedule::Due,
     spec::Check,
 };
@@ -26,7 +26,7 @@ pub(super) struct Task {
     clock: Clock,
     check: Arc<Check>,
     entry: Arc<Entry>,
-    guest: Arc<Guest>,
+    guest: Housed,
     instance: Option<Instance>,
     lifecycle: Lifecycle,
     spread: u64,

@@ -5,7 +5,7 @@ use crate::{
     grant::Ceiling,
     outcome::{Fault, Reason},
     signature::{self, Signature},
-    spec::{self, Check, Digest, Key, Module, Named},
+    spec::{self, Check, Digest, Key, Module, ModuleError, Named},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,6 +29,8 @@ pub(super) struct Bundle<'a> {
     pub(super) place: &'a Path,
     /// Of checks without a manifest.
     pub(super) namespace: &'a str,
+    /// The most that checks without a manifest may have.
+    pub(super) ceiling: &'a Arc<Ceiling>,
     pub(super) manifests: BTreeMap<&'a str, &'a Manifest>,
     /// The digests of the modules, or why they cannot be read.
     pub(super) modules: BTreeMap<&'a str, &'a Result<Digest, String>>,
@@ -195,9 +197,13 @@ impl Bundle<'_> {
     fn lone_module(&self, name: &str) -> (Key, Wish) {
         let key = Key::from_file(self.namespace, stem(name));
         let mut wish = Wish { origin: self.place.join(name), ..Wish::default() };
-        match name.parse() {
-            Ok(module) => wish.check = Some(Arc::new(Check::bare(key.clone(), module))),
-            Err(error) => wish.trouble = Some(Fault::new(Reason::Module, format!("{name}: {error}"))),
+        let module = name.parse().map_err(|error: ModuleError| error.to_string());
+        let check = module.and_then(|module| {
+            spec::alone(key.clone(), module, self.ceiling).map_err(|error| error.to_string())
+        });
+        match check {
+            Ok(check) => wish.check = Some(Arc::new(check)),
+            Err(why) => wish.trouble = Some(Fault::new(Reason::Module, format!("{name}: {why}"))),
         }
         (key, wish)
     }

@@ -1,7 +1,8 @@
 //! From what was written to what is meant: every rule that concerns more than one value.
 
 use super::{
-    Check, Error, Key, KeyError, Limit, Limits, Secret, TimeSpan, WrittenLimits, check::INTERVAL, quote, raw,
+    Check, Error, Key, KeyError, Limit, Limits, Module, Secret, TimeSpan, WrittenLimits, check::INTERVAL,
+    quote, raw,
 };
 use crate::{
     grant::{Ceiling, Grants, Permit},
@@ -46,6 +47,20 @@ pub(super) fn build(
         permit: permit(&key, spec.grants, spec.service_account.as_ref(), ceiling)?,
         limits: limits(&spec.limits, ceiling)?,
         ..Check::bare(key, spec.module)
+    })
+}
+
+/// The check of a module without a manifest, under a ceiling: every 30 s, no settings, no grants.
+///
+/// # Errors
+/// When the ceiling leaves no way to run it.
+pub fn alone(key: Key, module: Module, ceiling: &Arc<Ceiling>) -> Result<Check, Error> {
+    let bare = Check::bare(key, module);
+    Ok(Check {
+        timeout: timeout(None, &bare.schedule, ceiling)?,
+        permit: permit(&bare.key, Grants::default(), None, ceiling)?,
+        limits: limits(&WrittenLimits::default(), ceiling)?,
+        ..bare
     })
 }
 

@@ -62,7 +62,7 @@ pub enum Severity {
 }
 
 impl Check {
-    /// The check of a module without a manifest: every 30 s, no settings, no grants.
+    /// The check of a module of the operator's without a manifest: every 30 s, no settings, no grants.
     pub fn bare(key: Key, module: Module) -> Self {
         Self {
             permit: Permit::nothing(key.namespace()),

@@ -16,6 +16,7 @@ mod secret;
 mod size;
 
 use crate::text::is_odd;
+pub use build::alone;
 pub use check::{Check, Severity};
 pub use digest::{Digest, DigestError};
 pub use duration::{DurationError, TimeSpan};

@@ -6,7 +6,7 @@ use crate::{
 };
 use aviary::{
     board::{Board, Demand, EventKind, Standing, View},
-    grant::Ceiling,
+    grant::{Bounds, Ceiling},
     history::Run,
     inventory::Inventory,
     outcome::Reason,
@@ -14,7 +14,7 @@ use aviary::{
     scheduler::Clock,
     signature::Keyring,
     source::directory::Directories,
-    spec::Key,
+    spec::{Key, Size},
 };
 use std::{
     fs,
@@ -48,20 +48,20 @@ impl Aviary {
     }
 
     fn start_with(patience: Duration) -> Self {
-        Self::start_in(sandbox(), Keyring::default(), patience)
+        Self::start_in(sandbox(), Keyring::default(), patience, Ceiling::open())
     }
 
     pub(crate) fn start_signed(patience: Duration, keyring: Keyring) -> Self {
-        Self::start_in(sandbox(), keyring, patience)
+        Self::start_in(sandbox(), keyring, patience, Ceiling::open())
     }
 
-    fn start_in(sandbox: Sandbox, keyring: Keyring, patience: Duration) -> Self {
+    fn start_in(sandbox: Sandbox, keyring: Keyring, patience: Duration, ceiling: Arc<Ceiling>) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let (board, stop) = (Arc::new(Board::default()), CancellationToken::new());
         let (changes, inbox) = mpsc::channel(4);
         let inventory = Inventory::new(Arc::new(sandbox), keyring, Arc::clone(&board), Clock::start(), 1);
         let source = Directories {
-            ceiling: Ceiling::open(),
+            ceiling,
             paths: vec![directory.path().to_path_buf()],
             namespace: "default".into(),
             max_module_size: 1 << 22,
@@ -138,6 +138,7 @@ async fn a_compiler_that_is_not_to_be_had_is_tried_again() {
         sandbox_in(Workshop { program: program.clone(), ..workshop() }),
         Keyring::default(),
         PATIENCE,
+        Ceiling::open(),
     );
     aviary.put_guest("subject.wasm", guests::PASSES);
     let view = aviary.until("rejected", |view| view.rejected.is_some()).await;
@@ -153,8 +154,12 @@ async fn a_daemon_that_stops_does_not_wait_for_a_compiler() {
     let program = elsewhere.path().join("hangs");
     fs::write(&program, "#!/bin/sh\nexec sleep 60\n").expect("written");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
-    let aviary =
-        Aviary::start_in(sandbox_in(Workshop { program, ..workshop() }), Keyring::default(), PATIENCE);
+    let aviary = Aviary::start_in(
+        sandbox_in(Workshop { program, ..workshop() }),
+        Keyring::default(),
+        PATIENCE,
+        Ceiling::open(),
+    );
     aviary.put_guest("subject.wasm", guests::PASSES);
     aviary.until("loading", |_| true).await;
     timeout(PATIENCE / 4, aviary.stop()).await.expect("ended at once");
@@ -371,4 +376,16 @@ async fn a_failing_init_does_not_end_the_check() {
     aviary.put_guest("subject.wasm", guests::FAILS_INIT);
     let view = aviary.until("tried again", |view| view.counts.runs[2] >= 2).await;
     assert_eq!((view.standing, message(&view).as_str()), (Standing::Fail, "init: not yet"));
+}
+
+#[tokio::test]
+async fn the_code_of_a_tenants_modules_counts_as_memory_of_its_guests() {
+    let bounds = Arc::new(Bounds { memory: Some(Size::bytes(64 << 10)), ..Bounds::default() });
+    let ceiling = Ceiling::tenant("default", "cluster.local", bounds);
+    let aviary = Aviary::start_in(sandbox(), Keyring::default(), PATIENCE, ceiling);
+    aviary.put_guest("subject.wasm", guests::PASSES);
+    let view = aviary.until("rejected", |view| view.rejected.is_some()).await;
+    let fault = view.rejected.expect("rejected");
+    assert_eq!(fault.reason, Reason::Memory, "{fault}");
+    assert!(fault.message.contains("KiB when compiled, which is more than is left"), "{fault}");
 }

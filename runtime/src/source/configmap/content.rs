@@ -28,6 +28,7 @@ pub(super) struct Content {
     manifests: BTreeMap<String, Manifest>,
     digests: BTreeMap<String, Result<Digest, String>>,
     signatures: BTreeMap<String, Signature>,
+    ceiling: Arc<Ceiling>,
     limit: usize,
 }
 
@@ -51,7 +52,8 @@ impl Content {
         let digests = modules.map(|(name, bytes)| (name.clone(), digest(name, bytes, limit, &mut budget)));
         let signatures = files.iter().filter(|(name, _)| is_signature(name));
         let signatures = signatures.map(|(name, text)| (name.clone(), Signature::of(text.clone()))).collect();
-        Self { manifests: manifests.collect(), digests: digests.collect(), signatures, files, place, limit }
+        let (manifests, digests, ceiling) = (manifests.collect(), digests.collect(), Arc::clone(ceiling));
+        Self { manifests, digests, signatures, files, place, ceiling, limit }
     }
 
     /// The checks that this makes; `former` are those that it made before.
@@ -60,6 +62,7 @@ impl Content {
         let bundle = Bundle {
             place: &place,
             namespace: &self.place.namespace,
+            ceiling: &self.ceiling,
             manifests: self.manifests.iter().map(|(name, manifest)| (name.as_str(), manifest)).collect(),
             modules: self.digests.iter().map(|(name, digest)| (name.as_str(), digest)).collect(),
             signatures: self.signatures.iter().map(|(name, file)| (name.as_str(), file)).collect(),

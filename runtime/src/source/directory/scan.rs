@@ -114,6 +114,7 @@ impl Scanner {
         let bundle = Bundle {
             place,
             namespace: &self.source.namespace,
+            ceiling: &self.source.ceiling,
             manifests: manifests.map(|(entry, (_, manifest))| (entry.name.as_str(), manifest)).collect(),
             modules: modules.map(|(entry, (_, digest))| (entry.name.as_str(), digest)).collect(),
             signatures: signatures.map(|(entry, (_, file))| (entry.name.as_str(), file)).collect(),
