@@ -10,6 +10,7 @@ use crate::{
     capability::{calls::Tally, log::GuestLog, metrics::Series},
     history::{History, Run},
     outcome::{Fault, Verdict},
+    shared::Shared,
     spec::{Check, Key},
     text::{cut_to, printable},
 };
@@ -63,12 +64,13 @@ struct State {
 impl Entry {
     pub(super) fn new(
         check: Arc<Check>,
+        shared: Option<Arc<Shared>>,
         settled: Option<Instant>,
         events: broadcast::Sender<Arc<Event>>,
     ) -> Self {
         let hits = Arc::<Hits>::default();
         let log = GuestLog::new(check.key.clone(), Arc::clone(&hits));
-        let series = Arc::<Series>::default();
+        let series = Arc::new(Series::new(shared));
         log.allow(&check.limits);
         series.allow(&check.limits);
         Self {

@@ -249,7 +249,7 @@ fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>,
         limiter: Limiter::new(
             Arc::clone(&check.limits),
             Arc::clone(&entry.hits),
-            sandbox.namespaces.of(&check),
+            check.permit.memory().map(|most| sandbox.namespaces.of(check.key.namespace(), most)),
         ),
         connections: Connections::default(),
         network: Arc::clone(&sandbox.network),

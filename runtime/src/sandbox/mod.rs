@@ -8,7 +8,6 @@ mod guest;
 mod instance;
 mod limits;
 mod meter;
-mod shared;
 mod state;
 
 pub use compile::{Allowance, COMMAND, Workshop, work};
@@ -20,11 +19,11 @@ use crate::{
     capability::{bindings::aviary::check as interfaces, dial::Network},
     ledger::Ledger,
     outcome::Fault,
+    shared::Namespaces,
     signature::Admitted,
     spec::Digest,
 };
 use compile::Compiler;
-use shared::Namespaces;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
