@@ -237,6 +237,15 @@ impl Entry {
         self.tell(EventKind::Quarantined, error);
     }
 
+    /// A round ended and its cleanup did not work.
+    pub fn tell_failed_cleanup(&self, message: String) {
+        let line = cut_to(&message, LONGEST_LINE);
+        if self.log.admits(line.len()) {
+            tracing::warn!(check = %self.key, "{line}");
+        }
+        self.tell(EventKind::CleanupFailed, message);
+    }
+
     /// Polls were due while the one before was still running.
     pub fn skip(&self, polls: u64) {
         self.state().counts.skipped += polls;
@@ -287,5 +296,22 @@ impl Entry {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Limit;
+
+    #[tokio::test(start_paused = true)]
+    async fn cleanups_that_fail_do_not_fill_the_log() {
+        let check = Check::bare("a/b".parse().expect("a key"), "m.wasm".parse().expect("a module"));
+        let lines = check.limits.get(Limit::LogLines);
+        let entry = Entry::new(Arc::new(check), None, None, broadcast::Sender::new(1));
+        for _ in 0..lines + 5 {
+            entry.tell_failed_cleanup("cleanup: no".to_owned());
+        }
+        assert_eq!(entry.hits.get(Limit::LogLines), 5);
     }
 }
