@@ -1,11 +1,18 @@
 //! The latest runs of one check.
 
-use crate::outcome::{Outcome, Verdict};
+use crate::{
+    outcome::{Fault, Outcome, Verdict},
+    text::cut_to,
+};
 use jiff::Timestamp;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// How many runs are kept per check.
 pub const CAPACITY: usize = 100;
+/// As much is kept of all their messages together, in bytes; the latest is kept whole.
+const MOST_BYTES: usize = 128 * 1024;
+/// Beyond that, as much is kept of the oldest messages.
+const SHORT: usize = 256;
 
 /// One finished run.
 #[derive(Clone, Debug)]
@@ -32,6 +39,10 @@ impl Run {
 #[derive(Debug, Default)]
 pub struct History {
     runs: VecDeque<Run>,
+    /// What the messages take, each of them counted once.
+    bytes: usize,
+    /// So many of the oldest have been shortened.
+    shortened: usize,
     counted: Option<Run>,
 }
 
@@ -54,15 +65,43 @@ impl History {
             Some(last) if *last.verdict == verdict => Arc::clone(&last.verdict),
             _ => {
                 self.forget_targets();
+                self.bytes += message(&verdict).len();
                 Arc::new(verdict)
             }
         };
         if self.runs.len() == CAPACITY {
-            self.runs.pop_front();
+            self.forget_oldest();
         }
         let run = Run { started, duration, verdict, excused };
         self.runs.push_back(run.clone());
+        while self.bytes > MOST_BYTES && self.shorten_oldest() {}
         run
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(oldest) = self.runs.pop_front() else { return };
+        self.shortened = self.shortened.saturating_sub(1);
+        if self.runs.front().is_none_or(|next| !Arc::ptr_eq(&next.verdict, &oldest.verdict)) {
+            self.bytes -= message(&oldest.verdict).len();
+        }
+    }
+
+    /// Shortens the oldest message that is whole; false if that is the latest.
+    fn shorten_oldest(&mut self) -> bool {
+        let (Some(oldest), Some(latest)) = (self.runs.get(self.shortened), self.runs.back()) else {
+            return false;
+        };
+        if Arc::ptr_eq(&oldest.verdict, &latest.verdict) {
+            return false;
+        }
+        let long = Arc::clone(&oldest.verdict);
+        let short = Arc::new(shortened(&long));
+        self.bytes = self.bytes - message(&long).len() + message(&short).len();
+        for run in self.runs.range_mut(self.shortened..).take_while(|run| Arc::ptr_eq(&run.verdict, &long)) {
+            run.verdict = Arc::clone(&short);
+            self.shortened += 1;
+        }
+        true
     }
 
     fn forget_targets(&mut self) {
@@ -94,6 +133,26 @@ impl History {
     }
 }
 
+fn message(verdict: &Verdict) -> &str {
+    match verdict {
+        Ok(outcome) => &outcome.message,
+        Err(fault) => &fault.message,
+    }
+}
+
+fn shortened(verdict: &Verdict) -> Verdict {
+    let message = match message(verdict) {
+        long if long.len() > SHORT => format!("{}…", cut_to(long, SHORT - '…'.len_utf8())),
+        short => short.to_owned(),
+    };
+    match verdict {
+        Ok(Outcome { status, targets, .. }) => {
+            Ok(Outcome { status: *status, message, targets: targets.clone() })
+        }
+        Err(fault) => Err(Fault { message, ..fault.clone() }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +172,42 @@ mod tests {
         assert_eq!(history.runs().count(), CAPACITY);
         let oldest = history.runs().next().expect("a run");
         assert_eq!(oldest.verdict.as_ref().as_ref().expect("an outcome").message, "5");
+    }
+
+    fn lengths(history: &History) -> Vec<usize> {
+        history.runs().map(|run| message(&run.verdict).len()).collect()
+    }
+
+    #[test]
+    fn the_oldest_messages_are_shortened_where_all_take_too_much_and_the_latest_is_whole() {
+        let mut history = History::default();
+        let long = |number: usize| format!("{number:05}{}", "x".repeat(16 * 1024));
+        for number in 0..3 * CAPACITY {
+            push(&mut history, &long(number));
+        }
+        let lengths = lengths(&history);
+        assert_eq!((lengths.len(), lengths[0], lengths[CAPACITY - 1]), (CAPACITY, SHORT, long(0).len()));
+        let all: usize = lengths.iter().sum();
+        assert!(all <= MOST_BYTES && all + long(0).len() > MOST_BYTES, "{all} bytes");
+        assert_eq!(history.bytes, all);
+        let oldest = history.runs().next().expect("a run");
+        assert!(message(&oldest.verdict).starts_with("00200x") && message(&oldest.verdict).ends_with('…'));
+    }
+
+    #[test]
+    fn what_is_the_same_again_and_again_counts_once_and_stays_whole() {
+        let mut history = History::default();
+        for text in ["a", "b"] {
+            for _ in 0..CAPACITY {
+                push(&mut history, &text.repeat(16 * 1024));
+            }
+            assert_eq!(history.bytes, 16 * 1024);
+        }
+        assert_eq!(lengths(&history), [16 * 1024; CAPACITY]);
+        for _ in 0..CAPACITY {
+            push(&mut history, "c");
+        }
+        assert_eq!(history.bytes, 1);
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod policy;
 pub mod sandbox;
 pub mod schedule;
 pub mod scheduler;
+mod shared;
 pub mod signature;
 pub mod source;
 pub mod spec;

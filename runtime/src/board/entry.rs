@@ -10,6 +10,7 @@ use crate::{
     capability::{calls::Tally, log::GuestLog, metrics::Series},
     history::{History, Run},
     outcome::{Fault, Verdict},
+    shared::Shared,
     spec::{Check, Key},
     text::{cut_to, printable},
 };
@@ -63,12 +64,13 @@ struct State {
 impl Entry {
     pub(super) fn new(
         check: Arc<Check>,
+        shared: Option<Arc<Shared>>,
         settled: Option<Instant>,
         events: broadcast::Sender<Arc<Event>>,
     ) -> Self {
         let hits = Arc::<Hits>::default();
         let log = GuestLog::new(check.key.clone(), Arc::clone(&hits));
-        let series = Arc::<Series>::default();
+        let series = Arc::new(Series::new(shared));
         log.allow(&check.limits);
         series.allow(&check.limits);
         Self {
@@ -235,6 +237,15 @@ impl Entry {
         self.tell(EventKind::Quarantined, error);
     }
 
+    /// A round ended and its cleanup did not work.
+    pub fn tell_failed_cleanup(&self, message: String) {
+        let line = cut_to(&message, LONGEST_LINE);
+        if self.log.admits(line.len()) {
+            tracing::warn!(check = %self.key, "{line}");
+        }
+        self.tell(EventKind::CleanupFailed, message);
+    }
+
     /// Polls were due while the one before was still running.
     pub fn skip(&self, polls: u64) {
         self.state().counts.skipped += polls;
@@ -285,5 +296,22 @@ impl Entry {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Limit;
+
+    #[tokio::test(start_paused = true)]
+    async fn cleanups_that_fail_do_not_fill_the_log() {
+        let check = Check::bare("a/b".parse().expect("a key"), "m.wasm".parse().expect("a module"));
+        let lines = check.limits.get(Limit::LogLines);
+        let entry = Entry::new(Arc::new(check), None, None, broadcast::Sender::new(1));
+        for _ in 0..lines + 5 {
+            entry.tell_failed_cleanup("cleanup: no".to_owned());
+        }
+        assert_eq!(entry.hits.get(Limit::LogLines), 5);
     }
 }

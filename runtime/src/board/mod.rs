@@ -22,7 +22,10 @@ pub use leftovers::Leftovers;
 pub use next::{Next, Quarantine};
 pub use view::{Counts, DURATION_BOUNDS, Module, View};
 
-use crate::spec::{Check, Key};
+use crate::{
+    shared::Namespaces,
+    spec::{Check, Key},
+};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::{
@@ -109,6 +112,8 @@ pub struct Board {
     /// What is left over in the cluster.
     pub leftovers: Leftovers,
     entries: RwLock<BTreeMap<Key, Arc<Entry>>>,
+    /// What the metrics of their checks take.
+    namespaces: Namespaces,
     contacts: RwLock<Vec<Arc<Contact>>>,
     events: broadcast::Sender<Arc<Event>>,
     ready: AtomicBool,
@@ -121,6 +126,7 @@ impl Default for Board {
             files: Files::default(),
             leftovers: Leftovers::default(),
             entries: RwLock::default(),
+            namespaces: Namespaces::default(),
             contacts: RwLock::default(),
             events: broadcast::Sender::new(EVENT_BACKLOG),
             ready: AtomicBool::new(false),
@@ -144,7 +150,8 @@ impl Board {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         // At the start nothing is known, which nobody should take for good.
         let settled = self.is_ready().then(|| Instant::now() + SETTLING);
-        let fresh = || Arc::new(Entry::new(Arc::clone(check), settled, self.events.clone()));
+        let shared = || check.permit.series().map(|most| self.namespaces.of(check.key.namespace(), most));
+        let fresh = || Arc::new(Entry::new(Arc::clone(check), shared(), settled, self.events.clone()));
         Arc::clone(entries.entry(check.key.clone()).or_insert_with(fresh))
     }
 

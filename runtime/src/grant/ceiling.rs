@@ -24,6 +24,10 @@ pub const ACCOUNT: &str = "aviary-check";
 /// guests of 1.2 MiB, as Rust makes them, and room to grow.
 const MOST_MEMORY: Size = Size::mebibytes(768);
 
+/// What all metrics that the checks of a tenant's namespace make take together in `/metrics`: of each of 500 checks,
+/// ten numbers and a histogram.
+const MOST_SERIES: Size = Size::mebibytes(4);
+
 /// The zones in which addresses have their names.
 const REVERSE_ZONES: [&str; 2] = ["in-addr.arpa", "ip6.arpa"];
 
@@ -145,6 +149,11 @@ impl Ceiling {
     /// So much memory, code included, may all guests of the namespace hold together; none where there is no limit.
     pub fn memory(&self) -> Option<Size> {
         self.tenant.as_ref().map(|tenant| tenant.bounds.memory.unwrap_or(MOST_MEMORY))
+    }
+
+    /// So many bytes may all metrics that checks of the namespace make take together; none where there is no limit.
+    pub fn series(&self) -> Option<Size> {
+        self.tenant.as_ref().map(|_| MOST_SERIES)
     }
 
     pub(super) fn http(&self, method: Method, url: &Url) -> Option<Reach> {

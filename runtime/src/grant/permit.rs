@@ -68,6 +68,11 @@ impl Permit {
         self.ceiling.memory()
     }
 
+    /// So many bytes may all metrics that checks of its namespace make take together; none where there is no limit.
+    pub fn series(&self) -> Option<Size> {
+        self.ceiling.series()
+    }
+
     /// How far a request may reach.
     pub fn http(&self, method: Method, url: &Url) -> Result<Reach, Denied> {
         let (ceiling, granted) = (self.ceiling.http(method, url), self.grants.http(method, url));

@@ -1,7 +1,7 @@
 //! From a candidate to a check that is ready to run.
 
 use crate::{
-    board::{Board, Entry, EventKind},
+    board::{Board, Entry},
     outcome::{Fault, Reason},
     sandbox::{Guest, Housed, Instance, Lost, Sandbox},
     scheduler::Ready,
@@ -271,6 +271,5 @@ fn clean_up(ended: Result<Result<(), String>, Lost>, entry: &Entry) {
         Ok(Err(message)) | Err(Lost::Waiting(message)) => message,
         Err(Lost::Fault(fault)) => fault.message,
     };
-    tracing::warn!(check = %entry.key, "cleanup of a round that did not begin: {message}");
-    entry.tell(EventKind::CleanupFailed, message);
+    entry.tell_failed_cleanup(format!("cleanup of a round that did not begin: {message}"));
 }

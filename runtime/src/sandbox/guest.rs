@@ -1,8 +1,8 @@
 //! A module that is compiled and linked once, ready to become live any number of times.
 
 use super::{
+    code::Code,
     limits::{MEMORIES, most},
-    shared::Code,
     state::State,
 };
 use crate::{

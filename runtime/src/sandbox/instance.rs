@@ -246,11 +246,7 @@ fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>,
     table.set_max_capacity(check.limits.count(Limit::Handles));
     State {
         calls: Calls::new(&check.limits, &entry.tally, &entry.hits, record),
-        limiter: Limiter::new(
-            Arc::clone(&check.limits),
-            Arc::clone(&entry.hits),
-            sandbox.namespaces.of(&check),
-        ),
+        limiter: Limiter::new(Arc::clone(&check.limits), Arc::clone(&entry.hits), sandbox.shared(&check)),
         connections: Connections::default(),
         network: Arc::clone(&sandbox.network),
         cluster: sandbox.ledger.as_ref().map(|ledger| ledger.cluster()),

@@ -1,8 +1,8 @@
 //! What one Store may hold.
 
-use super::shared::Shared;
 use crate::{
     board::Hits,
+    shared::Shared,
     spec::{Limit, Limits},
 };
 use std::sync::Arc;

@@ -2,13 +2,13 @@
 //! check's failure from the fault of a guest or of the host.
 
 mod answer;
+mod code;
 mod compile;
 mod engine;
 mod guest;
 mod instance;
 mod limits;
 mod meter;
-mod shared;
 mod state;
 
 pub use compile::{Allowance, COMMAND, Workshop, work};
@@ -20,11 +20,12 @@ use crate::{
     capability::{bindings::aviary::check as interfaces, dial::Network},
     ledger::Ledger,
     outcome::{Fault, Reason},
+    shared::{Namespaces, Shared},
     signature::Admitted,
     spec::{Check, Digest},
 };
+use code::Codes;
 use compile::Compiler;
-use shared::Namespaces;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -37,7 +38,9 @@ pub struct Sandbox {
     compiler: Compiler,
     network: Arc<Network>,
     ledger: Option<Arc<Ledger>>,
+    /// The memory of guests.
     namespaces: Namespaces,
+    codes: Codes,
     guests: Mutex<HashMap<Digest, Weak<Guest>>>,
     /// Held by whoever makes a guest of these bytes, so that nobody else does at the same time.
     loading: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
@@ -63,6 +66,7 @@ impl Sandbox {
             network,
             ledger,
             namespaces: Namespaces::default(),
+            codes: Codes::default(),
             guests: Mutex::default(),
             loading: Mutex::default(),
         })
@@ -103,9 +107,9 @@ impl Sandbox {
     /// # Errors
     /// When there is no room, for now.
     pub fn house(&self, guest: Arc<Guest>, check: &Check) -> Result<Housed, Fault> {
-        let Some(shared) = self.namespaces.of(check) else { return Ok(Housed::new(guest, None)) };
-        let Some(code) = shared.hold(guest.digest, guest.code) else {
-            let (namespace, most) = (check.key.namespace(), shared.most() >> 20);
+        let Some(shared) = self.shared(check) else { return Ok(Housed::new(guest, None)) };
+        let (namespace, most) = (check.key.namespace(), shared.most() >> 20);
+        let Some(code) = self.codes.hold(namespace, shared, guest.digest, guest.code) else {
             let message = format!(
                 "{} takes {} KiB when compiled, which is more than is left of the {most} MiB of memory that the guests \
                  of the namespace {namespace} may hold together; `memory` in the rule of the policy raises that",
@@ -115,6 +119,11 @@ impl Sandbox {
             return Err(Fault::new(Reason::Memory, message));
         };
         Ok(Housed::new(guest, Some(code)))
+    }
+
+    /// The memory that the guest of a check shares with others; none if they may hold any amount.
+    fn shared(&self, check: &Check) -> Option<Arc<Shared>> {
+        check.permit.memory().map(|most| self.namespaces.of(check.key.namespace(), most))
     }
 
     /// The guest of this digest, if a check uses it now.

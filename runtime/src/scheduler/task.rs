@@ -2,7 +2,7 @@
 
 use super::{Clock, Ready};
 use crate::{
-    board::{Board, Entry, EventKind, Next, Quarantine},
+    board::{Board, Entry, Next, Quarantine},
     lifecycle::{Lifecycle, Step},
     outcome::{Fault, Outcome, Status, Verdict},
     sandbox::{Housed, Instance, Lost, Sandbox},
@@ -239,8 +239,7 @@ impl Task {
             Ok(outcome) => outcome.message.clone(),
             Err(fault) => fault.message.clone(),
         };
-        tracing::warn!(check = %self.check.key, "{message}");
-        self.entry.tell(EventKind::CleanupFailed, message);
+        self.entry.tell_failed_cleanup(message);
         self.record(started, verdict);
         false
     }

@@ -33,6 +33,11 @@ impl Row {
         Self { view: entry.view(), labels, entry }
     }
 
+    /// Whether it comes from where the operator writes, or vouches for who does.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.view.check.permit.series().is_none()
+    }
+
     fn targets(&self) -> &[Target] {
         match self.view.latest.as_ref().map(|run| run.verdict.as_ref()) {
             Some(Ok(outcome)) => &outcome.targets,

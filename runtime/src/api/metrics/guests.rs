@@ -1,33 +1,35 @@
 //! The metrics that guests made, as `aviary_custom_<name>`.
 //!
-//! One name is one metric for all checks. Where checks disagree about its kind, the check that
-//! used the name first decides; the others' are left out and counted.
+//! One name is one metric for all checks. Where checks disagree about its kind, the check that used the name first
+//! decides, those that are trusted before all others; what does not agree is left out and counted.
 
 use super::{
     checks::Row,
     exposition::{Exposition, Family, labels},
 };
-use crate::capability::metrics::{self, Kind, Value};
+use crate::capability::metrics::{self, Head, Kind, Value};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Writes the custom metrics of all checks, and how many had to be left out.
 pub(super) fn write(out: &mut Exposition, rows: &[Row]) {
-    let mut by_name: BTreeMap<Arc<str>, Vec<(&Row, metrics::Family)>> = BTreeMap::new();
+    let mut by_name: BTreeMap<Arc<str>, Vec<(&Row, Head)>> = BTreeMap::new();
     for row in rows {
-        for (name, family) in row.entry.series.families() {
-            by_name.entry(name).or_default().push((row, family));
+        for (name, head) in row.entry.series.heads() {
+            by_name.entry(name).or_default().push((row, head));
         }
     }
     let mut left_out: BTreeMap<&str, u32> = BTreeMap::new();
     for (name, users) in &by_name {
-        let Some((_, first)) = users.iter().min_by_key(|(_, family)| family.created) else { continue };
-        let name = format!("aviary_custom_{name}");
-        let mut metric = out.family(first.kind, &name, &first.help);
-        for (row, family) in users {
-            if family.kind == first.kind {
-                series(&mut metric, row, family);
-            } else {
+        let order = |(row, head): &&(&Row, Head)| (!row.is_trusted(), head.created);
+        let Some((_, first)) = users.iter().min_by_key(order) else { continue };
+        let shown = format!("aviary_custom_{name}");
+        let mut metric = out.family(first.kind, &shown, &first.help);
+        for (row, head) in users {
+            if head.kind != first.kind {
                 *left_out.entry(&row.labels).or_default() += 1;
+            } else if let Some(family) = row.entry.series.family(name) {
+                // One copy at a time: all of them together can be large.
+                series(&mut metric, row, &family);
             }
         }
     }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
     capability::{Capability, calls::CallResult},
+    grant::{Ceiling, Grants, Permit},
     outcome::{Fault, Reason, Target},
     spec::Limit,
 };
@@ -253,4 +254,53 @@ async fn where_checks_disagree_about_a_name_the_first_user_decides_and_the_other
     assert!(!metrics.types.contains_key("aviary_custom_x_total"));
     let conflicts = r#"aviary_check_metric_conflicts{namespace="a",check="second"}"#;
     assert_eq!(metrics.value(conflicts), Some(1.0));
+}
+
+/// A check of somebody who is not trusted.
+fn enter_tenant(board: &Board, key: &str) -> Arc<Entry> {
+    let check = check(key);
+    let ceiling = Ceiling::tenant(check.key.namespace(), "cluster.local", Arc::default());
+    let permit = Permit::new(check.key.namespace(), Grants::default(), None, &ceiling).expect("a permit");
+    enter(board, Check { permit, ..check })
+}
+
+#[tokio::test]
+async fn who_is_trusted_decides_about_a_name_whoever_used_it_first() {
+    let board = board();
+    let tenant = enter_tenant(&board, "a/tenant");
+    let trusted = enter(&board, check("b/trusted"));
+    tenant.series.gauge("x", "Tenant.", &[], 1.0).expect("a gauge");
+    trusted.series.counter("x", "Trusted.", &[], 2.0).expect("a counter");
+    let metrics = scrape(&board).await;
+    assert_eq!(metrics.value(r#"aviary_custom_x_total{namespace="b",check="trusted"}"#), Some(2.0));
+    let conflicts = r#"aviary_check_metric_conflicts{namespace="a",check="tenant"}"#;
+    assert_eq!(metrics.value(conflicts), Some(1.0));
+}
+
+/// Makes fifty histograms.
+fn make_many(entry: &Entry) -> bool {
+    (0..50).all(|index| entry.series.histogram(&format!("x{index}"), "", &[], 1.0, &[]).is_ok())
+}
+
+#[test]
+fn one_tenant_cannot_drown_the_metrics_of_others_with_many_checks() {
+    let board = board();
+    let key = |namespace: &str, index: usize| format!("{namespace}/{index}");
+    assert!(!(0..40).all(|index| make_many(&enter_tenant(&board, &key("a", index)))));
+    assert!(make_many(&enter_tenant(&board, "b/other")));
+    assert!((0..40).all(|index| make_many(&enter(&board, check(&key("c", index))))));
+}
+
+#[test]
+fn five_hundred_checks_of_a_tenant_may_have_ten_numbers_and_a_histogram_each() {
+    let board = board();
+    let node = [("node".to_owned(), "worker-17.example.com".to_owned())];
+    for index in 0..500 {
+        let series = &enter_tenant(&board, &format!("a/{index}")).series;
+        series.histogram("answer_seconds", "How long answers took.", &[], 1.0, &[]).expect("a histogram");
+        for number in 0..10 {
+            let name = format!("depth_{number}");
+            series.gauge(&name, "How deep it is.", &node, 1.0).expect("a gauge");
+        }
+    }
 }

@@ -22,13 +22,13 @@ use crate::{grant::Permit, sandbox::State, spec::Limit};
 use exchange::{Exchange, Progress};
 use futures_util::{StreamExt, stream};
 use outgoing::MOST_KEPT;
-use std::time::Duration;
+use std::{iter::repeat_with, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 /// How many requests one `send-all` takes.
 const MOST_REQUESTS: usize = 100;
-/// As much is kept of the bodies of one `send-all` together, in bytes.
+/// As much is kept of the bodies of one `send-all` together, and of its requests, in bytes.
 const MOST_KEPT_TOGETHER: usize = 8 * MOST_KEPT;
 /// How much of a URL's path appears in messages.
 const LONGEST_PATH_SHOWN: usize = 100;
@@ -44,10 +44,8 @@ impl Host for State {
     }
 
     async fn send_all(&mut self, requests: Vec<Request>) -> Vec<Result<Response, Error>> {
-        let mut booked = Vec::with_capacity(requests.len().min(MOST_REQUESTS));
-        for request in &requests[..requests.len().min(MOST_REQUESTS)] {
-            booked.push(self.begin_http(request, None));
-        }
+        let refused = requests.len().saturating_sub(MOST_REQUESTS);
+        let booked: Vec<Booked> = admit(requests).into_iter().map(|request| self.book(request?)).collect();
         let begun: Vec<bool> = booked.iter().map(Result::is_ok).collect();
         let room = Room {
             at_once: self.check.limits.count(Limit::ConcurrentCalls),
@@ -57,11 +55,13 @@ impl Host for State {
             self.entry.hits.count(Limit::ConcurrentCalls);
         }
         let (permit, connections) = (&self.check.permit, &self.connections);
-        let results = send_all(&self.network, permit, connections, requests, booked, room).await;
+        let mut results = send_all(&self.network, permit, connections, booked, room).await;
         // The call begun last is the first to finish.
         for (result, _) in results.iter().zip(begun).rev().filter(|(_, begun)| *begun) {
             self.finish_http(result);
         }
+        let too_many = || Err(Error::Invalid(format!("send-all takes at most {MOST_REQUESTS} requests")));
+        results.extend(repeat_with(too_many).take(refused));
         results
     }
 }
@@ -69,6 +69,11 @@ impl Host for State {
 end_calls!(Error, Error::Timeout(_));
 
 impl State {
+    fn book(&mut self, request: Request) -> Booked {
+        let deadline = self.begin_http(&request, None)?;
+        Ok((request, deadline))
+    }
+
     fn begin_http(&mut self, request: &Request, timeout: Option<Duration>) -> Result<Instant, Error> {
         let booked = self.calls.send(Capability::Http, sent(request));
         let begun = booked.and_then(|()| self.calls.begin(Capability::Http, target(&request.url), timeout));
@@ -108,27 +113,51 @@ pub struct Room {
     pub bodies: usize,
 }
 
-/// Sends several requests. The bodies that are kept share their room evenly. `booked` holds the
-/// deadline of each request, or why it is not sent; requests beyond it are refused.
+/// A request of several and its deadline, or why it is not sent.
+pub type Booked = Result<(Request, Instant), Error>;
+
+/// Sends several requests. The bodies that are kept share their room evenly.
 pub async fn send_all(
     network: &Network,
     permit: &Permit,
     connections: &Connections,
-    requests: Vec<Request>,
-    booked: Vec<Result<Instant, Error>>,
+    booked: Vec<Booked>,
     room: Room,
 ) -> Vec<Result<Response, Error>> {
-    let share = room.bodies / requests.len().clamp(1, MOST_REQUESTS);
-    let refusal = || Err(Error::Invalid(format!("send-all takes at most {MOST_REQUESTS} requests")));
-    let booked = booked.into_iter().chain(std::iter::repeat_with(refusal));
-    let sent = requests.into_iter().zip(booked).map(|(mut request, booked)| async move {
-        let latest = booked?;
+    let share = room.bodies / booked.len().max(1);
+    let sent = booked.into_iter().map(|booked| async move {
+        let (mut request, latest) = booked?;
         let timeout = milliseconds(request.timeout_ms);
         let deadline = timeout.map_or(latest, |timeout| latest.min(Instant::now() + timeout));
         cap_body(&mut request, share);
         send(network, permit, connections, request, deadline).await
     });
     stream::iter(sent).buffered(room.at_once).collect().await
+}
+
+/// The first of these requests, as they are held until all of them are answered. A guest can name the same bytes
+/// in each of them, and every one gets a copy.
+fn admit(mut requests: Vec<Request>) -> Vec<Result<Request, Error>> {
+    requests.truncate(MOST_REQUESTS);
+    // What is collected may keep the place of what was there before.
+    requests.shrink_to_fit();
+    let mut left = MOST_KEPT_TOGETHER;
+    let admitted = requests.into_iter().map(|request| match left.checked_sub(size(&request)) {
+        Some(rest) => {
+            left = rest;
+            Ok(request)
+        }
+        None => Err(Error::Invalid(format!(
+            "the requests of one send-all take more than {MOST_KEPT_TOGETHER} bytes together"
+        ))),
+    });
+    admitted.collect()
+}
+
+/// What a request takes in memory, in bytes: names and values of headers can be empty and yet many.
+fn size(request: &Request) -> usize {
+    let ca = request.tls.as_ref().and_then(|tls| tls.ca.as_ref()).map_or(0, String::len);
+    sent(request) + size_of_val(request.headers.as_slice()) + ca
 }
 
 fn cap_body(request: &mut Request, most: usize) {

@@ -1,16 +1,19 @@
 //! The check's own metrics, served as `aviary_custom_<name>`.
 
+mod families;
 mod rules;
 
 use super::{Capability, bindings::aviary::check::metrics as wit, calls::CallResult};
 use crate::{
     board::DURATION_BOUNDS,
     sandbox::State,
+    shared::Shared,
     spec::{Limit, Limits},
 };
+use families::Families;
 use rules::{check_bounds, check_help, check_name, finite, invalid, parse_labels};
 use std::{
-    collections::{BTreeMap, btree_map},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -43,15 +46,22 @@ pub enum Value {
     },
 }
 
-/// One metric with all its series.
+/// What a metric's name stands for.
 #[derive(Clone, Debug)]
-pub struct Family {
+pub struct Head {
     /// What it counts or measures; one line that needs no escaping.
     pub help: Arc<str>,
     /// What kind of metric it is.
     pub kind: Kind,
     /// When it first got a value.
     pub created: Instant,
+}
+
+/// One metric with all its series.
+#[derive(Clone, Debug)]
+pub struct Family {
+    /// What its name stands for.
+    pub head: Head,
     /// The series.
     pub series: BTreeMap<Labels, Value>,
     bounds: Vec<f64>,
@@ -72,21 +82,21 @@ pub enum Refusal {
     /// The check has as many series as it may have.
     #[error("the check has its {0} series already")]
     TooManySeries(usize),
+    /// The metrics of all checks of the namespace take as many bytes together as they may.
+    #[error("the metrics of all checks of the namespace take {0} bytes already")]
+    TooLargeTogether(usize),
 }
 
 /// The metrics of one check; they live as long as the check.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Series(Mutex<Families>);
 
-#[derive(Debug)]
-struct Families {
-    by_name: BTreeMap<Arc<str>, Family>,
-    series: usize,
-    most_series: usize,
-    longest_label: usize,
-}
-
 impl Series {
+    /// No metrics yet. What they take in an exposition counts in `shared` as well.
+    pub(crate) fn new(shared: Option<Arc<Shared>>) -> Self {
+        Self(Mutex::new(Families::new(shared)))
+    }
+
     /// Sets how many series there may be, and how long their labels. What is there already stays.
     pub fn allow(&self, limits: &Limits) {
         self.lock().allow(limits);
@@ -149,9 +159,14 @@ impl Series {
         })
     }
 
-    /// All metrics by name, as they are now.
-    pub fn families(&self) -> BTreeMap<Arc<str>, Family> {
-        self.lock().by_name.clone()
+    /// What there is, by name.
+    pub fn heads(&self) -> Vec<(Arc<str>, Head)> {
+        self.lock().by_name.iter().map(|(name, family)| (Arc::clone(name), family.head.clone())).collect()
+    }
+
+    /// The metric of this name, as it is now.
+    pub fn family(&self, name: &str) -> Option<Family> {
+        self.lock().by_name.get(name).cloned()
     }
 
     fn update(
@@ -166,18 +181,8 @@ impl Series {
         check_name(name)?;
         check_help(help)?;
         let mut families = self.lock();
-        let Families { by_name, series, most_series, longest_label } = &mut *families;
-        let labels = parse_labels(labels, *longest_label)?;
-        let Some(family) = by_name.get_mut(name) else {
-            let mut family = Family::new(kind, help, bounds);
-            family.update(labels, series, *most_series, change)?;
-            by_name.insert(name.into(), family);
-            return Ok(());
-        };
-        if family.kind != kind {
-            return Err(Refusal::Conflict);
-        }
-        family.update(labels, series, *most_series, change)
+        let labels = parse_labels(labels, families.longest_label)?;
+        families.update(kind, name, help, labels, bounds, change)
     }
 
     fn lock(&self) -> MutexGuard<'_, Families> {
@@ -185,57 +190,9 @@ impl Series {
     }
 }
 
-impl Families {
-    fn allow(&mut self, limits: &Limits) {
-        self.most_series = limits.count(Limit::Series);
-        self.longest_label = limits.count(Limit::LabelBytes);
-    }
-}
-
-impl Default for Families {
+impl Default for Series {
     fn default() -> Self {
-        let mut families = Self { by_name: BTreeMap::new(), series: 0, most_series: 0, longest_label: 0 };
-        families.allow(&Limits::default());
-        families
-    }
-}
-
-impl Family {
-    fn new(kind: Kind, help: &str, bounds: &[f64]) -> Self {
-        let bounds = bounds.to_vec();
-        Self { help: help.into(), kind, created: Instant::now(), series: BTreeMap::new(), bounds }
-    }
-
-    fn update(
-        &mut self,
-        labels: Labels,
-        count: &mut usize,
-        most: usize,
-        change: impl FnOnce(&mut Value) -> Result<(), Refusal>,
-    ) -> Result<(), Refusal> {
-        match self.series.entry(labels) {
-            btree_map::Entry::Occupied(value) => change(value.into_mut()),
-            btree_map::Entry::Vacant(_) if *count >= most => Err(Refusal::TooManySeries(most)),
-            btree_map::Entry::Vacant(place) => {
-                let mut value = Value::zero(self.kind, &self.bounds);
-                change(&mut value)?;
-                place.insert(value);
-                *count += 1;
-                Ok(())
-            }
-        }
-    }
-}
-
-impl Value {
-    fn zero(kind: Kind, bounds: &[f64]) -> Self {
-        match kind {
-            Kind::Gauge | Kind::Counter => Self::Number(0.0),
-            Kind::Histogram => {
-                let bounds = bounds.iter().copied().chain([f64::INFINITY]);
-                Self::Distribution { buckets: bounds.map(|bound| (bound, 0)).collect(), sum: 0.0 }
-            }
-        }
+        Self::new(None)
     }
 }
 
@@ -274,7 +231,7 @@ impl State {
                 wit::Error::Invalid(refusal.to_string())
             }
             Refusal::Conflict => wit::Error::Conflict,
-            Refusal::TooManySeries(_) => {
+            Refusal::TooManySeries(_) | Refusal::TooLargeTogether(_) => {
                 self.entry.hits.count(Limit::Series);
                 wit::Error::TooManySeries
             }

@@ -1,6 +1,7 @@
 //! The check's own metrics: what is taken, and what is refused.
 
 use super::{
+    families::LINE,
     rules::{MAX_BOUNDS, MAX_HELP, MAX_LABELS, MAX_NAME},
     *,
 };
@@ -14,7 +15,7 @@ fn is_invalid(result: &Result<(), Refusal>) -> bool {
 }
 
 fn number(series: &Series, name: &str) -> Option<f64> {
-    match series.families().get(name)?.series.values().next()? {
+    match series.family(name)?.series.values().next()? {
         Value::Number(number) => Some(*number),
         Value::Distribution { .. } => None,
     }
@@ -36,8 +37,8 @@ fn a_histogram_counts_a_value_on_a_bound_as_within_it() {
     for value in [1.0, 1.5, 9.0] {
         assert_eq!(series.histogram("wait", "Wait.", &[], value, &[1.0, 2.0]), Ok(()));
     }
-    let families = series.families();
-    let Some(Value::Distribution { buckets, sum }) = families["wait"].series.values().next() else {
+    let wait = series.family("wait").expect("a metric");
+    let Some(Value::Distribution { buckets, sum }) = wait.series.values().next() else {
         panic!("a histogram has a distribution");
     };
     assert_eq!((buckets.as_slice(), *sum), (&[(1.0, 1), (2.0, 1), (f64::INFINITY, 1)][..], 11.5));
@@ -48,7 +49,7 @@ fn the_first_call_fixes_the_bounds_and_no_bounds_stand_for_those_of_durations() 
     let series = Series::default();
     assert_eq!(series.histogram("wait", "", &[], 1.0, &[]), Ok(()));
     assert_eq!(series.histogram("wait", "", &[], 1.0, &[7.0]), Ok(()));
-    assert_eq!(series.families()["wait"].bounds, DURATION_BOUNDS);
+    assert_eq!(series.family("wait").expect("a metric").bounds, DURATION_BOUNDS);
 }
 
 #[test]
@@ -88,7 +89,37 @@ fn the_series_of_all_metrics_together_are_capped_and_known_ones_go_on() {
     assert_eq!(series.gauge("more", "", &[], 1.0), Err(Refusal::TooManySeries(50)));
     assert_eq!(series.gauge("even", "", &[label("index", "x")], 1.0), Err(Refusal::TooManySeries(50)));
     assert_eq!(series.gauge("even", "", &[label("index", "0")], 2.0), Ok(()));
-    assert!(!series.families().contains_key("more"));
+    assert!(series.family("more").is_none());
+}
+
+/// As much as five short lines take.
+fn bounded() -> Arc<Shared> {
+    Arc::new(Shared::new(5 * (LINE + 2)))
+}
+
+#[test]
+fn the_metrics_of_all_checks_of_a_namespace_are_capped_together_and_known_series_go_on() {
+    let shared = bounded();
+    let (first, second) = (Series::new(Some(Arc::clone(&shared))), Series::new(Some(Arc::clone(&shared))));
+    let set = |series: &Series, value: &str| series.gauge("x", "", &[label("a", value)], 1.0);
+    for value in ["1", "2", "3", "4"] {
+        assert_eq!(set(&first, value), Ok(()));
+    }
+    assert_eq!(set(&second, "1"), Err(Refusal::TooLargeTogether(shared.most())));
+    assert!(second.heads().is_empty());
+    assert_eq!(set(&first, "1"), Ok(()));
+    drop(first);
+    assert_eq!(set(&second, "1"), Ok(()));
+}
+
+#[test]
+fn a_histogram_takes_as_much_of_what_is_shared_as_the_lines_it_fills() {
+    let shared = bounded();
+    let series = Series::new(Some(Arc::clone(&shared)));
+    let refused = Err(Refusal::TooLargeTogether(shared.most()));
+    assert_eq!(series.histogram("x", "", &[], 1.0, &[1.0, 2.0, 3.0]), refused);
+    assert_eq!(series.histogram("x", "", &[], 1.0, &[1.0, 2.0]), Ok(()));
+    assert_eq!(series.gauge("y", "", &[], 1.0), refused);
 }
 
 #[test]
@@ -98,7 +129,7 @@ fn names_that_break_a_rule_are_refused() {
     for name in ["", "9a", "A", "a-b", "a b", "ä", "wait_sum", "x_info", &long] {
         assert!(is_invalid(&series.gauge(name, "", &[], 1.0)), "{name:?}");
     }
-    assert!(series.families().is_empty());
+    assert!(series.heads().is_empty());
 }
 
 #[test]
@@ -131,8 +162,8 @@ fn labels_that_break_a_rule_are_refused() {
 fn labels_cannot_move_the_cursor_of_whoever_reads_them() {
     let series = Series::default();
     assert_eq!(series.gauge("x", "", &[label("a", "\0\u{1b}[2J")], 1.0), Ok(()));
-    let families = series.families();
-    let shown: Vec<_> = families["x"].series.keys().collect();
+    let family = series.family("x").expect("a metric");
+    let shown: Vec<_> = family.series.keys().collect();
     assert_eq!(**shown[0], [label("a", "\\u{0}\\u{1b}[2J")]);
     let too_long_to_show = label("a", &"\0".repeat(128));
     assert_eq!(series.gauge("x", "", &[too_long_to_show], 1.0), Err(Refusal::LongLabel("a".to_owned(), 128)));
@@ -165,7 +196,7 @@ fn values_and_bounds_that_are_no_ordinary_numbers_are_refused() {
     for bounds in [&[2.0, 1.0][..], &[1.0, 1.0], &[f64::NAN], &[f64::INFINITY], &many] {
         assert!(is_invalid(&series.histogram("h", "", &[], 1.0, bounds)), "{bounds:?}");
     }
-    assert!(series.families().is_empty());
+    assert!(series.heads().is_empty());
 }
 
 #[test]

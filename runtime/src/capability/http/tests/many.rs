@@ -9,12 +9,9 @@ use std::{
     time::Duration,
 };
 
-async fn fetch_all(
-    requests: Vec<Request>,
-    booked: Vec<Result<Instant, Error>>,
-) -> Vec<Result<Response, Error>> {
+async fn fetch_all(booked: Vec<Booked>) -> Vec<Result<Response, Error>> {
     let room = Room { at_once: 8, bodies: MOST_KEPT_TOGETHER };
-    send_all(&network(), &permit(ALL), &Connections::default(), requests, booked, room).await
+    send_all(&network(), &permit(ALL), &Connections::default(), booked, room).await
 }
 
 #[tokio::test]
@@ -34,10 +31,10 @@ async fn answers_keep_the_order_of_their_requests_and_eight_are_sent_at_a_time()
         }
     })
     .await;
-    let requests: Vec<_> = (0..20).map(|number| get(format!("http://{address}/{number}"))).collect();
-    let mut booked: Vec<_> = (0..20).map(|_| Ok(soon())).collect();
+    let mut booked: Vec<_> =
+        (0..20).map(|number| Ok((get(format!("http://{address}/{number}")), soon()))).collect();
     booked[19] = Err(Error::Denied("enough".to_owned()));
-    let results = fetch_all(requests, booked).await;
+    let results = fetch_all(booked).await;
     for (number, result) in results[..19].iter().enumerate() {
         assert_eq!(text(result.as_ref().expect("a response")), format!("/{number}"));
     }
@@ -45,22 +42,33 @@ async fn answers_keep_the_order_of_their_requests_and_eight_are_sent_at_a_time()
     assert_eq!(peak.load(SeqCst), 8);
 }
 
-#[tokio::test]
-async fn requests_beyond_a_hundred_are_refused() {
-    let requests: Vec<_> = (0..102).map(|_| get("http://127.0.0.1:1/")).collect();
-    let booked = (0..100).map(|_| Ok(soon())).collect();
-    let results = fetch_all(requests, booked).await;
-    assert_eq!(results.len(), 102);
-    assert!(results[..100].iter().all(|result| matches!(result, Err(Error::Refused))));
-    assert!(results[100..].iter().all(|result| matches!(result, Err(Error::Invalid(_)))));
+#[test]
+fn requests_beyond_a_hundred_are_not_held() {
+    let admitted = admit((0..102).map(|_| get("http://127.0.0.1:1/")).collect());
+    assert_eq!(admitted.iter().filter(|request| request.is_ok()).count(), 100);
+    assert_eq!(admitted.len(), 100);
+}
+
+#[test]
+fn requests_that_are_held_until_all_are_answered_take_no_more_than_eight_megabytes_together() {
+    let mut large = get("http://127.0.0.1:1/");
+    large.body = Some(vec![b'x'; 256 * 1024]);
+    let mut empty_headers = get("http://127.0.0.1:1/");
+    empty_headers.headers = vec![(String::new(), String::new()); 8 * 1024];
+    for request in [large, empty_headers] {
+        let admitted = admit(vec![request; 40]);
+        let held: usize = admitted.iter().flatten().map(size).sum();
+        assert!(held <= MOST_KEPT_TOGETHER && held > MOST_KEPT_TOGETHER / 2, "{held} bytes");
+        assert!(matches!(&admitted[39], Err(Error::Invalid(why)) if why.contains("together")));
+    }
 }
 
 #[tokio::test]
 async fn the_bodies_that_are_kept_share_eight_megabytes() {
     let body = || async { vec![b'x'; 1024 * 1024] };
     let address = serve(Router::new().route("/", routing::get(body))).await;
-    let requests: Vec<_> = (0..16).map(|_| get(format!("http://{address}/"))).collect();
-    let results = fetch_all(requests, (0..16).map(|_| Ok(soon())).collect()).await;
+    let booked = (0..16).map(|_| Ok((get(format!("http://{address}/")), soon()))).collect();
+    let results = fetch_all(booked).await;
     for result in results {
         let response = result.expect("a response");
         assert_eq!((response.body.len(), response.truncated), (512 * 1024, true));

@@ -1,0 +1,119 @@
+//! How many metrics a check has, and how large they are.
+
+use super::{Family, Head, Kind, Labels, Refusal, Value};
+use crate::{
+    shared::Shared,
+    spec::{Limit, Limits},
+};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+/// What a line of an exposition takes, about, beside the name and labels of the metric, in bytes: the check, and the
+/// number.
+pub(super) const LINE: usize = 256;
+
+/// The metrics of one check, and what they may take.
+#[derive(Debug)]
+pub(super) struct Families {
+    pub(super) by_name: BTreeMap<Arc<str>, Family>,
+    series: usize,
+    most_series: usize,
+    pub(super) longest_label: usize,
+    shared: Option<Arc<Shared>>,
+    held: usize,
+}
+
+impl Families {
+    /// None yet. What they take in an exposition counts in `shared` as well.
+    pub(super) fn new(shared: Option<Arc<Shared>>) -> Self {
+        let mut families =
+            Self { by_name: BTreeMap::new(), series: 0, most_series: 0, longest_label: 0, shared, held: 0 };
+        families.allow(&Limits::default());
+        families
+    }
+
+    pub(super) fn allow(&mut self, limits: &Limits) {
+        self.most_series = limits.count(Limit::Series);
+        self.longest_label = limits.count(Limit::LabelBytes);
+    }
+
+    pub(super) fn update(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        help: &str,
+        labels: Labels,
+        bounds: &[f64],
+        change: impl FnOnce(&mut Value) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let known = self.by_name.get_mut(name);
+        if known.as_ref().is_some_and(|family| family.head.kind != kind) {
+            return Err(Refusal::Conflict);
+        }
+        let (mut value, head) = match known {
+            Some(family) => match family.series.get_mut(&labels) {
+                Some(value) => return change(value),
+                None => (Value::zero(kind, &family.bounds), 0),
+            },
+            None => (Value::zero(kind, bounds), help.len()),
+        };
+        change(&mut value)?;
+        self.make_room(head + value.lines() * (LINE + name.len() + length(&labels)))?;
+        let family = self.by_name.entry(name.into()).or_insert_with(|| Family::new(kind, help, bounds));
+        family.series.insert(labels, value);
+        Ok(())
+    }
+
+    /// Counts another series, which takes so many bytes in an exposition.
+    fn make_room(&mut self, bytes: usize) -> Result<(), Refusal> {
+        if self.series >= self.most_series {
+            return Err(Refusal::TooManySeries(self.most_series));
+        }
+        if let Some(shared) = &self.shared
+            && !shared.take(bytes)
+        {
+            return Err(Refusal::TooLargeTogether(shared.most()));
+        }
+        self.held += bytes;
+        self.series += 1;
+        Ok(())
+    }
+}
+
+impl Drop for Families {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.give_back(self.held);
+        }
+    }
+}
+
+impl Family {
+    fn new(kind: Kind, help: &str, bounds: &[f64]) -> Self {
+        let head = Head { help: help.into(), kind, created: Instant::now() };
+        Self { head, series: BTreeMap::new(), bounds: bounds.to_vec() }
+    }
+}
+
+impl Value {
+    /// How many lines it takes in an exposition.
+    fn lines(&self) -> usize {
+        match self {
+            Self::Number(_) => 1,
+            Self::Distribution { buckets, .. } => buckets.len() + 2,
+        }
+    }
+
+    fn zero(kind: Kind, bounds: &[f64]) -> Self {
+        match kind {
+            Kind::Gauge | Kind::Counter => Self::Number(0.0),
+            Kind::Histogram => {
+                let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+                Self::Distribution { buckets: bounds.map(|bound| (bound, 0)).collect(), sum: 0.0 }
+            }
+        }
+    }
+}
+
+fn length(labels: &Labels) -> usize {
+    labels.iter().map(|(key, value)| key.len() + value.len()).sum()
+}

@@ -1,0 +1,81 @@
+//! What the checks of one namespace may hold together.
+
+use crate::spec::Size;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+/// What the checks of one namespace hold of something, and may hold, in bytes.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    most: usize,
+    held: AtomicUsize,
+}
+
+/// That of each namespace in which there is somebody to hold it.
+#[derive(Debug, Default)]
+pub(crate) struct Namespaces(Mutex<HashMap<String, Weak<Shared>>>);
+
+impl Namespaces {
+    /// What those of this namespace share, who may hold so much of it.
+    pub(crate) fn of(&self, namespace: &str, most: Size) -> Arc<Shared> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = known.get(namespace).and_then(Weak::upgrade) {
+            return shared;
+        }
+        known.retain(|_, shared| shared.strong_count() > 0);
+        let shared = Arc::new(Shared::new(most.in_memory()));
+        known.insert(namespace.to_owned(), Arc::downgrade(&shared));
+        shared
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, held: AtomicUsize::new(0) }
+    }
+
+    /// How much they may hold.
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Takes so much of it, if it is there.
+    pub(crate) fn take(&self, bytes: usize) -> bool {
+        let fitting = |held: usize| held.checked_add(bytes).filter(|held| *held <= self.most);
+        self.held.fetch_update(Relaxed, Relaxed, fitting).is_ok()
+    }
+
+    pub(crate) fn give_back(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_taken_than_there_is_and_what_comes_back_is_there_again() {
+        let shared = Shared::new(10);
+        assert!(shared.take(6) && !shared.take(5) && shared.take(4) && !shared.take(1));
+        shared.give_back(4);
+        assert!(!shared.take(usize::MAX) && shared.take(3));
+    }
+
+    #[test]
+    fn checks_share_with_their_namespace_only_and_not_after_all_of_them_are_gone() {
+        let namespaces = Namespaces::default();
+        let of = |namespace| namespaces.of(namespace, Size::mebibytes(1));
+        let (first, second, other) = (of("a"), of("a"), of("b"));
+        assert!(Arc::ptr_eq(&first, &second) && !Arc::ptr_eq(&first, &other));
+        assert!(first.take(first.most()));
+        drop((first, second));
+        let later = of("a");
+        assert!(later.take(later.most()), "nothing is held");
+    }
+}
