@@ -2,7 +2,7 @@
 
 use super::{
     call::{Caller, Repeat, request},
-    fields,
+    fields::{self, Path},
 };
 use crate::capability::bindings::aviary::check::kubernetes::{
     Error, Kind as KindName, LogRequest, Object, Page, Selection,
@@ -10,7 +10,6 @@ use crate::capability::bindings::aviary::check::kubernetes::{
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DynamicObject, ListParams, LogParams, ObjectList, TypeMeta};
 use serde_json::Value;
-use serde_json_path::JsonPath;
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -73,7 +72,7 @@ impl Caller {
         json_path: &str,
         value: Option<&str>,
     ) -> Result<String, Error> {
-        let path = fields::parse(json_path).map_err(Error::Invalid)?;
+        let path = Path::parse(json_path).map_err(Error::Invalid)?;
         let objects = self.place(&object.kind, object.namespace.as_deref()).await?;
         self.judge("get", &objects, Some(&object.name))?;
         let mut pause = LOOK;
@@ -82,7 +81,7 @@ impl Caller {
             let found = self.request(Repeat::Always, || objects.api.get_opt(&object.name)).await?;
             if let Some(found) = found {
                 let found = json(&bare(found))?;
-                if fields::is_met(&found, &path, value) {
+                if fields::is_met(&found, &path, value).map_err(Error::Invalid)? {
                     return Ok(found.to_string());
                 }
             }
@@ -110,14 +109,14 @@ impl Caller {
 /// Objects on their way to the guest.
 struct Collected {
     limit: u32,
-    paths: Vec<JsonPath>,
+    paths: Vec<Path>,
     items: Vec<String>,
     bytes: usize,
     truncated: bool,
 }
 
 impl Collected {
-    fn new(limit: u32, paths: Vec<JsonPath>) -> Self {
+    fn new(limit: u32, paths: Vec<Path>) -> Self {
         Self { limit, paths, items: Vec::new(), bytes: 0, truncated: false }
     }
 
@@ -144,7 +143,7 @@ impl Collected {
     }
 
     fn masked(&self, object: &DynamicObject) -> Result<Value, Error> {
-        Ok(fields::keep(&json(object)?, &self.paths))
+        fields::keep(&json(object)?, &self.paths).map_err(Error::Invalid)
     }
 }
 
@@ -154,11 +153,11 @@ impl From<Collected> for Page {
     }
 }
 
-fn parse_paths(texts: &[String]) -> Result<Vec<JsonPath>, Error> {
+fn parse_paths(texts: &[String]) -> Result<Vec<Path>, Error> {
     if texts.len() > MOST_PATHS {
         return Err(Error::Invalid(format!("at most {MOST_PATHS} fields can be kept")));
     }
-    texts.iter().map(|text| fields::parse(text).map_err(Error::Invalid)).collect()
+    texts.iter().map(|text| Path::parse(text).map_err(Error::Invalid)).collect()
 }
 
 /// Without the bookkeeping of field managers, which is often larger than the rest.
