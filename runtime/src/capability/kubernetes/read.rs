@@ -1,17 +1,20 @@
 //! Reading objects, waiting for them, and reading logs.
 
 use super::{
-    call::{Caller, Repeat, request},
+    call::{Caller, Repeat},
     fields::{self, Path},
 };
-use crate::capability::bindings::aviary::check::kubernetes::{
-    Error, Kind as KindName, LogRequest, Object, Page, Selection,
+use crate::{
+    capability::bindings::aviary::check::kubernetes::{
+        Error, Kind as KindName, LogRequest, Object, Page, Selection,
+    },
+    cluster::is_too_large,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DynamicObject, ListParams, LogParams, ObjectList, TypeMeta};
 use serde_json::Value;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::{task::yield_now, time::sleep};
 
 /// Objects that the server is asked for at once.
 const PAGE: u32 = 100;
@@ -50,13 +53,22 @@ impl Caller {
             ..ListParams::default()
         };
         let mut page = Collected::new(limit, paths);
+        let mut at_once = PAGE;
         // Until all of it is there, as what is collected takes room as well.
-        let _turn = self.turn().await;
+        let mut turn = None;
         while page.wants() > 0 {
-            listed.limit = Some(page.wants().min(PAGE));
-            let found = request(Repeat::Always, || objects.api.list(&listed)).await?;
+            let asked = page.wants().min(at_once);
+            listed.limit = Some(asked);
+            let send = async || match objects.api.list(&listed).await {
+                Err(error) if is_too_large(&error) && asked > 1 => Ok(None),
+                found => found.map(Some),
+            };
+            let Some(found) = self.request_in_turn(&mut turn, Repeat::Always, send).await? else {
+                at_once = asked / 2;
+                continue;
+            };
             let next = found.metadata.continue_.clone().filter(|token| !token.is_empty());
-            page.take(found, &types)?;
+            page.take(found, &types).await?;
             listed.continue_token = next;
             if listed.continue_token.is_none() {
                 return Ok(page.into());
@@ -127,8 +139,10 @@ impl Collected {
     }
 
     /// Objects of a list do not say of what kind they are.
-    fn take(&mut self, found: ObjectList<DynamicObject>, types: &TypeMeta) -> Result<(), Error> {
+    async fn take(&mut self, found: ObjectList<DynamicObject>, types: &TypeMeta) -> Result<(), Error> {
         for object in found.items {
+            // Many large ones take their time.
+            yield_now().await;
             let mut object = bare(object);
             object.types.get_or_insert_with(|| types.clone());
             let item = if self.paths.is_empty() { text(&object)? } else { self.masked(&object)?.to_string() };
