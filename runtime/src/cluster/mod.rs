@@ -4,7 +4,7 @@ mod failure;
 mod values;
 
 pub use failure::{causes, code, in_words, is_too_large, within};
-pub(crate) use values::Values;
+pub(crate) use values::{MOST_VALUES, Values};
 
 use crate::turns::{Turn, Turns};
 use hyper::{Response, Uri, header::CONTENT_TYPE};
@@ -29,8 +29,6 @@ use values::Bounded;
 
 /// The largest answer that a guest's call may bring, in bytes.
 const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
-/// The most values that such an answer may have. Each may take 400 bytes.
-const MOST_VALUES: usize = 100_000;
 /// Answers to guests that are on their way at once, and those to guests of one namespace.
 const MOST_ANSWERS: usize = 8;
 const MOST_ANSWERS_OF_EACH: usize = 4;

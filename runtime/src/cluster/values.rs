@@ -8,6 +8,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+/// The most values of what is read as a generic object: of 35 MiB at most.
+pub(crate) const MOST_VALUES: usize = 50_000;
+
 /// Counts values as their text comes, and at most one too few.
 #[derive(Default)]
 pub(crate) struct Values {

@@ -3,7 +3,7 @@
 use crate::capability::shorten;
 use serde_json::{Map, Value};
 use serde_json_path::JsonPath;
-use std::{collections::HashSet, ptr};
+use std::{collections::HashSet, io, ptr, slice};
 
 /// The longest path, in bytes.
 const LONGEST: usize = 512;
@@ -94,12 +94,32 @@ pub(super) fn keep(object: &Value, paths: &[Path]) -> Result<Value, String> {
 /// # Errors
 /// When the object is too large for such a path.
 pub(super) fn is_met(object: &Value, path: &Path, wanted: Option<&str>) -> Result<bool, String> {
-    require_small(object, std::slice::from_ref(path))?;
+    require_small(object, slice::from_ref(path))?;
     Ok(path.query.query(object).iter().any(|found| match (wanted, found) {
         (None, found) => !found.is_null(),
         (Some(wanted), Value::String(text)) => text == wanted,
-        (Some(wanted), other) => *other.to_string() == *wanted,
+        (Some(wanted), other) => prints_as(other, wanted),
     }))
+}
+
+/// Whether a value is this text in JSON; only as much is printed as is the same.
+fn prints_as(value: &Value, text: &str) -> bool {
+    let mut rest = Rest(text.as_bytes());
+    serde_json::to_writer(&mut rest, value).is_ok() && rest.0.is_empty()
+}
+
+/// What of a text has not been printed.
+struct Rest<'a>(&'a [u8]);
+
+impl io::Write for Rest<'_> {
+    fn write(&mut self, printed: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.strip_prefix(printed).ok_or(io::ErrorKind::WriteZero)?;
+        Ok(printed.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn require_small(object: &Value, paths: &[Path]) -> Result<(), String> {
@@ -214,6 +234,8 @@ mod tests {
         let met = |path: &str, wanted| is_met(&pod(), &parse(path), wanted).expect("small");
         assert!(met(".status.phase", None) && !met(".status.reason", None));
         assert!(met(".status.ready", Some("true")) && !met(".status.ready", Some("yes")));
+        assert!(!met(".status.ready", Some("tru")) && !met(".status.ready", Some("trues")));
+        assert!(met(".metadata.labels", Some(r#"{"app.kubernetes.io/name":"web"}"#)));
         assert!(met("{.status.conditions[?(@.type=='Ready')].status}", Some("True")));
         assert!(!met("{.status.conditions[?(@.type=='Initialized')].status}", Some("True")));
     }

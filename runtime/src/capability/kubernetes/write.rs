@@ -10,7 +10,7 @@ use crate::{
     capability::bindings::aviary::check::kubernetes::{
         Error, Kind as KindName, Object, PatchType, Propagation,
     },
-    cluster::Values,
+    cluster::{MOST_VALUES, Values},
     ledger::Place,
 };
 use hyper::Request;
@@ -21,8 +21,6 @@ use serde_json::Value;
 
 /// The largest object or patch, in bytes.
 const LARGEST_BODY: usize = 1024 * 1024;
-/// The most values in it. Each may take 400 bytes.
-const MOST_VALUES: usize = 50_000;
 /// The longest name of a field manager that the API server takes.
 const LONGEST_MANAGER: usize = 128;
 
