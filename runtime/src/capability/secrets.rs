@@ -86,6 +86,7 @@ async fn read_key(
     let cluster = cluster.ok_or("the daemon knows no cluster")?;
     let client = cluster.guest(check.permit.account()).map_err(|error| in_words(&error))?;
     let secrets: Api<KubernetesSecret> = Api::namespaced(client, check.key.namespace());
+    let _turn = cluster.turn(check.key.namespace()).await;
     let secret = secrets.get(name).await.map_err(|error| in_words(&error))?;
     let value = secret.data.and_then(|mut data| data.remove(key));
     value.map(|value| value.0).ok_or_else(|| "it has no such key".to_owned())
@@ -104,6 +105,7 @@ async fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::spec::Secret;
+    use futures_util::FutureExt;
     use std::time::Duration;
 
     /// A check that may read one secret.
@@ -134,6 +136,25 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(1);
         assert!(read(&check, None, "path", deadline).await.is_ok_and(|value| !value.is_empty()));
         assert!(matches!(read(&check, None, "PATH", deadline).await, Err(Error::Denied)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn secrets_of_the_cluster_wait_for_room_like_other_answers() {
+        let config = kube::Config::new("http://127.0.0.1:1".parse().expect("a URL"));
+        let cluster = Cluster::new(config).expect("a cluster");
+        let check = listing("token", SecretSource::KeyRef { name: "tokens".into(), key: "a".into() });
+        let read = async || {
+            let deadline = Instant::now() + Duration::from_secs(1);
+            let error = read(&check, Some(&cluster), "token", deadline).await.expect_err("nobody listens");
+            matches!(error, Error::Unavailable(text) if text.contains("in time"))
+        };
+        let mut turns = Vec::new();
+        while let Some(turn) = cluster.turn("default").now_or_never() {
+            turns.push(turn);
+        }
+        assert!(read().await, "it does not wait");
+        drop(turns);
+        assert!(!read().await, "it waits for ever");
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! What goes wrong on the way to the API server and back.
 
+use super::values::TooManyValues;
+use http_body_util::LengthLimitError;
 use std::{error::Error, time::Duration};
 use tokio::time::timeout;
 
@@ -37,6 +39,11 @@ pub fn in_words(error: &kube::Error) -> String {
 /// The code of a refusal by the API server.
 pub fn code(error: &kube::Error) -> Option<u16> {
     if let kube::Error::Api(status) = error { Some(status.code) } else { None }
+}
+
+/// Whether an answer was larger than it may be.
+pub fn is_too_large(error: &kube::Error) -> bool {
+    causes(error).any(|cause| cause.is::<LengthLimitError>() || cause.is::<TooManyValues>())
 }
 
 /// What an error came of, down to its root.

@@ -1,15 +1,16 @@
 //! The Kubernetes cluster that the daemon is in, or was pointed at: who asks, and what there is to ask for.
 
 mod failure;
+mod values;
 
-pub use failure::{causes, code, in_words, within};
+pub use failure::{causes, code, in_words, is_too_large, within};
+pub(crate) use values::{MOST_VALUES, Values};
 
 use crate::turns::{Turn, Turns};
-use http_body_util::Limited;
-use hyper::Uri;
+use hyper::{Response, Uri, header::CONTENT_TYPE};
 use kube::{
     Client, Config,
-    client::ClientBuilder,
+    client::{ClientBuilder, DynBody},
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
     core::{ApiResource, GroupVersionKind},
     discovery::{self, ApiCapabilities, Scope, pinned_kind},
@@ -23,7 +24,8 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-use tower_http::map_response_body::MapResponseBodyLayer;
+use tower::util::MapResponseLayer;
+use values::Bounded;
 
 /// The largest answer that a guest's call may bring, in bytes.
 const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
@@ -43,8 +45,8 @@ const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
 pub struct Cluster {
     config: Config,
     own: Client,
-    /// Clients of accounts, and under none that of guests with the daemon's own identity.
-    guests: Mutex<HashMap<Option<Account>, Client>>,
+    /// Clients of accounts, and under none those with the daemon's own identity, by the most values of an answer.
+    guests: Mutex<HashMap<(Option<Account>, usize), Client>>,
     kinds: Mutex<HashMap<GroupVersionKind, (Instant, Kind)>>,
     answers: Turns,
 }
@@ -131,21 +133,34 @@ impl Cluster {
 
     /// A client for guests, whose answers are limited: with the rights of an account, or the daemon's.
     pub fn guest(&self, account: Option<&Account>) -> Result<Client, kube::Error> {
-        let account = account.cloned();
-        if let Some(client) = lock(&self.guests).get(&account) {
+        self.client(account, MOST_VALUES)
+    }
+
+    /// A client for what guests left behind, whose answers are limited in bytes alone: not for generic objects.
+    pub(crate) fn sweeper(&self, account: Option<&Account>) -> Result<Client, kube::Error> {
+        self.client(account, usize::MAX)
+    }
+
+    fn client(&self, account: Option<&Account>, most_values: usize) -> Result<Client, kube::Error> {
+        let name = (account.cloned(), most_values);
+        if let Some(client) = lock(&self.guests).get(&name) {
             return Ok(client.clone());
         }
         let mut config = self.config.clone();
-        if let Some(account) = &account {
-            config.auth_info.impersonate = Some(account.to_string());
-        }
-        let limit = MapResponseBodyLayer::new(|body| Limited::new(body, LARGEST_ANSWER));
-        let client = ClientBuilder::try_from(config)?.with_layer(&limit).build::<Limited<_>>();
+        config.auth_info.impersonate = account.map(ToString::to_string).or(config.auth_info.impersonate);
+        let limit = MapResponseLayer::new(move |answer: Response<Box<DynBody>>| {
+            // A log has commas of its own.
+            let is_text =
+                answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/"));
+            let most_values = if is_text { usize::MAX } else { most_values };
+            answer.map(|body| Bounded::new(body, LARGEST_ANSWER, most_values))
+        });
+        let client = ClientBuilder::try_from(config)?.with_layer(&limit).build::<Bounded<_>>();
         let mut clients = lock(&self.guests);
         if clients.len() >= MOST_CLIENTS {
             clients.clear();
         }
-        Ok(clients.entry(account).or_insert(client).clone())
+        Ok(clients.entry(name).or_insert(client).clone())
     }
 
     /// Waits until a guest of a namespace may have an answer, and keeps room for it.

@@ -26,6 +26,11 @@ impl Due {
         Self { at: Instant::now(), tries: 0, was_clean: false }
     }
 
+    /// Whether something was left each time.
+    pub(super) fn is_in_vain(&self) -> bool {
+        self.tries > 0
+    }
+
     /// The next time, after so many objects were left.
     pub(super) fn after(self, left: usize) -> Self {
         let now = Instant::now();

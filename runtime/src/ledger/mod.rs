@@ -6,6 +6,7 @@
 mod book;
 mod due;
 mod mark;
+mod objects;
 mod proof;
 mod round;
 mod sweep;
@@ -202,7 +203,12 @@ impl Ledger {
         self.board.leftovers.set(&key, left);
         {
             let mut state = self.state();
-            if left > 0 || !due.was_clean {
+            if left > 0 {
+                // Should a round have ended meanwhile, that is no reason for haste.
+                state.due.insert(key, due.after(left));
+                return;
+            }
+            if !due.was_clean {
                 state.due.entry(key).or_insert(due.after(left));
                 return;
             }
@@ -242,7 +248,10 @@ impl State {
     /// Makes every check due of which something may be left.
     fn make_due(&mut self) {
         for key in self.places.keys() {
-            self.due.entry(key.clone()).or_insert_with(Due::now);
+            let due = self.due.entry(key.clone()).or_insert_with(Due::now);
+            if due.is_in_vain() {
+                due.at = Instant::now();
+            }
         }
     }
 }

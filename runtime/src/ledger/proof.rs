@@ -1,6 +1,6 @@
 //! That what a check makes can be found and deleted again, shown before it is made.
 
-use super::{Place, mark, sweep::objects};
+use super::{Place, mark, objects::Objects};
 use crate::{
     cluster::{Cluster, Kind, code, in_words, within},
     spec::Key,
@@ -63,18 +63,17 @@ pub(super) async fn prove(cluster: &Cluster, place: &Place, daemon: &str, key: &
     if let Some(verb) = VERBS.into_iter().find(|verb| !kind.can(verb)) {
         return Err(Unproven::Impossible { verb, place: place.clone() });
     }
-    let objects = objects(cluster, place, &kind).map_err(unknown)?;
+    let objects = Objects::at(place, &kind, cluster).map_err(unknown)?;
     let selected = ListParams::default().labels(&mark::selector(daemon, key)).limit(1);
     let nothing = Preconditions { uid: Some(NONE.to_owned()), resource_version: None };
     let nothing = DeleteParams::default().preconditions(nothing).dry_run();
-    let (listed, deleted) =
-        tokio::join!(within(objects.list_metadata(&selected)), within(objects.delete(NONE, &nothing)),);
+    let (listed, deleted) = tokio::join!(objects.list(&selected), objects.delete(NONE, &nothing));
     let [list, delete] = VERBS;
     listed.map_err(|error| judge(error, list, place, &kind))?;
     match deleted {
         // It may be tried.
         Err(error) if matches!(code(&error), Some(404 | 409)) => Ok(()),
-        deleted => deleted.map(drop).map_err(|error| judge(error, delete, place, &kind)),
+        deleted => deleted.map_err(|error| judge(error, delete, place, &kind)),
     }
 }
 

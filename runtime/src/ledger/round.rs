@@ -100,7 +100,11 @@ impl Drop for Round {
             }
         }
         if state.places.contains_key(key) {
-            state.due.insert(key.clone(), Due::now());
+            let due = state.due.entry(key.clone()).or_insert_with(Due::now);
+            // Where sweeping does not help, it keeps its pauses.
+            if !due.is_in_vain() {
+                *due = Due::now();
+            }
             self.ledger.wake.notify_one();
         }
     }

@@ -1,19 +1,21 @@
 //! Deletes what is left of the rounds of one check.
 
-use super::{Place, mark};
+use super::{
+    Place, mark,
+    objects::{Metadata, Objects},
+};
 use crate::{
-    cluster::{Cluster, Kind, code, in_words, within},
+    cluster::{Cluster, Kind, code, in_words, is_too_large, within},
     spec::Key,
 };
 use futures_util::{StreamExt, stream};
 use kube::{
-    Api,
-    api::{DeleteParams, DynamicObject, ListParams, ObjectMeta, Preconditions},
+    api::{DeleteParams, ListParams, Preconditions},
     error::DiscoveryError,
 };
 use std::collections::BTreeSet;
 
-/// How many objects are listed at once.
+/// How many objects are listed at once, and fewer where they are large.
 const PAGE: u32 = 100;
 /// Deletions of one sweep under way at the same time.
 const CONCURRENT_DELETIONS: usize = 8;
@@ -57,20 +59,28 @@ impl Found {
         is_over: &impl Fn(&str) -> bool,
     ) -> Result<(), kube::Error> {
         let Some(kind) = kind(cluster, place).await? else { return Ok(()) };
-        let api = objects(cluster, place, &kind)?;
-        let mut listed = ListParams::default().labels(selector).limit(PAGE);
+        let objects = Objects::at(place, &kind, cluster)?;
+        let mut at_once = PAGE;
+        let mut listed = ListParams::default().labels(selector);
         loop {
-            let page = within(api.list_metadata(&listed)).await?;
-            let objects = page.items.into_iter().map(|object| object.metadata);
+            listed.limit = Some(at_once);
+            let page = match objects.list(&listed).await {
+                Err(error) if is_too_large(&error) && at_once > 1 => {
+                    at_once /= 2;
+                    continue;
+                }
+                page => page?,
+            };
+            listed.continue_token = page.metadata.continue_.clone().filter(|token| !token.is_empty());
             let over: Vec<_> =
-                objects.filter(|object| is_over(mark::round(object.labels.as_ref()))).collect();
+                page.objects().filter(|object| is_over(mark::round(object.labels.as_ref()))).collect();
             self.left += over.len();
-            let mut deletions =
-                stream::iter(over).map(|object| delete(&api, object)).buffer_unordered(CONCURRENT_DELETIONS);
+            let mut deletions = stream::iter(over)
+                .map(|object| delete(&objects, object))
+                .buffer_unordered(CONCURRENT_DELETIONS);
             while let Some(deleted) = deletions.next().await {
                 self.trouble = self.trouble.take().or(deleted.err());
             }
-            listed.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if listed.continue_token.is_none() {
                 return Ok(());
             }
@@ -88,29 +98,18 @@ async fn kind(cluster: &Cluster, place: &Place) -> Result<Option<Kind>, kube::Er
     }
 }
 
-/// The objects at a place, with the rights of its account.
-pub(super) fn objects(
-    cluster: &Cluster,
-    place: &Place,
-    kind: &Kind,
-) -> Result<Api<DynamicObject>, kube::Error> {
-    let client = cluster.guest(place.account.as_ref())?;
-    Ok(match &place.namespace {
-        Some(namespace) => Api::namespaced_with(client, namespace, &kind.resource),
-        None => Api::all_with(client, &kind.resource),
-    })
-}
-
 /// Asks for the deletion of exactly this object, unless it is going already.
-async fn delete(api: &Api<DynamicObject>, metadata: ObjectMeta) -> Result<(), kube::Error> {
-    let Some(name) = metadata.name.filter(|_| metadata.deletion_timestamp.is_none()) else {
+async fn delete(objects: &Objects, object: Metadata) -> Result<(), kube::Error> {
+    if object.deletion_timestamp.is_some() {
         return Ok(());
-    };
-    let preconditions = Preconditions { uid: metadata.uid, resource_version: None };
-    match within(api.delete(&name, &DeleteParams::background().preconditions(preconditions))).await {
+    }
+    let preconditions = Preconditions { uid: object.uid, resource_version: None };
+    match objects.delete(&object.name, &DeleteParams::background().preconditions(preconditions)).await {
         // Gone, or another one of that name.
         Err(error) if matches!(code(&error), Some(404 | 409)) => Ok(()),
-        deleted => deleted.map(drop),
+        // Asked for, and larger than need be known.
+        Err(error) if is_too_large(&error) => Ok(()),
+        deleted => deleted,
     }
 }
 

@@ -75,20 +75,46 @@ impl Caller {
         Ok(Objects { kind: found, namespace, api })
     }
 
-    /// Sends a request whenever there is room for its answer, until it is answered for good.
+    /// Sends a request whenever there is room for its answer, until it is answered for good. The deadline of
+    /// the call ends it.
     pub(super) async fn request<T, F>(&self, repeat: Repeat, send: impl Fn() -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, kube::Error>>,
     {
-        let send = async || {
-            let _turn = self.turn().await;
-            send().await
-        };
-        request(repeat, send).await
+        self.request_in_turn(&mut None, repeat, send).await
+    }
+
+    /// Like [`Self::request`], and keeps the turn for what is done with the answer.
+    pub(super) async fn request_in_turn<T, F>(
+        &self,
+        turn: &mut Option<Turn>,
+        repeat: Repeat,
+        send: impl Fn() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, kube::Error>>,
+    {
+        let mut pause = PAUSE;
+        loop {
+            if turn.is_none() {
+                *turn = Some(self.turn().await);
+            }
+            match send().await {
+                Ok(value) => return Ok(value),
+                Err(error) if failure::is_passing(&error, repeat == Repeat::Always) => {
+                    // Others may have their turn meanwhile.
+                    *turn = None;
+                    tracing::debug!("the API server is asked again: {}", in_words(&error));
+                    sleep(failure::asked_pause(&error).unwrap_or(pause)).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                Err(error) => return Err(failure::answer(&error)),
+            }
+        }
     }
 
     /// Waits for room for answers to this guest.
-    pub(super) async fn turn(&self) -> Turn {
+    async fn turn(&self) -> Turn {
         self.cluster.turn(self.check.key.namespace()).await
     }
 
@@ -142,43 +168,31 @@ fn refuse_detours(kind: &KindName, namespace: Option<&str>) -> Result<(), Error>
     }
 }
 
-/// Sends a request until it is answered for good. The deadline of the call ends it.
-pub(super) async fn request<T, F>(repeat: Repeat, send: impl Fn() -> F) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, kube::Error>>,
-{
-    let mut pause = PAUSE;
-    loop {
-        match send().await {
-            Ok(value) => return Ok(value),
-            Err(error) if failure::is_passing(&error, repeat == Repeat::Always) => {
-                tracing::debug!("the API server is asked again: {}", in_words(&error));
-                sleep(failure::asked_pause(&error).unwrap_or(pause)).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-            Err(error) => return Err(failure::answer(&error)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Key;
+    use futures_util::FutureExt;
     use kube::core::Status;
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+    /// A caller whose API server nobody asks.
+    fn caller() -> Caller {
+        let config = kube::Config::new("http://127.0.0.1:1".parse().expect("a URL"));
+        let ledger = Ledger::fleeting(Arc::new(Cluster::new(config).expect("a client")), Arc::default());
+        let key = Key::new("team-a", "test").expect("a key");
+        Caller::new(&ledger, Arc::new(Check::bare(key, "test.wasm".parse().expect("a module"))))
+    }
+
+    fn refuse<T>(code: u16) -> Result<T, kube::Error> {
+        Err(kube::Error::Api(Status { code, ..Status::default() }.boxed()))
+    }
 
     /// Asks a server that refuses so many times with this code, and tells how often it was asked.
     async fn ask(repeat: Repeat, code: u16, refusals: u32) -> (Result<(), Error>, u32) {
         let asked = AtomicU32::new(0);
-        let send = async || {
-            let status = Status { code, ..Status::default() };
-            if asked.fetch_add(1, Relaxed) < refusals {
-                Err(kube::Error::Api(status.boxed()))
-            } else {
-                Ok(())
-            }
-        };
-        let answered = request(repeat, &send).await;
+        let send = async || if asked.fetch_add(1, Relaxed) < refusals { refuse(code) } else { Ok(()) };
+        let answered = caller().request(repeat, &send).await;
         (answered, asked.into_inner())
     }
 
@@ -193,5 +207,26 @@ mod tests {
     async fn what_may_have_been_done_is_not_asked_for_again() {
         assert!(matches!(ask(Repeat::IfRefused, 500, 1).await, (Err(Error::Unavailable(_)), 1)));
         assert!(matches!(ask(Repeat::IfRefused, 429, 1).await, (Ok(()), 2)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_pauses_lets_others_have_their_turn() {
+        let caller = caller();
+        let mut turn = Some(caller.turn().await);
+        let _others = [caller.turn().await, caller.turn().await, caller.turn().await];
+        assert!(caller.turn().now_or_never().is_none(), "all are taken");
+        let asked = AtomicU32::new(0);
+        let send = async || if asked.fetch_add(1, Relaxed) < 3 { refuse(429) } else { Ok(()) };
+        let asking = caller.request_in_turn(&mut turn, Repeat::Always, &send);
+        let other = async {
+            sleep(PAUSE / 2).await;
+            caller.turn().now_or_never().is_some_and(|turn| {
+                drop(turn);
+                true
+            })
+        };
+        let (asked, other) = tokio::join!(asking, other);
+        assert!(asked.is_ok() && other);
+        assert!(turn.is_some(), "for what is done with the answer");
     }
 }

@@ -2,10 +2,9 @@
 
 use crate::{
     capability::bindings::aviary::check::kubernetes::Error,
-    cluster::{causes, code, in_words},
+    cluster::{causes, code, in_words, is_too_large},
     ledger::{EnterError, Unproven},
 };
-use http_body_util::LengthLimitError;
 use kube::error::DiscoveryError;
 use std::time::Duration;
 
@@ -66,10 +65,6 @@ fn refusal(error: &kube::Error) -> Error {
         Some(400 | 405 | 406 | 413 | 415 | 422) => Error::Invalid(message),
         _ => Error::Unavailable(message),
     }
-}
-
-fn is_too_large(error: &kube::Error) -> bool {
-    causes(error).any(<dyn std::error::Error>::is::<LengthLimitError>)
 }
 
 fn root_cause(error: &kube::Error) -> String {

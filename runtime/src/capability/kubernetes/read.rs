@@ -1,18 +1,20 @@
 //! Reading objects, waiting for them, and reading logs.
 
 use super::{
-    call::{Caller, Repeat, request},
-    fields,
+    call::{Caller, Repeat},
+    fields::{self, Path},
 };
-use crate::capability::bindings::aviary::check::kubernetes::{
-    Error, Kind as KindName, LogRequest, Object, Page, Selection,
+use crate::{
+    capability::bindings::aviary::check::kubernetes::{
+        Error, Kind as KindName, LogRequest, Object, Page, Selection,
+    },
+    cluster::is_too_large,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DynamicObject, ListParams, LogParams, ObjectList, TypeMeta};
 use serde_json::Value;
-use serde_json_path::JsonPath;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::{task::yield_now, time::sleep};
 
 /// Objects that the server is asked for at once.
 const PAGE: u32 = 100;
@@ -51,13 +53,22 @@ impl Caller {
             ..ListParams::default()
         };
         let mut page = Collected::new(limit, paths);
+        let mut at_once = PAGE;
         // Until all of it is there, as what is collected takes room as well.
-        let _turn = self.turn().await;
+        let mut turn = None;
         while page.wants() > 0 {
-            listed.limit = Some(page.wants().min(PAGE));
-            let found = request(Repeat::Always, || objects.api.list(&listed)).await?;
+            let asked = page.wants().min(at_once);
+            listed.limit = Some(asked);
+            let send = async || match objects.api.list(&listed).await {
+                Err(error) if is_too_large(&error) && asked > 1 => Ok(None),
+                found => found.map(Some),
+            };
+            let Some(found) = self.request_in_turn(&mut turn, Repeat::Always, send).await? else {
+                at_once = asked / 2;
+                continue;
+            };
             let next = found.metadata.continue_.clone().filter(|token| !token.is_empty());
-            page.take(found, &types)?;
+            page.take(found, &types).await?;
             listed.continue_token = next;
             if listed.continue_token.is_none() {
                 return Ok(page.into());
@@ -73,7 +84,7 @@ impl Caller {
         json_path: &str,
         value: Option<&str>,
     ) -> Result<String, Error> {
-        let path = fields::parse(json_path).map_err(Error::Invalid)?;
+        let path = Path::parse(json_path).map_err(Error::Invalid)?;
         let objects = self.place(&object.kind, object.namespace.as_deref()).await?;
         self.judge("get", &objects, Some(&object.name))?;
         let mut pause = LOOK;
@@ -82,7 +93,7 @@ impl Caller {
             let found = self.request(Repeat::Always, || objects.api.get_opt(&object.name)).await?;
             if let Some(found) = found {
                 let found = json(&bare(found))?;
-                if fields::is_met(&found, &path, value) {
+                if fields::is_met(&found, &path, value).map_err(Error::Invalid)? {
                     return Ok(found.to_string());
                 }
             }
@@ -110,14 +121,14 @@ impl Caller {
 /// Objects on their way to the guest.
 struct Collected {
     limit: u32,
-    paths: Vec<JsonPath>,
+    paths: Vec<Path>,
     items: Vec<String>,
     bytes: usize,
     truncated: bool,
 }
 
 impl Collected {
-    fn new(limit: u32, paths: Vec<JsonPath>) -> Self {
+    fn new(limit: u32, paths: Vec<Path>) -> Self {
         Self { limit, paths, items: Vec::new(), bytes: 0, truncated: false }
     }
 
@@ -128,8 +139,10 @@ impl Collected {
     }
 
     /// Objects of a list do not say of what kind they are.
-    fn take(&mut self, found: ObjectList<DynamicObject>, types: &TypeMeta) -> Result<(), Error> {
+    async fn take(&mut self, found: ObjectList<DynamicObject>, types: &TypeMeta) -> Result<(), Error> {
         for object in found.items {
+            // Many large ones take their time.
+            yield_now().await;
             let mut object = bare(object);
             object.types.get_or_insert_with(|| types.clone());
             let item = if self.paths.is_empty() { text(&object)? } else { self.masked(&object)?.to_string() };
@@ -144,7 +157,7 @@ impl Collected {
     }
 
     fn masked(&self, object: &DynamicObject) -> Result<Value, Error> {
-        Ok(fields::keep(&json(object)?, &self.paths))
+        fields::keep(&json(object)?, &self.paths).map_err(Error::Invalid)
     }
 }
 
@@ -154,11 +167,11 @@ impl From<Collected> for Page {
     }
 }
 
-fn parse_paths(texts: &[String]) -> Result<Vec<JsonPath>, Error> {
+fn parse_paths(texts: &[String]) -> Result<Vec<Path>, Error> {
     if texts.len() > MOST_PATHS {
         return Err(Error::Invalid(format!("at most {MOST_PATHS} fields can be kept")));
     }
-    texts.iter().map(|text| fields::parse(text).map_err(Error::Invalid)).collect()
+    texts.iter().map(|text| Path::parse(text).map_err(Error::Invalid)).collect()
 }
 
 /// Without the bookkeeping of field managers, which is often larger than the rest.

@@ -8,7 +8,7 @@ use crate::{
     ledger::Ledger,
     spec::{Check, Key},
 };
-use axum::{Json, http::Uri};
+use axum::{Json, http::Uri, response::IntoResponse};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use tokio::{net::TcpListener, task::JoinSet, time::sleep};
@@ -191,4 +191,61 @@ async fn only_so_many_answers_are_under_way_at_once_and_no_namespace_takes_all_t
     assert!(said.iter().all(Result::is_ok), "{said:?}");
     let most = *most.lock().expect("no panic");
     assert_eq!(most, ROOM);
+}
+
+#[tokio::test]
+async fn neither_a_body_nor_an_answer_is_read_that_has_too_many_values() {
+    let many = format!("[{}0]", r#"{"":0},"#.repeat(60_000));
+    let large = format!(r#"{{"metadata":{{}},"spec":{many}}}"#);
+    let routes = axum::Router::new().fallback(async move |uri: Uri| match uri.path() {
+        "/api/v1/namespaces/team-a/pods/web/log" => "[,".repeat(100_000).into_response(),
+        "/api/v1/namespaces/team-a/pods/many" => {
+            ([("content-type", "application/json")], large.clone()).into_response()
+        }
+        path => Json(answer(path)).into_response(),
+    });
+    let caller = caller_in("team-a", &ledger(routes).await);
+    let body = format!(r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"a"}},"spec":{many}}}"#);
+    for said in [
+        caller.create(None, &body).await,
+        caller.apply(None, &body).await,
+        caller.patch(&pod("v1", "team-a", "web"), PatchType::Merge, &body).await,
+        caller.patch(&pod("v1", "team-a", "web"), PatchType::Json, &many).await,
+    ] {
+        assert!(matches!(&said, Err(Error::Invalid(why)) if why.contains("50000 values")), "{said:?}");
+    }
+    let said = caller.get(&pod("v1", "team-a", "many")).await;
+    assert!(matches!(&said, Err(Error::Invalid(why)) if why.contains("too large")), "{said:?}");
+    let said = ask(&caller, &pod("v1", "team-a", "web")).await;
+    assert!(said.iter().all(Result::is_ok), "a log is no JSON: {said:?}");
+}
+
+#[tokio::test]
+async fn lists_of_large_objects_are_read_in_small_pages() {
+    let sizes = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&sizes);
+    let routes = axum::Router::new().fallback(async move |uri: Uri| {
+        let query = uri.query().unwrap_or_default().to_owned();
+        let number =
+            |name: &str| query.split('&').find_map(|part| part.strip_prefix(name)?.parse::<usize>().ok());
+        let Some(limit) = number("limit=") else { return Json(answer(uri.path())) };
+        seen.lock().expect("no panic").push(limit);
+        let from = number("continue=").unwrap_or_default();
+        let to = (from + limit).min(20);
+        let pod = json!({ "metadata": { "name": "web" }, "spec": { "text": "a".repeat(256 * 1024) } });
+        let next = if to < 20 { to.to_string() } else { String::new() };
+        Json(json!({ "metadata": { "continue": next }, "items": vec![pod; to - from] }))
+    });
+    let caller = caller_in("team-a", &ledger(routes).await);
+    let selection = Selection {
+        kind: Kind { api_version: "v1".to_owned(), kind: "Pod".to_owned() },
+        namespace: Some("team-a".to_owned()),
+        label_selector: None,
+        field_selector: None,
+        fields: vec![".metadata.name".to_owned()],
+        limit: None,
+    };
+    let page = caller.list(&selection).await.expect("a page");
+    assert!(page.items.len() == 20 && !page.truncated);
+    assert_eq!(*sizes.lock().expect("no panic"), [100, 50, 25, 12, 12]);
 }

@@ -10,9 +10,12 @@ use crate::{
     capability::bindings::aviary::check::kubernetes::{
         Error, Kind as KindName, Object, PatchType, Propagation,
     },
+    cluster::{MOST_VALUES, Values},
     ledger::Place,
 };
+use hyper::Request;
 use json_patch::Patch as JsonPatch;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, PropagationPolicy};
 use serde_json::Value;
 
@@ -21,64 +24,48 @@ const LARGEST_BODY: usize = 1024 * 1024;
 /// The longest name of a field manager that the API server takes.
 const LONGEST_MANAGER: usize = 128;
 
-/// An object that a guest wrote.
-struct Draft {
+/// What an object that a guest wrote is, without the rest of it, which may take a hundred times its text.
+struct Head {
     kind: KindName,
     namespace: Option<String>,
     name: Option<String>,
-    body: Value,
 }
 
 impl Caller {
     pub(super) async fn create(&self, namespace: Option<String>, body: &str) -> Result<String, Error> {
-        let mut draft = Draft::read(namespace, body)?;
-        let objects = self.place(&draft.kind, draft.namespace.as_deref()).await?;
-        self.judge("create", &objects, draft.name.as_deref())?;
-        self.claim(&objects, &mut draft).await?;
-        let object = draft.object()?;
-        let params = PostParams::default();
-        let create = || objects.api.create(&params, &object);
-        text(&bare(self.request(Repeat::IfRefused, create).await?))
+        let head = Head::read(namespace, body)?;
+        let objects = self.place(&head.kind, head.namespace.as_deref()).await?;
+        self.judge("create", &objects, head.name.as_deref())?;
+        let (places, request) = self.creation(&objects, body)?;
+        self.enter(places).await?;
+        self.send(Repeat::IfRefused, &objects, &request).await
     }
 
     pub(super) async fn apply(&self, namespace: Option<String>, body: &str) -> Result<String, Error> {
-        let mut draft = Draft::read(namespace, body)?;
-        let objects = self.place(&draft.kind, draft.namespace.as_deref()).await?;
-        let Some(name) = draft.name.clone() else {
+        let head = Head::read(namespace, body)?;
+        let objects = self.place(&head.kind, head.namespace.as_deref()).await?;
+        let Some(name) = head.name else {
             return Err(Error::Invalid("an object to apply needs a metadata.name".to_owned()));
         };
         self.judge("patch", &objects, Some(&name))?;
         let before = self.request(Repeat::Always, || objects.api.get_metadata_opt(&name)).await?;
-        match before {
-            None => {
-                self.judge("create", &objects, Some(&name))?;
-                self.claim(&objects, &mut draft).await?;
-            }
-            Some(before) if self.round.mark().is_on(&before.metadata) => {
-                self.claim(&objects, &mut draft).await?;
-            }
-            // What somebody else made stays theirs, and stays.
-            Some(before) => {
-                tamper::refuse_in_merge(&draft.body).map_err(invalid)?;
-                // Should it go meanwhile, nothing is made in its place.
-                draft.body["metadata"]["uid"] = before.metadata.uid.into();
-            }
+        let before = before.map(|before| before.metadata);
+        if before.is_none() {
+            self.judge("create", &objects, Some(&name))?;
         }
-        let mut manager = format!("aviary:{}", self.check.key);
-        manager.truncate(LONGEST_MANAGER);
-        let params = PatchParams::apply(&manager);
-        let patch = Patch::Apply(&draft.body);
-        let apply = || objects.api.patch(&name, &params, &patch);
-        text(&bare(self.request(Repeat::Always, apply).await?))
+        // What somebody else made stays theirs, and stays.
+        let others = before.filter(|before| !self.round.mark().is_on(before));
+        let (places, request) = self.application(&objects, &name, body, others)?;
+        self.enter(places).await?;
+        self.send(Repeat::Always, &objects, &request).await
     }
 
     pub(super) async fn patch(&self, object: &Object, kind: PatchType, body: &str) -> Result<String, Error> {
-        let patch = read_patch(kind, body)?;
         let objects = self.place(&object.kind, object.namespace.as_deref()).await?;
         self.judge("patch", &objects, Some(&object.name))?;
-        let params = PatchParams::default();
-        let send = || objects.api.patch(&object.name, &params, &patch);
-        text(&bare(self.request(Repeat::IfRefused, send).await?))
+        let request =
+            requests(&objects).patch(&object.name, &PatchParams::default(), &read_patch(kind, body)?);
+        self.send(Repeat::IfRefused, &objects, &request.map_err(unsendable)?).await
     }
 
     pub(super) async fn delete(&self, object: &Object, propagation: Propagation) -> Result<(), Error> {
@@ -105,14 +92,46 @@ impl Caller {
         }
     }
 
-    /// Makes an object the round's own, and notes where it is before it is made.
-    async fn claim(&self, objects: &Objects, draft: &mut Draft) -> Result<(), Error> {
-        tamper::refuse_in_object(&draft.body).map_err(invalid)?;
+    /// How an object is made, and where that leaves something. Only here it is more than a text.
+    fn creation(&self, objects: &Objects, body: &str) -> Result<(Vec<Place>, Request<Vec<u8>>), Error> {
+        let mut object: Value = read(body)?;
+        let places = self.claim(objects, &mut object)?;
+        let request = requests(objects).create(&PostParams::default(), object.to_string().into_bytes());
+        Ok((places, request.map_err(unsendable)?))
+    }
+
+    /// Like [`Self::creation`], for an object that may be there already, and be somebody else's.
+    fn application(
+        &self,
+        objects: &Objects,
+        name: &str,
+        body: &str,
+        others: Option<ObjectMeta>,
+    ) -> Result<(Vec<Place>, Request<Vec<u8>>), Error> {
+        let mut object: Value = read(body)?;
+        let places = match others {
+            None => self.claim(objects, &mut object)?,
+            Some(others) => {
+                tamper::refuse_in_merge(&object).map_err(invalid)?;
+                // Should it go meanwhile, nothing is made in its place.
+                object["metadata"]["uid"] = others.uid.into();
+                Vec::new()
+            }
+        };
+        let mut manager = format!("aviary:{}", self.check.key);
+        manager.truncate(LONGEST_MANAGER);
+        let request = requests(objects).patch(name, &PatchParams::apply(&manager), &Patch::Apply(&object));
+        Ok((places, request.map_err(unsendable)?))
+    }
+
+    /// Makes an object the round's own, and tells where something is left if it is made.
+    fn claim(&self, objects: &Objects, object: &mut Value) -> Result<Vec<Place>, Error> {
+        tamper::refuse_in_object(object).map_err(invalid)?;
         // A review may not even have labels.
         if objects.kind.leaves_nothing() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let made = self.round.mark().put_on(&mut draft.body);
+        let made = self.round.mark().put_on(object);
         let place = |api_version: &str, kind: &str| Place {
             api_version: api_version.to_owned(),
             kind: kind.to_owned(),
@@ -121,14 +140,31 @@ impl Caller {
         };
         let own = place(&objects.kind.resource.api_version, &objects.kind.resource.kind);
         let made = made.into_iter().map(|(api_version, kind)| place(api_version, kind));
-        for place in [own].into_iter().chain(made) {
+        Ok([own].into_iter().chain(made).collect())
+    }
+
+    /// Notes where objects are before they are made.
+    async fn enter(&self, places: Vec<Place>) -> Result<(), Error> {
+        for place in places {
             self.round.enter(place).await.map_err(|error| failure::no_entry(&error))?;
         }
         Ok(())
     }
+
+    /// Sends what is about one object, and tells how that is now.
+    async fn send(
+        &self,
+        repeat: Repeat,
+        objects: &Objects,
+        request: &Request<Vec<u8>>,
+    ) -> Result<String, Error> {
+        let client = objects.api.clone().into_client();
+        let send = || client.request::<DynamicObject>(request.clone());
+        text(&bare(self.request(repeat, send).await?))
+    }
 }
 
-impl Draft {
+impl Head {
     fn read(namespace: Option<String>, body: &str) -> Result<Self, Error> {
         let body: Value = read(body)?;
         let field = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
@@ -143,13 +179,16 @@ impl Draft {
             }
             (asked, written) => asked.or(written),
         };
-        Ok(Self { kind, namespace, name: field("/metadata/name"), body })
+        Ok(Self { kind, namespace, name: field("/metadata/name") })
     }
+}
 
-    fn object(self) -> Result<DynamicObject, Error> {
-        serde_json::from_value(self.body)
-            .map_err(|error| Error::Invalid(format!("the object is wrong: {error}")))
-    }
+fn requests(objects: &Objects) -> kube::core::Request {
+    kube::core::Request::new(objects.api.resource_url())
+}
+
+fn unsendable(error: kube::core::request::Error) -> Error {
+    failure::answer(&kube::Error::BuildRequest(error))
 }
 
 fn read_patch(kind: PatchType, body: &str) -> Result<Patch<Value>, Error> {
@@ -171,6 +210,7 @@ fn read<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, Error> {
     if body.len() > LARGEST_BODY {
         return Err(Error::Invalid(format!("{} bytes are too many: {LARGEST_BODY} at most", body.len())));
     }
+    Values::default().count(body.as_bytes(), MOST_VALUES).map_err(|error| invalid(&error.to_string()))?;
     serde_json::from_str(body).map_err(|error| Error::Invalid(format!("not what is expected here: {error}")))
 }
 

@@ -1,0 +1,67 @@
+//! Marked objects at a place, with the rights of its account. Of each only what a sweep needs is read, as whoever made
+//! it chooses how large its metadata is.
+
+use super::Place;
+use crate::cluster::{Cluster, Kind, within};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use kube::{
+    Client, Resource,
+    api::{DeleteParams, DynamicObject, ListParams, Request},
+};
+use serde::{Deserialize, de::IgnoredAny};
+use std::collections::BTreeMap;
+
+/// The objects of one kind at a place.
+pub(super) struct Objects {
+    client: Client,
+    request: Request,
+}
+
+/// A page of a list.
+#[derive(Deserialize)]
+pub(super) struct Page {
+    pub(super) metadata: ListMeta,
+    /// Of an empty page the API server may say nothing else than `null`.
+    items: Option<Vec<Item>>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Metadata {
+    pub(super) name: String,
+    pub(super) uid: Option<String>,
+    pub(super) labels: Option<BTreeMap<String, String>>,
+    /// Whether it is going.
+    pub(super) deletion_timestamp: Option<IgnoredAny>,
+}
+
+impl Objects {
+    pub(super) fn at(place: &Place, kind: &Kind, cluster: &Cluster) -> Result<Self, kube::Error> {
+        let client = cluster.sweeper(place.account.as_ref())?;
+        let path = DynamicObject::url_path(&kind.resource, place.namespace.as_deref());
+        Ok(Self { client, request: Request::new(path) })
+    }
+
+    /// Those that a page holds.
+    pub(super) async fn list(&self, params: &ListParams) -> Result<Page, kube::Error> {
+        let request = self.request.list_metadata(params).map_err(kube::Error::BuildRequest)?;
+        within(self.client.request(request)).await
+    }
+
+    /// Asks for the deletion of one of them.
+    pub(super) async fn delete(&self, name: &str, params: &DeleteParams) -> Result<(), kube::Error> {
+        let request = self.request.delete(name, params).map_err(kube::Error::BuildRequest)?;
+        within(self.client.request_text(request)).await.map(drop)
+    }
+}
+
+impl Page {
+    pub(super) fn objects(self) -> impl Iterator<Item = Metadata> {
+        self.items.into_iter().flatten().map(|item| item.metadata)
+    }
+}
