@@ -16,6 +16,12 @@ pub(crate) struct Shared {
     held: AtomicUsize,
 }
 
+/// A part of what is shared, until it is dropped.
+pub(crate) struct Loan {
+    shared: Arc<Shared>,
+    bytes: usize,
+}
+
 /// That of each namespace in which there is somebody to hold it.
 #[derive(Debug, Default)]
 pub(crate) struct Namespaces(Mutex<HashMap<String, Weak<Shared>>>);
@@ -50,8 +56,19 @@ impl Shared {
         self.held.fetch_update(Relaxed, Relaxed, fitting).is_ok()
     }
 
+    /// Lends so much of it, if it is there.
+    pub(crate) fn lend(self: &Arc<Self>, bytes: usize) -> Option<Loan> {
+        self.take(bytes).then(|| Loan { shared: Arc::clone(self), bytes })
+    }
+
     pub(crate) fn give_back(&self, bytes: usize) {
         self.held.fetch_sub(bytes, Relaxed);
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.shared.give_back(self.bytes);
     }
 }
 
@@ -65,6 +82,15 @@ mod tests {
         assert!(shared.take(6) && !shared.take(5) && shared.take(4) && !shared.take(1));
         shared.give_back(4);
         assert!(!shared.take(usize::MAX) && shared.take(3));
+    }
+
+    #[test]
+    fn what_is_lent_comes_back_by_itself() {
+        let shared = Arc::new(Shared::new(10));
+        let loan = shared.lend(6).expect("room");
+        assert!(shared.lend(5).is_none());
+        drop(loan);
+        assert!(shared.lend(10).is_some());
     }
 
     #[test]

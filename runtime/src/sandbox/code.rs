@@ -1,20 +1,17 @@
 //! The compiled code of modules, as a part of what the guests of a namespace hold.
 
-use crate::{shared::Shared, spec::Digest};
+use crate::{
+    shared::{Loan, Shared},
+    spec::Digest,
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-/// The code of one module, which all checks of a namespace hold together.
-pub(super) struct Code {
-    shared: Arc<Shared>,
-    bytes: usize,
-}
-
-/// What is held, by namespace.
+/// What all checks of a namespace with the same module hold together.
 #[derive(Default)]
-pub(super) struct Codes(Mutex<HashMap<(String, Digest), Weak<Code>>>);
+pub(super) struct Codes(Mutex<HashMap<(String, Digest), Weak<Loan>>>);
 
 impl Codes {
     /// Takes room for the code of a module in what its namespace shares, if it is there or somebody has taken
@@ -22,28 +19,19 @@ impl Codes {
     pub(super) fn hold(
         &self,
         namespace: &str,
-        shared: Arc<Shared>,
+        shared: &Arc<Shared>,
         digest: Digest,
         bytes: usize,
-    ) -> Option<Arc<Code>> {
+    ) -> Option<Arc<Loan>> {
         let mut codes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (namespace.to_owned(), digest);
         if let Some(code) = codes.get(&place).and_then(Weak::upgrade) {
             return Some(code);
         }
         codes.retain(|_, code| code.strong_count() > 0);
-        if !shared.take(bytes) {
-            return None;
-        }
-        let code = Arc::new(Code { shared, bytes });
+        let code = Arc::new(shared.lend(bytes)?);
         codes.insert(place, Arc::downgrade(&code));
         Some(code)
-    }
-}
-
-impl Drop for Code {
-    fn drop(&mut self) {
-        self.shared.give_back(self.bytes);
     }
 }
 
@@ -54,7 +42,7 @@ mod tests {
     #[test]
     fn the_code_of_a_module_counts_once_and_until_the_last_check_with_it_is_gone() {
         let (codes, shared) = (Codes::default(), Arc::new(Shared::new(10)));
-        let hold = |digest: &[u8], bytes| codes.hold("a", Arc::clone(&shared), Digest::of(digest), bytes);
+        let hold = |digest: &[u8], bytes| codes.hold("a", &shared, Digest::of(digest), bytes);
         let code = hold(b"first", 6).expect("room");
         let again = hold(b"first", 6).expect("the same");
         assert!(hold(b"other", 5).is_none());

@@ -1,7 +1,6 @@
 //! A module that is compiled and linked once, ready to become live any number of times.
 
 use super::{
-    code::Code,
     limits::{MEMORIES, most},
     state::State,
 };
@@ -9,6 +8,7 @@ use crate::{
     capability::{Capability, bindings::CheckPre},
     grant,
     outcome::{Fault, Reason},
+    shared::Loan,
     spec::{Check, Digest, Limit},
     text::{cut_to, printable},
 };
@@ -45,11 +45,11 @@ pub struct Guest {
 #[derive(Clone)]
 pub struct Housed {
     guest: Arc<Guest>,
-    _code: Option<Arc<Code>>,
+    _code: Option<Arc<Loan>>,
 }
 
 impl Housed {
-    pub(super) fn new(guest: Arc<Guest>, code: Option<Arc<Code>>) -> Self {
+    pub(super) fn new(guest: Arc<Guest>, code: Option<Arc<Loan>>) -> Self {
         Self { guest, _code: code }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     board::Hits,
-    shared::Shared,
+    shared::{Loan, Shared},
     spec::{Limit, Limits},
 };
 use std::sync::Arc;
@@ -85,6 +85,15 @@ impl Limiter {
     /// What the guest was refused in this run: memory, or elements of a table.
     pub(super) fn refused(&self) -> Option<Refused> {
         self.refused
+    }
+
+    /// Room in the memory of the namespace for what a call holds outside of the guest; none where all may be held.
+    pub(super) fn lend(&self, bytes: usize) -> Result<Option<Loan>, Refused> {
+        let Some(shared) = &self.shared else { return Ok(None) };
+        shared.lend(bytes).map(Some).ok_or_else(|| {
+            self.hits.count(Limit::Memory);
+            Refused::Together(shared.most())
+        })
     }
 
     fn allow(&mut self, limit: Limit, wanted: usize) -> bool {

@@ -109,7 +109,7 @@ impl Sandbox {
     pub fn house(&self, guest: Arc<Guest>, check: &Check) -> Result<Housed, Fault> {
         let Some(shared) = self.shared(check) else { return Ok(Housed::new(guest, None)) };
         let (namespace, most) = (check.key.namespace(), shared.most() >> 20);
-        let Some(code) = self.codes.hold(namespace, shared, guest.digest, guest.code) else {
+        let Some(code) = self.codes.hold(namespace, &shared, guest.digest, guest.code) else {
             let message = format!(
                 "{} takes {} KiB when compiled, which is more than is left of the {most} MiB of memory that the guests \
                  of the namespace {namespace} may hold together; `memory` in the rule of the policy raises that",

@@ -5,6 +5,7 @@ use crate::{
     board::Entry,
     capability::{calls::Calls, dial::Network, http::Connections, kubernetes::Caller, log::GuestLog},
     cluster::Cluster,
+    shared::Loan,
     spec::Check,
 };
 use std::sync::Arc;
@@ -33,6 +34,21 @@ pub struct State {
     pub(crate) table: ResourceTable,
     pub(super) wasi: WasiCtx,
     pub(super) limiter: Limiter,
+}
+
+impl State {
+    /// Room for what a call holds of the guest's words while it waits.
+    ///
+    /// # Errors
+    /// When the guests of the namespace hold too much together; the text says so.
+    pub(crate) fn borrow_memory(&self, bytes: usize) -> Result<Option<Loan>, String> {
+        self.limiter.lend(bytes).map_err(|_| {
+            let namespace = self.check.key.namespace();
+            format!(
+                "the guests of the namespace {namespace} hold all of the memory that they may have together"
+            )
+        })
+    }
 }
 
 impl WasiView for State {

@@ -211,3 +211,23 @@ async fn guests_of_a_tenant_hold_no_more_memory_together_than_the_policy_allows(
     drop(live);
     second.live().await;
 }
+
+#[tokio::test]
+async fn requests_that_wait_count_as_memory_of_a_tenants_guests() {
+    let body = "x".repeat(50 << 10);
+    let urls = vec!["http://example.test/"; 30].join(", ");
+    let spec = format!("  settings: {{ method: POST, body: {body}, urls: [{urls}] }}");
+    let grants = "  grants: { http: [{ hosts: ['http://example.test'], methods: [POST] }] }";
+    let answers = async |mebibytes| {
+        let bounds = Bounds { memory: Some(Size::mebibytes(mebibytes)), ..Bounds::default() };
+        let ceiling = Ceiling::tenant("team-a", "cluster.local", Arc::new(bounds));
+        let check = check_in("team-a", &format!("{grants}\n{spec}"), &ceiling);
+        let subject = Subject::load_in(sandbox(), check, guests::CALLS_HTTP).await.expect("loaded");
+        message(&subject.run().await)
+    };
+    let refusal = "the guests of the namespace team-a hold all of the memory that they may have together";
+    let crowded = answers(4).await;
+    assert!(crowded.contains(refusal), "{crowded:.500}");
+    let spacious = answers(64).await;
+    assert!(!spacious.contains(refusal), "{spacious:.500}");
+}

@@ -36,6 +36,7 @@ const LONGEST_PATH_SHOWN: usize = 100;
 impl Host for State {
     async fn send(&mut self, mut request: Request) -> Result<Response, Error> {
         let timeout = milliseconds(request.timeout_ms);
+        let _loan = self.borrow_memory(size(&request)).map_err(Error::Denied)?;
         let deadline = self.begin_http(&request, timeout)?;
         cap_body(&mut request, self.calls.room());
         let result = send(&self.network, &self.check.permit, &self.connections, request, deadline).await;
@@ -45,7 +46,14 @@ impl Host for State {
 
     async fn send_all(&mut self, requests: Vec<Request>) -> Vec<Result<Response, Error>> {
         let refused = requests.len().saturating_sub(MOST_REQUESTS);
-        let booked: Vec<Booked> = admit(requests).into_iter().map(|request| self.book(request?)).collect();
+        let admitted = admit(requests);
+        // Until all are answered.
+        let loan = self.borrow_memory(admitted.iter().flatten().map(size).sum());
+        let book = |request: Result<Request, Error>| match &loan {
+            Ok(_) => self.book(request?),
+            Err(why) => Err(Error::Denied(why.clone())),
+        };
+        let booked: Vec<Booked> = admitted.into_iter().map(book).collect();
         let begun: Vec<bool> = booked.iter().map(Result::is_ok).collect();
         let room = Room {
             at_once: self.check.limits.count(Limit::ConcurrentCalls),
