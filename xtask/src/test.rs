@@ -56,7 +56,9 @@ fn run_tests(cluster: Option<&Cluster>) -> Result<()> {
     let all = ["--workspace", "--exclude", PODS];
     if works("cargo", &["nextest", "--version"]) {
         run_with("run the tests", "cargo", &[&["nextest", "run"], &all[..]].concat(), &variables)?;
-        return run("run the examples in the documentation", "cargo", &["test", "--workspace", "--doc"]);
+        // Of the same packages, or their dependencies would be built again with other features.
+        let examples = [&["test", "--doc"], &all[..]].concat();
+        return run("run the examples in the documentation", "cargo", &examples);
     }
     run_with("run the tests", "cargo", &[&["test"], &all[..]].concat(), &variables)
 }
