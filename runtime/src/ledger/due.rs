@@ -1,6 +1,6 @@
 //! Which checks are to be swept, and when.
 
-use super::{AFTERMATH, LATE, SOON};
+use super::{AFTERMATH, ANEW, LATE, SOON};
 use crate::spec::Key;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -29,6 +29,15 @@ impl Due {
     /// Whether something was left each time.
     pub(super) fn is_in_vain(&self) -> bool {
         self.tries > 0
+    }
+
+    /// The next time, after a round has ended: at once, but soon where it was in vain, however short rounds are.
+    pub(super) fn after_a_round(self) -> Self {
+        let now = Instant::now();
+        match self.is_in_vain() {
+            true => Self { at: self.at.min(now + ANEW), ..self },
+            false => Self::now(),
+        }
     }
 
     /// The next time, after so many objects were left.
@@ -91,6 +100,17 @@ mod tests {
         let due = BTreeMap::from([(key("a/b"), Due::now())]);
         assert!(next(&due, &BTreeSet::from([key("a/b")])).is_none());
         assert!(next(&due, &BTreeSet::new()).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_round_that_ends_is_swept_soon_and_no_number_of_them_puts_that_off() {
+        let in_vain = (0..9).fold(Due::now(), |due, _| due.after(1));
+        let hurried = in_vain.after_a_round();
+        assert_eq!(hurried.at - Instant::now(), ANEW);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(hurried.after_a_round().at, hurried.at);
+        assert_eq!(hurried.after(1).at - Instant::now(), LATE, "its pauses go on");
+        assert_eq!(Due::now().after(0).after_a_round().at, Instant::now(), "nothing was in vain");
     }
 
     #[tokio::test(start_paused = true)]

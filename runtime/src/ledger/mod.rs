@@ -49,6 +49,8 @@ const CONCURRENT_SWEEPS: usize = 4;
 const AFTERMATH: Duration = Duration::from_secs(12);
 /// How long objects that are being deleted may take before it is looked again.
 const SOON: Duration = Duration::from_millis(500);
+/// How soon it is looked again after a round where looking was in vain before.
+const ANEW: Duration = Duration::from_secs(5);
 /// The longest pause before something is tried again.
 const LATE: Duration = Duration::from_secs(60);
 
@@ -204,8 +206,8 @@ impl Ledger {
         {
             let mut state = self.state();
             if left > 0 {
-                // Should a round have ended meanwhile, that is no reason for haste.
-                state.due.insert(key, due.after(left));
+                let (later, ended_meanwhile) = (due.after(left), state.due.contains_key(&key));
+                state.due.insert(key, if ended_meanwhile { later.after_a_round() } else { later });
                 return;
             }
             if !due.was_clean {

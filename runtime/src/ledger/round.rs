@@ -101,10 +101,7 @@ impl Drop for Round {
         }
         if state.places.contains_key(key) {
             let due = state.due.entry(key.clone()).or_insert_with(Due::now);
-            // Where sweeping does not help, it keeps its pauses.
-            if !due.is_in_vain() {
-                *due = Due::now();
-            }
+            *due = due.after_a_round();
             self.ledger.wake.notify_one();
         }
     }
