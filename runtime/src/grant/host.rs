@@ -53,6 +53,11 @@ pub(crate) fn trim(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
+/// Whether there is nothing where a label should be.
+fn has_gap(name: &str) -> bool {
+    name.split('.').any(str::is_empty)
+}
+
 /// Whether a name is a part of the zone of another, at any depth.
 pub(crate) fn is_below(name: &str, parent: &str) -> bool {
     let (name, parent) = (name.as_bytes(), parent.as_bytes());
@@ -72,7 +77,7 @@ impl FromStr for HostPattern {
             Some(parent) => (true, parent),
             None => (false, text),
         };
-        if name.is_empty() || name.contains('*') {
+        if has_gap(trim(name)) || name.contains('*') {
             return Err(format!(
                 "`{text}` is no host: write `example.com`, `*.example.com`, `*` or an address"
             ));
@@ -80,6 +85,10 @@ impl FromStr for HostPattern {
         // The parser of URLs, so that every spelling of an address is judged as what it is dialled as.
         let host = Host::parse(trim(name)).map_err(|error| format!("`{text}` is no host: {error}"))?;
         match host {
+            // Without its last dots it could be an address.
+            Host::Domain(name) if has_gap(&name) => {
+                Err(format!("`{text}` is no host: between two dots there is a name"))
+            }
             Host::Domain(name) if below => Ok(Self::Below(name)),
             Host::Domain(name) => Ok(Self::Name(name)),
             _ if below => Err(format!("`{text}` is no host: an address has nothing below it")),
@@ -166,6 +175,14 @@ mod tests {
         assert_eq!(reach("*", "db.prod.svc"), Some(Reach::Public));
         assert_eq!(reach("localhost", "localhost"), Some(Reach::Loopback));
         assert_eq!(reach("db.prod.svc", "db2.prod.svc"), None);
+    }
+
+    #[test]
+    fn a_name_with_nothing_between_two_dots_is_none() {
+        for text in ["127.0.%2E", "127.0..", "a..b", ".a", "*..a"] {
+            assert!(text.parse::<HostPattern>().is_err(), "{text}");
+        }
+        assert!("example.com.".parse::<HostPattern>().is_ok());
     }
 
     #[test]
