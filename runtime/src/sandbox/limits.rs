@@ -88,11 +88,12 @@ impl Limiter {
     }
 
     /// Room in the memory of the namespace for what a call holds outside of the guest; none where all may be held.
-    pub(super) fn lend(&self, bytes: usize) -> Result<Option<Loan>, Refused> {
+    /// Without room, tells how much there is in all.
+    pub(super) fn lend(&self, bytes: usize) -> Result<Option<Loan>, usize> {
         let Some(shared) = &self.shared else { return Ok(None) };
         shared.lend(bytes).map(Some).ok_or_else(|| {
             self.hits.count(Limit::Memory);
-            Refused::Together(shared.most())
+            shared.most()
         })
     }
 

@@ -42,10 +42,12 @@ impl State {
     /// # Errors
     /// When the guests of the namespace hold too much together; the text says so.
     pub(crate) fn borrow_memory(&self, bytes: usize) -> Result<Option<Loan>, String> {
-        self.limiter.lend(bytes).map_err(|_| {
-            let namespace = self.check.key.namespace();
+        self.limiter.lend(bytes).map_err(|most| {
             format!(
-                "the guests of the namespace {namespace} hold all of the memory that they may have together"
+                "the guests of the namespace {} hold all of the memory that they may have together, {} MiB; \
+                 `memory` in the rule of the policy raises that",
+                self.check.key.namespace(),
+                most >> 20
             )
         })
     }

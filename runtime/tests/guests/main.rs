@@ -7,6 +7,7 @@ mod daemon;
 mod gallery;
 #[path = "../cluster/given.rs"]
 mod given;
+mod inventory;
 mod kubernetes;
 mod ledger;
 mod limits;

@@ -2,7 +2,7 @@
 
 use crate::{
     self as guests,
-    daemon::{Aviary, PATIENCE, message},
+    inventory::{Aviary, PATIENCE, message},
 };
 use aviary::{board::Standing, outcome::Reason, signature::Keyring};
 use minisign::KeyPair;
