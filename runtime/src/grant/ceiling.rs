@@ -57,7 +57,7 @@ pub struct Bounds {
     pub secrets: Option<Vec<SecretKind>>,
     /// The most that manifests can ask for, the timeout among it.
     pub limits: Option<Limits>,
-    /// Linear memory and compiled code of all guests together.
+    /// What all guests hold in memory together.
     pub memory: Option<Size>,
 }
 

@@ -158,16 +158,17 @@ impl Ledger {
     /// Sweeps until nothing is left over or the time is up; true if nothing is left.
     pub async fn settle(self: &Arc<Self>, deadline: Instant) -> bool {
         let mut sweeps = JoinSet::new();
+        let mut unbroken = true;
         self.state().make_due();
         loop {
             let next = self.start_due(&mut sweeps);
             // What comes late is found when the daemon starts again.
             if sweeps.is_empty() && self.state().due.values().all(|due| due.was_clean) {
-                return true;
+                return unbroken;
             }
             let step = async {
                 tokio::select! {
-                    Some(_) = sweeps.join_next(), if !sweeps.is_empty() => {}
+                    Some(ended) = sweeps.join_next(), if !sweeps.is_empty() => unbroken &= ended.is_ok(),
                     () = sleep_until(next) => {}
                 }
             };

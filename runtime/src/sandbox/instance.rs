@@ -4,6 +4,7 @@ use super::{
     Sandbox,
     answer::Answers,
     guest::{Guest, misfit},
+    inbox::Inbox,
     limits::{Limiter, RANDOM_BYTES, Refused, behind},
     meter::{Metered, Overspent},
     state::State,
@@ -185,6 +186,7 @@ impl Instance {
                 Poll::Pending => timeout_at(budget.deadline, call).await,
             }
         };
+        self.store.data_mut().inbox.clear();
         match ended {
             Ok(Ok(Ok(value))) => Ok(value),
             Ok(Ok(Err(error))) => Err(Lost::Fault(trapped(self.store.data(), name, &error))),
@@ -244,9 +246,11 @@ fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>,
         .build();
     let mut table = ResourceTable::new();
     table.set_max_capacity(check.limits.count(Limit::Handles));
+    let shared = sandbox.shared(&check);
     State {
         calls: Calls::new(&check.limits, &entry.tally, &entry.hits, record),
-        limiter: Limiter::new(Arc::clone(&check.limits), Arc::clone(&entry.hits), sandbox.shared(&check)),
+        limiter: Limiter::new(Arc::clone(&check.limits), Arc::clone(&entry.hits), shared.clone()),
+        inbox: Inbox::new(shared, Arc::clone(&entry.hits)),
         connections: Connections::default(),
         network: Arc::clone(&sandbox.network),
         cluster: sandbox.ledger.as_ref().map(|ledger| ledger.cluster()),

@@ -2,7 +2,7 @@
 
 use crate::{
     board::Hits,
-    shared::{Loan, Shared},
+    shared::Shared,
     spec::{Limit, Limits},
 };
 use std::sync::Arc;
@@ -85,16 +85,6 @@ impl Limiter {
     /// What the guest was refused in this run: memory, or elements of a table.
     pub(super) fn refused(&self) -> Option<Refused> {
         self.refused
-    }
-
-    /// Room in the memory of the namespace for what a call holds outside of the guest; none where all may be held.
-    /// Without room, tells how much there is in all.
-    pub(super) fn lend(&self, bytes: usize) -> Result<Option<Loan>, usize> {
-        let Some(shared) = &self.shared else { return Ok(None) };
-        shared.lend(bytes).map(Some).ok_or_else(|| {
-            self.hits.count(Limit::Memory);
-            shared.most()
-        })
     }
 
     fn allow(&mut self, limit: Limit, wanted: usize) -> bool {

@@ -6,6 +6,7 @@ mod code;
 mod compile;
 mod engine;
 mod guest;
+mod inbox;
 mod instance;
 mod limits;
 mod meter;
@@ -15,6 +16,8 @@ pub use compile::{Allowance, COMMAND, Workshop, work};
 pub use guest::{Guest, Housed};
 pub use instance::{Instance, Lost};
 pub use state::State;
+
+pub(crate) use inbox::{Crowded, Inbox};
 
 use crate::{
     capability::{bindings::aviary::check as interfaces, dial::Network},

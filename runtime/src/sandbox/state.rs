@@ -1,11 +1,10 @@
 //! What belongs to one live guest: the data of its Store.
 
-use super::limits::Limiter;
+use super::{inbox::Inbox, limits::Limiter};
 use crate::{
     board::Entry,
     capability::{calls::Calls, dial::Network, http::Connections, kubernetes::Caller, log::GuestLog},
     cluster::Cluster,
-    shared::Loan,
     spec::Check,
 };
 use std::sync::Arc;
@@ -30,27 +29,12 @@ pub struct State {
     pub(crate) kubernetes: Option<Arc<Caller>>,
     /// Idle HTTP connections that the guest may reuse.
     pub(crate) connections: Connections,
+    /// The answers that the guest does not have yet.
+    pub(crate) inbox: Inbox,
     /// The resources that the guest holds.
     pub(crate) table: ResourceTable,
     pub(super) wasi: WasiCtx,
     pub(super) limiter: Limiter,
-}
-
-impl State {
-    /// Room for what a call holds of the guest's words while it waits.
-    ///
-    /// # Errors
-    /// When the guests of the namespace hold too much together; the text says so.
-    pub(crate) fn borrow_memory(&self, bytes: usize) -> Result<Option<Loan>, String> {
-        self.limiter.lend(bytes).map_err(|most| {
-            format!(
-                "the guests of the namespace {} hold all of the memory that they may have together, {} MiB; \
-                 `memory` in the rule of the policy raises that",
-                self.check.key.namespace(),
-                most >> 20
-            )
-        })
-    }
 }
 
 impl WasiView for State {

@@ -7,6 +7,7 @@ use crate::{
 use aviary::{
     grant::{Bounds, Ceiling},
     outcome::{Reason, Verdict},
+    policy::{Origin, Policy},
     sandbox::Sandbox,
     spec::{Limit, Size},
 };
@@ -16,11 +17,11 @@ use tokio::{
     net::TcpListener,
 };
 
-/// Answers every connection with a page of 3,000 bytes.
-async fn server() -> SocketAddr {
+/// Answers every connection with a page of that many bytes.
+async fn server(bytes: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 3000\r\n\r\n{}", "x".repeat(3000));
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n{}", "x".repeat(bytes));
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let answer = answer.clone();
@@ -59,7 +60,7 @@ fn message(verdict: &Verdict) -> String {
 
 #[tokio::test]
 async fn every_limit_is_held_and_counted_when_a_guest_runs_into_it() {
-    let (address, sandbox) = (server().await, Arc::new(sandbox()));
+    let (address, sandbox) = (server(3000).await, Arc::new(sandbox()));
     let http = |limits: &str, more: &str| {
         let hosts = format!("grants: {{ http: [{{ hosts: ['http://{address}'], methods: [GET, POST] }}] }}");
         format!("  {hosts}\n  limits: {{ {limits} }}\n  settings: {{ {more} }}")
@@ -180,7 +181,7 @@ async fn a_check_within_its_limits_runs_into_none() {
 
 #[tokio::test]
 async fn a_run_that_has_received_its_share_is_refused_further_calls() {
-    let (address, sandbox) = (server().await, Arc::new(sandbox()));
+    let (address, sandbox) = (server(3000).await, Arc::new(sandbox()));
     let spec = format!(
         "  grants: {{ tcp: [{{ targets: ['{address}'] }}] }}\n  limits: {{ bytesIn: 1Ki }}\n  settings: {{ address: '{address}', send: x, receive: 3000 }}"
     );
@@ -213,21 +214,27 @@ async fn guests_of_a_tenant_hold_no_more_memory_together_than_the_policy_allows(
 }
 
 #[tokio::test]
-async fn requests_that_wait_count_as_memory_of_a_tenants_guests() {
-    let body = "x".repeat(50 << 10);
-    let urls = vec!["http://example.test/"; 30].join(", ");
-    let spec = format!("  settings: {{ method: POST, body: {body}, urls: [{urls}] }}");
-    let grants = "  grants: { http: [{ hosts: ['http://example.test'], methods: [POST] }] }";
-    let answers = async |mebibytes| {
-        let bounds = Bounds { memory: Some(Size::mebibytes(mebibytes)), ..Bounds::default() };
-        let ceiling = Ceiling::tenant("team-a", "cluster.local", Arc::new(bounds));
-        let check = check_in("team-a", &format!("{grants}\n{spec}"), &ceiling);
-        let subject = Subject::load_in(sandbox(), check, guests::CALLS_HTTP).await.expect("loaded");
-        message(&subject.run().await)
+async fn answers_on_their_way_count_as_memory_of_a_tenants_guests() {
+    let address = server(1 << 20).await;
+    let grants = format!("grants: {{ http: [{{ hosts: ['http://{address}'] }}] }}");
+    let spec = format!("  {grants}\n  settings: {{ urls: ['http://{address}/'] }}");
+    let answers = async |mebibytes, polls| {
+        let rules = format!("rules: [{{ namespaces: [team-a], memory: {mebibytes}Mi, {grants} }}]");
+        let policy = format!("apiVersion: aviary.dev/v1alpha1\nkind: Policy\n{rules}");
+        let policy = Policy::parse(&policy, None, "cluster.local").expect("a policy");
+        let check = check_in("team-a", &spec, &policy.ceiling_for(Origin::Namespace("team-a")));
+        let subject = Subject::load_in(Arc::new(sandbox()), check, guests::CALLS_HTTP).await.expect("loaded");
+        let mut instance = subject.live().await;
+        instance.init().await.expect("no fault").expect("a round");
+        let mut latest = String::new();
+        for _ in 0..polls {
+            latest = message(&subject.poll(&mut instance).await);
+        }
+        (latest, subject.entry.hits.get(Limit::Memory))
     };
-    let refusal = "the guests of the namespace team-a hold all of the memory that they may have together";
-    let crowded = answers(4).await;
-    assert!(crowded.contains(refusal), "{crowded:.500}");
-    let spacious = answers(64).await;
-    assert!(!spacious.contains(refusal), "{spacious:.500}");
+    let (crowded, refused) = answers(2, 2).await;
+    let refusal = "the guests of this namespace hold all of the memory that they may have together, 2 MiB";
+    assert!(crowded.contains(refusal) && refused == 2, "{refused} times: {crowded:.500}");
+    let (spacious, refused) = answers(16, 20).await;
+    assert!(spacious.contains("200") && refused == 0, "{refused} times: {spacious:.500}");
 }

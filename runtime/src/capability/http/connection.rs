@@ -5,6 +5,7 @@ use crate::{
         bindings::aviary::check::{http::Error, tls::Certificate},
         tls::Stream,
     },
+    sandbox::Inbox,
     turns::Turn,
 };
 use bytes::Bytes;
@@ -90,12 +91,21 @@ impl Connection {
     }
 
     /// Reads the body up to the limit, and tells whether there was more.
-    pub(super) async fn read(&mut self, body: &mut Incoming, limit: usize) -> Result<(Vec<u8>, bool), Error> {
+    pub(super) async fn read(
+        &mut self,
+        body: &mut Incoming,
+        limit: usize,
+        inbox: &Inbox,
+    ) -> Result<(Vec<u8>, bool), Error> {
         let mut kept = Vec::new();
         while let Some(frame) = self.driver.alongside(body.frame()).await {
             let Ok(data) = frame.map_err(|error| explain(&error))?.into_data() else { continue };
             let room = limit - kept.len();
-            kept.extend_from_slice(&data[..data.len().min(room)]);
+            let fitting = &data[..data.len().min(room)];
+            let place = kept.capacity();
+            kept.reserve(fitting.len());
+            inbox.hold(kept.capacity() - place)?;
+            kept.extend_from_slice(fitting);
             if data.len() > room {
                 return Ok((kept, true));
             }

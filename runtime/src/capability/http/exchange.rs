@@ -1,15 +1,10 @@
 //! From a request to its response, over redirects and connections.
 
-use super::{
-    connection::Connection,
-    outgoing::Outgoing,
-    pool::{Connections, Use},
-    redirect,
-};
+use super::{Client, connection::Connection, outgoing::Outgoing, pool::Use, redirect};
 use crate::{
     capability::{
         bindings::aviary::check::http::{Error, Phase, Protocol, Response, Timings},
-        dial::{DialError, Network, connect},
+        dial::{DialError, connect},
         tls::{Alpn, Stream, handshake, server_name},
     },
     grant::{Permit, address::Reach},
@@ -20,9 +15,7 @@ use tokio::time::Instant;
 
 /// One request with all that it needs.
 pub(super) struct Exchange<'a> {
-    pub(super) network: &'a Network,
-    pub(super) permit: &'a Permit,
-    pub(super) connections: &'a Connections,
+    pub(super) client: Client<'a>,
     pub(super) deadline: Instant,
     pub(super) progress: &'a mut Progress,
 }
@@ -41,7 +34,7 @@ impl Exchange<'_> {
     pub(super) async fn run(mut self, mut outgoing: Outgoing) -> Result<Response, Error> {
         let mut followed = 0;
         loop {
-            let reach = self.permit.http(outgoing.granted_method(), &outgoing.url);
+            let reach = self.client.permit.http(outgoing.granted_method(), &outgoing.url);
             let reach = reach.map_err(|denied| Error::Denied(denied.to_string()))?;
             let (connection, head) = self.ask(&outgoing, reach).await?;
             match redirect::next(&outgoing, head.status(), head.headers(), followed)? {
@@ -54,7 +47,7 @@ impl Exchange<'_> {
 
     async fn ask(&mut self, outgoing: &Outgoing, reach: Reach) -> Result<(Connection, Head), Error> {
         if outgoing.reuse
-            && let Some(connection) = self.connections.take(&Use::of(outgoing, reach))
+            && let Some(connection) = self.client.connections.take(&Use::of(outgoing, reach))
         {
             match self.send(connection, outgoing).await {
                 // The server may have closed it just now.
@@ -78,18 +71,19 @@ impl Exchange<'_> {
 
     async fn open(&mut self, outgoing: &Outgoing, reach: Reach) -> Result<Connection, Error> {
         let (host, port) = outgoing.host()?;
-        let explain = |error| explain(error, self.permit, outgoing);
-        let resolve = self.network.resolve(&host, outgoing.family, reach);
+        let explain = |error| explain(error, self.client.permit, outgoing);
+        let resolve = self.client.network.resolve(&host, outgoing.family, reach);
         let addresses = self.progress.measure(Phase::Resolve, resolve).await.map_err(explain)?;
         let dial = async {
-            let socket = self.network.sockets.take(self.permit.namespace()).await;
+            let socket = self.client.network.sockets.take(self.client.permit.namespace()).await;
             connect(&addresses, port, self.deadline).await.map(|(stream, address)| (stream, address, socket))
         };
         let (stream, address, socket) = self.progress.measure(Phase::Connect, dial).await.map_err(explain)?;
         if !outgoing.is_tls() {
             return Connection::open(Stream::Plain(stream), socket, address, None).await;
         }
-        let config = self.network.tls.get(outgoing.tls.as_ref(), Alpn::Http).map_err(Error::Invalid)?;
+        let config =
+            self.client.network.tls.get(outgoing.tls.as_ref(), Alpn::Http).map_err(Error::Invalid)?;
         let name = server_name(&host).map_err(Error::Invalid)?;
         let agree = handshake(config, name, stream);
         let (stream, certificate) = self.progress.measure(Phase::Tls, agree).await.map_err(Error::Tls)?;
@@ -105,7 +99,10 @@ impl Exchange<'_> {
         head: Head,
     ) -> Result<Response, Error> {
         let (head, mut body) = head.into_parts();
-        let read = connection.read(&mut body, outgoing.limit);
+        let inbox = self.client.inbox;
+        let length = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        inbox.hold(length)?;
+        let read = connection.read(&mut body, outgoing.limit, inbox);
         let (body, truncated) = self.progress.measure(Phase::Transfer, read).await?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes())));
@@ -122,7 +119,7 @@ impl Exchange<'_> {
             url: outgoing.url.as_str().to_owned(),
         };
         if outgoing.reuse && !truncated {
-            self.connections.put(Use::of(&outgoing, reach), connection);
+            self.client.connections.put(Use::of(&outgoing, reach), connection);
         }
         Ok(response)
     }

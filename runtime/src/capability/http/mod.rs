@@ -18,7 +18,11 @@ use super::{
     ended::end_calls,
     milliseconds,
 };
-use crate::{grant::Permit, sandbox::State, spec::Limit};
+use crate::{
+    grant::Permit,
+    sandbox::{Crowded, Inbox, State},
+    spec::Limit,
+};
 use exchange::{Exchange, Progress};
 use futures_util::{StreamExt, stream};
 use outgoing::MOST_KEPT;
@@ -28,32 +32,27 @@ use url::Url;
 
 /// How many requests one `send-all` takes.
 const MOST_REQUESTS: usize = 100;
-/// As much is kept of the bodies of one `send-all` together, and of its requests, in bytes.
+/// As much is kept of the bodies of one `send-all` together, in bytes.
 const MOST_KEPT_TOGETHER: usize = 8 * MOST_KEPT;
 /// How much of a URL's path appears in messages.
 const LONGEST_PATH_SHOWN: usize = 100;
 
 impl Host for State {
     async fn send(&mut self, mut request: Request) -> Result<Response, Error> {
+        self.inbox.clear();
         let timeout = milliseconds(request.timeout_ms);
-        let _loan = self.borrow_memory(size(&request)).map_err(Error::Denied)?;
         let deadline = self.begin_http(&request, timeout)?;
         cap_body(&mut request, self.calls.room());
-        let result = send(&self.network, &self.check.permit, &self.connections, request, deadline).await;
+        let result = self.client().send(request, deadline).await;
         self.finish_http(&result);
         result
     }
 
-    async fn send_all(&mut self, requests: Vec<Request>) -> Vec<Result<Response, Error>> {
+    async fn send_all(&mut self, mut requests: Vec<Request>) -> Vec<Result<Response, Error>> {
+        self.inbox.clear();
         let refused = requests.len().saturating_sub(MOST_REQUESTS);
-        let admitted = admit(requests);
-        // Until all are answered.
-        let loan = self.borrow_memory(admitted.iter().flatten().map(size).sum());
-        let book = |request: Result<Request, Error>| match &loan {
-            Ok(_) => self.book(request?),
-            Err(why) => Err(Error::Denied(why.clone())),
-        };
-        let booked: Vec<Booked> = admitted.into_iter().map(book).collect();
+        requests.truncate(MOST_REQUESTS);
+        let booked: Vec<Booked> = requests.into_iter().map(|request| self.book(request)).collect();
         let begun: Vec<bool> = booked.iter().map(Result::is_ok).collect();
         let room = Room {
             at_once: self.check.limits.count(Limit::ConcurrentCalls),
@@ -62,8 +61,7 @@ impl Host for State {
         if begun.iter().filter(|begun| **begun).count() > room.at_once {
             self.entry.hits.count(Limit::ConcurrentCalls);
         }
-        let (permit, connections) = (&self.check.permit, &self.connections);
-        let mut results = send_all(&self.network, permit, connections, booked, room).await;
+        let mut results = self.client().send_all(booked, room).await;
         // The call begun last is the first to finish.
         for (result, _) in results.iter().zip(begun).rev().filter(|(_, begun)| *begun) {
             self.finish_http(result);
@@ -76,7 +74,22 @@ impl Host for State {
 
 end_calls!(Error, Error::Timeout(_));
 
+impl From<Crowded> for Error {
+    fn from(crowded: Crowded) -> Self {
+        Self::Denied(crowded.to_string())
+    }
+}
+
 impl State {
+    fn client(&self) -> Client<'_> {
+        Client {
+            network: &self.network,
+            permit: &self.check.permit,
+            connections: &self.connections,
+            inbox: &self.inbox,
+        }
+    }
+
     fn book(&mut self, request: Request) -> Booked {
         let deadline = self.begin_http(&request, None)?;
         Ok((request, deadline))
@@ -97,75 +110,49 @@ impl State {
     }
 }
 
-/// Sends one request, and waits for the response until the deadline.
-pub async fn send(
-    network: &Network,
-    permit: &Permit,
-    connections: &Connections,
-    request: Request,
-    deadline: Instant,
-) -> Result<Response, Error> {
-    let outgoing = Outgoing::parse(request)?;
-    let mut progress = Progress::new();
-    let exchange = Exchange { network, permit, connections, deadline, progress: &mut progress };
-    let result = timeout_at(deadline, exchange.run(outgoing)).await;
-    result.unwrap_or(Err(Error::Timeout(progress.phase)))
-}
-
-/// What one [`send_all`] may take.
+/// What one `send-all` may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Room {
+struct Room {
     /// How many requests are under way at once.
-    pub at_once: usize,
+    at_once: usize,
     /// How much is kept of all bodies together, in bytes.
-    pub bodies: usize,
+    bodies: usize,
 }
 
 /// A request of several and its deadline, or why it is not sent.
-pub type Booked = Result<(Request, Instant), Error>;
+type Booked = Result<(Request, Instant), Error>;
 
-/// Sends several requests. The bodies that are kept share their room evenly.
-pub async fn send_all(
-    network: &Network,
-    permit: &Permit,
-    connections: &Connections,
-    booked: Vec<Booked>,
-    room: Room,
-) -> Vec<Result<Response, Error>> {
-    let share = room.bodies / booked.len().max(1);
-    let sent = booked.into_iter().map(|booked| async move {
-        let (mut request, latest) = booked?;
-        let timeout = milliseconds(request.timeout_ms);
-        let deadline = timeout.map_or(latest, |timeout| latest.min(Instant::now() + timeout));
-        cap_body(&mut request, share);
-        send(network, permit, connections, request, deadline).await
-    });
-    stream::iter(sent).buffered(room.at_once).collect().await
+/// What the requests of one guest go through.
+#[derive(Clone, Copy)]
+struct Client<'a> {
+    network: &'a Network,
+    permit: &'a Permit,
+    connections: &'a Connections,
+    inbox: &'a Inbox,
 }
 
-/// The first of these requests, as they are held until all of them are answered. A guest can name the same bytes
-/// in each of them, and every one gets a copy.
-fn admit(mut requests: Vec<Request>) -> Vec<Result<Request, Error>> {
-    requests.truncate(MOST_REQUESTS);
-    // What is collected may keep the place of what was there before.
-    requests.shrink_to_fit();
-    let mut left = MOST_KEPT_TOGETHER;
-    let admitted = requests.into_iter().map(|request| match left.checked_sub(size(&request)) {
-        Some(rest) => {
-            left = rest;
-            Ok(request)
-        }
-        None => Err(Error::Invalid(format!(
-            "the requests of one send-all take more than {MOST_KEPT_TOGETHER} bytes together"
-        ))),
-    });
-    admitted.collect()
-}
+impl Client<'_> {
+    /// Sends one request, and waits for the response until the deadline.
+    async fn send(self, request: Request, deadline: Instant) -> Result<Response, Error> {
+        let outgoing = Outgoing::parse(request)?;
+        let mut progress = Progress::new();
+        let exchange = Exchange { client: self, deadline, progress: &mut progress };
+        let result = timeout_at(deadline, exchange.run(outgoing)).await;
+        result.unwrap_or(Err(Error::Timeout(progress.phase)))
+    }
 
-/// What a request takes in memory, in bytes: names and values of headers can be empty and yet many.
-fn size(request: &Request) -> usize {
-    let ca = request.tls.as_ref().and_then(|tls| tls.ca.as_ref()).map_or(0, String::len);
-    sent(request) + size_of_val(request.headers.as_slice()) + ca
+    /// Sends several requests. The bodies that are kept share their room evenly.
+    async fn send_all(self, booked: Vec<Booked>, room: Room) -> Vec<Result<Response, Error>> {
+        let share = room.bodies / booked.len().max(1);
+        let sent = booked.into_iter().map(|booked| async move {
+            let (mut request, latest) = booked?;
+            let timeout = milliseconds(request.timeout_ms);
+            let deadline = timeout.map_or(latest, |timeout| latest.min(Instant::now() + timeout));
+            cap_body(&mut request, share);
+            self.send(request, deadline).await
+        });
+        stream::iter(sent).buffered(room.at_once).collect().await
+    }
 }
 
 fn cap_body(request: &mut Request, most: usize) {

@@ -19,7 +19,7 @@ use super::{
     ended::{Ended, end_calls},
     milliseconds, shorten,
 };
-use crate::sandbox::State;
+use crate::sandbox::{Crowded, State};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, error::Elapsed, timeout_at};
 
@@ -92,6 +92,7 @@ impl State {
         target: String,
         timeout: Option<Duration>,
     ) -> Result<(Arc<Caller>, Instant), Error> {
+        self.inbox.clear();
         let deadline = self.calls.begin(Capability::Kubernetes, target, timeout);
         let deadline = deadline.map_err(|error| Error::Denied(error.to_string()))?;
         let Some(caller) = &self.kubernetes else {
@@ -112,6 +113,7 @@ impl State {
         let result = ended.unwrap_or(Err(Error::Timeout));
         self.finish(&result);
         let answer = result?;
+        self.inbox.hold(answer.length())?;
         self.calls.receive(answer.length()).map_err(|spent| Error::Denied(spent.to_string()))?;
         Ok(answer)
     }
@@ -142,6 +144,12 @@ impl Answer for () {
 }
 
 end_calls!(Error, Error::Timeout);
+
+impl From<Crowded> for Error {
+    fn from(crowded: Crowded) -> Self {
+        Self::Denied(crowded.to_string())
+    }
+}
 
 fn describe(object: &Object) -> String {
     let name = shorten(&object.name);

@@ -54,7 +54,7 @@ limits! {
     /// resource handles held at once
     Handles "handles": Count = 1_000, 1..=10_000;
     /// handed over by the guest in one host call, or as its answer
-    HostCallBytes "hostCallBytes": Bytes = 8 * MI, 4 * KI..=64 * MI;
+    HostCallBytes "hostCallBytes": Bytes = MI, 4 * KI..=64 * MI;
     /// processor time of each poll and cleanup
     Cpu "cpu": Time = SECOND, 10..=MINUTE;
     /// processor time of each init; if only `cpu` is given and is more, as much as that

@@ -11,7 +11,10 @@ use std::{
 
 async fn fetch_all(booked: Vec<Booked>) -> Vec<Result<Response, Error>> {
     let room = Room { at_once: 8, bodies: MOST_KEPT_TOGETHER };
-    send_all(&network(), &permit(ALL), &Connections::default(), booked, room).await
+    let (network, permit, connections) = (network(), permit(ALL), Connections::default());
+    let inbox = Inbox::new(None, Arc::default());
+    let client = Client { network: &network, permit: &permit, connections: &connections, inbox: &inbox };
+    client.send_all(booked, room).await
 }
 
 #[tokio::test]
@@ -40,27 +43,6 @@ async fn answers_keep_the_order_of_their_requests_and_eight_are_sent_at_a_time()
     }
     assert!(matches!(&results[19], Err(Error::Denied(text)) if text == "enough"));
     assert_eq!(peak.load(SeqCst), 8);
-}
-
-#[test]
-fn requests_beyond_a_hundred_are_not_held() {
-    let admitted = admit((0..102).map(|_| get("http://127.0.0.1:1/")).collect());
-    assert_eq!(admitted.iter().filter(|request| request.is_ok()).count(), 100);
-    assert_eq!(admitted.len(), 100);
-}
-
-#[test]
-fn requests_that_are_held_until_all_are_answered_take_no_more_than_eight_megabytes_together() {
-    let mut large = get("http://127.0.0.1:1/");
-    large.body = Some(vec![b'x'; 256 * 1024]);
-    let mut empty_headers = get("http://127.0.0.1:1/");
-    empty_headers.headers = vec![(String::new(), String::new()); 8 * 1024];
-    for request in [large, empty_headers] {
-        let admitted = admit(vec![request; 40]);
-        let held: usize = admitted.iter().flatten().map(size).sum();
-        assert!(held <= MOST_KEPT_TOGETHER && held > MOST_KEPT_TOGETHER / 2, "{held} bytes");
-        assert!(matches!(&admitted[39], Err(Error::Invalid(why)) if why.contains("together")));
-    }
 }
 
 #[tokio::test]

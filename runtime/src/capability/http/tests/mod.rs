@@ -13,7 +13,7 @@ use crate::capability::{
     testing::{listen, listen_at, network, permit, soon},
 };
 use axum::{Router, body::Bytes, http::HeaderMap, routing};
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -35,6 +35,18 @@ fn get(url: impl Into<String>) -> Request {
         body_limit: None,
         tls: None,
     }
+}
+
+/// Sends a request for a guest that may hold all of the answer.
+async fn send(
+    network: &Network,
+    permit: &Permit,
+    connections: &Connections,
+    request: Request,
+    deadline: Instant,
+) -> Result<Response, Error> {
+    let inbox = Inbox::new(None, Arc::default());
+    Client { network, permit, connections, inbox: &inbox }.send(request, deadline).await
 }
 
 /// Sends a request that may go to every server of the tests.
