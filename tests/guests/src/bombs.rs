@@ -1,9 +1,14 @@
 //! Small modules that cost much to compile, all of them valid.
 
 use wasm_encoder::{
-    BlockType, CodeSection, Component, Function, FunctionSection, Instruction, Module, ModuleSection,
-    RefType, TableSection, TableType, TypeSection, ValType,
+    Alias, BlockType, CodeSection, Component, ComponentAliasSection, ComponentExportKind,
+    ComponentInstanceSection, ComponentOuterAliasKind, Function, FunctionSection, InstanceSection,
+    Instruction, Module, ModuleArg, ModuleSection, NestedComponentSection, RefType, TableSection, TableType,
+    TypeSection, ValType,
 };
+
+const NO_MODULES: [(&str, ModuleArg); 0] = [];
+const NOTHING: [(&str, ComponentExportKind, u32); 0] = [];
 
 /// So many functions without anything in them.
 pub fn many_functions(count: usize) -> Vec<u8> {
@@ -46,6 +51,26 @@ pub fn many_locals(functions: usize) -> Vec<u8> {
     component(&vec![function(50_000, &[]); functions])
 }
 
+/// A component with one instance, one with two of it, one with two of that, and so on.
+pub fn doubled_instances(times: u32) -> Vec<u8> {
+    let mut instances = InstanceSection::new();
+    instances.instantiate(0, NO_MODULES);
+    let mut one = Component::new();
+    one.section(&ModuleSection(&Module::new())).section(&instances);
+    let mut all = Component::new();
+    all.section(&NestedComponentSection(&one));
+    for number in 0..times {
+        let (kind, count, index) = (ComponentOuterAliasKind::Component, 1, number);
+        let mut former = ComponentAliasSection::new();
+        former.alias(Alias::Outer { kind, count, index });
+        let mut two = Component::new();
+        two.section(&former).section(&instances_of(0, 2));
+        all.section(&NestedComponentSection(&two));
+    }
+    all.section(&instances_of(times, 1));
+    all.finish()
+}
+
 /// A table that no live guest may have.
 pub fn large_table() -> Vec<u8> {
     let (element_type, minimum) = (RefType::FUNCREF, 30_000);
@@ -56,6 +81,14 @@ pub fn large_table() -> Vec<u8> {
     let mut component = Component::new();
     component.section(&ModuleSection(&module));
     component.finish()
+}
+
+fn instances_of(component: u32, count: usize) -> ComponentInstanceSection {
+    let mut instances = ComponentInstanceSection::new();
+    for _ in 0..count {
+        instances.instantiate(component, NOTHING);
+    }
+    instances
 }
 
 fn set_all(locals: u32) -> Vec<Instruction<'static>> {
