@@ -93,7 +93,7 @@ pub struct Run {
     /// How to reach a Kubernetes cluster whose ConfigMaps hold checks; in a pod, its service account tells.
     #[arg(long, value_name = "FILE", env = "AVIARY_KUBECONFIG")]
     pub kubeconfig: Option<PathBuf>,
-    /// Namespaces to look for ConfigMaps in, `*` for all; without it, the daemon's own.
+    /// Namespaces to look for ConfigMaps in, separated by commas, or `*` for all; without it, the daemon's own.
     #[arg(long, value_name = "NAMESPACES", env = "AVIARY_NAMESPACES", value_parser = parse_namespaces)]
     pub namespaces: Option<Namespaces>,
     /// Labels of the ConfigMaps that hold checks.
