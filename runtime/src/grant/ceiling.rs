@@ -131,8 +131,11 @@ impl Ceiling {
 
     /// The most of it that a check may have.
     pub fn most(&self, limit: Limit) -> u64 {
-        let limits = self.tenant.as_ref().and_then(|tenant| tenant.bounds.limits.as_ref());
-        limits.map_or(*limit.range().end(), |limits| limits.get(limit))
+        let Some(tenant) = &self.tenant else { return *limit.range().end() };
+        match &tenant.bounds.limits {
+            Some(limits) => limits.get(limit),
+            None => Limits::most_of_tenants().get(limit),
+        }
     }
 
     /// Whether a check may have so much of it.
