@@ -1,10 +1,15 @@
 //! The latest runs of one check.
 
+mod room;
+
 use crate::{
+    board::Hits,
     outcome::{Fault, Outcome, Verdict},
+    shared::Shared,
     text::cut_to,
 };
 use jiff::Timestamp;
+use room::Room;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// How many runs are kept per check.
@@ -44,14 +49,27 @@ pub struct History {
     /// So many of the oldest have been shortened.
     shortened: usize,
     counted: Option<Run>,
+    room: Room,
 }
 
 impl History {
+    /// No runs yet. Targets for which there is no room count in `hits`.
+    pub(crate) fn counting(hits: Arc<Hits>) -> Self {
+        Self { room: Room { hits, ..Room::default() }, ..Self::default() }
+    }
+
+    /// What targets of later runs take counts in `shared` as well.
+    pub(crate) fn share(&mut self, shared: Option<Arc<Shared>>) {
+        self.room.shared = shared;
+    }
+
     /// Adds a run and drops the oldest beyond the capacity. A verdict equal to the one before
     /// shares its memory: most checks say the same thing for days. Targets are kept for the latest
     /// run, and for those before it that said the same.
     pub fn push(&mut self, started: Timestamp, duration: Duration, verdict: Verdict) -> &Run {
+        (self.counted, self.room.counted) = (None, None);
         let run = self.keep(started, duration, verdict, false);
+        self.room.counted.clone_from(&self.room.latest);
         self.counted.insert(run)
     }
 
@@ -61,6 +79,7 @@ impl History {
     }
 
     fn keep(&mut self, started: Timestamp, duration: Duration, verdict: Verdict, excused: bool) -> Run {
+        let verdict = self.room.fit(verdict);
         let verdict = match self.runs.back() {
             Some(last) if *last.verdict == verdict => Arc::clone(&last.verdict),
             _ => {

@@ -193,7 +193,7 @@ fn most(timeout: Option<Spanned<TimeSpan>>, written: WrittenLimits) -> Result<Op
         written.0.into_iter().map(|(limit, Spanned { value, referenced, .. })| (limit, value, referenced));
     let mut most = None;
     for (limit, amount, at) in timeout.into_iter().chain(limits) {
-        let most = most.get_or_insert_with(Limits::most);
+        let most = most.get_or_insert_with(Limits::most_of_tenants);
         most.set(limit, amount).map_err(|error| Error::at(at, error))?;
     }
     Ok(most)

@@ -17,6 +17,7 @@ pub(crate) struct Shared {
 }
 
 /// A part of what is shared, until it is dropped.
+#[derive(Debug)]
 pub(crate) struct Loan {
     shared: Arc<Shared>,
     bytes: usize,

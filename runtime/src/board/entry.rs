@@ -64,13 +64,13 @@ struct State {
 impl Entry {
     pub(super) fn new(
         check: Arc<Check>,
-        shared: Option<Arc<Shared>>,
         settled: Option<Instant>,
         events: broadcast::Sender<Arc<Event>>,
     ) -> Self {
         let hits = Arc::<Hits>::default();
         let log = GuestLog::new(check.key.clone(), Arc::clone(&hits));
-        let series = Arc::new(Series::new(shared));
+        let series = Arc::<Series>::default();
+        let history = History::counting(Arc::clone(&hits));
         log.allow(&check.limits);
         series.allow(&check.limits);
         Self {
@@ -85,7 +85,7 @@ impl Entry {
                 module: None,
                 rejected: None,
                 health: Health::unknown(Timestamp::now()),
-                history: History::default(),
+                history,
                 counts: Counts::default(),
                 last_success: None,
                 next: None,
@@ -95,6 +95,12 @@ impl Entry {
             demands: Demands::default(),
             events,
         }
+    }
+
+    /// What its metrics and its targets take counts in these as well.
+    pub(super) fn share(&self, series: Option<Arc<Shared>>, targets: Option<Arc<Shared>>) {
+        self.series.share(series);
+        self.state().history.share(targets);
     }
 
     /// The check as it stands now.
@@ -308,7 +314,7 @@ mod tests {
     async fn cleanups_that_fail_do_not_fill_the_log() {
         let check = Check::bare("a/b".parse().expect("a key"), "m.wasm".parse().expect("a module"));
         let lines = check.limits.get(Limit::LogLines);
-        let entry = Entry::new(Arc::new(check), None, None, broadcast::Sender::new(1));
+        let entry = Entry::new(Arc::new(check), None, broadcast::Sender::new(1));
         for _ in 0..lines + 5 {
             entry.tell_failed_cleanup("cleanup: no".to_owned());
         }

@@ -24,7 +24,7 @@ pub use view::{Counts, DURATION_BOUNDS, Module, View};
 
 use crate::{
     shared::Namespaces,
-    spec::{Check, Key},
+    spec::{Check, Key, Size},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -114,6 +114,8 @@ pub struct Board {
     entries: RwLock<BTreeMap<Key, Arc<Entry>>>,
     /// What the metrics of their checks take.
     namespaces: Namespaces,
+    /// What the targets of their checks hold.
+    targets: Namespaces,
     contacts: RwLock<Vec<Arc<Contact>>>,
     events: broadcast::Sender<Arc<Event>>,
     ready: AtomicBool,
@@ -127,6 +129,7 @@ impl Default for Board {
             leftovers: Leftovers::default(),
             entries: RwLock::default(),
             namespaces: Namespaces::default(),
+            targets: Namespaces::default(),
             contacts: RwLock::default(),
             events: broadcast::Sender::new(EVENT_BACKLOG),
             ready: AtomicBool::new(false),
@@ -150,9 +153,13 @@ impl Board {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         // At the start nothing is known, which nobody should take for good.
         let settled = self.is_ready().then(|| Instant::now() + SETTLING);
-        let shared = || check.permit.series().map(|most| self.namespaces.of(check.key.namespace(), most));
-        let fresh = || Arc::new(Entry::new(Arc::clone(check), shared(), settled, self.events.clone()));
-        Arc::clone(entries.entry(check.key.clone()).or_insert_with(fresh))
+        let fresh = || Arc::new(Entry::new(Arc::clone(check), settled, self.events.clone()));
+        let entry = Arc::clone(entries.entry(check.key.clone()).or_insert_with(fresh));
+        let of = |all: &Namespaces, most: Option<Size>| most.map(|most| all.of(check.key.namespace(), most));
+        // While a check was only refused, nobody knew whose it is.
+        let (series, targets) = (check.permit.series(), check.permit.targets());
+        entry.share(of(&self.namespaces, series), of(&self.targets, targets));
+        entry
     }
 
     /// Takes a check off the board.

@@ -1,6 +1,10 @@
 //! Reaching out: find the addresses of a host, drop those that are not granted, dial exactly the others.
 
-use super::{bindings::aviary::check::http::IpFamily, sockets::sockets, tls::TlsConfigs};
+use super::{
+    bindings::aviary::check::http::IpFamily,
+    sockets::{lookups, sockets},
+    tls::TlsConfigs,
+};
 use crate::{
     grant::{
         CLUSTER_DOMAIN,
@@ -51,6 +55,8 @@ pub struct Network {
     pub(super) tls: TlsConfigs,
     /// Room for sockets.
     pub(super) sockets: Turns,
+    /// Room for lookups of names.
+    lookups: Turns,
     cluster_domain: String,
     resolver: TokioResolver,
 }
@@ -104,12 +110,14 @@ impl Network {
         let resolver = resolver.with_options(resolver_options).build();
         let resolver = resolver.map_err(|error| NetworkError::Resolver(error.to_string()))?;
         let cluster_domain = options.cluster_domain.as_deref().unwrap_or(CLUSTER_DOMAIN).to_owned();
-        Ok(Self { cluster, tls, sockets: sockets(), cluster_domain, resolver })
+        Ok(Self { cluster, tls, sockets: sockets(), lookups: lookups(), cluster_domain, resolver })
     }
 
-    /// The addresses of `host` that may be dialled, at most four and at least one.
+    /// The addresses of `host` that may be dialled, at most four and at least one. A name waits until there is room
+    /// for another lookup of the namespace.
     pub async fn resolve(
         &self,
+        namespace: &str,
         host: &Host<&str>,
         family: IpFamily,
         mut reach: Reach,
@@ -118,6 +126,7 @@ impl Network {
             Host::Ipv4(address) => (vec![IpAddr::V4(*address)], ""),
             Host::Ipv6(address) => (vec![IpAddr::V6(*address)], ""),
             Host::Domain(name) => {
+                let _turn = self.lookups.take(namespace).await;
                 let found = self.resolver.lookup_ip(self.in_full(name, reach).as_ref()).await;
                 let found = found.map_err(|error| DialError::Resolve(in_words(&error)))?;
                 if reach == Reach::Service && is_alias(&found) {
@@ -229,6 +238,7 @@ mod tests {
         Name, RData,
         rdata::{A, CNAME},
     };
+    use std::time::Duration;
 
     /// A cluster whose names are in the domain `test`.
     async fn cluster() -> Network {
@@ -253,7 +263,7 @@ mod tests {
     }
 
     async fn resolve(name: &str, reach: Reach) -> Result<String, DialError> {
-        let addresses = cluster().await.resolve(&Host::Domain(name), IpFamily::Any, reach).await?;
+        let addresses = cluster().await.resolve("team-a", &Host::Domain(name), IpFamily::Any, reach).await?;
         Ok(addresses.iter().map(ToString::to_string).collect())
     }
 
@@ -285,10 +295,21 @@ mod tests {
     async fn of_many_addresses_a_few_are_dialled_and_only_those_that_are_allowed() {
         let (network, many) = (cluster().await, Host::Domain("many.test"));
         for reach in [Reach::Internet, Reach::Public, Reach::Private] {
-            let found = network.resolve(&many, IpFamily::Any, reach).await.expect("addresses");
+            let found = network.resolve("team-a", &many, IpFamily::Any, reach).await.expect("addresses");
             assert_eq!(found.len(), MOST_ADDRESSES);
             assert!(found.iter().all(|address| Class::of(*address) == Class::Public), "{found:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_namespace_has_so_many_lookups_and_leaves_the_others_theirs() {
+        let network = Network { lookups: Turns::new(2, 1), ..cluster().await };
+        let _held = network.lookups.take("loud").await;
+        let (name, address) = (Host::Domain("www.test"), Host::Ipv4(Ipv4Addr::new(8, 8, 8, 8)));
+        let look = |namespace, host| network.resolve(namespace, host, IpFamily::Any, Reach::Internet);
+        assert!(timeout(Duration::from_millis(100), look("loud", &name)).await.is_err(), "waits");
+        assert!(look("loud", &address).await.is_ok(), "an address needs no lookup");
+        assert!(look("quiet", &name).await.is_ok());
     }
 
     #[tokio::test]

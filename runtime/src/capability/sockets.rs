@@ -9,6 +9,11 @@ const RESERVED: u64 = 2_048;
 const MOST: u64 = 32_768;
 /// The share of one namespace.
 const SHARE: usize = 4;
+/// What one lookup of a name takes at most: both families, from two name servers at once, with two more tries.
+const OF_A_LOOKUP: usize = 12;
+/// The part of all that may be for lookups, and the most lookups.
+const PART_OF_LOOKUPS: usize = 64;
+const MOST_LOOKUPS: usize = 256;
 
 /// Lets the process open as many files as it may at all: what starts it often allows a thousand at first.
 pub fn allow_as_many_as_possible() {
@@ -21,8 +26,25 @@ pub fn allow_as_many_as_possible() {
 
 /// The sockets of all guests.
 pub(super) fn sockets() -> Turns {
-    let all = most(getrlimit(Resource::Nofile).current);
+    let all = all();
+    shared(all.saturating_sub(most_lookups(all) * OF_A_LOOKUP).max(1))
+}
+
+/// The lookups of names for all guests, whose sockets are the resolver's.
+pub(super) fn lookups() -> Turns {
+    shared(most_lookups(all()))
+}
+
+fn shared(all: usize) -> Turns {
     Turns::new(all, (all / SHARE).max(1))
+}
+
+fn all() -> usize {
+    most(getrlimit(Resource::Nofile).current)
+}
+
+fn most_lookups(all: usize) -> usize {
+    (all / PART_OF_LOOKUPS).clamp(1, MOST_LOOKUPS)
 }
 
 /// Of so many open files; none is any number.
@@ -40,5 +62,6 @@ mod tests {
     fn the_daemon_keeps_files_for_itself_however_few_there_are() {
         let most = [Some(0), Some(1_024), Some(20_000), Some(1 << 30), None].map(most);
         assert_eq!(most, [1, 512, 17_952, 32_768, 32_768]);
+        assert_eq!(most.map(most_lookups), [1, 8, 256, 256, 256]);
     }
 }

@@ -28,6 +28,10 @@ const MOST_MEMORY: Size = Size::mebibytes(768);
 /// ten numbers and a histogram.
 const MOST_SERIES: Size = Size::mebibytes(4);
 
+/// What the targets of the latest runs of all checks of a tenant's namespace hold in memory together: of each of 500
+/// checks, a hundred with a few labels.
+const MOST_TARGETS: Size = Size::mebibytes(16);
+
 /// The zones in which addresses have their names.
 const REVERSE_ZONES: [&str; 2] = ["in-addr.arpa", "ip6.arpa"];
 
@@ -131,8 +135,11 @@ impl Ceiling {
 
     /// The most of it that a check may have.
     pub fn most(&self, limit: Limit) -> u64 {
-        let limits = self.tenant.as_ref().and_then(|tenant| tenant.bounds.limits.as_ref());
-        limits.map_or(*limit.range().end(), |limits| limits.get(limit))
+        let Some(tenant) = &self.tenant else { return *limit.range().end() };
+        match &tenant.bounds.limits {
+            Some(limits) => limits.get(limit),
+            None => Limits::most_of_tenants().get(limit),
+        }
     }
 
     /// Whether a check may have so much of it.
@@ -154,6 +161,11 @@ impl Ceiling {
     /// So many bytes may all metrics that checks of the namespace make take together; none where there is no limit.
     pub fn series(&self) -> Option<Size> {
         self.tenant.as_ref().map(|_| MOST_SERIES)
+    }
+
+    /// So many bytes may the targets of all checks of the namespace hold together; none where there is no limit.
+    pub fn targets(&self) -> Option<Size> {
+        self.tenant.as_ref().map(|_| MOST_TARGETS)
     }
 
     pub(super) fn http(&self, method: Method, url: &Url) -> Option<Reach> {

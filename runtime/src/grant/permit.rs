@@ -73,6 +73,11 @@ impl Permit {
         self.ceiling.series()
     }
 
+    /// So many bytes may the targets of all checks of its namespace hold together; none where there is no limit.
+    pub fn targets(&self) -> Option<Size> {
+        self.ceiling.targets()
+    }
+
     /// How far a request may reach.
     pub fn http(&self, method: Method, url: &Url) -> Result<Reach, Denied> {
         let (ceiling, granted) = (self.ceiling.http(method, url), self.grants.http(method, url));

@@ -25,6 +25,20 @@ fn none() -> Policy {
 }
 
 #[test]
+fn what_guests_of_a_tenant_hand_over_is_a_mebibyte_unless_the_policy_says_otherwise() {
+    let more = ", limits: { hostCallBytes: 2Mi }";
+    let rule = |limits: &str| {
+        policy(&format!("  - {{ namespaces: [a], limits: {{ {limits} }} }}\n")).expect("valid")
+    };
+    for policy in [none(), rule("memory: 16Mi")] {
+        let refusal = check(&policy, "a", "", more).expect_err("too much").to_string();
+        assert!(refusal.contains("limits.hostCallBytes of 2Mi"), "{refusal}");
+    }
+    let check = check(&rule("hostCallBytes: 4Mi"), "a", "", more).expect("within");
+    assert_eq!(check.limits.get(Limit::HostCallBytes), 2 << 20);
+}
+
+#[test]
 fn without_rules_directories_and_the_daemons_own_namespace_are_trusted() {
     assert_eq!(none().ceiling_for(Origin::Directory), Ceiling::open());
     assert_eq!(none().ceiling_for(Origin::Namespace("aviary")), Ceiling::trusted("aviary"));

@@ -14,6 +14,9 @@ const OTHER_MAPPINGS: u32 = 1_000;
 /// Where Linux says how many mappings a process may have.
 const MAPPINGS_LIMIT: &str = "/proc/sys/vm/max_map_count";
 
+/// What the host holds for one guest of tables of functions, imports and globals, in bytes. The interpreters of
+/// JavaScript and Python take a part of it.
+const INSTANCE_DATA: usize = 512 << 10;
 /// Places beyond those of the live checks, for new versions that are tried beside the old ones.
 const SPARE: u32 = 64;
 
@@ -66,6 +69,7 @@ fn config() -> Config {
         .memory_guaranteed_dense_image_size(1 << 20)
         .epoch_interruption(true)
         .concurrency_support(false)
+        .wasm_custom_page_sizes(false)
         .wasm_memory64(false)
         .wasm_multi_memory(false)
         .wasm_relaxed_simd(false);
@@ -82,6 +86,8 @@ fn pool(guests: u32) -> PoolingAllocationConfig {
         .total_tables(guests.saturating_mul(most(Limit::Tables)))
         .total_stacks(guests)
         .table_elements(most(Limit::TableElements) as usize)
+        .max_component_instance_size(INSTANCE_DATA)
+        .max_core_instance_size(INSTANCE_DATA)
         // So a component beyond that is refused when it is loaded, and not each time it should start.
         .max_core_instances_per_component(most(Limit::Instances));
     pool

@@ -10,6 +10,8 @@ use wasmtime::{ResourceLimiter, component::ResourceTableError};
 
 /// Linear memories in one Store, and places in the pool: each takes 4 GiB of address space.
 pub(super) const MEMORIES: u32 = 1;
+/// What an element of a table takes, in bytes: a pointer.
+const ELEMENT: usize = size_of::<usize>();
 /// Bytes of random data in one call.
 pub(super) const RANDOM_BYTES: u64 = 64 * 1024;
 
@@ -42,6 +44,8 @@ pub(super) struct Limiter {
     hits: Arc<Hits>,
     shared: Option<Arc<Shared>>,
     held: usize,
+    /// Bytes of tables.
+    tables: usize,
     /// What was allowed last, should it come to nothing.
     latest: usize,
     refused: Option<Refused>,
@@ -69,7 +73,7 @@ impl Refused {
 impl Limiter {
     /// Nothing held yet. All that is held counts in `shared` as well.
     pub(super) fn new(limits: Arc<Limits>, hits: Arc<Hits>, shared: Option<Arc<Shared>>) -> Self {
-        Self { limits, hits, shared, held: 0, latest: 0, refused: None }
+        Self { limits, hits, shared, held: 0, tables: 0, latest: 0, refused: None }
     }
 
     /// Bytes of linear memory held.
@@ -96,6 +100,15 @@ impl Limiter {
             Some(shared) if !shared.take(more) => self.refuse(Refused::Together(shared.most())),
             _ => true,
         }
+    }
+
+    /// What was allowed last came to nothing; tells how much that was.
+    fn take_back(&mut self) -> usize {
+        let nothing = std::mem::take(&mut self.latest);
+        if let Some(shared) = &self.shared {
+            shared.give_back(nothing);
+        }
+        nothing
     }
 
     fn refuse(&mut self, what: Refused) -> bool {
@@ -126,16 +139,31 @@ impl ResourceLimiter for Limiter {
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         tracing::debug!("a memory did not grow: {error:#}");
-        let nothing = std::mem::take(&mut self.latest);
-        self.held -= nothing;
-        if let Some(shared) = &self.shared {
-            shared.give_back(nothing);
-        }
+        self.held -= self.take_back();
         Ok(())
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.allow(Limit::TableElements, desired))
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let more = (desired - current) * ELEMENT;
+        let fits = self.allow(Limit::TableElements, desired) && self.share(more);
+        if fits {
+            (self.tables, self.latest) = (self.tables + more, more);
+        }
+        Ok(fits)
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        tracing::debug!("a table did not grow: {error:#}");
+        self.tables -= self.take_back();
+        Ok(())
     }
 
     fn instances(&self) -> usize {
@@ -154,7 +182,7 @@ impl ResourceLimiter for Limiter {
 impl Drop for Limiter {
     fn drop(&mut self) {
         if let Some(shared) = &self.shared {
-            shared.give_back(self.held);
+            shared.give_back(self.held + self.tables);
         }
     }
 }
@@ -204,6 +232,20 @@ mod tests {
         limiter.memory_grow_failed(wasmtime::Error::msg("no room")).expect("no trap");
         assert_eq!(limiter.held(), 2);
         assert!(shared.take(8) && !shared.take(1));
+    }
+
+    #[test]
+    fn tables_count_with_the_memory_of_the_namespace() {
+        let shared = Arc::new(Shared::new(10 * ELEMENT));
+        let mut limiter = Limiter::new(Arc::default(), Arc::default(), Some(Arc::clone(&shared)));
+        assert!(limiter.table_growing(0, 8, None).expect("no trap"));
+        assert!(!limiter.table_growing(8, 11, None).expect("no trap"));
+        assert_eq!((limiter.held(), limiter.hits.get(Limit::Memory)), (0, 1));
+        assert!(limiter.table_growing(8, 10, None).expect("no trap"));
+        limiter.table_grow_failed(wasmtime::Error::msg("no room")).expect("no trap");
+        assert!(shared.take(2 * ELEMENT) && !shared.take(1));
+        drop(limiter);
+        assert!(shared.take(8 * ELEMENT));
     }
 
     #[test]

@@ -10,11 +10,12 @@ use crate::{
     sandbox::{Housed, Instance, Sandbox},
     signature::KeyId,
     spec::{Check, Key},
+    turns::Turns,
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use task::Task;
 use tokio::{
-    sync::{Mutex, Semaphore},
+    sync::Mutex,
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
@@ -23,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 /// The most runs on demand at a time. Whoever asks for all checks at once would otherwise make all targets
 /// and the network hear from the daemon in the same moment.
 const RUNS_ON_DEMAND: usize = 64;
+/// Those of one namespace, whose checks may all hang until their timeout.
+const OF_ONE_NAMESPACE: usize = 48;
 
 /// A check that is ready to run.
 pub struct Ready {
@@ -44,7 +47,7 @@ pub struct Scheduler {
     board: Arc<Board>,
     clock: Clock,
     tasks: HashMap<Key, Running>,
-    on_demand: Arc<Semaphore>,
+    on_demand: Turns,
     /// Ends runs that hang, at the end of the daemon.
     hurry: CancellationToken,
 }
@@ -63,7 +66,7 @@ impl Scheduler {
     /// No tasks yet.
     pub fn new(sandbox: Arc<Sandbox>, board: Arc<Board>, clock: Clock) -> Self {
         let (tasks, hurry) = (HashMap::new(), CancellationToken::new());
-        Self { sandbox, board, clock, tasks, on_demand: Arc::new(Semaphore::new(RUNS_ON_DEMAND)), hurry }
+        Self { sandbox, board, clock, tasks, on_demand: turns_on_demand(), hurry }
     }
 
     /// Runs a check from now on. What ran under its name finishes its run and cleans up first; what
@@ -73,7 +76,7 @@ impl Scheduler {
         running.stop.cancel();
         running.stop = CancellationToken::new();
         let (sandbox, board) = (Arc::clone(&self.sandbox), Arc::clone(&self.board));
-        let task = Task::new(sandbox, board, self.clock, ready, Arc::clone(&self.on_demand));
+        let task = Task::new(sandbox, board, self.clock, ready, self.on_demand.clone());
         let (seat, stop, hurry) = (Arc::clone(&running.seat), running.stop.clone(), self.hurry.clone());
         running.versions.retain(|version| !version.is_finished());
         running.versions.push(tokio::spawn(run_seated(seat, task, stop, hurry)));
@@ -111,6 +114,10 @@ impl Scheduler {
     }
 }
 
+fn turns_on_demand() -> Turns {
+    Turns::new(RUNS_ON_DEMAND, OF_ONE_NAMESPACE)
+}
+
 /// Runs a check once its former version has left, of which the board tells how. If it is replaced
 /// itself before that, it only ends the round that it may have begun.
 async fn run_seated(
@@ -137,5 +144,20 @@ async fn ended(key: &Key, version: JoinHandle<bool>, deadline: Instant) -> bool 
             abort.abort();
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[tokio::test]
+    async fn runs_on_demand_that_hang_leave_turns_for_other_namespaces() {
+        let turns = turns_on_demand();
+        let take = |namespace| turns.take(namespace).now_or_never();
+        let held: Vec<_> = (0..RUNS_ON_DEMAND).map_while(|_| take("loud")).collect();
+        assert_eq!(held.len(), OF_ONE_NAMESPACE);
+        assert!(take("quiet").is_some());
     }
 }

@@ -8,13 +8,11 @@ use crate::{
     sandbox::{Housed, Instance, Lost, Sandbox},
     schedule::Due,
     spec::Check,
+    turns::{Turn, Turns},
 };
 use jiff::Timestamp;
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// The longest sleep: a check that follows the wall clock looks at it again after that.
@@ -31,9 +29,9 @@ pub(super) struct Task {
     lifecycle: Lifecycle,
     spread: u64,
     due: Due,
-    on_demand: Arc<Semaphore>,
+    on_demand: Turns,
     /// The place of a run on demand.
-    turn: Option<OwnedSemaphorePermit>,
+    turn: Option<Turn>,
 }
 
 impl Task {
@@ -42,7 +40,7 @@ impl Task {
         board: Arc<Board>,
         clock: Clock,
         ready: Ready,
-        on_demand: Arc<Semaphore>,
+        on_demand: Turns,
     ) -> Self {
         let Ready { check, entry, guest, instance, .. } = ready;
         let spread = check.key.spread();
@@ -136,8 +134,8 @@ impl Task {
         tokio::select! {
             () = stop.cancelled() => {}
             () = sleep_until(self.clock.at(until)) => self.entry.demand_again(),
-            turn = Arc::clone(&self.on_demand).acquire_owned() => {
-                self.turn = turn.ok();
+            turn = self.on_demand.take(self.check.key.namespace()) => {
+                self.turn = Some(turn);
                 self.lifecycle.hurry();
                 self.due = Due::Uptime(self.clock.uptime());
             }

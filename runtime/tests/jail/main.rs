@@ -157,7 +157,9 @@ async fn a_module_that_is_not_valid_is_told_why() {
 
 #[tokio::test]
 async fn a_module_that_could_never_live_is_its_authors_fault() {
-    let fault = load(&sandbox(workshop()), bombs::large_table()).await.err().expect("refused");
-    assert_eq!(fault.reason, Reason::Module, "{fault}");
-    assert!(fault.message.contains("compiles, but could not run here: "), "{fault}");
+    for module in [bombs::large_table(), bombs::many_globals(40_000)] {
+        let fault = load(&sandbox(workshop()), module).await.err().expect("refused");
+        assert_eq!(fault.reason, Reason::Module, "{fault}");
+        assert!(fault.message.contains("compiles, but could not run here: "), "{fault}");
+    }
 }

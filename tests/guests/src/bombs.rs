@@ -2,9 +2,9 @@
 
 use wasm_encoder::{
     Alias, BlockType, CodeSection, Component, ComponentAliasSection, ComponentExportKind,
-    ComponentInstanceSection, ComponentOuterAliasKind, Function, FunctionSection, InstanceSection,
-    Instruction, Module, ModuleArg, ModuleSection, NestedComponentSection, RefType, TableSection, TableType,
-    TypeSection, ValType,
+    ComponentInstanceSection, ComponentOuterAliasKind, ConstExpr, Function, FunctionSection, GlobalSection,
+    GlobalType, InstanceSection, Instruction, Module, ModuleArg, ModuleSection, NestedComponentSection,
+    RefType, TableSection, TableType, TypeSection, ValType,
 };
 
 const NO_MODULES: [(&str, ModuleArg); 0] = [];
@@ -78,6 +78,20 @@ pub fn large_table() -> Vec<u8> {
     tables.table(TableType { element_type, table64: false, minimum, maximum: None, shared: false });
     let mut module = Module::new();
     module.section(&tables);
+    let mut component = Component::new();
+    component.section(&ModuleSection(&module));
+    component.finish()
+}
+
+/// So many numbers, which the host holds for each guest.
+pub fn many_globals(count: usize) -> Vec<u8> {
+    let kind = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
+    let mut globals = GlobalSection::new();
+    for _ in 0..count {
+        globals.global(kind, &ConstExpr::i32_const(0));
+    }
+    let mut module = Module::new();
+    module.section(&globals);
     let mut component = Component::new();
     component.section(&ModuleSection(&module));
     component.finish()

@@ -292,6 +292,14 @@ fn one_tenant_cannot_drown_the_metrics_of_others_with_many_checks() {
 }
 
 #[test]
+fn a_check_that_was_refused_at_first_shares_the_bounds_of_its_namespace_as_well() {
+    let board = board();
+    let key = |index: usize| format!("a/{index}");
+    (0..40).for_each(|index| drop(board.enter(&Arc::new(check(&key(index))))));
+    assert!(!(0..40).all(|index| make_many(&enter_tenant(&board, &key(index)))));
+}
+
+#[test]
 fn five_hundred_checks_of_a_tenant_may_have_ten_numbers_and_a_histogram_each() {
     let board = board();
     let node = [("node".to_owned(), "worker-17.example.com".to_owned())];

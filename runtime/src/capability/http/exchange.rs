@@ -72,10 +72,11 @@ impl Exchange<'_> {
     async fn open(&mut self, outgoing: &Outgoing, reach: Reach) -> Result<Connection, Error> {
         let (host, port) = outgoing.host()?;
         let explain = |error| explain(error, self.client.permit, outgoing);
-        let resolve = self.client.network.resolve(&host, outgoing.family, reach);
+        let namespace = self.client.permit.namespace();
+        let resolve = self.client.network.resolve(namespace, &host, outgoing.family, reach);
         let addresses = self.progress.measure(Phase::Resolve, resolve).await.map_err(explain)?;
         let dial = async {
-            let socket = self.client.network.sockets.take(self.client.permit.namespace()).await;
+            let socket = self.client.network.sockets.take(namespace).await;
             connect(&addresses, port, self.deadline).await.map(|(stream, address)| (stream, address, socket))
         };
         let (stream, address, socket) = self.progress.measure(Phase::Connect, dial).await.map_err(explain)?;

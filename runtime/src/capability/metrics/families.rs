@@ -31,6 +31,12 @@ impl Families {
         families
     }
 
+    pub(super) fn share(&mut self, shared: Option<Arc<Shared>>) {
+        if self.by_name.is_empty() {
+            self.shared = shared;
+        }
+    }
+
     pub(super) fn allow(&mut self, limits: &Limits) {
         self.most_series = limits.count(Limit::Series);
         self.longest_label = limits.count(Limit::LabelBytes);

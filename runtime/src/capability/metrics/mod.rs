@@ -97,6 +97,11 @@ impl Series {
         Self(Mutex::new(Families::new(shared)))
     }
 
+    /// What they take counts in `shared` from now on, unless there are some already.
+    pub(crate) fn share(&self, shared: Option<Arc<Shared>>) {
+        self.lock().share(shared);
+    }
+
     /// Sets how many series there may be, and how long their labels. What is there already stays.
     pub fn allow(&self, limits: &Limits) {
         self.lock().allow(limits);

@@ -50,7 +50,8 @@ impl Connection {
         let since = Instant::now();
         let dial = async {
             let socket = network.sockets.take(permit.namespace()).await;
-            let addresses = network.resolve(&host, IpFamily::Any, reach).await.map_err(explain)?;
+            let addresses =
+                network.resolve(permit.namespace(), &host, IpFamily::Any, reach).await.map_err(explain)?;
             let (stream, address) = dial::connect(&addresses, port, deadline).await.map_err(explain)?;
             Ok(Self { stream: Some(Stream::Plain(stream)), _socket: socket, address, took: since.elapsed() })
         };

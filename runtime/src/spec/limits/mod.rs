@@ -192,6 +192,14 @@ impl Limits {
         Self(Limit::ALL.map(|limit| *limit.range().end()))
     }
 
+    /// As much of everything as the manifest of a tenant can ask for, unless the policy says otherwise: what a guest
+    /// hands over counts nowhere else.
+    pub fn most_of_tenants() -> Self {
+        let mut most = Self::most();
+        most.lower(Limit::HostCallBytes, Limit::HostCallBytes.default());
+        most
+    }
+
     /// Changes one amount; an error if it is out of its range.
     pub fn set(&mut self, limit: Limit, amount: u64) -> Result<(), LimitError> {
         self.0[limit as usize] = limit.parse(amount)?;
