@@ -3,10 +3,12 @@
 use super::{
     Sandbox,
     answer::Answers,
+    blame::{not_live, overspent, trapped},
     guest::{Guest, misfit},
     inbox::Inbox,
-    limits::{Limiter, RANDOM_BYTES, Refused, behind},
+    limits::{Limiter, RANDOM_BYTES},
     meter::{Metered, Overspent},
+    queue::Queue,
     state::State,
 };
 use crate::{
@@ -22,16 +24,16 @@ use crate::{
     spec::{Check, Limit},
 };
 use futures_util::poll;
-use rustix::io::Errno;
-use std::{io, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
-use wasmtime::{OutOfMemory, PoolConcurrencyLimitError, Store, Trap, component::ResourceTable};
-use wasmtime_wasi::{I32Exit, WasiCtx};
+use wasmtime::{Store, component::ResourceTable};
+use wasmtime_wasi::WasiCtx;
 
 /// One live guest. After a call that lost it, only dropping is left.
 pub struct Instance {
     store: Store<State>,
     exports: bindings::Check,
+    queue: Option<Queue>,
 }
 
 /// A call that did not come back, and so lost its instance.
@@ -83,11 +85,13 @@ impl Instance {
         record: bool,
     ) -> Result<Self, Fault> {
         let budget = Budget::from_now(&check, Limit::InitCpu);
+        let queue = sandbox.queue(&check);
         let mut store = store(sandbox, state(sandbox, guest, check, entry, record));
         store.data().log.start_run(Instant::now());
         let started = {
             let start = pin!(guest.pre.instance_pre().instantiate_async(&mut store));
-            timeout(budget.wall, Metered::new(start, budget.cpu, std::time::Instant::now())).await
+            timeout(budget.wall, Metered::new(start, budget.cpu, std::time::Instant::now(), queue.as_ref()))
+                .await
         };
         let started = match started {
             Ok(Ok(started)) => started,
@@ -103,7 +107,7 @@ impl Instance {
         };
         match started {
             Ok(instance) => match bindings::Check::new(&mut store, &instance) {
-                Ok(exports) => Ok(Self { store, exports }),
+                Ok(exports) => Ok(Self { store, exports, queue }),
                 Err(error) => {
                     let module = store.data().check.module.to_string();
                     Err(Fault::new(Reason::Module, misfit(&module, &error)))
@@ -179,7 +183,7 @@ impl Instance {
         self.store.set_epoch_deadline(1);
         let ended = {
             let call = pin!(call(&self.exports, &mut self.store));
-            let mut call = Metered::new(call, budget.cpu, now.into_std());
+            let mut call = Metered::new(call, budget.cpu, now.into_std(), self.queue.as_ref());
             // Most calls never wait, and need no timer.
             match poll!(&mut call) {
                 Poll::Ready(ended) => Ok(ended),
@@ -211,12 +215,16 @@ impl Instance {
                 let (capability, target) = (waiting.capability.name(), waiting.target);
                 Lost::Waiting(format!("{name} timed out after {wall} waiting for {capability} {target}"))
             }
-            None => Lost::Fault(Fault::new(
-                Reason::Timeout,
-                format!(
-                    "{name} timed out after {wall} without waiting for any host call: it slept or computed"
-                ),
-            )),
+            None => {
+                let others = match self.queue {
+                    Some(_) => ", or the other checks of its namespace left it no processor",
+                    None => "",
+                };
+                let message = format!(
+                    "{name} timed out after {wall} without waiting for any host call: it slept or computed{others}"
+                );
+                Lost::Fault(Fault::new(Reason::Timeout, message))
+            }
         }
     }
 }
@@ -261,83 +269,4 @@ fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>,
         table,
         wasi,
     }
-}
-
-fn overspent(name: &str, budget: Duration) -> Fault {
-    let budget = humantime::format_duration(budget);
-    Fault::new(Reason::Cpu, format!("{name} used up its {budget} of processor time"))
-}
-
-/// Why a guest could not be made live.
-fn not_live(state: &State, error: &wasmtime::Error) -> Fault {
-    let refused = state.limiter.refused().map(Refused::limit);
-    match refused.or_else(|| behind(error)) {
-        None | Some(Limit::Memory) => trapped(state, "start", error),
-        Some(limit) => {
-            if refused.is_none() {
-                state.entry.hits.count(limit);
-            }
-            let why = error.root_cause();
-            Fault::new(Reason::Module, format!("the guest cannot start: {why}; {}", raises(limit)))
-        }
-    }
-}
-
-/// Why a call broke off.
-fn trapped(state: &State, name: &str, error: &wasmtime::Error) -> Fault {
-    if let Some(fault) = over_memory(state, error).or_else(|| out_of_resources(name, error)) {
-        return fault;
-    }
-    if let Some(limit) = behind(error) {
-        state.entry.hits.count(limit);
-        let message = format!("{name} trapped: {}; {}", error.root_cause(), raises(limit));
-        return Fault::new(Reason::Protocol, message);
-    }
-    let last_words = state.log.last_words();
-    let why = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
-        _ if !last_words.is_empty() => last_words,
-        (_, Some(exit)) => format!("the guest exited with code {}", exit.0),
-        (Some(trap), _) => trap.to_string(),
-        (None, None) => format!("{:#}", error.root_cause()),
-    };
-    let reason = if error.is::<Trap>() || error.is::<I32Exit>() { Reason::Trap } else { Reason::Protocol };
-    tracing::debug!(check = %state.check.key, "{name} trapped: {error:?}");
-    Fault::new(reason, format!("{name} trapped: {why}"))
-}
-
-/// What only the machine can be blamed for. All other errors are answers to what the guest did: it may do
-/// as much when it starts as in any call.
-fn out_of_resources(name: &str, error: &wasmtime::Error) -> Option<Fault> {
-    if error.is::<PoolConcurrencyLimitError>() {
-        let message = "all places for live checks are taken; the daemon's --max-checks makes more";
-        return Some(Fault::new(Reason::Resources, message));
-    }
-    let machine = error.is::<Errno>() || error.is::<io::Error>() || error.is::<OutOfMemory>();
-    machine.then(|| {
-        Fault::new(Reason::Resources, format!("the machine has no room for the guest's {name}: {error:#}"))
-    })
-}
-
-/// That the guest wanted more memory than there is for it.
-fn over_memory(state: &State, error: &wasmtime::Error) -> Option<Fault> {
-    let why = error.root_cause();
-    let message = match state.limiter.refused()? {
-        Refused::Own(Limit::Memory) => {
-            let limit = state.check.limits.count(Limit::Memory) >> 20;
-            let raises = raises(Limit::Memory);
-            format!("the guest wanted more than its {limit} MiB of memory ({why}); {raises}")
-        }
-        Refused::Own(_) => return None,
-        Refused::Together(most) => format!(
-            "the guests of the namespace {} may hold {} MiB of memory together, and this one wanted more than \
-             was left ({why}); `memory` in the rule of the policy raises that",
-            state.check.key.namespace(),
-            most >> 20
-        ),
-    };
-    Some(Fault::new(Reason::Memory, message))
-}
-
-fn raises(limit: Limit) -> String {
-    format!("`limits: {{ {}: … }}` raises that", limit.key())
 }

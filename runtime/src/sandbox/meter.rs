@@ -1,10 +1,11 @@
 //! Measures the time a guest itself takes, apart from the time it waits.
 
-use super::engine::TICK;
+use super::{engine::TICK, queue::Queue};
+use crate::turns::Turn;
 use std::{
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -19,6 +20,9 @@ pub(super) struct Metered<'a, F> {
     spent: Duration,
     /// When the first turn starts; reading the clock is a good part of what a short call costs.
     start: Option<Instant>,
+    /// Where it waits for a processor, unless it need not.
+    queue: Option<&'a Queue>,
+    turn: Option<Pin<Box<dyn Future<Output = Turn> + Send + 'a>>>,
 }
 
 /// The call has spent its budget.
@@ -27,8 +31,22 @@ pub(super) struct Overspent;
 
 impl<'a, F: Future> Metered<'a, F> {
     /// To be awaited at `now`.
-    pub(super) fn new(call: Pin<&'a mut F>, budget: Duration, now: Instant) -> Self {
-        Self { call, budget, spent: Duration::ZERO, start: Some(now) }
+    pub(super) fn new(
+        call: Pin<&'a mut F>,
+        budget: Duration,
+        now: Instant,
+        queue: Option<&'a Queue>,
+    ) -> Self {
+        let start = Some(now).filter(|_| queue.is_none());
+        Self { call, budget, spent: Duration::ZERO, start, queue, turn: None }
+    }
+
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Option<Turn>> {
+        let Some(queue) = self.queue else { return Poll::Ready(None) };
+        let waiting = self.turn.get_or_insert_with(|| Box::pin(queue.turn()));
+        let turn = ready!(waiting.as_mut().poll(context));
+        self.turn = None;
+        Poll::Ready(Some(turn))
     }
 }
 
@@ -36,6 +54,7 @@ impl<F: Future> Future for Metered<'_, F> {
     type Output = Result<F::Output, Overspent>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let _turn = ready!(self.poll_turn(context));
         let start = self.start.take().unwrap_or_else(Instant::now);
         if let Poll::Ready(value) = self.call.as_mut().poll(context) {
             return Poll::Ready(Ok(value));
@@ -48,12 +67,17 @@ impl<F: Future> Future for Metered<'_, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{pin::pin, thread::sleep};
+    use crate::{
+        spec::{Check, Key},
+        turns::Turns,
+    };
+    use futures_util::FutureExt;
+    use std::{future::ready, pin::pin, sync::Arc, thread::sleep};
 
     #[tokio::test]
     async fn waiting_costs_nothing() {
         let wait = pin!(tokio::time::sleep(Duration::from_millis(30)));
-        assert_eq!(Metered::new(wait, Duration::from_millis(10), Instant::now()).await, Ok(()));
+        assert_eq!(Metered::new(wait, Duration::from_millis(10), Instant::now(), None).await, Ok(()));
     }
 
     #[tokio::test]
@@ -64,8 +88,28 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         });
-        let spent: Result<(), _> = Metered::new(work, Duration::from_millis(10), Instant::now()).await;
+        let spent: Result<(), _> = Metered::new(work, Duration::from_millis(10), Instant::now(), None).await;
         assert_eq!(spent, Err(Overspent));
+    }
+
+    #[tokio::test]
+    async fn a_guest_waits_for_those_of_its_namespace_and_that_costs_it_nothing() {
+        let turns = Turns::new(2, 1);
+        let queue = |namespace| {
+            let key = Key::new(namespace, "test").expect("a key");
+            let check = Check::bare(key, "test.wasm".parse().expect("a module"));
+            Queue::new(turns.clone(), Arc::new(check))
+        };
+        let (loud, quiet) = (queue("loud"), queue("quiet"));
+        let held = loud.turn().await;
+        let (mut first, mut second) = (pin!(ready(1)), pin!(ready(2)));
+        let metered = |call, queue| Metered::new(call, Duration::ZERO, Instant::now(), Some(queue));
+        let mut waiting = pin!(metered(first.as_mut(), &loud));
+        assert_eq!(waiting.as_mut().now_or_never(), None);
+        assert_eq!(metered(second.as_mut(), &quiet).now_or_never(), Some(Ok(2)));
+        drop(held);
+        assert_eq!(waiting.now_or_never(), Some(Ok(1)));
+        assert!(loud.turn().now_or_never().is_some(), "it has left its turn to others");
     }
 
     #[tokio::test]
@@ -74,6 +118,6 @@ mod tests {
             sleep(Duration::from_millis(120));
             tokio::task::yield_now().await;
         });
-        assert_eq!(Metered::new(stalled, Duration::from_millis(100), Instant::now()).await, Ok(()));
+        assert_eq!(Metered::new(stalled, Duration::from_millis(100), Instant::now(), None).await, Ok(()));
     }
 }

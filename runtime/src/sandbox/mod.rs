@@ -2,6 +2,7 @@
 //! check's failure from the fault of a guest or of the host.
 
 mod answer;
+mod blame;
 mod code;
 mod compile;
 mod engine;
@@ -10,6 +11,7 @@ mod inbox;
 mod instance;
 mod limits;
 mod meter;
+mod queue;
 mod state;
 
 pub use compile::{Allowance, COMMAND, Workshop, work};
@@ -26,9 +28,11 @@ use crate::{
     shared::{Namespaces, Shared},
     signature::Admitted,
     spec::{Check, Digest},
+    turns::Turns,
 };
 use code::Codes;
 use compile::Compiler;
+use queue::{Queue, processors};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -44,6 +48,8 @@ pub struct Sandbox {
     /// The memory of guests.
     namespaces: Namespaces,
     codes: Codes,
+    /// Where guests that are not trusted take turns.
+    processors: Turns,
     guests: Mutex<HashMap<Digest, Weak<Guest>>>,
     /// Held by whoever makes a guest of these bytes, so that nobody else does at the same time.
     loading: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
@@ -70,6 +76,7 @@ impl Sandbox {
             ledger,
             namespaces: Namespaces::default(),
             codes: Codes::default(),
+            processors: processors(),
             guests: Mutex::default(),
             loading: Mutex::default(),
         })
@@ -127,6 +134,11 @@ impl Sandbox {
     /// The memory that the guest of a check shares with others; none if they may hold any amount.
     fn shared(&self, check: &Check) -> Option<Arc<Shared>> {
         check.permit.memory().map(|most| self.namespaces.of(check.key.namespace(), most))
+    }
+
+    /// Where the guest of a check waits for a processor; none if it is trusted.
+    fn queue(&self, check: &Arc<Check>) -> Option<Queue> {
+        check.permit.memory().map(|_| Queue::new(self.processors.clone(), Arc::clone(check)))
     }
 
     /// The guest of this digest, if a check uses it now.

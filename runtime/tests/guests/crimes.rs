@@ -2,14 +2,19 @@
 
 use crate::{
     self as guests,
-    support::{Subject, fault, outcome, run},
+    support::{Subject, check_in, fault, outcome, run, sandbox},
 };
 use aviary::{
     capability::{Capability, calls::CallResult},
     outcome::{Blame, Reason, Status},
+    policy::{Origin, Policy},
     sandbox::Lost,
 };
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::task::JoinHandle;
 
 #[tokio::test]
 async fn a_poll_that_spins_spends_its_processor_time_and_is_blamed() {
@@ -53,6 +58,35 @@ fn guests_that_spin_on_every_core_leave_time_for_their_neighbours() {
     for guest in spinning {
         assert_eq!(runtime.block_on(guest).expect("no panic").0, Reason::Cpu);
     }
+}
+
+#[test]
+fn guests_of_a_tenant_that_spin_leave_processors_to_other_namespaces() {
+    let runtime = aviary::daemon::runtime().expect("a runtime");
+    let sandbox = Arc::new(sandbox());
+    let policy = Policy::new(None, "cluster.local");
+    let load = |namespace, guest, spec| {
+        let check = check_in(namespace, spec, &policy.ceiling_for(Origin::Namespace(namespace)));
+        runtime.block_on(Subject::load_in(Arc::clone(&sandbox), check, guest)).expect("loaded")
+    };
+    let spinning = (0..40).map(|_| load("loud", guests::SPINS_IN_POLL, "  limits: { cpu: 1m }"));
+    let spinning: Vec<_> = spinning.map(|check| runtime.spawn(async move { check.run().await })).collect();
+    let quiet = load("quiet", guests::PASSES, "");
+    let mut waits: Vec<_> = runtime.block_on(async {
+        let mut instance = quiet.live().await;
+        instance.init().await.expect("no fault").expect("a round");
+        let mut waits = Vec::new();
+        for _ in 0..30 {
+            let begun = Instant::now();
+            quiet.poll(&mut instance).await.expect("an outcome");
+            waits.push(begun.elapsed());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        waits
+    });
+    waits.sort();
+    assert!(waits[15] < Duration::from_millis(60), "a check of another namespace waited for {waits:?}");
+    spinning.iter().for_each(JoinHandle::abort);
 }
 
 #[tokio::test]

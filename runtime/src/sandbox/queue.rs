@@ -1,0 +1,32 @@
+//! Turns on the processors for the guests of tenants, so that those of one namespace hold up only each other.
+
+use crate::{
+    spec::Check,
+    turns::{Turn, Turns},
+};
+use std::{sync::Arc, thread::available_parallelism};
+
+/// The part of the processors that the guests of one namespace may have at once.
+const SHARE: usize = 2;
+
+/// Where one guest waits for a processor, each time that it has something to do.
+pub(super) struct Queue {
+    turns: Turns,
+    check: Arc<Check>,
+}
+
+impl Queue {
+    pub(super) fn new(turns: Turns, check: Arc<Check>) -> Self {
+        Self { turns, check }
+    }
+
+    pub(super) async fn turn(&self) -> Turn {
+        self.turns.take(self.check.key.namespace()).await
+    }
+}
+
+/// As many turns as there are processors.
+pub(super) fn processors() -> Turns {
+    let all = available_parallelism().map_or(1, usize::from);
+    Turns::new(all, (all / SHARE).max(1))
+}
