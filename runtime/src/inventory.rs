@@ -284,7 +284,7 @@ impl Inventory {
 
     fn reject(&self, key: &Key, fault: Fault) {
         let live = self.slots.get(key).is_some_and(|slot| slot.live);
-        let goes_on = if live { "; the former one goes on" } else { "" };
+        let goes_on = if live { "; the former one stays" } else { "" };
         tracing::warn!(check = %key, "not loaded{goes_on}: {}", fault.message);
         let nameless =
             || self.board.enter(&Arc::new(Check::bare(key.clone(), spec::Module::named_after(key))));

@@ -20,9 +20,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     })?;
     build_checks()?;
     let daemon = build_daemon()?;
+    let manifests = manifests(Path::new(DEMO))?;
     for module in fs::read_dir(target().join("checks"))? {
         let module = module?;
-        fs::copy(module.path(), Path::new(DEMO).join(module.file_name()))?;
+        // One that no manifest names would be a check of its own, without any grant.
+        if manifests.contains(&format!("module: {}\n", module.file_name().to_string_lossy())) {
+            fs::copy(module.path(), Path::new(DEMO).join(module.file_name()))?;
+        }
     }
     eprintln!(
         "\n\x1b[1mAviary runs the checks in {DEMO}\x1b[0m
@@ -43,6 +47,18 @@ Ctrl-C lets every check clean up and ends it.\n"
     Err(error).with_context(|| format!("cannot start {}", daemon.display()))
 }
 
+/// The manifests of a directory, one after the other.
+fn manifests(directory: &Path) -> Result<String> {
+    let mut all = String::new();
+    for file in fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))? {
+        let path = file?.path();
+        if path.extension().is_some_and(|ending| ending == "yaml") {
+            all += &fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        }
+    }
+    Ok(all)
+}
+
 /// Where the daemon will be found from here.
 fn address(arguments: &[&str]) -> String {
     let address = chosen(arguments).unwrap_or(ADDRESS);
@@ -53,4 +69,19 @@ fn address(arguments: &[&str]) -> String {
 fn chosen<'a>(arguments: &[&'a str]) -> Option<&'a str> {
     let after = arguments.iter().skip_while(|argument| **argument != "--listen").nth(1).copied();
     after.or_else(|| arguments.iter().find_map(|argument| argument.strip_prefix("--listen=")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::CHECKS;
+
+    #[test]
+    fn the_demo_has_a_manifest_for_each_check_that_needs_no_cluster() {
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(DEMO);
+        let manifests = manifests(&demo).expect("manifests");
+        let named = |name: &&str| manifests.contains(&format!("module: {name}.wasm\n"));
+        let without: Vec<_> = CHECKS.iter().chain(&["trouble"]).filter(|name| !named(name)).collect();
+        assert_eq!(without, [&"rc-scheduler"]);
+    }
 }

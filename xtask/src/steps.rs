@@ -9,7 +9,7 @@ use std::{
 
 const WASM_TARGET: &str = "wasm32-wasip2";
 const GUEST_PROFILE: &str = "guest";
-const CHECKS: [&str; 5] = ["compute", "dns", "http", "rc-scheduler", "tcp"];
+pub(crate) const CHECKS: [&str; 5] = ["compute", "dns", "http", "rc-scheduler", "tcp"];
 
 /// The directory of the workspace.
 pub(crate) fn root() -> PathBuf {
@@ -91,6 +91,7 @@ pub(crate) fn build_guests(what: &str, packages: &[&str]) -> Result<PathBuf> {
 
 /// Builds the daemon into `target/release/aviary`.
 pub(crate) fn build_daemon() -> Result<PathBuf> {
+    eprintln!("The last crate of the daemon is optimised as a whole, which takes some minutes.");
     run("build the daemon", "cargo", &["build", "--release", "--package", "aviary"])?;
     Ok(target().join("release/aviary"))
 }

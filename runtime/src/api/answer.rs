@@ -75,7 +75,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let query = Query::from_request_parts(parts, state).await;
-        query.map(|Query(asked)| Self(asked)).map_err(|error| Refusal::new(error.status(), error.body_text()))
+        query.map(|Query(asked)| Self(asked)).map_err(|error| {
+            // The words of a library, which nobody asked for.
+            let why =
+                error.body_text().replace("Failed to deserialize query string", "the query cannot be read");
+            Refusal::new(error.status(), why)
+        })
     }
 }
 

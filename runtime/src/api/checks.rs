@@ -91,7 +91,7 @@ pub(super) async fn detail(State(api): State<Api>, Named(key): Named) -> Result<
     responses(
         (status = 200, description = "The check after the run", body = Detail),
         (status = 404, description = "There is no such check", body = Problem),
-        (status = 409, description = "The check is suspended", body = Problem),
+        (status = 409, description = "The check is suspended, or no version of it is loaded", body = Problem),
         (status = 429, description = "It has run on demand a moment ago, or is quarantined; `Retry-After` says when it can run again", body = Problem),
         (status = 504, description = "The run did not finish in time", body = Problem),
     )
@@ -102,6 +102,10 @@ pub(super) async fn run_now(State(api): State<Api>, Named(key): Named) -> Result
     if view.check.suspend {
         let error = format!("{key} is suspended; set `suspend: false` in its manifest to run it");
         return Err(Refusal::new(StatusCode::CONFLICT, error));
+    }
+    if view.module.is_none() {
+        let why = view.rejected.map_or_else(|| "not yet".to_owned(), |fault| fault.message.clone());
+        return Err(Refusal::new(StatusCode::CONFLICT, format!("{key} is not loaded: {why}")));
     }
     match run(&entry).await {
         Some(Demand::Done) => Ok(Document(Detail::of(&entry))),

@@ -50,9 +50,7 @@ impl Inspect {
             print(format_args!("\nIt asks for nothing that has to be granted."));
         } else {
             let grants = grants.join("\n  ");
-            print(format_args!(
-                "\nIt needs these grants under `spec:`; narrow them to what is needed:\n  {grants}"
-            ));
+            print(format_args!("\nIt needs such grants under `spec:`; the values are examples:\n  {grants}"));
         }
         Ok(ExitCode::SUCCESS)
     }

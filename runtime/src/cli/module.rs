@@ -78,6 +78,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<Subject>> {
         let check = Check::bare(key, name.parse().with_context(|| format!("{name} cannot name a module"))?);
         return Ok(vec![Subject { check, module: read_module(path)?, signature: read_signature(path) }]);
     }
+    let found = fs::metadata(path).context("cannot be read")?;
+    if found.is_dir() {
+        bail!("is a directory: `aviary validate` judges all of it");
+    }
     if !is_manifest(path) {
         bail!("expected a module (.wasm, .wasm.zst, .wasm.gz) or a manifest (.yaml)");
     }

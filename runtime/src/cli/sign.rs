@@ -128,5 +128,5 @@ fn password() -> Result<Option<String>> {
 }
 
 fn no_password() -> String {
-    format!("a password is needed, from {PASSWORD} or else from the terminal")
+    format!("its password comes from {PASSWORD}, or else from the terminal")
 }

@@ -122,7 +122,7 @@ impl Guest {
             Reason::Module,
             format!(
                 "{} imports {}, which is not granted; to grant it, put `{}` under `spec` of its manifest, and \
-                 narrow it to what is needed",
+                 change what is only an example",
                 check.module,
                 names.join(" and "),
                 grant::examples(&missing).join("` and `")
@@ -177,7 +177,7 @@ fn require_exports(component: &Component, engine: &Engine) -> Result<(), String>
     let exports = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
     Err(format!(
         "is a component, but not a check: it exports {exports}, and lacks {PACKAGE}lifecycle@{VERSION}; \
-         build it against the world `check` of aviary:check@{VERSION}"
+         build it against the world `check` of aviary:check@{VERSION} (in Rust: is `aviary_guest::export!` missing?)"
     ))
 }
 

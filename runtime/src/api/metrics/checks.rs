@@ -85,7 +85,7 @@ struct Gauge {
 const GAUGES: [Gauge; 8] = [
     Gauge {
         name: "aviary_check_success",
-        help: "Whether the check passes or warns; 0 also if it is unknown or stale.",
+        help: "Whether the check passes, warns or is suspended; 0 also if it is unknown or stale.",
         value: |view| Some(flag(view.standing.is_ok())),
     },
     Gauge {

@@ -154,6 +154,11 @@ async fn a_run_that_cannot_be_or_does_not_end_says_so() {
     let (code, body) = run(&board, "a/resting").await;
     assert_eq!(code, 409);
     assert!(body.contains("suspend: false"), "{body}");
+    let refused = board.enter(&Arc::new(check("a/broken")));
+    refused.reject(Fault::new(Reason::Module, "test.wasm is not WebAssembly"));
+    let (code, body) = run(&board, "a/broken").await;
+    assert_eq!(code, 409);
+    assert!(body.contains("a/broken is not loaded: test.wasm is not WebAssembly"), "{body}");
 }
 
 /// A check that runs whenever it is asked to, and how often it did.

@@ -16,7 +16,7 @@ use hyper::{
     HeaderMap, Method, Uri, Version,
     header::{self, HeaderName, HeaderValue},
 };
-use url::{Host, Position, Url};
+use url::{Host, ParseError, Position, Url};
 
 /// As much of a body as is kept, in bytes.
 pub(super) const MOST_KEPT: usize = 1024 * 1024;
@@ -67,8 +67,7 @@ impl Outgoing {
         if request.url.len() > LONGEST_URL {
             return Err(Error::Invalid(format!("the URL is longer than {LONGEST_URL} bytes")));
         }
-        let url = Url::parse(&request.url)
-            .map_err(|error| Error::Invalid(format!("the URL is broken: {error}")))?;
+        let url = Url::parse(&request.url).map_err(|error| Error::Invalid(broken(error)))?;
         Ok(Self {
             url: usable(url).map_err(Error::Invalid)?,
             method: request.method,
@@ -177,6 +176,14 @@ pub(super) fn usable(mut url: Url) -> Result<Url, String> {
     }
     url.set_fragment(None);
     Ok(url)
+}
+
+fn broken(error: ParseError) -> String {
+    let how = match error {
+        ParseError::RelativeUrlWithoutBase => "; it begins with http:// or https://",
+        _ => "",
+    };
+    format!("the URL is broken: {error}{how}")
 }
 
 fn headers(given: &[(String, String)]) -> Result<HeaderMap, String> {
