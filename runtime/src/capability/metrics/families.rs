@@ -120,6 +120,19 @@ impl Value {
     }
 }
 
+/// What labels take in an exposition, where some letters are escaped.
 fn length(labels: &Labels) -> usize {
-    labels.iter().map(|(key, value)| key.len() + value.len()).sum()
+    let escaped = |text: &str| text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n')).count();
+    labels.iter().map(|(key, value)| key.len() + value.len() + escaped(value)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_count_as_they_are_written() {
+        let labels = Labels::from([("key".to_owned(), "a\"\\\n".to_owned())]);
+        assert_eq!(length(&labels), "key".len() + r#"a\"\\\n"#.len());
+    }
 }
