@@ -29,7 +29,8 @@ fn pod(settings: &Settings) -> Value {
     json!({
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,
-        "terminationGracePeriodSeconds": 1,
+        // A pause has nothing to end, and only a pod without a grace goes before its node has confirmed it.
+        "terminationGracePeriodSeconds": 0,
         "nodeSelector": settings.node_selector,
         "tolerations": settings.tolerations,
         "securityContext": {
