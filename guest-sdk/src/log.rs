@@ -7,8 +7,6 @@
 //! log::info!("{replicas} replicas are ready");
 //! ```
 
-use std::fmt::Arguments;
-
 pub use crate::bindings::aviary::check::log::Level;
 pub use crate::{__debug as debug, __error as error, __info as info, __trace as trace, __warn as warn};
 
@@ -17,46 +15,37 @@ pub fn write(level: Level, message: &str) {
     crate::bindings::aviary::check::log::write(level, message);
 }
 
-/// Writes one line that is yet to be formatted; one place for that makes smaller guests.
-#[doc(hidden)]
-pub fn print(level: Level, text: Arguments<'_>) {
-    match text.as_str() {
-        Some(text) => write(level, text),
-        None => write(level, &text.to_string()),
-    }
-}
-
 /// Writes a line for every step.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __trace {
-    ($($format:tt)+) => { $crate::log::print($crate::log::Level::Trace, ::std::format_args!($($format)+)) };
+    ($($format:tt)+) => { $crate::log::write($crate::log::Level::Trace, &::std::format!($($format)+)) };
 }
 
 /// Writes a line for the check's author.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __debug {
-    ($($format:tt)+) => { $crate::log::print($crate::log::Level::Debug, ::std::format_args!($($format)+)) };
+    ($($format:tt)+) => { $crate::log::write($crate::log::Level::Debug, &::std::format!($($format)+)) };
 }
 
 /// Writes a line for the operator.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __info {
-    ($($format:tt)+) => { $crate::log::print($crate::log::Level::Info, ::std::format_args!($($format)+)) };
+    ($($format:tt)+) => { $crate::log::write($crate::log::Level::Info, &::std::format!($($format)+)) };
 }
 
 /// Writes a line about something odd.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __warn {
-    ($($format:tt)+) => { $crate::log::print($crate::log::Level::Warn, ::std::format_args!($($format)+)) };
+    ($($format:tt)+) => { $crate::log::write($crate::log::Level::Warn, &::std::format!($($format)+)) };
 }
 
 /// Writes a line about something broken.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __error {
-    ($($format:tt)+) => { $crate::log::print($crate::log::Level::Error, ::std::format_args!($($format)+)) };
+    ($($format:tt)+) => { $crate::log::write($crate::log::Level::Error, &::std::format!($($format)+)) };
 }

@@ -102,6 +102,15 @@ impl Limiter {
         }
     }
 
+    /// Whether the guest gets so many bytes more, and then so much of something in all.
+    fn grow(&mut self, limit: Limit, wanted: usize, more: usize) -> bool {
+        let fits = self.allow(limit, wanted) && self.share(more);
+        if fits {
+            self.latest = more;
+        }
+        fits
+    }
+
     /// What was allowed last came to nothing; tells how much that was.
     fn take_back(&mut self) -> usize {
         let nothing = std::mem::take(&mut self.latest);
@@ -130,10 +139,8 @@ impl ResourceLimiter for Limiter {
             return Ok(false);
         }
         let more = desired - current;
-        let fits = self.allow(Limit::Memory, self.held + more) && self.share(more);
-        if fits {
-            (self.held, self.latest) = (self.held + more, more);
-        }
+        let fits = self.grow(Limit::Memory, self.held + more, more);
+        self.held += if fits { more } else { 0 };
         Ok(fits)
     }
 
@@ -153,10 +160,8 @@ impl ResourceLimiter for Limiter {
             return Ok(false);
         }
         let more = (desired - current) * ELEMENT;
-        let fits = self.allow(Limit::TableElements, desired) && self.share(more);
-        if fits {
-            (self.tables, self.latest) = (self.tables + more, more);
-        }
+        let fits = self.grow(Limit::TableElements, desired, more);
+        self.tables += if fits { more } else { 0 };
         Ok(fits)
     }
 
