@@ -23,9 +23,15 @@ use crate::{
     outcome::{Fault, Outcome, Reason, Verdict},
     spec::{Check, Limit},
 };
-use futures_util::poll;
-use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
-use tokio::time::{Instant, timeout, timeout_at};
+use futures_util::FutureExt;
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+use tokio::time::{Instant, sleep_until, timeout};
 use wasmtime::{Store, component::ResourceTable};
 use wasmtime_wasi::WasiCtx;
 
@@ -183,22 +189,18 @@ impl Instance {
         self.store.set_epoch_deadline(1);
         let ended = {
             let call = pin!(call(&self.exports, &mut self.store));
-            let mut call = Metered::new(call, budget.cpu, now.into_std(), self.queue.as_ref());
-            // Most calls never wait, and need no timer.
-            match poll!(&mut call) {
-                Poll::Ready(ended) => Ok(ended),
-                Poll::Pending => timeout_at(budget.deadline, call).await,
-            }
+            let call = Metered::new(call, budget.cpu, now.into_std(), self.queue.as_ref());
+            until(budget.deadline, call).await
         };
         self.store.data_mut().inbox.clear();
         match ended {
-            Ok(Ok(Ok(value))) => Ok(value),
-            Ok(Ok(Err(error))) => Err(Lost::Fault(trapped(self.store.data(), name, &error))),
-            Ok(Err(Overspent)) => {
+            Some(Ok(Ok(value))) => Ok(value),
+            Some(Ok(Err(error))) => Err(Lost::Fault(trapped(self.store.data(), name, &error))),
+            Some(Err(Overspent)) => {
                 self.store.data().entry.hits.count(budget.limit);
                 Err(Lost::Fault(overspent(name, budget.cpu)))
             }
-            Err(_) => Err(self.timed_out(name, budget.wall)),
+            None => Err(self.timed_out(name, budget.wall)),
         }
     }
 
@@ -227,6 +229,21 @@ impl Instance {
             }
         }
     }
+}
+
+/// Waits for a call, but not beyond the deadline. Most calls never wait, and so need no timer.
+async fn until<T>(deadline: Instant, mut call: impl Future<Output = T> + Unpin) -> Option<T> {
+    let mut timer = pin!(None);
+    poll_fn(|context| {
+        if let Poll::Ready(ended) = call.poll_unpin(context) {
+            return Poll::Ready(Some(ended));
+        }
+        if timer.is_none() {
+            timer.set(Some(sleep_until(deadline)));
+        }
+        timer.as_mut().as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(context).map(|()| None))
+    })
+    .await
 }
 
 fn store(sandbox: &Sandbox, state: State) -> Store<State> {

@@ -24,10 +24,13 @@ use crate::{
     spec::Limit,
 };
 use exchange::{Exchange, Progress};
-use futures_util::{StreamExt, stream};
+use futures_util::future::join_all;
 use outgoing::MOST_KEPT;
 use std::{iter::repeat_with, time::Duration};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 use url::Url;
 
 /// How many requests one `send-all` takes.
@@ -144,14 +147,16 @@ impl Client<'_> {
     /// Sends several requests. The bodies that are kept share their room evenly.
     async fn send_all(self, booked: Vec<Booked>, room: Room) -> Vec<Result<Response, Error>> {
         let share = room.bodies / booked.len().max(1);
-        let sent = booked.into_iter().map(|booked| async move {
+        let turns = Semaphore::new(room.at_once);
+        let sent = booked.into_iter().map(async |booked| {
             let (mut request, latest) = booked?;
+            let _turn = turns.acquire().await;
             let timeout = milliseconds(request.timeout_ms);
             let deadline = timeout.map_or(latest, |timeout| latest.min(Instant::now() + timeout));
             cap_body(&mut request, share);
             self.send(request, deadline).await
         });
-        stream::iter(sent).buffered(room.at_once).collect().await
+        join_all(sent).await
     }
 }
 
