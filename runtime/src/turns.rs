@@ -1,4 +1,7 @@
 //! Turns that namespaces take one after the other, so that none waits for all that another one wants.
+//!
+//! No namespace has more turns than it leaves to the others. So each that joins in gets fewer than the one before, and
+//! there is something left for the next, however many want all they can get.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -35,7 +38,7 @@ struct Ticket<'a> {
 }
 
 impl Turns {
-    /// So many turns in all, and of each namespace.
+    /// So many turns in all, and so many of each namespace at most.
     pub(crate) fn new(all: usize, of_each: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
             free: all,
@@ -83,8 +86,8 @@ impl State {
 
     /// Who has the next turn, which counts as taken from now on.
     fn next(&mut self) -> Option<(String, oneshot::Sender<Turn>)> {
-        let has_room =
-            |namespace: &String| self.taken.get(namespace).is_none_or(|taken| *taken < self.of_each);
+        let most = self.of_each.min(self.free);
+        let has_room = |namespace: &String| self.taken.get(namespace).is_none_or(|taken| *taken < most);
         let index = self.order.iter().position(has_room).filter(|_| self.free > 0)?;
         let namespace = self.order.remove(index)?;
         let waiting = self.waiting.get_mut(&namespace)?;
@@ -168,6 +171,22 @@ mod tests {
         assert!(turns.take("other").now_or_never().is_none(), "all are taken");
         drop(quiet);
         assert!(turns.take("other").now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn each_namespace_leaves_turns_to_the_next_however_many_want_all() {
+        let turns = Turns::new(64, 16);
+        let mut held = Vec::new();
+        let mut had = Vec::new();
+        for namespace in ["a", "b", "c", "d", "e", "f", "g"] {
+            let before = held.len();
+            held.extend(std::iter::from_fn(|| turns.take(namespace).now_or_never()));
+            had.push(held.len() - before);
+        }
+        assert_eq!(had, [16, 16, 16, 8, 4, 2, 1]);
+        held.swap_remove(0);
+        assert!(turns.take("a").now_or_never().is_none());
+        assert!(turns.take("g").now_or_never().is_some(), "what comes back is for who has few");
     }
 
     #[tokio::test]

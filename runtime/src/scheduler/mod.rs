@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 /// and the network hear from the daemon in the same moment.
 const RUNS_ON_DEMAND: usize = 64;
 /// Those of one namespace, whose checks may all hang until their timeout.
-const OF_ONE_NAMESPACE: usize = 48;
+const OF_ONE_NAMESPACE: usize = 32;
 
 /// A check that is ready to run.
 pub struct Ready {
