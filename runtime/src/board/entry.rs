@@ -222,16 +222,16 @@ impl Entry {
 
     fn tell_change(&self, from: Standing, to: Standing) {
         let (was, is) = (from.label(), to.label());
-        let error = self.view().error();
-        let line = cut_to(&error, LONGEST_LINE);
+        let words = self.view().words();
+        let line = if words.is_empty() { "changed" } else { cut_to(&words, LONGEST_LINE) };
         if !self.log.admits(line.len()) {
             // A check that flaps all the time fills the events, which forget, and not the log.
         } else if to.is_ok() {
-            tracing::info!(check = %self.key, was, is, "changed");
+            tracing::info!(check = %self.key, was, is, "{line}");
         } else {
             tracing::warn!(check = %self.key, was, is, "{line}");
         }
-        self.tell(EventKind::Changed { from, to }, error);
+        self.tell(EventKind::Changed { from, to }, words);
     }
 
     fn tell_quarantine(&self) {

@@ -111,6 +111,14 @@ impl View {
         }
     }
 
+    /// What there is to say about how the check stands: its error, or what its latest run said.
+    pub fn words(&self) -> String {
+        match self.latest.as_ref().map(|run| &*run.verdict) {
+            Some(Ok(outcome)) if self.standing.is_ok() => outcome.message.clone(),
+            _ => self.error(),
+        }
+    }
+
     fn trouble(&self) -> String {
         match (self.standing, &self.latest, &self.rejected) {
             (standing, ..) if standing.is_ok() => String::new(),

@@ -17,6 +17,7 @@ async fn events_are_told_with_their_kind_and_data() {
     assert_eq!(header_of(&stream, header::CONTENT_TYPE), "text/event-stream");
     let entry = enter(&board, check("a/b"));
     record(&entry, outcome(Status::Fail, "no\nway"));
+    record(&entry, outcome(Status::Warn, "slowly"));
     let loaded = piece(&mut stream).await.expect("an event");
     assert!(loaded.starts_with("event: loaded\nid: "), "{loaded}");
     let changed = piece(&mut stream).await.expect("an event");
@@ -27,6 +28,8 @@ async fn events_are_told_with_their_kind_and_data() {
         (&data["from"], &data["to"], &data["message"]),
         (&"unknown".into(), &"fail".into(), &"no\nway".into())
     );
+    let better = piece(&mut stream).await.expect("an event");
+    assert!(better.contains(r#""from":"fail","to":"warn","message":"slowly""#), "{better}");
 }
 
 #[tokio::test(start_paused = true)]
