@@ -19,6 +19,8 @@ use wasmtime_wasi::{
 
 /// How much of what a guest printed last to its standard error is kept.
 const LAST_WORDS: usize = 256;
+/// How Rust ends what it says about a panic. A guest has no environment that could be set.
+const ADVICE: &str = "note: run with `RUST_BACKTRACE=";
 
 /// What a guest prints, as lines of its log.
 #[derive(Debug)]
@@ -76,18 +78,15 @@ impl Lines {
         let begun = std::mem::take(&mut self.begun);
         let line = String::from_utf8_lossy(&begun);
         let line = line.trim_end();
-        if line.is_empty() {
+        if line.is_empty() || line.starts_with(ADVICE) {
             return;
         }
         if matches!(self.level, Level::Warn) {
             let mut spent = self.log.spent();
-            // A panic says where on one line and why on the next; the hint about backtraces is neither.
-            if !line.starts_with("note:") {
-                let words = printable(cut_to(line, LAST_WORDS)).into_owned();
-                // Joined once, or a guest could print one endless sentence.
-                let continues = spent.last_words.ends_with(':') && spent.last_words.len() <= LAST_WORDS;
-                spent.last_words = if continues { format!("{} {words}", spent.last_words) } else { words };
-            }
+            let words = printable(cut_to(line, LAST_WORDS)).into_owned();
+            // A panic says where on one line and why on the next. Joined once, or a guest could print one endless sentence.
+            let continues = spent.last_words.ends_with(':') && spent.last_words.len() <= LAST_WORDS;
+            spent.last_words = if continues { format!("{} {words}", spent.last_words) } else { words };
         }
         self.log.write(self.level, line);
     }
@@ -174,9 +173,9 @@ mod tests {
     fn the_last_words_of_a_panic_are_kept_in_one_line() {
         let log = log();
         let mut lines = Lines { log: log.clone(), level: Level::Warn, begun: Vec::new() };
-        lines.take(
-            b"thread 'main' panicked at src/lib.rs:3:5:\nno such thing\nnote: run with RUST_BACKTRACE=1\n",
-        );
+        lines.take(b"thread 'main' panicked at src/lib.rs:3:5:\nno such thing\n");
+        lines.take(b"note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n");
         assert_eq!(log.last_words(), "thread 'main' panicked at src/lib.rs:3:5: no such thing");
+        assert_eq!(log.spent().lines, 2, "advice that nobody can follow is no line of the log");
     }
 }
