@@ -3,8 +3,8 @@
 use crate::steps;
 use anyhow::Result;
 
-/// Guests to measure: two that make a host call in each call, and one that calls Kubernetes.
-const GUESTS: [&str; 3] = ["counts", "logs", "calls_kubernetes"];
+/// Guests to measure: one that makes a host call in each call, and one that calls Kubernetes.
+const GUESTS: [&str; 2] = ["counts", "calls_kubernetes"];
 
 /// Builds everything and measures the rows, or all of them if none is named.
 pub(crate) fn run(rows: &[String]) -> Result<()> {

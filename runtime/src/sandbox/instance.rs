@@ -31,7 +31,10 @@ use std::{
     task::Poll,
     time::Duration,
 };
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::{
+    task::coop::unconstrained,
+    time::{Instant, sleep_until, timeout},
+};
 use wasmtime::{Store, component::ResourceTable};
 use wasmtime_wasi::WasiCtx;
 
@@ -239,7 +242,8 @@ async fn until<T>(deadline: Instant, mut call: impl Future<Output = T> + Unpin) 
             return Poll::Ready(Some(ended));
         }
         if timer.is_none() {
-            timer.set(Some(sleep_until(deadline)));
+            // Whatever the call has used up of tokio's budget, it is no reason not to look at the clock.
+            timer.set(Some(unconstrained(sleep_until(deadline))));
         }
         timer.as_mut().as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(context).map(|()| None))
     })
@@ -285,5 +289,25 @@ fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>,
         log,
         table,
         wasi,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::task::{coop::poll_proceed, yield_now};
+
+    #[tokio::test]
+    async fn a_call_that_is_never_idle_ends_with_its_deadline() {
+        let busy = poll_fn(|context| {
+            while let Poll::Ready(step) = poll_proceed(context) {
+                step.made_progress();
+            }
+            Poll::<()>::Pending
+        });
+        let deadline = Instant::now() + Duration::from_millis(20);
+        assert_eq!(timeout(Duration::from_secs(10), until(deadline, busy)).await, Ok(None));
+        let quick = pin!(yield_now());
+        assert_eq!(until(Instant::now() + Duration::from_secs(10), quick).await, Some(()));
     }
 }

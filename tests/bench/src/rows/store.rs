@@ -25,10 +25,10 @@ const STORES: usize = 5_000;
 const POLLS: u32 = 1_000;
 const BATCHES: usize = 200;
 
-/// Says the same in each call, as the guest did that the targets come from.
-const STEADY: &str = "logs";
-/// Formats what it logs and says, as checks do.
-const TALKATIVE: &str = "counts";
+/// The guest says the same in each poll, as that of the spike did that the targets come from.
+const STEADY: &str = r#"{"steady": true}"#;
+/// It formats what it logs and says, as checks do.
+const TALKATIVE: &str = "{}";
 
 /// A guest and the check it stands for. It writes one line to its log in each call, to which
 /// nobody listens here.
@@ -57,14 +57,15 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
 }
 
 impl Subject {
-    async fn load(bench: &Bench, guest: &str) -> Result<Self> {
+    async fn load(bench: &Bench, settings: &str) -> Result<Self> {
         let network = Arc::new(Network::new(&NetworkOptions::default())?);
         let sandbox = Sandbox::new(16, bench.workshop(), network, None).map_err(anyhow::Error::from)?;
-        let guest = bench.guests.join(format!("{guest}.wasm"));
+        let guest = bench.guests.join("counts.wasm");
         let bytes = fs::read(&guest).with_context(|| format!("cannot read {}", guest.display()))?;
         let module = Keyring::default().admit("the guest", bytes.into(), None).await?;
         let guest = sandbox.load("the guest", module).await.map_err(fault)?;
-        let check = Arc::new(Check::bare(Key::new("bench", "guest")?, "guest.wasm".parse()?));
+        let check = Check::bare(Key::new("bench", "counts")?, "counts.wasm".parse()?);
+        let check = Arc::new(Check { settings: settings.into(), ..check });
         let entry = Board::default().enter(&check);
         Ok(Self { sandbox, guest, check, entry })
     }
