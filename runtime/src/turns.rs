@@ -1,7 +1,4 @@
 //! Turns that namespaces take one after the other, so that none waits for all that another one wants.
-//!
-//! No namespace has more turns than it leaves to the others. So each that joins in gets fewer than the one before, and
-//! there is something left for the next, however many want all they can get.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -22,6 +19,8 @@ pub(crate) struct Turn {
 struct State {
     free: usize,
     of_each: usize,
+    /// Whether a namespace may have no more than it leaves.
+    sparing: bool,
     taken: HashMap<String, usize>,
     /// Who waits in each namespace, in the order of their tickets.
     waiting: HashMap<String, BTreeMap<u64, oneshot::Sender<Turn>>>,
@@ -40,9 +39,20 @@ struct Ticket<'a> {
 impl Turns {
     /// So many turns in all, and so many of each namespace at most.
     pub(crate) fn new(all: usize, of_each: usize) -> Self {
+        Self::with(all, of_each, false)
+    }
+
+    /// The same for turns that may be kept for long: no namespace has more of them than it leaves to the others. So each
+    /// one finds about half of what those before it have left, where a few would have all.
+    pub(crate) fn sparing(all: usize, of_each: usize) -> Self {
+        Self::with(all, of_each, true)
+    }
+
+    fn with(all: usize, of_each: usize, sparing: bool) -> Self {
         Self(Arc::new(Mutex::new(State {
             free: all,
             of_each,
+            sparing,
             taken: HashMap::new(),
             waiting: HashMap::new(),
             order: VecDeque::new(),
@@ -86,7 +96,7 @@ impl State {
 
     /// Who has the next turn, which counts as taken from now on.
     fn next(&mut self) -> Option<(String, oneshot::Sender<Turn>)> {
-        let most = self.of_each.min(self.free);
+        let most = if self.sparing { self.of_each.min(self.free) } else { self.of_each };
         let has_room = |namespace: &String| self.taken.get(namespace).is_none_or(|taken| *taken < most);
         let index = self.order.iter().position(has_room).filter(|_| self.free > 0)?;
         let namespace = self.order.remove(index)?;
@@ -173,20 +183,22 @@ mod tests {
         assert!(turns.take("other").now_or_never().is_some());
     }
 
-    #[tokio::test]
-    async fn each_namespace_leaves_turns_to_the_next_however_many_want_all() {
-        let turns = Turns::new(64, 16);
-        let mut held = Vec::new();
-        let mut had = Vec::new();
-        for namespace in ["a", "b", "c", "d", "e", "f", "g"] {
-            let before = held.len();
-            held.extend(std::iter::from_fn(|| turns.take(namespace).now_or_never()));
-            had.push(held.len() - before);
-        }
-        assert_eq!(had, [16, 16, 16, 8, 4, 2, 1]);
-        held.swap_remove(0);
-        assert!(turns.take("a").now_or_never().is_none());
-        assert!(turns.take("g").now_or_never().is_some(), "what comes back is for who has few");
+    #[test]
+    fn each_namespace_leaves_turns_to_the_next_where_they_are_kept_for_long() {
+        let had = |turns: &Turns| {
+            let mut held = Vec::new();
+            let mut had = Vec::new();
+            for namespace in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+                let before = held.len();
+                held.extend(std::iter::from_fn(|| turns.take(namespace).now_or_never()));
+                had.push(held.len() - before);
+            }
+            held.swap_remove(0);
+            assert!(turns.take("h").now_or_never().is_some(), "what comes back is for who has none");
+            had
+        };
+        assert_eq!(had(&Turns::new(64, 32)), [32, 32, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(had(&Turns::sparing(64, 32)), [32, 16, 8, 4, 2, 1, 1, 0]);
     }
 
     #[tokio::test]

@@ -223,13 +223,13 @@ impl Entry {
     fn tell_change(&self, from: Standing, to: Standing) {
         let (was, is) = (from.label(), to.label());
         let words = self.view().words();
-        let line = if words.is_empty() { "changed" } else { cut_to(&words, LONGEST_LINE) };
-        if !self.log.admits(line.len()) {
+        let says = cut_to(&words, LONGEST_LINE);
+        if !self.log.admits(says.len()) {
             // A check that flaps all the time fills the events, which forget, and not the log.
         } else if to.is_ok() {
-            tracing::info!(check = %self.key, was, is, "{line}");
+            tracing::info!(check = %self.key, was, is, says, "changed");
         } else {
-            tracing::warn!(check = %self.key, was, is, "{line}");
+            tracing::warn!(check = %self.key, was, is, says, "changed");
         }
         self.tell(EventKind::Changed { from, to }, words);
     }

@@ -36,7 +36,7 @@ pub(super) fn lookups() -> Turns {
 }
 
 fn shared(all: usize) -> Turns {
-    Turns::new(all, (all / SHARE).max(1))
+    Turns::sparing(all, (all / SHARE).max(1))
 }
 
 fn all() -> usize {

@@ -115,7 +115,7 @@ impl Scheduler {
 }
 
 fn turns_on_demand() -> Turns {
-    Turns::new(RUNS_ON_DEMAND, OF_ONE_NAMESPACE)
+    Turns::sparing(RUNS_ON_DEMAND, OF_ONE_NAMESPACE)
 }
 
 /// Runs a check once its former version has left, of which the board tells how. If it is replaced

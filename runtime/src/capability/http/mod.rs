@@ -154,7 +154,8 @@ impl Client<'_> {
             let timeout = milliseconds(request.timeout_ms);
             let deadline = timeout.map_or(latest, |timeout| latest.min(Instant::now() + timeout));
             cap_body(&mut request, share);
-            self.send(request, deadline).await
+            // What only waits for its turn takes little.
+            Box::pin(self.send(request, deadline)).await
         });
         join_all(sent).await
     }
