@@ -1,5 +1,6 @@
 //! One HTTP connection. It has no task of its own: whoever waits for something drives it meanwhile.
 
+use super::driver::Driver;
 use crate::{
     capability::{
         bindings::aviary::check::{http::Error, tls::Certificate},
@@ -20,10 +21,9 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use std::{
     error::Error as _,
-    future::{Future, poll_fn},
+    future::Future,
     io,
     net::SocketAddr,
-    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 use tokio::task::JoinSet;
@@ -120,27 +120,6 @@ impl Connection {
             Sender::Http2(sender) => self.driver.alongside(sender.ready()).now_or_never(),
         };
         matches!(ready, Some(Ok(())))
-    }
-}
-
-/// What moves the bytes of a connection.
-struct Driver(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
-
-impl Driver {
-    fn new(connection: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(Some(Box::pin(connection)))
-    }
-
-    /// Drives the connection until `work` is done.
-    async fn alongside<T>(&mut self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        poll_fn(|task| {
-            if self.0.as_mut().is_some_and(|connection| connection.as_mut().poll(task).is_ready()) {
-                self.0 = None;
-            }
-            work.as_mut().poll(task)
-        })
-        .await
     }
 }
 

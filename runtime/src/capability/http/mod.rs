@@ -1,6 +1,7 @@
 //! HTTP requests: each judged by its grant, on a connection of its own unless told otherwise.
 
 mod connection;
+mod driver;
 mod exchange;
 mod outgoing;
 mod pool;
