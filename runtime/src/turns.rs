@@ -19,7 +19,7 @@ pub(crate) struct Turn {
 struct State {
     free: usize,
     of_each: usize,
-    /// Whether a namespace may have no more than it leaves.
+    /// Whether a namespace only gets another turn while it has fewer than are free.
     sparing: bool,
     taken: HashMap<String, usize>,
     /// Who waits in each namespace, in the order of their tickets.
@@ -42,8 +42,8 @@ impl Turns {
         Self::with(all, of_each, false)
     }
 
-    /// The same for turns that may be kept for long: no namespace has more of them than it leaves to the others. So each
-    /// one finds about half of what those before it have left, where a few would have all.
+    /// The same for turns that may be kept for long: a namespace gets another one while it has fewer than are free. So
+    /// each leaves about half of what it finds, where a few would have all; the last one that is free is anybody's.
     pub(crate) fn sparing(all: usize, of_each: usize) -> Self {
         Self::with(all, of_each, true)
     }
