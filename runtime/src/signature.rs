@@ -6,7 +6,7 @@ mod tests;
 use crate::{
     file::open_regular,
     outcome::{Fault, Reason},
-    spec::ENDINGS,
+    spec::{Blob, ENDINGS},
 };
 use minisign::SignatureBox;
 use std::{
@@ -55,7 +55,7 @@ pub struct Keyring(Arc<[PublicKey]>);
 /// A module that may be compiled: only a [`Keyring`] makes one.
 #[derive(Clone, Debug)]
 pub struct Admitted {
-    bytes: Arc<[u8]>,
+    module: Blob,
     signer: Option<KeyId>,
 }
 
@@ -186,23 +186,23 @@ impl Keyring {
         self.0.is_empty()
     }
 
-    /// Judges a module of this name by the signature that lies beside it.
+    /// Judges a module, which has this name, by the signature that lies beside it.
     ///
     /// # Errors
     /// With the reason [`Reason::Signature`], and a message that says what to do.
     pub async fn admit(
         &self,
-        module: &str,
-        bytes: Arc<[u8]>,
+        name: &str,
+        module: Blob,
         signature: Option<Signature>,
     ) -> Result<Admitted, Fault> {
         if self.is_empty() {
-            return Ok(Admitted { bytes, signer: None });
+            return Ok(Admitted { module, signer: None });
         }
-        let (keyring, module) = (self.clone(), module.to_owned());
+        let (keyring, name) = (self.clone(), name.to_owned());
         let judge = move || {
-            let signer = keyring.signer(&module, &bytes, signature.as_ref())?;
-            Ok(Admitted { bytes, signer: Some(signer) })
+            let signer = keyring.signer(&name, module.bytes(), signature.as_ref())?;
+            Ok(Admitted { module, signer: Some(signer) })
         };
         let judged = tokio::task::spawn_blocking(judge).await;
         let fault = |why: String| Fault::new(Reason::Signature, why);
@@ -239,8 +239,8 @@ impl Admitted {
     }
 
     /// The decoded module.
-    pub(crate) fn into_bytes(self) -> Arc<[u8]> {
-        self.bytes
+    pub(crate) fn into_module(self) -> Blob {
+        self.module
     }
 }
 

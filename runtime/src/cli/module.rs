@@ -8,7 +8,7 @@ use crate::{
     sandbox::{Guest, Sandbox},
     signature::{self, Keyring, PublicKey, Signature},
     source::{decode, is_module, stem},
-    spec::{self, Check, Key},
+    spec::{self, Blob, Check, Key},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -32,10 +32,10 @@ pub struct Signatures {
     require_signature: Vec<PublicKey>,
 }
 
-/// A check and the bytes of its module.
+/// A check and its module.
 pub(super) struct Subject {
     pub(super) check: Check,
-    pub(super) module: Arc<[u8]>,
+    pub(super) module: Blob,
     pub(super) signature: Option<Signature>,
 }
 
@@ -102,11 +102,11 @@ pub(super) fn is_manifest(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
 }
 
-/// The decoded bytes of a module file.
-pub(super) fn read_module(path: &Path) -> Result<Arc<[u8]>> {
+/// The decoded module of a file.
+pub(super) fn read_module(path: &Path) -> Result<Blob> {
     let bytes = fs::read(path).context("cannot be read")?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(decode(&name, bytes, LARGEST_MODULE)?.into())
+    Ok(Blob::of(decode(&name, bytes, LARGEST_MODULE)?))
 }
 
 /// The signature beside a module file, if there is one.

@@ -67,8 +67,9 @@ fn sign(file: &Path, key: &SecretKey) -> Result<()> {
     let id = PublicKey::from(public.clone()).id();
     let about = format!("timestamp:{}\tfile:{name}\thashed", Timestamp::now().as_second());
     let title = format!("signature by the key {id}");
-    let signed = minisign::sign(Some(&public), key, Cursor::new(&module), Some(&about), Some(&title))?;
-    minisign::verify(&public, &signed, Cursor::new(&module), true, false, false)
+    let content = || Cursor::new(module.bytes());
+    let signed = minisign::sign(Some(&public), key, content(), Some(&about), Some(&title))?;
+    minisign::verify(&public, &signed, content(), true, false, false)
         .context("its two halves do not belong together: the secret key is damaged")?;
     let target = file.with_file_name(beside(&name));
     fs::write(&target, signed.to_bytes()).with_context(|| format!("cannot write {}", target.display()))?;

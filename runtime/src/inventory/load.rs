@@ -7,7 +7,7 @@ use crate::{
     scheduler::Ready,
     signature::{KeyId, Keyring, Signature},
     source::{Candidate, Packed},
-    spec::{Check, Digest},
+    spec::{Blob, Check, Digest},
     turns::Turns,
 };
 use std::{
@@ -150,8 +150,8 @@ impl Loader {
     /// Judges the signature before anything else looks into the module. Fails outright if the reason may pass.
     async fn make(&self, candidate: &Candidate) -> Made {
         let Candidate { check, module, signature } = candidate;
-        let (name, bytes) = (check.module.file_name(), read(module).await?);
-        let admitted = match self.keyring.admit(name, bytes, signature.clone()).await {
+        let (name, module) = (check.module.file_name(), read(module).await?);
+        let admitted = match self.keyring.admit(name, module, signature.clone()).await {
             Ok(admitted) => admitted,
             Err(fault) => return Ok(Err(fault)),
         };
@@ -245,8 +245,8 @@ impl Compiled {
     }
 }
 
-/// The decoded bytes of a module, which takes a while.
-async fn read(module: &Packed) -> Result<Arc<[u8]>, Fault> {
+/// The decoded module, which takes a while.
+async fn read(module: &Packed) -> Result<Blob, Fault> {
     let module = module.clone();
     let read = spawn_blocking(move || module.read()).await;
     let read = read.unwrap_or_else(|error| Err(format!("reading the module broke down: {error}")));

@@ -84,8 +84,8 @@ impl Sandbox {
 
     /// Makes a guest of a module, or finds the one that already stands for these bytes, whoever signed them.
     pub async fn load(&self, name: &str, module: Admitted) -> Result<Arc<Guest>, Fault> {
-        let bytes = module.into_bytes();
-        let digest = Digest::of(&bytes);
+        let module = module.into_module();
+        let digest = module.digest();
         if let Some(guest) = self.known(&digest) {
             return Ok(guest);
         }
@@ -95,8 +95,8 @@ impl Sandbox {
         if let Some(guest) = self.known(&digest) {
             return Ok(guest);
         }
-        let size = bytes.len();
-        let component = self.compiler.compile(name, &digest, bytes).await?;
+        let component = self.compiler.compile(name, &module).await?;
+        let size = module.bytes().len();
         let guest = Arc::new(Guest::link(name, digest, size, &component, &self.linker)?);
         let mut guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
         guests.retain(|_, guest| guest.strong_count() > 0);

@@ -142,17 +142,18 @@ fn what_is_no_signature_is_refused_whatever_it_is() {
 async fn without_keys_everything_is_admitted_and_nobody_has_signed() {
     let rubbish = Some(Signature::of(b"rubbish".to_vec()));
     for signature in [None, rubbish, Some(Signature::of(BY_ONE.into()))] {
-        let admitted = Keyring::default().admit("m.wasm", MODULE.into(), signature).await.expect("admitted");
+        let admitted =
+            Keyring::default().admit("m.wasm", Blob::of(MODULE), signature).await.expect("admitted");
         assert!(admitted.signer().is_none());
     }
 }
 
 #[tokio::test]
 async fn a_refusal_is_a_fault_of_its_own_reason() {
-    let fault = keyring(&[ONE]).admit("m.wasm", MODULE.into(), None).await.expect_err("unsigned");
+    let fault = keyring(&[ONE]).admit("m.wasm", Blob::of(MODULE), None).await.expect_err("unsigned");
     assert_eq!(fault.reason, Reason::Signature);
     let signature = Some(Signature::of(BY_ONE.into()));
-    let admitted = keyring(&[ONE]).admit("m.wasm", MODULE.into(), signature).await.expect("signed");
+    let admitted = keyring(&[ONE]).admit("m.wasm", Blob::of(MODULE), signature).await.expect("signed");
     assert_eq!(admitted.signer(), Some(key(ONE).id()));
 }
 

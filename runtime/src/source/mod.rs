@@ -10,7 +10,7 @@ pub use decode::{DecodeError, decode, is_module, stem};
 use crate::{
     outcome::Fault,
     signature::Signature,
-    spec::{Check, Digest, Key},
+    spec::{Blob, Check, Digest, Key},
 };
 use futures_util::future::BoxFuture;
 use std::{fmt, sync::Arc};
@@ -96,11 +96,11 @@ impl Packed {
     ///
     /// # Errors
     /// When they cannot be had just now, or are other ones than those that were found.
-    pub fn read(&self) -> Result<Arc<[u8]>, String> {
+    pub fn read(&self) -> Result<Blob, String> {
         let decode = self.decode.as_ref().ok_or("the module is laid aside and has to be taken up")?;
-        let bytes = decode()?;
-        match Digest::of(&bytes) == self.digest {
-            true => Ok(bytes.into()),
+        let module = Blob::of(decode()?);
+        match module.digest() == self.digest {
+            true => Ok(module),
             false => Err("the module has changed since it was found; it is looked at again".to_owned()),
         }
     }

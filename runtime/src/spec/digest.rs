@@ -4,7 +4,7 @@ use super::quote;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 /// The SHA-256 of some bytes, written `sha256:` and 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +16,31 @@ pub struct Digest([u8; 32]);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} is not a digest: write `sha256:` and 64 lower-case hexadecimal digits", quote(.0))]
 pub struct DigestError(String);
+
+/// Some bytes and their digest, which is computed once and never told apart from them.
+#[derive(Clone, Debug)]
+pub struct Blob {
+    bytes: Arc<[u8]>,
+    digest: Digest,
+}
+
+impl Blob {
+    /// A blob of these bytes. Hashing megabytes takes milliseconds, so large ones are made on a blocking thread.
+    pub fn of(bytes: impl Into<Arc<[u8]>>) -> Self {
+        let bytes = bytes.into();
+        Self { digest: Digest::of(&bytes), bytes }
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &Arc<[u8]> {
+        &self.bytes
+    }
+
+    /// The digest of the bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
 
 impl Digest {
     /// The digest of `bytes`.

@@ -18,7 +18,7 @@ mod size;
 use crate::text::is_odd;
 pub use build::alone;
 pub use check::{Check, Severity};
-pub use digest::{Digest, DigestError};
+pub use digest::{Blob, Digest, DigestError};
 pub use duration::{DurationError, TimeSpan};
 pub use error::{Error, Position};
 pub(crate) use file::read;

@@ -7,7 +7,7 @@ use aviary::{
     outcome::{Fault, Outcome, Reason, Verdict},
     sandbox::{Guest, Instance, Sandbox, Workshop},
     signature::Keyring,
-    spec::{self, Check},
+    spec::{self, Blob, Check},
 };
 use std::{fs, sync::Arc};
 use tokio::time::Instant;
@@ -65,7 +65,7 @@ impl Subject {
     ) -> Result<Self, Fault> {
         let sandbox = sandbox.into();
         let module = fs::read(path).expect("a guest");
-        let module = Keyring::default().admit("subject.wasm", module.into(), None).await?;
+        let module = Keyring::default().admit("subject.wasm", Blob::of(module), None).await?;
         let guest = sandbox.load("subject.wasm", module).await?;
         guest.require_for(&check)?;
         let board = Board::default();

@@ -5,7 +5,7 @@ use aviary::{
     outcome::{Blame, Fault, Reason},
     sandbox::{Allowance, Guest, Sandbox, Workshop},
     signature::Keyring,
-    spec::Size,
+    spec::{Blob, Size},
 };
 use std::{fs, sync::Arc, time::Duration};
 use test_guests::bombs;
@@ -36,7 +36,7 @@ fn passes() -> Vec<u8> {
 }
 
 async fn load(sandbox: &Sandbox, bytes: Vec<u8>) -> Result<Arc<Guest>, Fault> {
-    let module = Keyring::default().admit("subject.wasm", bytes.into(), None).await?;
+    let module = Keyring::default().admit("subject.wasm", Blob::of(bytes), None).await?;
     sandbox.load("subject.wasm", module).await
 }
 

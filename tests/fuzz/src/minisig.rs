@@ -1,12 +1,15 @@
 //! Signatures and the keys that they are judged with.
 
-use aviary::signature::{Keyring, PublicKey, Signature};
+use aviary::{
+    signature::{Keyring, PublicKey, Signature},
+    spec::Blob,
+};
 use base64::{
     Engine,
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use tokio::runtime::{Builder, Runtime};
 
 /// An empty component, and who signed it.
@@ -69,7 +72,7 @@ pub fn minisig(bytes: &[u8]) {
 fn is_admitted(key: &str, module: &[u8], signature: Signature) -> bool {
     let Some(key) = PublicKey::in_file(key) else { return false };
     let keyring = Keyring::of(vec![key]);
-    let judged = RUNTIME.block_on(keyring.admit("m.wasm", Arc::from(module), Some(signature)));
+    let judged = RUNTIME.block_on(keyring.admit("m.wasm", Blob::of(module), Some(signature)));
     judged.is_ok_and(|admitted| {
         assert!(admitted.signer().is_some());
         true

@@ -6,7 +6,7 @@ use aviary::{
     outcome::Fault,
     sandbox::{Allowance, Guest, Sandbox, Workshop},
     signature::Keyring,
-    spec::Size,
+    spec::{Blob, Size},
 };
 use std::{
     path::{Path, PathBuf},
@@ -106,7 +106,7 @@ impl Place {
 
     fn load(&self, sandbox: &Sandbox, bytes: &[u8]) -> Result<Arc<Guest>, Fault> {
         self.runtime.block_on(async {
-            let admitted = Keyring::default().admit("m.wasm", Arc::from(bytes), None).await?;
+            let admitted = Keyring::default().admit("m.wasm", Blob::of(bytes), None).await?;
             sandbox.load("m.wasm", admitted).await
         })
     }

@@ -17,7 +17,7 @@ pub use worker::work;
 
 use crate::{
     outcome::{Fault, Reason},
-    spec::{Digest, Size},
+    spec::{Blob, Digest, Size},
 };
 use cache::Cache;
 use failures::Failures;
@@ -88,23 +88,19 @@ impl Compiler {
         Self { engine, cache, failures: Mutex::default(), quick: jail(quick), slow: jail(allowance) }
     }
 
-    /// Makes a component of the bytes with this digest. What is no component, or failed a short while ago, is
+    /// Makes a component of a module. What is no component, or failed a short while ago, is
     /// refused before anything expensive happens.
-    pub(super) async fn compile(
-        &self,
-        name: &str,
-        digest: &Digest,
-        bytes: Arc<[u8]>,
-    ) -> Result<Component, Fault> {
+    pub(super) async fn compile(&self, name: &str, module: &Blob) -> Result<Component, Fault> {
+        let (bytes, digest) = (module.bytes(), &module.digest());
         let refuse = |what: &str| Fault::new(Reason::Module, format!("{name} {what}"));
-        recognise(&bytes).map_err(refuse)?;
+        recognise(bytes).map_err(refuse)?;
         if let Some(what) = self.failures().get(digest, Instant::now()) {
             return Err(refuse(&what));
         }
         if let Some(component) = self.cached(digest).await {
             return Ok(component);
         }
-        let loaded = match self.build(bytes).await {
+        let loaded = match self.build(Arc::clone(bytes)).await {
             Ok(code) => self.keep(digest, code).await,
             Err(broken) => Err(broken),
         };

@@ -66,7 +66,7 @@ impl Fixture {
                 Change::Set(candidate) => {
                     let signed = if candidate.signature.is_some() { " + signature" } else { "" };
                     let module = candidate.module.read().expect("a module");
-                    format!("+{} {}{signed}", candidate.check.key, String::from_utf8_lossy(&module))
+                    format!("+{} {}{signed}", candidate.check.key, String::from_utf8_lossy(module.bytes()))
                 }
                 Change::Remove(key) => format!("-{key}"),
                 Change::Reject(key, fault) => format!("!{key} {}", fault.message),

@@ -15,7 +15,7 @@ use aviary::{
     outcome::Status,
     sandbox::{Instance, Sandbox},
     signature::Keyring,
-    spec,
+    spec::{self, Blob},
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, api::DynamicObject, core::ApiResource};
@@ -71,7 +71,7 @@ async fn guest(bench: &Bench, cluster: &Cluster) -> Result<Instance> {
     let network = Arc::new(Network::new(&NetworkOptions::default())?);
     let sandbox = Sandbox::new(4, bench.workshop(), network, Some(ledger)).map_err(anyhow::Error::from)?;
     let module = fs::read(bench.guests.join("calls_kubernetes.wasm")).context("cannot read the guest")?;
-    let module = Keyring::default().admit("check.wasm", module.into(), None).await?;
+    let module = Keyring::default().admit("check.wasm", Blob::of(module), None).await?;
     let guest = sandbox.load("check.wasm", module).await?;
     let entry = board.enter(&check);
     let mut instance = Instance::new(&sandbox, &guest, check, entry, false).await?;

@@ -9,7 +9,7 @@ use aviary::{
     outcome::{Fault, Status},
     sandbox::{Guest, Instance, Lost, Sandbox},
     signature::Keyring,
-    spec::{Check, Key},
+    spec::{Blob, Check, Key},
 };
 use std::{
     fs,
@@ -62,7 +62,7 @@ impl Subject {
         let sandbox = Sandbox::new(16, bench.workshop(), network, None).map_err(anyhow::Error::from)?;
         let guest = bench.guests.join("counts.wasm");
         let bytes = fs::read(&guest).with_context(|| format!("cannot read {}", guest.display()))?;
-        let module = Keyring::default().admit("the guest", bytes.into(), None).await?;
+        let module = Keyring::default().admit("the guest", Blob::of(bytes), None).await?;
         let guest = sandbox.load("the guest", module).await.map_err(fault)?;
         let check = Check::bare(Key::new("bench", "counts")?, "counts.wasm".parse()?);
         let check = Arc::new(Check { settings: settings.into(), ..check });
