@@ -25,16 +25,21 @@ struct Daemon {
 impl Daemon {
     /// Starts it with one check, after some words of the shell, and waits until the check has run.
     fn start(before: &str) -> Self {
-        let checks = tempfile::tempdir().expect("a directory");
-        fs::copy(PASSES, checks.path().join("passes.wasm")).expect("copied");
-        let run = format!("{before} exec \"$0\" run --checks \"$1\" --listen 127.0.0.1:0 2>&1");
-        let mut shell = Command::new("sh");
-        shell.args(["-c", &run, env!("CARGO_BIN_EXE_aviary")]).arg(checks.path());
-        let mut process = shell.stdout(Stdio::piped()).spawn().expect("started");
-        let log = BufReader::new(process.stdout.take().expect("a pipe")).lines();
-        let mut daemon = Self { process, log, _checks: checks };
+        let mut daemon = Self::begin(before, &[]);
         daemon.await_word("is=\"pass\"");
         daemon
+    }
+
+    /// Starts it with one check and further arguments, after some words of the shell.
+    fn begin(before: &str, arguments: &[&str]) -> Self {
+        let checks = tempfile::tempdir().expect("a directory");
+        fs::copy(PASSES, checks.path().join("passes.wasm")).expect("copied");
+        let run = format!("{before} exec \"$0\" run --listen 127.0.0.1:0 --checks \"$@\" 2>&1");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &run, env!("CARGO_BIN_EXE_aviary")]).arg(checks.path()).args(arguments);
+        let mut process = shell.stdout(Stdio::piped()).spawn().expect("started");
+        let log = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        Self { process, log, _checks: checks }
     }
 
     fn await_word(&mut self, word: &str) {
@@ -70,6 +75,17 @@ fn every_signal_that_asks_for_an_end_lets_checks_clean_up() {
         daemon.send(signal);
         daemon.await_word("cleaned up");
         assert_eq!(daemon.process.wait().expect("ended").code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn a_daemon_that_is_told_to_end_while_it_starts_ends_clean() {
+    let key = "RWTOai1xfg21NlZIvpVLls/Kl8sD7K+O8R2SnGp/ic94rfxyeOb7/PtW";
+    for _ in 0..5 {
+        let mut daemon = Daemon::begin("", &["--require-signature", key]);
+        daemon.await_word("modules have to be signed");
+        daemon.send("TERM");
+        assert_eq!(daemon.process.wait().expect("ended").code(), Some(0));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Puts the rooms together and keeps them running until a signal comes.
 
 mod front;
+mod parts;
 mod signals;
 mod sources;
 
@@ -20,15 +21,16 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use front::Front;
+use futures_util::FutureExt;
+use parts::Parts;
 use sd_notify::NotifyState;
-use signals::asked_to_end;
+use signals::Signals;
 use sources::Sources;
 use std::{io, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Runtime},
     sync::mpsc,
-    task::JoinHandle,
     time::{Instant, interval_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -44,7 +46,24 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 /// Runs the daemon until SIGTERM, SIGINT, SIGHUP or SIGQUIT; a second one ends it at once.
 ///
 /// Exit code 0 if every check was cleaned up in time, 1 if something had to be killed.
+///
+/// # Errors
+/// When it cannot start, or a part of it breaks down; the other parts end first, as they do after a signal.
 pub async fn run(settings: Run) -> Result<ExitCode> {
+    // Before anything that takes time: who asks for an end at once gets a clean one as well.
+    let mut signals = Signals::listen()?;
+    let running = tokio::select! {
+        running = start(settings) => running?,
+        () = signals.asked_to_end() => {
+            tracing::info!("stopped before it had started");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    running.run(&mut signals).await
+}
+
+/// Puts the rooms together. No part runs before all of them could be made.
+async fn start(settings: Run) -> Result<Running> {
     allow_as_many_as_possible();
     let cluster = cluster(&settings).await?.map(Arc::new);
     let policy = policy(&settings, cluster.as_deref()).await?;
@@ -65,60 +84,68 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
         .with_context(|| format!("cannot listen on {}; --listen chooses another address", settings.listen))?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %listener.local_addr()?, "listening");
 
-    let stop = CancellationToken::new();
+    let (stop, mut parts) = (CancellationToken::new(), Parts::default());
     let (changes, inbox) = mpsc::channel(PENDING_CHANGES);
     let inventory =
         Inventory::new(Arc::new(sandbox), keyring, Arc::clone(&board), Clock::start(), sources.count());
-    let inventory = tokio::spawn(inventory.run(inbox, stop.clone(), settings.kill_after));
-    let ledger = ledger.map(|ledger| (Arc::clone(&ledger), tokio::spawn(ledger.keep(stop.clone()))));
-    let mut sources = sources.watch(&changes, &board, &stop);
-    drop(changes);
-    let server = tokio::spawn(front.serve(listener, Arc::clone(&board), stop.clone(), settings.close_after));
-    let ready = tokio::spawn(announce_ready(board, stop.clone()));
-
-    let clean = Running { inventory, server, ready, ledger }.run(&stop, settings.kill_after).await?;
-    // A file system that hangs may hold one for ever, and they have nothing left to lose.
-    sources.abort_all();
-    tracing::info!("stopped{}", if clean { "" } else { ", but not everything ended clean" });
-    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    parts.start("the inventory", inventory.run(inbox, stop.clone(), settings.kill_after));
+    if let Some(ledger) = ledger.clone() {
+        let keeping = ledger.keep(stop.clone());
+        parts.start("the ledger", keeping.map(|()| true));
+    }
+    sources.watch(changes, &board, &stop, &mut parts);
+    let serving = front.serve(listener, Arc::clone(&board), stop.clone(), settings.close_after);
+    parts.start("the HTTP server", serving.map(|()| true));
+    parts.start("the announcement that it is ready", announce_ready(board, stop.clone()).map(|()| true));
+    Ok(Running { parts, ledger, stop, kill_after: settings.kill_after })
 }
 
-/// What ends when it is told to stop.
+/// A daemon whose parts run.
 struct Running {
-    inventory: JoinHandle<bool>,
-    server: JoinHandle<()>,
-    ready: JoinHandle<()>,
-    ledger: Option<(Arc<Ledger>, JoinHandle<()>)>,
+    parts: Parts,
+    ledger: Option<Arc<Ledger>>,
+    /// Tells all parts to stop.
+    stop: CancellationToken,
+    kill_after: Duration,
 }
 
 impl Running {
-    /// Goes on until a signal comes, and then lets everything end; true if it ended clean.
-    async fn run(self, stop: &CancellationToken, kill_after: Duration) -> Result<bool> {
-        asked_to_end().await?;
+    /// Goes on until a signal comes or a part breaks down, and then lets everything end.
+    async fn run(mut self, signals: &mut Signals) -> Result<ExitCode> {
+        let broken = tokio::select! {
+            () = signals.asked_to_end() => None,
+            broken = self.parts.broken() => Some(broken),
+        };
+        if let Some(broken) = &broken {
+            tracing::error!("{broken}");
+        }
         tracing::info!("stopping: letting runs finish and checks clean up");
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
-        stop.cancel();
-        tokio::select! {
-            clean = self.end(Instant::now() + kill_after) => Ok(clean),
-            again = asked_to_end() => {
-                again?;
+        self.stop.cancel();
+        let clean = tokio::select! {
+            clean = self.end() => clean,
+            () = signals.asked_to_end() => {
                 tracing::error!("a second signal: ending at once, without cleaning up");
-                Ok(false)
+                false
             }
+        };
+        tracing::info!("stopped{}", if clean { "" } else { ", but not everything ended clean" });
+        match broken {
+            Some(broken) => Err(broken.into()),
+            None if clean => Ok(ExitCode::SUCCESS),
+            None => Ok(ExitCode::FAILURE),
         }
     }
 
-    async fn end(self, deadline: Instant) -> bool {
-        let (clean, _, _) = tokio::join!(self.inventory, self.server, self.ready);
-        let swept = match self.ledger {
-            Some((ledger, keeping)) => {
-                // It only stops early; how is on the board.
-                let _ = keeping.await;
-                ledger.settle(deadline).await
-            }
+    /// True if everything ended clean.
+    async fn end(&mut self) -> bool {
+        let deadline = Instant::now() + self.kill_after;
+        let clean = self.parts.end().await;
+        let swept = match &self.ledger {
+            Some(ledger) => ledger.settle(deadline).await,
             None => true,
         };
-        clean.unwrap_or(false) && swept
+        clean && swept
     }
 }
 
@@ -164,8 +191,8 @@ async fn network(settings: &Run) -> Result<Arc<Network>> {
     Ok(Arc::new(network.context("cannot set up the network")?))
 }
 
-/// Tells systemd when all sources have been read, and the log what is waited for. Outside of systemd nobody
-/// listens.
+/// Tells systemd when all sources have been read, and the log what is waited for, and waits for the end. Outside
+/// of systemd nobody listens.
 async fn announce_ready(board: Arc<Board>, stop: CancellationToken) {
     let mut complaint = interval_at(Instant::now() + COMPLAIN_AFTER, COMPLAIN_EVERY);
     while !board.is_ready() {
@@ -179,4 +206,37 @@ async fn announce_ready(board: Arc<Board>, stop: CancellationToken) {
     }
     tracing::info!(checks = board.entries().len(), "ready");
     let _ = sd_notify::notify(&[NotifyState::Ready]);
+    stop.cancelled().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_breaks_down_ends_the_daemon_with_an_error_once_the_others_have_ended() {
+        let (stop, ended) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
+        let mut parts = Parts::default();
+        let (told, ending) = (stop.clone(), Arc::clone(&ended));
+        parts.start("the inventory", async move {
+            told.cancelled().await;
+            ending.store(true, SeqCst);
+            true
+        });
+        parts.start("the HTTP server", async { panic!("no way on") });
+        let running = Running { parts, ledger: None, stop, kill_after: Duration::from_secs(25) };
+        let mut signals = Signals::listen().expect("signals");
+        let error = running.run(&mut signals).await.expect_err("broken down").to_string();
+        assert!(error.starts_with("the HTTP server broke down (") && error.contains("no way on"), "{error}");
+        assert!(ended.load(SeqCst));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_ends_by_itself_is_missed_as_well() {
+        let mut parts = Parts::default();
+        parts.start("the ledger", async { true });
+        let error = parts.broken().await.to_string();
+        assert!(error.starts_with("the ledger broke down (it ended by itself)"), "{error}");
+    }
 }

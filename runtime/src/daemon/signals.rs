@@ -3,19 +3,30 @@
 use anyhow::{Context, Result};
 use futures_util::future::select_all;
 use std::{fs, io};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A terminal that is closed asks as well, or what checks made would stay behind.
 const ASKS: [SignalKind; 4] =
     [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup(), SignalKind::quit()];
 
-/// Waits for one of them.
-pub(super) async fn asked_to_end() -> Result<()> {
-    let heeded = ASKS.into_iter().filter(|kind| !is_ignored(*kind));
-    let signals: io::Result<Vec<_>> = heeded.map(signal).collect();
-    let mut signals = signals.context("cannot listen for signals")?;
-    select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
-    Ok(())
+/// The signals that ask the daemon to end. From the moment that it listens for them, none ends the process by itself.
+pub(super) struct Signals(Vec<Signal>);
+
+impl Signals {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// When the system does not let it.
+    pub(super) fn listen() -> Result<Self> {
+        let heeded = ASKS.into_iter().filter(|kind| !is_ignored(*kind));
+        let signals: io::Result<Vec<_>> = heeded.map(signal).collect();
+        Ok(Self(signals.context("cannot listen for signals")?))
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn asked_to_end(&mut self) {
+        select_all(self.0.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
+    }
 }
 
 /// Whether who started the process wants the signal to be ignored, as `nohup` does.

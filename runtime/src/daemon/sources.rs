@@ -1,5 +1,6 @@
 //! The sources that the settings name.
 
+use super::parts::Parts;
 use crate::{
     board::Board,
     cli::Run,
@@ -12,11 +13,9 @@ use crate::{
     },
 };
 use anyhow::{Result, anyhow, bail};
+use futures_util::{FutureExt, future::BoxFuture};
 use std::{collections::BTreeSet, sync::Arc};
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Where this daemon gets its checks from.
@@ -68,26 +67,33 @@ impl Sources {
         usize::from(self.directories.is_some()) + usize::from(self.config_maps.is_some())
     }
 
-    /// Follows them all until told to stop.
+    /// Follows them all until told to stop. A file system that hangs may hold a look for ever, which then loses nothing.
     pub(super) fn watch(
         self,
-        changes: &mpsc::Sender<Change>,
+        changes: mpsc::Sender<Change>,
         board: &Arc<Board>,
         stop: &CancellationToken,
-    ) -> JoinSet<()> {
-        let mut tasks = JoinSet::new();
+        parts: &mut Parts,
+    ) {
         let (taken, taken_by_directories) = watch::channel(BTreeSet::new());
+        let until_stop = |source: BoxFuture<'static, ()>| {
+            let stop = stop.clone();
+            async move {
+                stop.run_until_cancelled(source).await;
+                true
+            }
+        };
         if let Some(directories) = self.directories {
             let paths: Vec<_> = directories.paths.iter().map(|path| path.display().to_string()).collect();
             tracing::info!(checks = paths.join(", "), "watching");
-            tasks.spawn(directories.watch(changes.clone(), taken, Arc::clone(board), stop.clone()));
+            let watching = directories.watch(changes.clone(), taken, Arc::clone(board), stop.clone());
+            parts.start("the directory source", until_stop(watching.boxed()));
         }
         if let Some(config_maps) = self.config_maps {
             let (namespaces, labels) = (config_maps.namespaces.to_string(), &config_maps.selector);
             tracing::info!(namespaces, labels, "watching ConfigMaps");
-            let (changes, board) = (changes.clone(), Arc::clone(board));
-            tasks.spawn(config_maps.watch(changes, taken_by_directories, board, stop.clone()));
+            let watching = config_maps.watch(changes, taken_by_directories, Arc::clone(board), stop.clone());
+            parts.start("the ConfigMap source", until_stop(watching.boxed()));
         }
-        tasks
     }
 }
