@@ -6,13 +6,13 @@ use crate::{
     cluster::Cluster,
     policy::{Origin, Policy},
     source::{
-        Change,
+        Change, Taken,
         configmap::{ConfigMaps, Namespaces},
         directory::Directories,
     },
 };
 use anyhow::{Result, anyhow, bail};
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -76,7 +76,7 @@ impl Sources {
         stop: &CancellationToken,
     ) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
-        let (taken, taken_by_directories) = watch::channel(BTreeSet::new());
+        let (taken, taken_by_directories) = watch::channel(Taken::default());
         if let Some(directories) = self.directories {
             let paths: Vec<_> = directories.paths.iter().map(|path| path.display().to_string()).collect();
             tracing::info!(checks = paths.join(", "), "watching");

@@ -4,8 +4,10 @@ mod bundle;
 pub mod configmap;
 mod decode;
 pub mod directory;
+mod taken;
 
 pub use decode::{DecodeError, decode, is_module, stem};
+pub use taken::Taken;
 
 use crate::{
     outcome::Fault,

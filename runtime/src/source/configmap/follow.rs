@@ -10,7 +10,12 @@ use super::{
     shelf::{Plan, Shelf},
     watch::{Sighting, random},
 };
-use crate::{schedule::backoff, source::Change, spec::Key};
+use crate::{
+    board::Contact,
+    schedule::backoff,
+    source::{Change, Taken},
+    spec::Key,
+};
 use futures_util::StreamExt;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -47,7 +52,7 @@ pub(super) struct Follower {
     places: usize,
     start: Start,
     changes: mpsc::Sender<Change>,
-    taken: watch::Receiver<BTreeSet<Key>>,
+    taken: watch::Receiver<Taken>,
     desk: Arc<Desk>,
 }
 
@@ -82,7 +87,7 @@ impl Follower {
         source: ConfigMaps,
         namespaces: BTreeSet<Option<String>>,
         changes: mpsc::Sender<Change>,
-        taken: watch::Receiver<BTreeSet<Key>>,
+        taken: watch::Receiver<Taken>,
         desk: Arc<Desk>,
     ) -> Self {
         Self {

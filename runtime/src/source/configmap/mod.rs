@@ -12,8 +12,8 @@ mod read;
 mod shelf;
 mod watch;
 
-use super::Change;
-use crate::{board::Board, policy::Policy, spec::Key};
+use super::{Change, Taken};
+use crate::{board::Board, policy::Policy, schedule::backoff};
 use events::Desk;
 use follow::Follower;
 use jiff::Timestamp;
@@ -83,7 +83,7 @@ impl ConfigMaps {
     pub async fn watch(
         self,
         changes: mpsc::Sender<Change>,
-        taken: observe::Receiver<BTreeSet<Key>>,
+        taken: observe::Receiver<Taken>,
         board: Arc<Board>,
         stop: CancellationToken,
     ) {
@@ -100,9 +100,9 @@ impl ConfigMaps {
             let (contact, sender, listing) = (Arc::clone(&contact), sender.clone(), Arc::clone(&listing));
             tasks.spawn(Watch::new(&self.client, place, &self.selector, contact, sender, listing).run());
         }
-        tasks.spawn(events::listen(board.listen(), board, Arc::clone(&desk)));
-        tasks.spawn(events::post(self.client.clone(), Arc::clone(&desk)));
-        let follower = Follower::new(self, places.into_iter().collect(), changes, taken, desk);
+        tasks.spawn(async move { lasting("looking for the API server", || liveness.keep()).await });
+        tasks.spawn(events::keep(self.client.clone(), board, Arc::clone(&desk)));
+        let follower = Follower::new(self, places.into_iter().collect(), changes, taken, desk, contact);
         stop.run_until_cancelled(follower.run(sightings)).await;
         tasks.shutdown().await;
     }

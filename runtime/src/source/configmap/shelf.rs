@@ -7,7 +7,7 @@ use super::{Age, Place, Seen};
 use crate::{
     outcome::{Fault, Reason},
     source::{
-        Change, Packed,
+        Change, Packed, Taken,
         bundle::{Wish, stand_in},
     },
     spec::{Digest, Key},
@@ -29,7 +29,7 @@ pub(super) struct Shelf {
     claims: BTreeMap<Key, BTreeSet<Claim>>,
     /// What was told of each check, and whose it is.
     told: BTreeMap<Key, (Place, Wish)>,
-    taken: BTreeSet<Key>,
+    taken: Taken,
     namespaces: BTreeMap<String, Tally>,
 }
 
@@ -108,7 +108,7 @@ impl Shelf {
         self.maps.insert(seen.place.clone(), held);
         let mut plan = self.settle(&touched, Some(&seen.place));
         plan.clashes.extend(clashes);
-        plan.read.extend(self.fitting(&seen.place.namespace, most));
+        plan.read.extend(self.next_refused(&seen.place.namespace, most));
         plan
     }
 
@@ -116,13 +116,18 @@ impl Shelf {
     pub(super) fn remove(&mut self, place: &Place, most: usize) -> Plan {
         let wishes = self.withdraw(place).map(|held| held.wishes).unwrap_or_default();
         let mut plan = self.settle(&wishes.into_keys().collect(), None);
-        plan.read.extend(self.fitting(&place.namespace, most));
+        plan.read.extend(self.next_refused(&place.namespace, most));
         plan
     }
 
     /// Another source has these checks, and no others.
-    pub(super) fn leave(&mut self, taken: BTreeSet<Key>) -> Plan {
-        let touched = self.taken.symmetric_difference(&taken).cloned().collect();
+    pub(super) fn leave(&mut self, taken: Taken) -> Plan {
+        let mut touched = taken.differs(&self.taken);
+        if taken.hides_some(&self.taken) {
+            // It has ended them, whichever they are. What is told again without need changes nothing.
+            touched.extend(self.told.keys().cloned());
+            self.told.retain(|key, _| taken.contains(key));
+        }
         self.taken = taken;
         self.settle(&touched, None)
     }

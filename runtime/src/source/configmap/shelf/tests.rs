@@ -105,12 +105,33 @@ fn a_configmap_made_anew_under_its_name_is_as_young_as_it_is() {
 fn a_check_that_a_directory_takes_is_left_to_it_and_comes_back() {
     let mut shelf = Shelf::default();
     put(&mut shelf, "one", 1, wishes(&[("a", "1"), ("b", "1")]));
-    let plan = shelf.leave(BTreeSet::from([key("a"), key("z")]));
+    let mut taken = Taken::default();
+    taken.take([key("a"), key("z")].iter());
+    let plan = shelf.leave(taken.clone());
     assert_eq!(done(&mut shelf, &plan), ["clash one"], "and no removal: the directory has set it");
     assert!(put(&mut shelf, "one", 1, wishes(&[("a", "2"), ("b", "1")])).is_empty());
-    let plan = shelf.leave(BTreeSet::new());
+    taken.keep(|_| false);
+    let plan = shelf.leave(taken);
     assert_eq!(done(&mut shelf, &plan), ["?one"]);
     assert_eq!(put(&mut shelf, "one", 1, wishes(&[("a", "2"), ("b", "1")])), ["+a"]);
+}
+
+#[test]
+fn a_check_that_a_directory_takes_and_gives_back_unseen_is_told_again() {
+    let mut shelf = Shelf::default();
+    put(&mut shelf, "one", 1, wishes(&[("a", "1")]));
+    put(&mut shelf, "two", 2, wishes(&[("b", "1")]));
+    let mut taken = Taken::default();
+    taken.take([key("b")].iter());
+    let plan = shelf.leave(taken.clone());
+    assert_eq!(done(&mut shelf, &plan), ["clash two"]);
+    taken.take([key("a")].iter());
+    taken.keep(|_| false);
+    let plan = shelf.leave(taken.clone());
+    assert_eq!(done(&mut shelf, &plan), ["?one", "?two"]);
+    assert_eq!(put(&mut shelf, "one", 1, wishes(&[("a", "1")])), ["+a"]);
+    let plan = shelf.leave(taken);
+    assert!(done(&mut shelf, &plan).is_empty(), "seen");
 }
 
 #[test]
