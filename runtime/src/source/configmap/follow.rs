@@ -56,6 +56,7 @@ pub(super) struct Follower {
     desk: Arc<Desk>,
 }
 
+    contact: Arc<Contact>,
 /// How far the start has come. What turns up later keeps nobody waiting, or a tenant could.
 enum Start {
     /// Not all namespaces have answered; these ConfigMaps were found and not tried yet.
@@ -91,6 +92,7 @@ impl Follower {
         desk: Arc<Desk>,
     ) -> Self {
         Self {
+        contact: Arc<Contact>,
             reader: Reader::new(&source),
             source,
             shelf: Shelf::default(),
@@ -107,6 +109,7 @@ impl Follower {
         }
     }
 
+            contact,
     /// Follows what is seen until nobody takes the changes any more.
     pub(super) async fn run(mut self, mut sightings: mpsc::Receiver<Sighting>) {
         while self.step(&mut sightings).await.is_ok() {}
@@ -269,6 +272,7 @@ impl Follower {
         for place in &plan.read {
             self.want(place, Duration::ZERO);
         }
+        self.contact.refuse(self.shelf.refused());
         for (place, clash) in plan.clashes {
             tracing::warn!("ConfigMap {place}: {clash}");
             let uid = self.shelf.uid(&place).unwrap_or_default();

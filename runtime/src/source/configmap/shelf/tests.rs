@@ -209,3 +209,55 @@ fn however_many_configmaps_are_refused_few_of_them_stand_on_the_board() {
     }
     assert_eq!(put(&mut shelf, "last", 2, many(5..6)), ["clash last"], "an Event only");
 }
+
+/// Which checks are told of, and with what trouble.
+fn on_the_board(shelf: &Shelf) -> (usize, usize) {
+    let troubles = shelf.told.values().filter(|(_, wish)| wish.trouble.is_some()).count();
+    (shelf.told.len() - troubles, troubles)
+}
+
+#[test]
+fn refused_configmaps_that_are_applied_again_stay_on_the_board_and_are_counted() {
+    for reversed in [false, true] {
+        let mut shelf = Shelf::default();
+        let mut apply = |content: &str| {
+            let mut numbers: Vec<_> = (0..16).collect();
+            if reversed && content != "1" {
+                numbers.reverse();
+            }
+            for number in numbers {
+                let (name, check) = (format!("m{number}"), format!("c{number}"));
+                let plan = shelf.put(&seen(&name, number), wishes(&[(&check, content)]), 2);
+                done(&mut shelf, &plan);
+            }
+            (on_the_board(&shelf), shelf.refused())
+        };
+        assert_eq!(apply("1"), ((2, MOST_REFUSED), 14));
+        assert_eq!(apply("2"), ((2, MOST_REFUSED), 14));
+    }
+}
+
+#[test]
+fn refusals_on_the_board_take_no_room_from_checks() {
+    let mut shelf = Shelf::default();
+    put(&mut shelf, "full", 1, many(0..5));
+    for number in 0..5 {
+        let name = format!("more-{number}");
+        assert_eq!(put(&mut shelf, &name, 2 + number, many(5..6)), [format!("!{name}")]);
+    }
+    let plan = shelf.remove(&place("full"), MOST);
+    assert!(plan.read.contains(&place("more-0")), "{plan:?}");
+}
+
+#[test]
+fn a_refused_configmap_takes_the_place_of_one_that_leaves_the_board() {
+    let mut shelf = Shelf::default();
+    put(&mut shelf, "full", 1, many(0..5));
+    for number in 0..=MOST_REFUSED {
+        put(&mut shelf, &format!("more-{number}"), 2, many(5..6));
+    }
+    let last = format!("more-{MOST_REFUSED}");
+    let plan = shelf.remove(&place("more-0"), MOST);
+    assert_eq!(done(&mut shelf, &plan), ["-more-0".to_owned(), format!("?{last}")]);
+    assert_eq!(put(&mut shelf, &last, 2, many(5..6)), [format!("!{last}")]);
+}
