@@ -6,7 +6,7 @@ mod tests;
 use super::{
     ConfigMaps, Place, Seen,
     events::{Desk, Reason},
-    read::{Held, Read, Reader, Wanted},
+    read::{Held, Read, Reader, Wanted, broke_down},
     shelf::{Plan, Shelf},
     watch::{Sighting, random},
 };
@@ -18,13 +18,13 @@ use crate::{
 };
 use futures_util::StreamExt;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
 use tokio::{
     sync::{mpsc, watch},
-    task::{AbortHandle, Id, JoinSet},
+    task::{AbortHandle, Id, JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
 use tokio_util::time::DelayQueue;
@@ -44,7 +44,9 @@ pub(super) struct Follower {
     known: BTreeMap<Place, Known>,
     due: DelayQueue<Place>,
     reader: Reader,
-    reads: JoinSet<(Place, Read)>,
+    reads: JoinSet<Read>,
+    /// What is being read; what comes of any other read is out of date.
+    reading: HashMap<Id, Place>,
     /// Namespaces that have not answered yet.
     unanswered: BTreeSet<Option<String>>,
     /// Namespaces that may not be looked at.
@@ -54,9 +56,9 @@ pub(super) struct Follower {
     changes: mpsc::Sender<Change>,
     taken: watch::Receiver<Taken>,
     desk: Arc<Desk>,
+    contact: Arc<Contact>,
 }
 
-    contact: Arc<Contact>,
 /// How far the start has come. What turns up later keeps nobody waiting, or a tenant could.
 enum Start {
     /// Not all namespaces have answered; these ConfigMaps were found and not tried yet.
@@ -75,7 +77,7 @@ struct Known {
     read: Option<String>,
     began: Option<Instant>,
     is_due: bool,
-    /// The read that is under way; what comes of any other is out of date.
+    /// The read that is under way.
     reading: Option<AbortHandle>,
     failures: u32,
 }
@@ -90,15 +92,16 @@ impl Follower {
         changes: mpsc::Sender<Change>,
         taken: watch::Receiver<Taken>,
         desk: Arc<Desk>,
+        contact: Arc<Contact>,
     ) -> Self {
         Self {
-        contact: Arc<Contact>,
             reader: Reader::new(&source),
             source,
             shelf: Shelf::default(),
             known: BTreeMap::new(),
             due: DelayQueue::new(),
             reads: JoinSet::new(),
+            reading: HashMap::new(),
             places: namespaces.len(),
             unanswered: namespaces,
             forbidden: BTreeSet::new(),
@@ -106,10 +109,10 @@ impl Follower {
             changes,
             taken,
             desk,
+            contact,
         }
     }
 
-            contact,
     /// Follows what is seen until nobody takes the changes any more.
     pub(super) async fn run(mut self, mut sightings: mpsc::Receiver<Sighting>) {
         while self.step(&mut sightings).await.is_ok() {}
@@ -119,7 +122,7 @@ impl Follower {
         tokio::select! {
             Some(sighting) = sightings.recv() => self.see(sighting).await?,
             Some(due) = self.due.next() => self.read(due.into_inner()),
-            Some(Ok((id, (place, read)))) = self.reads.join_next_with_id() => self.have_read(id, place, read).await?,
+            Some(ended) = self.reads.join_next_with_id() => self.ended(ended).await?,
             () = start_takes_too_long(&self.start) => {
                 tracing::warn!("going on before all ConfigMaps have been tried; some take long");
                 self.start = Start::Trying(BTreeSet::new(), Instant::now());
@@ -203,17 +206,26 @@ impl Follower {
         }
         known.began = Some(Instant::now());
         let (reader, former) = (self.reader.clone(), self.shelf.wishes(&place));
-        known.reading = Some(self.reads.spawn(async move {
-            let read = reader.read(&place, former).await;
-            (place, read)
-        }));
+        let whose = place.clone();
+        let reading = self.reads.spawn(async move { reader.read(&place, former).await });
+        self.reading.insert(reading.id(), whose);
+        known.reading = Some(reading);
     }
 
-    async fn have_read(&mut self, id: Id, place: Place, read: Read) -> Result<(), Unheard> {
-        let Some(known) = self.known.get_mut(&place) else { return Ok(()) };
-        if known.reading.as_ref().map(AbortHandle::id) != Some(id) {
-            return Ok(());
+    /// A read has ended, in whatever way.
+    async fn ended(&mut self, ended: Result<(Id, Read), JoinError>) -> Result<(), Unheard> {
+        let (id, read) = match ended {
+            Ok((id, read)) => (id, read),
+            Err(error) => (error.id(), Err(broke_down(error))),
+        };
+        match self.reading.remove(&id) {
+            Some(place) => self.have_read(place, read).await,
+            None => Ok(()),
         }
+    }
+
+    async fn have_read(&mut self, place: Place, read: Read) -> Result<(), Unheard> {
+        let Some(known) = self.known.get_mut(&place) else { return Ok(()) };
         known.reading = None;
         self.start.tried(&place);
         match read {
@@ -251,6 +263,7 @@ impl Follower {
     async fn forget(&mut self, place: &Place) -> Result<(), Unheard> {
         if let Some(Known { reading: Some(reading), .. }) = self.known.remove(place) {
             reading.abort();
+            self.reading.remove(&reading.id());
         }
         self.start.tried(place);
         self.desk.forget(place);
@@ -259,6 +272,7 @@ impl Follower {
     }
 
     async fn carry_out(&mut self, plan: Plan, modules: Option<&Held>) -> Result<(), Unheard> {
+        self.contact.refuse(self.shelf.refused());
         for key in plan.left.iter().chain(&plan.remove) {
             self.desk.disown(key);
         }
@@ -272,7 +286,6 @@ impl Follower {
         for place in &plan.read {
             self.want(place, Duration::ZERO);
         }
-        self.contact.refuse(self.shelf.refused());
         for (place, clash) in plan.clashes {
             tracing::warn!("ConfigMap {place}: {clash}");
             let uid = self.shelf.uid(&place).unwrap_or_default();

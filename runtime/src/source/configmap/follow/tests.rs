@@ -16,6 +16,7 @@ use tokio::{
     sync::Semaphore,
     time::{error::Elapsed, timeout},
 };
+use tower::service_fn;
 
 /// A follower, what it sees, what it tells, and an API server that gives each ConfigMap with a module of its own
 /// when it is let.
@@ -34,9 +35,14 @@ struct Server {
 
 impl Fixture {
     async fn start() -> Self {
+        Self::start_over(|client| client).await
+    }
+
+    /// The same with another way to the API server.
+    async fn start_over(way: impl FnOnce(Client) -> Client) -> Self {
         let server = Arc::new(Server { asked: AtomicUsize::new(0), answers: [0; 4].map(Semaphore::new) });
         let source = ConfigMaps {
-            client: serve(Arc::clone(&server)).await,
+            client: way(serve(Arc::clone(&server)).await),
             namespaces: Namespaces::Only(["team-a".to_owned()].into()),
             selector: String::new(),
             policy: Arc::new(Policy::new(None, "cluster.local")),
@@ -110,12 +116,6 @@ async fn what_an_outdated_read_brings_is_not_told() {
 }
 
 #[tokio::test]
-async fn the_start_waits_for_what_was_found_and_not_for_newcomers() {
-    let mut fixture = Fixture::start().await;
-    fixture.see(Sighting::All(Some("team-a".to_owned()), vec![seen("found")])).await;
-    fixture.until_asked(1).await;
-    fixture.see(Sighting::One(seen("newcomer"))).await;
-#[tokio::test]
 async fn a_read_that_is_aborted_keeps_no_other_from_being_looked_at() {
     let mut fixture = Fixture::start().await;
     fixture.see(Sighting::One(seen("stays"))).await;
@@ -158,6 +158,12 @@ async fn a_check_that_a_directory_has_for_a_moment_comes_back() {
     assert!(matches!(fixture.next(Duration::from_secs(10)).await, Ok(Change::Set(_))));
 }
 
+#[tokio::test]
+async fn the_start_waits_for_what_was_found_and_not_for_newcomers() {
+    let mut fixture = Fixture::start().await;
+    fixture.see(Sighting::All(Some("team-a".to_owned()), vec![seen("found")])).await;
+    fixture.until_asked(1).await;
+    fixture.see(Sighting::One(seen("newcomer"))).await;
     fixture.until_asked(2).await;
     assert!(fixture.next(Duration::from_millis(50)).await.is_err(), "it waits");
     fixture.server.answers[0].add_permits(1);
