@@ -136,6 +136,16 @@ impl Entry {
         self.state().history.runs().cloned().collect()
     }
 
+    /// A manifest has been read. What it says that needs no module is in force, whatever becomes of its module; where
+    /// none was ever good, all that it says.
+    pub fn adopt(&self, check: &Arc<Check>) {
+        let mut state = self.state();
+        state.check = match state.module {
+            None => Arc::clone(check),
+            Some(_) => Arc::new(state.check.amended_by(check)),
+        };
+    }
+
     /// A new manifest and module are in force.
     pub fn accept(&self, check: Arc<Check>, module: Module) {
         let message = module.is_live();

@@ -73,7 +73,7 @@ impl Fixture {
                     format!("+{} {}{signed}", candidate.check.key, String::from_utf8_lossy(&module))
                 }
                 Change::Remove(key) => format!("-{key}"),
-                Change::Reject(key, fault) => format!("!{key} {}", fault.message),
+                Change::Reject(key, _, fault) => format!("!{key} {}", fault.message),
                 Change::Synced => "synced".to_owned(),
             });
             true

@@ -47,7 +47,7 @@ fn done(shelf: &mut Shelf, plan: &Plan) -> Vec<String> {
         told.extend(shelf.tell(key, |_, digest| Packed::new(digest, || Ok(vec![]))).iter().map(|change| {
             match change {
                 Change::Set(candidate) => format!("+{}", candidate.check.key.name()),
-                Change::Reject(key, _) => format!("!{}", key.name()),
+                Change::Reject(key, ..) => format!("!{}", key.name()),
                 other => format!("{other:?}"),
             }
         }));
@@ -143,6 +143,19 @@ fn trouble_is_told_once_and_its_end_too() {
     assert_eq!(put(&mut shelf, "one", 1, bad.clone()), ["!a"]);
     assert!(put(&mut shelf, "one", 1, bad).is_empty());
     assert_eq!(put(&mut shelf, "one", 1, wishes(&[("a", "1")])), ["+a"]);
+}
+
+#[test]
+fn a_manifest_that_changes_while_its_module_is_missing_is_told() {
+    let mut shelf = Shelf::default();
+    let missing = |suspend| {
+        let check = Check { suspend, ..Check::bare(key("a"), "m.wasm".parse().expect("a module")) };
+        let trouble = Some(Fault::new(Reason::Module, "missing"));
+        BTreeMap::from([(key("a"), Wish { check: Some(Arc::new(check)), trouble, ..Wish::default() })])
+    };
+    assert_eq!(put(&mut shelf, "one", 1, missing(false)), ["!a"]);
+    assert!(put(&mut shelf, "one", 1, missing(false)).is_empty());
+    assert_eq!(put(&mut shelf, "one", 1, missing(true)), ["!a"]);
 }
 
 /// A wish that only stands for a broken manifest.
