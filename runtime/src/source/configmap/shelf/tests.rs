@@ -254,7 +254,7 @@ fn refused_configmaps_that_are_applied_again_stay_on_the_board_and_are_counted()
 fn refusals_on_the_board_take_no_room_from_checks() {
     let mut shelf = Shelf::default();
     put(&mut shelf, "full", 1, many(0..5));
-    for number in 0..5 {
+    for number in 0..6 {
         let name = format!("more-{number}");
         assert_eq!(put(&mut shelf, &name, 2 + number, many(5..6)), [format!("!{name}")]);
     }

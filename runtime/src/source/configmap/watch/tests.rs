@@ -161,9 +161,9 @@ async fn an_api_server_that_falls_silent_is_lost_within_half_a_minute() {
     let (silent_since, last_contact) = (Instant::now(), source().last_contact);
     tokio::time::pause();
     while source().connected {
+        assert!(silent_since.elapsed() < Duration::from_secs(30));
         sleep(Duration::from_secs(1)).await;
     }
-    assert!(silent_since.elapsed() < Duration::from_secs(30), "{:?}", silent_since.elapsed());
     assert!(source().error.contains("no answer within 10s"), "{}", source().error);
     assert_eq!(source().last_contact, last_contact);
 }
