@@ -127,7 +127,7 @@ impl Inventory {
     fn take(&mut self, change: Change) {
         match change {
             Change::Set(candidate) => self.set(candidate),
-            Change::Reject(key, check, fault) => self.refuse(key, Refusal { check, fault }),
+            Change::Reject(key, check, fault) => self.refuse(&key, Refusal { check, fault }),
             Change::Remove(key) => self.remove(&key),
             Change::Synced => self.synced(),
         }
@@ -147,11 +147,11 @@ impl Inventory {
         self.enter(&check);
     }
 
-    fn refuse(&mut self, key: Key, refusal: Refusal) {
+    fn refuse(&mut self, key: &Key, refusal: Refusal) {
         let slot = self.slots.entry(key.clone()).or_default();
         slot.renew();
         if !slot.is_expecting() {
-            return self.reject(&key, refusal);
+            return self.reject(key, refusal);
         }
         let check = refusal.check.clone();
         slot.trouble = Some(refusal);

@@ -216,7 +216,7 @@ impl Follower {
     async fn ended(&mut self, ended: Result<(Id, Read), JoinError>) -> Result<(), Unheard> {
         let (id, read) = match ended {
             Ok((id, read)) => (id, read),
-            Err(error) => (error.id(), Err(broke_down(error))),
+            Err(error) => (error.id(), Err(broke_down(&error))),
         };
         match self.reading.remove(&id) {
             Some(place) => self.have_read(place, read).await,

@@ -77,14 +77,14 @@ impl Reader {
             let content = Content::read(here, map, &ceiling, limit);
             (content.wishes(&former), content.into_modules())
         });
-        let (wishes, modules) = read.await.map_err(broke_down)?;
+        let (wishes, modules) = read.await.map_err(|error| broke_down(&error))?;
         let modules = Held { modules: Arc::new((modules, turn)), place: place.clone(), reader: self.clone() };
         Ok(Some(Wanted { seen, wishes, modules }))
     }
 }
 
 /// A read that panicked, in words.
-pub(super) fn broke_down(error: JoinError) -> String {
+pub(super) fn broke_down(error: &JoinError) -> String {
     format!("reading it broke down: {error}")
 }
 
