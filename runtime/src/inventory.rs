@@ -1,11 +1,12 @@
 //! The checks that should be running, each with its last good guest.
 
 mod load;
+mod slot;
 #[cfg(test)]
 mod tests;
 
 use crate::{
-    board::{Board, Entry, Module},
+    board::{self, Board, Module},
     outcome::{Fault, Reason},
     sandbox::Sandbox,
     schedule::backoff,
@@ -17,8 +18,9 @@ use crate::{
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use load::{Attempt, Loaded, Loader, Rejected};
+use slot::{Live, Load, Refusal, Slot};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -42,7 +44,8 @@ pub struct Inventory {
     scheduler: Scheduler,
     slots: HashMap<Key, Slot>,
     loads: JoinSet<Result<Loaded, Rejected>>,
-    loading: HashMap<Id, Key>,
+    /// The checks that are being loaded.
+    loading: HashMap<Id, Arc<Check>>,
     retries: DelayQueue<Key>,
     unsynced: usize,
     /// Set once all sources have been read.
@@ -58,27 +61,6 @@ struct Start {
     until: Instant,
 }
 
-/// One check that should be running.
-#[derive(Default)]
-struct Slot {
-    /// A load is under way.
-    loading: bool,
-    /// Tells it to give up.
-    stop: CancellationToken,
-    /// The check was removed meanwhile.
-    dismissed: bool,
-    /// What to load once it has ended.
-    next: Option<Candidate>,
-    /// What is wrong beside that, to be told at the end.
-    trouble: Option<Fault>,
-    /// A guest runs, or is suspended.
-    live: bool,
-    /// Loads in a row that failed for a reason that may pass.
-    failures: u32,
-    /// What to try again when its time comes.
-    again: Option<Attempt>,
-}
-
 impl Inventory {
     /// An empty inventory over `sources` sources, which admits what one of the keys has signed.
     pub fn new(
@@ -91,7 +73,7 @@ impl Inventory {
         let scheduler = Scheduler::new(Arc::clone(&sandbox), Arc::clone(&board), clock);
         let stop = CancellationToken::new();
         Self {
-            loader: Loader::new(sandbox, keyring, Arc::clone(&board), stop.clone()),
+            loader: Loader::new(sandbox, keyring),
             board,
             scheduler,
             slots: HashMap::new(),
@@ -143,29 +125,51 @@ impl Inventory {
     }
 
     fn take(&mut self, change: Change) {
-        let key = match &change {
-            Change::Set(candidate) => candidate.check.key.clone(),
-            Change::Reject(key, _) | Change::Remove(key) => key.clone(),
-            Change::Synced => {
-                return self.synced();
-            }
-        };
-        let slot = self.slots.entry(key.clone()).or_default();
-        slot.again = None;
-        slot.failures = 0;
         match change {
-            change if !slot.loading => self.act(change),
-            Change::Reject(_, fault) => slot.trouble = Some(fault),
-            Change::Set(candidate) => {
-                slot.trouble = None;
-                slot.next = Some(candidate);
-            }
-            Change::Remove(_) => {
-                slot.dismiss();
-                self.scheduler.stop(&key);
-            }
-            Change::Synced => {}
+            Change::Set(candidate) => self.set(candidate),
+            Change::Reject(key, check, fault) => self.refuse(&key, Refusal { check, fault }),
+            Change::Remove(key) => self.remove(&key),
+            Change::Synced => self.synced(),
         }
+    }
+
+    fn set(&mut self, mut candidate: Candidate) {
+        let slot = self.slots.entry(candidate.check.key.clone()).or_default();
+        slot.renew();
+        slot.trouble = None;
+        if slot.load.is_none() {
+            return self.load(candidate);
+        }
+        // Until the load has ended, others of its source have their turn.
+        candidate.module.lay_aside();
+        let check = Arc::clone(&candidate.check);
+        slot.next = Some(candidate);
+        self.enter(&check);
+    }
+
+    fn refuse(&mut self, key: &Key, refusal: Refusal) {
+        let slot = self.slots.entry(key.clone()).or_default();
+        slot.renew();
+        if !slot.is_expecting() {
+            return self.reject(key, refusal);
+        }
+        let check = refusal.check.clone();
+        slot.trouble = Some(refusal);
+        if let Some(check) = check {
+            self.enter(&check);
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        self.scheduler.stop(key);
+        self.board.remove(key);
+        if let Entry::Occupied(mut slot) = self.slots.entry(key.clone()) {
+            slot.get_mut().dismiss();
+            if slot.get().load.is_none() {
+                slot.remove();
+            }
+        }
+        tracing::info!(check = %key, "removed");
     }
 
     fn synced(&mut self) {
@@ -176,42 +180,43 @@ impl Inventory {
         }
     }
 
-    fn act(&mut self, change: Change) {
-        match change {
-            Change::Set(candidate) => self.load(candidate),
-            Change::Reject(key, fault) => self.reject(&key, fault),
-            Change::Remove(key) => {
-                self.scheduler.stop(&key);
-                self.board.remove(&key);
-                self.slots.remove(&key);
-                tracing::info!(check = %key, "removed");
-            }
-            Change::Synced => {}
+    /// Puts a check on the board. A suspended one that is to go on stays suspended until its module has been tried.
+    fn enter(&mut self, check: &Arc<Check>) -> Arc<board::Entry> {
+        let entry = self.board.enter(check);
+        if check.suspend || !entry.view().check.suspend {
+            self.adopt(&entry, check);
+        }
+        entry
+    }
+
+    /// Lets be in force what a manifest says that needs no module.
+    fn adopt(&mut self, entry: &board::Entry, check: &Arc<Check>) {
+        entry.adopt(check);
+        let slot = self.slots.entry(check.key.clone()).or_default();
+        if check.suspend && slot.is_running() {
+            slot.live = None;
+            self.scheduler.stop(&check.key);
         }
     }
 
     fn load(&mut self, candidate: Candidate) {
-        let key = candidate.check.key.clone();
-        let replaces = self.slots.entry(key.clone()).or_default().live;
-        self.board.enter(&candidate.check);
-        self.attempt(key, Attempt::Candidate(candidate), replaces);
+        let entry = self.enter(&candidate.check);
+        self.attempt(Attempt::Candidate(candidate), entry);
     }
 
     fn retry(&mut self, key: &Key) {
-        let Some(slot) = self.slots.get_mut(key) else { return };
-        let Some(attempt) = slot.again.take() else { return };
-        // What is compiled has been refused by its own init, which it has to pass before it counts.
-        let replaces = slot.live || matches!(attempt, Attempt::Compiled(_));
-        self.attempt(key.clone(), attempt, replaces);
+        let attempt = self.slots.get_mut(key).and_then(|slot| slot.again.take());
+        if let (Some(attempt), Some(entry)) = (attempt, self.board.get(key)) {
+            self.attempt(attempt, entry);
+        }
     }
 
-    fn attempt(&mut self, key: Key, attempt: Attempt, replaces: bool) {
-        let stop = self.stop.child_token();
-        let slot = self.slots.entry(key.clone()).or_default();
-        slot.loading = true;
-        slot.stop = stop.clone();
-        let id = self.loads.spawn(self.loader.clone().load(attempt, replaces, stop)).id();
-        self.loading.insert(id, key);
+    fn attempt(&mut self, attempt: Attempt, entry: Arc<board::Entry>) {
+        let (check, stop) = (Arc::clone(attempt.check()), self.stop.child_token());
+        let slot = self.slots.entry(check.key.clone()).or_default();
+        slot.load = Some(Load { stop: stop.clone(), is_dismissed: false });
+        let load = self.loader.clone().load(attempt, entry, slot.live.clone(), stop);
+        self.loading.insert(self.loads.spawn(load).id(), check);
     }
 
     fn loaded(&mut self, loaded: Result<(Id, Result<Loaded, Rejected>), JoinError>) {
@@ -225,45 +230,48 @@ impl Inventory {
         if let Some(start) = &mut self.start {
             start.loads.remove(&id);
         }
-        let Some(key) = self.loading.remove(&id) else { return };
-        let Some(slot) = self.slots.get_mut(&key) else { return };
-        slot.loading = false;
-        let (next, trouble, dismissed) = (slot.next.take(), slot.trouble.take(), slot.dismissed);
+        let Some(check) = self.loading.remove(&id) else { return };
+        let Some(slot) = self.slots.get_mut(&check.key) else { return };
+        let is_dismissed = slot.load.take().is_some_and(|load| load.is_dismissed);
+        let (next, trouble) = (slot.next.take(), slot.trouble.take());
         match result {
-            result if dismissed => {
-                if let Ok(Loaded::Ready(ready)) = result {
-                    // It may have begun a round, which its task has to end.
-                    self.scheduler.start(ready);
-                }
-                self.act(Change::Remove(key.clone()));
-            }
+            result if is_dismissed => self.end(&check.key, result.ok()),
             Err(_) if self.stop.is_cancelled() => {}
-            Ok(loaded) => {
-                slot.live = true;
-                slot.failures = 0;
-                match loaded {
-                    Loaded::Ready(ready) => self.start(ready),
-                    Loaded::Same(entry, signer) => confirm(&entry, signer),
-                }
-            }
+            Ok(loaded) => self.accept(loaded),
             Err(Rejected { fault, again }) => {
                 if let (Some(attempt), None) = (again, &next) {
                     slot.failures += 1;
                     slot.again = Some(attempt);
-                    self.retries.insert(key.clone(), backoff(slot.failures, key.spread()));
+                    self.retries.insert(check.key.clone(), backoff(slot.failures, check.key.spread()));
                 }
-                self.reject(&key, fault);
+                self.reject(&check.key, Refusal { check: Some(Arc::clone(&check)), fault });
             }
         }
-        if let Some(candidate) = next {
-            self.load(candidate);
-            self.slots.entry(key).or_default().trouble = trouble;
-        } else if let Some(fault) = trouble {
-            self.reject(&key, fault);
+        match (next, trouble) {
+            (Some(candidate), trouble) => {
+                self.load(candidate);
+                self.slots.entry(check.key.clone()).or_default().trouble = trouble;
+            }
+            (None, Some(trouble)) => self.reject(&check.key, trouble),
+            (None, None) => {}
         }
     }
 
-    fn start(&mut self, ready: Ready) {
+    /// A load of a check has ended that was removed meanwhile.
+    fn end(&mut self, key: &Key, loaded: Option<Loaded>) {
+        self.slots.remove(key);
+        if let Some(Loaded::Ready(ready)) = loaded {
+            // It may have begun a round, which its task has to end.
+            self.scheduler.start(ready);
+            self.scheduler.stop(key);
+        }
+    }
+
+    fn accept(&mut self, loaded: Loaded) {
+        let ready = match loaded {
+            Loaded::Ready(ready) => ready,
+            Loaded::Same(entry, signer) => return confirm(&entry, signer),
+        };
         let Ready { check, entry, guest, signer, .. } = &ready;
         let module = Module {
             name: check.module.to_string(),
@@ -274,6 +282,9 @@ impl Inventory {
             loaded: Timestamp::now(),
         };
         tracing::info!(check = %check.key, module = %module.name, digest = %module.digest.short(), "live");
+        let slot = self.slots.entry(check.key.clone()).or_default();
+        slot.failures = 0;
+        slot.live = Some(Live { check: Arc::clone(check), digest: module.digest });
         entry.accept(Arc::clone(check), module);
         if check.suspend {
             self.scheduler.stop(&check.key);
@@ -282,27 +293,24 @@ impl Inventory {
         }
     }
 
-    fn reject(&self, key: &Key, fault: Fault) {
-        let live = self.slots.get(key).is_some_and(|slot| slot.live);
-        let goes_on = if live { "; the former one stays" } else { "" };
+    fn reject(&mut self, key: &Key, Refusal { check, fault }: Refusal) {
+        let bare = || Arc::new(Check::bare(key.clone(), spec::Module::named_after(key)));
+        let entry = match &check {
+            Some(check) => self.board.enter(check),
+            None => self.board.get(key).unwrap_or_else(|| self.board.enter(&bare())),
+        };
+        if let Some(check) = &check {
+            self.adopt(&entry, check);
+        }
+        let is_running = self.slots.get(key).is_some_and(Slot::is_running);
+        let goes_on = if is_running { "; the former one stays" } else { "" };
         tracing::warn!(check = %key, "not loaded{goes_on}: {}", fault.message);
-        let nameless =
-            || self.board.enter(&Arc::new(Check::bare(key.clone(), spec::Module::named_after(key))));
-        self.board.get(key).unwrap_or_else(nameless).reject(fault);
-    }
-}
-
-impl Slot {
-    /// Lets the load end that is under way, and nothing come of it.
-    fn dismiss(&mut self) {
-        self.stop.cancel();
-        (self.dismissed, self.live) = (true, false);
-        (self.next, self.trouble) = (None, None);
+        entry.reject(fault);
     }
 }
 
 /// What runs is what is wanted.
-fn confirm(entry: &Entry, signer: Option<KeyId>) {
+fn confirm(entry: &board::Entry, signer: Option<KeyId>) {
     let view = entry.view();
     if let Some(module) = view.module {
         entry.accept(view.check, Module { signer, ..module.as_ref().clone() });

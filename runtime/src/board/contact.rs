@@ -5,7 +5,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 /// Of an error, as much is kept.
@@ -20,6 +23,7 @@ const MOST_ERRORS: usize = 3;
 pub struct Contact {
     name: &'static str,
     places: Mutex<BTreeMap<String, Place>>,
+    refused: AtomicUsize,
 }
 
 /// A source of checks as a reader sees it.
@@ -39,6 +43,8 @@ pub struct Source {
     pub last_contact: Option<Timestamp>,
     /// Why it cannot be reached; otherwise empty.
     pub error: String,
+    /// How many of its ConfigMaps are refused as a whole, because their namespace may not have so many checks.
+    pub refused: usize,
 }
 
 #[derive(Debug)]
@@ -57,7 +63,11 @@ impl Contact {
             let error = Some(format!("{place} has not answered yet"));
             (place, Place { since: now, last_contact: None, error })
         };
-        Self { name, places: Mutex::new(places.into_iter().map(unknown).collect()) }
+        Self {
+            name,
+            places: Mutex::new(places.into_iter().map(unknown).collect()),
+            refused: AtomicUsize::new(0),
+        }
     }
 
     /// The place answers; true if it did not before.
@@ -85,6 +95,11 @@ impl Contact {
         before != place.error
     }
 
+    /// So many ConfigMaps are refused as a whole.
+    pub fn refuse(&self, count: usize) {
+        self.refused.store(count, Relaxed);
+    }
+
     /// How the source can be reached now: not, if one of its places cannot.
     pub fn source(&self) -> Source {
         let places = self.places();
@@ -102,6 +117,7 @@ impl Contact {
             since: if connected { since.max() } else { since.min() }.unwrap_or_default(),
             last_contact: places.values().map(|place| place.last_contact).min().flatten(),
             error,
+            refused: self.refused.load(Relaxed),
         }
     }
 

@@ -44,7 +44,8 @@ pub struct Entry {
     settled: Option<Instant>,
     state: Mutex<State>,
     demands: Demands,
-    events: broadcast::Sender<Arc<Event>>,
+    /// Nothing once it is off the board.
+    events: Mutex<Option<broadcast::Sender<Arc<Event>>>>,
 }
 
 #[derive(Debug)]
@@ -93,7 +94,7 @@ impl Entry {
                 denials: Vec::new(),
             }),
             demands: Demands::default(),
-            events,
+            events: Mutex::new(Some(events)),
         }
     }
 
@@ -133,6 +134,16 @@ impl Entry {
     /// The latest runs, oldest first.
     pub fn history(&self) -> Vec<Run> {
         self.state().history.runs().cloned().collect()
+    }
+
+    /// A manifest has been read. What it says that needs no module is in force, whatever becomes of its module; where
+    /// none was ever good, all that it says.
+    pub fn adopt(&self, check: &Arc<Check>) {
+        let mut state = self.state();
+        state.check = match state.module {
+            None => Arc::clone(check),
+            Some(_) => Arc::new(state.check.amended_by(check)),
+        };
     }
 
     /// A new manifest and module are in force.
@@ -293,11 +304,17 @@ impl Entry {
         self.tell(EventKind::Denied, why.into_owned());
     }
 
-    /// Publishes something that happened to this check.
+    /// Publishes something that happened to this check, as long as it is on the board.
     pub fn tell(&self, kind: EventKind, message: String) {
         let event = Event { at: Timestamp::now(), check: self.key.clone(), kind, message };
-        // Without listeners there is nobody to tell, which is no error.
-        let _ = self.events.send(Arc::new(event));
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(events) = &*events {
+            // Without listeners there is nobody to tell, which is no error.
+            let _ = events.send(Arc::new(event));
+        }
+        if kind == EventKind::Removed {
+            *events = None;
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -198,3 +198,20 @@ impl Board {
         self.ready.store(ready, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_is_off_the_board_tells_nothing_more() {
+        let board = Board::default();
+        let check = Check::bare("a/b".parse().expect("a key"), "m.wasm".parse().expect("a module"));
+        let entry = board.enter(&Arc::new(check));
+        let mut told = board.listen();
+        board.remove(&entry.key);
+        entry.tell_failed_cleanup("cleanup: no".to_owned());
+        assert_eq!(told.try_recv().map(|event| event.kind).ok(), Some(EventKind::Removed));
+        assert!(told.try_recv().is_err());
+    }
+}

@@ -86,7 +86,7 @@ fn found(change: Change) -> Option<Found> {
             let subject = module.map(|module| Subject { check: check.as_ref().clone(), module, signature });
             Some((check.key.to_string(), subject))
         }
-        Change::Reject(key, fault) => Some((key.to_string(), Err(fault.into()))),
+        Change::Reject(key, _, fault) => Some((key.to_string(), Err(fault.into()))),
         Change::Remove(_) | Change::Synced => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::values::TooManyValues;
 use http_body_util::LengthLimitError;
+use kube::core::Status;
 use std::{error::Error, time::Duration};
 use tokio::time::timeout;
 
@@ -20,8 +21,7 @@ pub async fn within<T>(request: impl Future<Output = Result<T, kube::Error>>) ->
 /// What went wrong for people, down to its cause.
 pub fn in_words(error: &kube::Error) -> String {
     let mut words = match error {
-        kube::Error::Api(status) if status.message.is_empty() => return status.reason.clone(),
-        kube::Error::Api(status) => return status.message.clone(),
+        kube::Error::Api(status) => return refusal(status),
         // The name of the layer says nothing to anybody.
         kube::Error::Service(error) => error.to_string(),
         kube::Error::HyperError(error) => error.to_string(),
@@ -34,6 +34,15 @@ pub fn in_words(error: &kube::Error) -> String {
         }
     }
     words
+}
+
+/// A refusal in the words of the API server, or in some if it has none. Any JSON object is read as one that has none.
+fn refusal(status: &Status) -> String {
+    let said = [&status.message, &status.reason].into_iter().find(|words| !words.is_empty());
+    said.cloned().unwrap_or_else(|| match status.code {
+        0 => "the answer is neither what was asked for nor a reason why not".to_owned(),
+        code => format!("refused without a reason (HTTP {code})"),
+    })
 }
 
 /// The code of a refusal by the API server.
@@ -54,7 +63,6 @@ pub fn causes(error: &kube::Error) -> impl Iterator<Item = &(dyn Error + 'static
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kube::core::Status;
     use std::io;
 
     #[tokio::test(start_paused = true)]
@@ -73,6 +81,9 @@ mod tests {
         assert_eq!(in_words(&refusal("not for you")), "not for you");
         assert_eq!(in_words(&refusal("")), "Forbidden");
         assert_eq!(code(&refusal("")), Some(403));
+        let silent = |code| kube::Error::Api(Status { code, ..Status::default() }.boxed());
+        assert_eq!(in_words(&silent(418)), "refused without a reason (HTTP 418)");
+        assert!(in_words(&silent(0)).contains("neither what was asked for"));
     }
 
     #[test]

@@ -7,14 +7,14 @@ use crate::{
     cluster::Cluster,
     policy::{Origin, Policy},
     source::{
-        Change,
+        Change, Taken,
         configmap::{ConfigMaps, Namespaces},
         directory::Directories,
     },
 };
 use anyhow::{Result, anyhow, bail};
 use futures_util::{FutureExt, future::BoxFuture};
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -75,7 +75,7 @@ impl Sources {
         stop: &CancellationToken,
         parts: &mut Parts,
     ) {
-        let (taken, taken_by_directories) = watch::channel(BTreeSet::new());
+        let (taken, taken_by_directories) = watch::channel(Taken::default());
         let until_stop = |source: BoxFuture<'static, ()>| {
             let stop = stop.clone();
             async move {

@@ -1,7 +1,8 @@
 //! From a candidate to a check that is ready to run.
 
+use super::slot::Live;
 use crate::{
-    board::{Board, Entry},
+    board::Entry,
     outcome::{Fault, Reason},
     sandbox::{Guest, Housed, Instance, Lost, Sandbox},
     scheduler::Ready,
@@ -29,11 +30,8 @@ const LONGEST_BEGINNING: Duration = Duration::from_secs(30);
 pub(super) struct Loader {
     sandbox: Arc<Sandbox>,
     keyring: Keyring,
-    board: Arc<Board>,
     turns: Turns,
     guests: Arc<Mutex<HashMap<Wanted, Weak<Shared>>>>,
-    /// Tells loads that the daemon stops.
-    stop: CancellationToken,
 }
 
 /// A guest, and whose signature of its module counts.
@@ -83,30 +81,24 @@ pub(super) struct Rejected {
 }
 
 impl Loader {
-    pub(super) fn new(
-        sandbox: Arc<Sandbox>,
-        keyring: Keyring,
-        board: Arc<Board>,
-        stop: CancellationToken,
-    ) -> Self {
-        let turns = Turns::new(MOST_MODULES, MOST_OF_EACH);
-        Self { sandbox, keyring, board, turns, guests: Arc::default(), stop }
+    pub(super) fn new(sandbox: Arc<Sandbox>, keyring: Keyring) -> Self {
+        Self { sandbox, keyring, turns: Turns::new(MOST_MODULES, MOST_OF_EACH), guests: Arc::default() }
     }
 
-    /// Makes a check ready to run. Beside a guest that runs, which it `replaces`, it must also begin its
-    /// round. Gives up when `stop` says so, and cleans up; what is being compiled then ends first, unless the
-    /// daemon stops.
+    /// Makes a check ready to run, of which the board tells in `entry`. Where a `former` version of it is live, it
+    /// must also begin its round. Gives up when `stop` says so, and cleans up.
     pub(super) async fn load(
         self,
         attempt: Attempt,
-        replaces: bool,
+        entry: Arc<Entry>,
+        former: Option<Live>,
         stop: CancellationToken,
     ) -> Result<Loaded, Rejected> {
         let compiled = match attempt {
             Attempt::Candidate(candidate) => self.compile(candidate, &stop).await?,
             Attempt::Compiled(compiled) => compiled,
         };
-        self.begin(compiled, replaces, &stop).await
+        self.begin(compiled, entry, former, &stop).await
     }
 
     async fn compile(
@@ -144,7 +136,7 @@ impl Loader {
         }
         let _turn = stop.run_until_cancelled(self.turns.take(candidate.check.key.namespace())).await?;
         let make = shared.get_or_try_init(|| self.make(candidate));
-        Some(self.stop.run_until_cancelled(make).await?.cloned())
+        Some(stop.run_until_cancelled(make).await?.cloned())
     }
 
     /// Judges the signature before anything else looks into the module. Fails outright if the reason may pass.
@@ -184,15 +176,15 @@ impl Loader {
     async fn begin(
         &self,
         compiled: Compiled,
-        replaces: bool,
+        entry: Arc<Entry>,
+        former: Option<Live>,
         stop: &CancellationToken,
     ) -> Result<Loaded, Rejected> {
-        let entry = self.board.enter(&compiled.check);
-        if replaces && compiled.is_in_force(&entry) {
+        if former.as_ref().is_some_and(|former| compiled.is(former)) {
             return Ok(Loaded::Same(entry, compiled.signer));
         }
         let mut instance = None;
-        if replaces && !compiled.check.suspend {
+        if former.is_some() && !compiled.check.suspend {
             match self.begin_round(&compiled, &entry, stop).await {
                 Ok(live) => instance = Some(live),
                 Err(fault) => return Err(Rejected { fault, again: Some(Attempt::Compiled(compiled)) }),
@@ -238,10 +230,18 @@ impl Loader {
 }
 
 impl Compiled {
-    /// Whether the check that runs is this one, so that only the signature or its source has changed.
-    fn is_in_force(&self, entry: &Entry) -> bool {
-        let view = entry.view();
-        view.check == self.check && view.module.is_some_and(|module| module.digest == self.guest.digest)
+    /// Whether the version that is live is this one, so that only the signature or its source has changed.
+    fn is(&self, live: &Live) -> bool {
+        live.check == self.check && live.digest == self.guest.digest
+    }
+}
+
+impl Attempt {
+    /// What it is about.
+    pub(super) fn check(&self) -> &Arc<Check> {
+        match self {
+            Self::Candidate(Candidate { check, .. }) | Self::Compiled(Compiled { check, .. }) => check,
+        }
     }
 }
 

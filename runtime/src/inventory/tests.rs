@@ -2,20 +2,28 @@
 
 use super::*;
 use crate::{
+    board::{EventKind, Standing},
     capability::dial::{Network, NetworkOptions},
     sandbox::Workshop,
     source::{Decode, Packed},
-    spec::Digest,
+    spec::{Digest, Severity},
 };
 use futures_util::{FutureExt, future::ready};
-use std::sync::{
-    Condvar, Mutex,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::{
+        Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 use tokio::{
     task::JoinHandle,
     time::{advance, sleep},
 };
+
+const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// Holds up whoever reads a module, until it is opened.
 #[derive(Default)]
@@ -88,6 +96,22 @@ impl Fixture {
     }
 }
 
+/// A check as a manifest could want it, with this change.
+fn check(key: &str, change: impl FnOnce(&mut Check)) -> Arc<Check> {
+    let mut check = Check::bare(self::key(key), "m.wasm".parse().expect("a module"));
+    change(&mut check);
+    Arc::new(check)
+}
+
+/// A compiler that never ends; it tells its process in the file.
+fn endless_compiler(directory: &Path) -> (Workshop, PathBuf) {
+    let (program, process) = (directory.join("compiler"), directory.join("process"));
+    let script = format!("#!/bin/sh\necho $$ >{}\nexec /bin/sleep 100\n", process.display());
+    fs::write(&program, script).expect("written");
+    fs::set_permissions(&program, Permissions::from_mode(0o700)).expect("executable");
+    (Workshop { program, ..Workshop::default() }, process)
+}
+
 fn key(text: &str) -> Key {
     text.parse().expect("a key")
 }
@@ -155,9 +179,95 @@ async fn readiness_does_not_wait_for_ever() {
     fixture.stop(&gate).await;
 }
 
+#[tokio::test]
+async fn a_version_that_waits_for_its_predecessor_keeps_nothing_from_others() {
+    let (fixture, slow) = (Fixture::start(), Arc::new(Gate::default()));
+    fixture.tell(slow.check("a/web")).await;
+    fixture.until("read", |_| slow.reads.load(Relaxed) == 1).await;
+    let (turn, fetches) = (Arc::new(()), Arc::new(AtomicUsize::new(0)));
+    let (held, count) = (Arc::clone(&turn), Arc::clone(&fetches));
+    let decode: Decode = Arc::new(move || {
+        let _held = &held;
+        Ok(b"rubbish".to_vec())
+    });
+    let fetch = move || {
+        count.fetch_add(1, Relaxed);
+        let decode: Decode = Arc::new(|| Ok(b"other".to_vec()));
+        ready(Ok(decode)).boxed()
+    };
+    let module = Packed::held(Digest::of(b"other"), decode, fetch);
+    fixture.tell(Change::Set(Candidate { check: check("a/web", |_| {}), module, signature: None })).await;
+    fixture.until("laid aside", |_| Arc::strong_count(&turn) == 1).await;
+    assert_eq!(fetches.load(Relaxed), 0);
+    slow.open();
+    fixture.until("taken up", |_| fetches.load(Relaxed) == 1).await;
+    fixture.stop(&slow).await;
+}
+
+#[tokio::test]
+async fn a_check_that_is_removed_while_it_loads_leaves_the_board_at_once_and_nothing_comes_of_it() {
+    let (fixture, slow) = (Fixture::start(), Arc::new(Gate::default()));
+    fixture.tell(slow.check("a/web")).await;
+    fixture.until("read", |_| slow.reads.load(Relaxed) == 1).await;
+    let mut events = fixture.board.listen();
+    fixture.tell(Change::Remove(key("a/web"))).await;
+    fixture.until("removed", |board| board.get(&key("a/web")).is_none()).await;
+    fixture.tell(Change::Reject(key("a/other"), None, Fault::new(Reason::Manifest, "no"))).await;
+    slow.open();
+    fixture.until("tried", |board| is_rejected(board, "a/other")).await;
+    sleep(Duration::from_millis(100)).await;
+    assert!(fixture.board.get(&key("a/web")).is_none());
+    let told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).map(|event| event.kind).collect();
+    assert_eq!(told, [EventKind::Removed, EventKind::Rejected]);
+    fixture.stop(&slow).await;
+}
+
+#[tokio::test]
+async fn a_check_that_comes_back_while_its_former_load_ends_is_on_the_board_and_tried() {
+    let (fixture, slow) = (Fixture::start(), Arc::new(Gate::default()));
+    fixture.tell(slow.check("a/web")).await;
+    fixture.tell(Change::Remove(key("a/web"))).await;
+    fixture.tell(slow.check("a/web")).await;
+    fixture.until("back", |board| board.get(&key("a/web")).is_some()).await;
+    slow.open();
+    fixture.until("tried", |board| is_rejected(board, "a/web")).await;
+    fixture.stop(&slow).await;
+}
+
+#[tokio::test]
+async fn the_module_of_a_check_that_is_removed_is_compiled_no_further() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (workshop, process) = endless_compiler(directory.path());
+    let fixture = Fixture::over(workshop);
+    let module = Packed::new(Digest::of(EMPTY_COMPONENT), || Ok(EMPTY_COMPONENT.to_vec()));
+    fixture.tell(Change::Set(Candidate { check: check("a/web", |_| {}), module, signature: None })).await;
+    let compiler = || fs::read_to_string(&process).ok().filter(|process| process.ends_with('\n'));
+    fixture.until("compiled", |_| compiler().is_some()).await;
+    fixture.tell(Change::Remove(key("a/web"))).await;
+    let gone = |process: &str| !Path::new("/proc").join(process.trim()).exists();
+    fixture.until("given up", |_| compiler().is_some_and(|process| gone(&process))).await;
+    fixture.stop(&Gate::default()).await;
+}
+
+#[tokio::test]
+async fn what_a_manifest_says_that_needs_no_module_is_in_force_while_the_module_is_missing() {
+    let (fixture, missing) = (Fixture::start(), || Fault::new(Reason::Module, "no module"));
+    let told = check("a/web", |check| {
+        check.severity = Severity::Warning;
+        check.owner = Some("team".into());
+    });
+    fixture.tell(Change::Reject(key("a/web"), Some(told), missing())).await;
+    fixture.until("rejected", |board| is_rejected(board, "a/web")).await;
+    let view = || fixture.board.get(&key("a/web")).expect("on the board").view();
+    assert_eq!((view().check.severity, view().check.owner.as_deref()), (Severity::Warning, Some("team")));
+    let suspended = check("a/web", |check| check.suspend = true);
+    fixture.tell(Change::Reject(key("a/web"), Some(suspended), missing())).await;
+    fixture.until("suspended", |_| view().standing == Standing::Suspended).await;
+    fixture.stop(&Gate::default()).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_module_that_waits_to_be_tried_again_keeps_nothing_from_others_and_is_taken_up_again() {
-    const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
     let fixture = Fixture::over(Workshop { program: "/nowhere".into(), ..Workshop::default() });
     let (turn, fetches) = (Arc::new(()), Arc::new(AtomicUsize::new(0)));
     let decode = |turn: Arc<()>| -> Decode {

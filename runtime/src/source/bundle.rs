@@ -100,9 +100,12 @@ impl Wish {
                 signature: module.signature.clone(),
             })
         });
-        let known = before.and_then(|before| before.trouble.as_ref());
-        let complaint = self.trouble.as_ref().filter(|trouble| known != Some(trouble));
-        set.into_iter().chain(complaint.map(|trouble| Change::Reject(key.clone(), trouble.clone())))
+        let is_told = before.is_some_and(|before| {
+            before.trouble == self.trouble && (set.is_some() || before.check == self.check)
+        });
+        let complaint = self.trouble.clone().filter(|_| !is_told);
+        let reject = complaint.map(|trouble| Change::Reject(key.clone(), self.check.clone(), trouble));
+        set.into_iter().chain(reject)
     }
 
     /// The check to be set again since `before`, and its module.

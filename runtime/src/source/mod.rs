@@ -4,8 +4,10 @@ mod bundle;
 pub mod configmap;
 mod decode;
 pub mod directory;
+mod taken;
 
 pub use decode::{DecodeError, decode, is_module, stem};
+pub use taken::Taken;
 
 use crate::{
     outcome::Fault,
@@ -20,8 +22,9 @@ use std::{fmt, sync::Arc};
 pub enum Change {
     /// This check should run with this module.
     Set(Candidate),
-    /// The newest manifest or module of this check cannot be used; a former good one goes on.
-    Reject(Key, Fault),
+    /// The newest manifest or module of this check cannot be used; a former good one goes on. What a manifest says
+    /// that could be read counts all the same, as far as it needs no module.
+    Reject(Key, Option<Arc<Check>>, Fault),
     /// This check should not run any more.
     Remove(Key),
     /// Everything that was there at the start has been told.

@@ -62,6 +62,18 @@ pub enum Severity {
 }
 
 impl Check {
+    /// This version with what a newer manifest says that needs no module.
+    pub fn amended_by(&self, newer: &Self) -> Self {
+        Self {
+            severity: newer.severity,
+            owner: newer.owner.clone(),
+            suspend: newer.suspend,
+            failure_threshold: newer.failure_threshold,
+            success_threshold: newer.success_threshold,
+            ..self.clone()
+        }
+    }
+
     /// The check of a module of the operator's without a manifest: every 30 s, no settings, no grants.
     pub fn bare(key: Key, module: Module) -> Self {
         Self {

@@ -5,7 +5,6 @@ use crate::{
     support::{Aviary, Files},
 };
 use aviary::board::Standing;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,14 +69,14 @@ async fn a_check_of_a_directory_comes_first() {
     cluster.apply(&namespace, "checks", &Files::web(PASSES)).await;
     let aviary = Aviary::start(cluster.client.clone(), &[&namespace]);
     aviary.until(&check, "passes", |view| view.standing == Standing::Pass).await;
-    aviary.taken.send_replace(BTreeSet::from([check.parse().expect("a key")]));
+    aviary.taken.send_if_modified(|taken| taken.take([check.parse().expect("a key")].iter()));
     cluster.until_event(&namespace, "checks", "ModuleRejected", "comes first").await;
     cluster.apply(&namespace, "checks", &Files::web(RETURNS_ERROR)).await;
     cluster.apply(&namespace, "other", &Files::new().module("other.wasm", PASSES)).await;
     aviary.until(&format!("{namespace}/other"), "passes", |view| view.standing == Standing::Pass).await;
     let view = aviary.view(&check).expect("left to the directory");
     assert_eq!(view.standing, Standing::Pass);
-    aviary.taken.send_replace(BTreeSet::new());
+    aviary.taken.send_if_modified(|taken| taken.keep(|_| false));
     aviary.until(&check, "comes back", |view| view.standing == Standing::Fail).await;
     aviary.stop().await;
     cluster.clear(&[&namespace]).await;

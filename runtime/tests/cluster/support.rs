@@ -10,8 +10,10 @@ use aviary::{
     sandbox::{Sandbox, Workshop},
     scheduler::Clock,
     signature::Keyring,
-    source::configmap::{ConfigMaps, Namespaces},
-    spec::Key,
+    source::{
+        Taken,
+        configmap::{ConfigMaps, Namespaces},
+    },
 };
 use k8s_openapi::{
     ByteString,
@@ -24,12 +26,7 @@ use kube::{
     Api, Client, Config,
     api::{DeleteParams, ListParams, ObjectMeta, PostParams},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -188,7 +185,7 @@ impl Files {
 /// A running inventory over ConfigMaps.
 pub(crate) struct Aviary {
     pub(crate) board: Arc<Board>,
-    pub(crate) taken: watch::Sender<BTreeSet<Key>>,
+    pub(crate) taken: watch::Sender<Taken>,
     stop: CancellationToken,
     inventory: JoinHandle<bool>,
     source: JoinHandle<()>,
@@ -211,7 +208,7 @@ impl Aviary {
             policy: Arc::new(Policy::new(None, CLUSTER_DOMAIN)),
             max_module_size: 1 << 22,
         };
-        let (taken, taken_by_others) = watch::channel(BTreeSet::new());
+        let (taken, taken_by_others) = watch::channel(Taken::default());
         let source = tokio::spawn(source.watch(changes, taken_by_others, Arc::clone(&board), stop.clone()));
         Self { board, taken, stop, inventory, source }
     }

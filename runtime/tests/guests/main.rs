@@ -11,6 +11,7 @@ mod inventory;
 mod kubernetes;
 mod ledger;
 mod limits;
+mod manifests;
 mod rounds;
 mod scheduling;
 mod signing;

@@ -22,4 +22,9 @@ pub(super) fn write(out: &mut Exposition, board: &Board) {
             family.number(labels, "", unix(last_contact));
         }
     }
+    let help = "ConfigMaps of the source that are refused, as their namespace may not have so many checks.";
+    let mut family = out.family(Kind::Gauge, "aviary_source_refused_configmaps", help);
+    for (labels, source) in &sources {
+        family.number(labels, "", source.refused as f64);
+    }
 }

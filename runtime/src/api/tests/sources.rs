@@ -16,4 +16,8 @@ async fn a_source_tells_whether_and_since_when_it_can_be_reached() {
     let (_, metrics) = get(&board, "/metrics").await;
     assert!(metrics.contains("\naviary_source_connected{source=\"configmap\"} 1\n"));
     assert!(metrics.contains("\naviary_source_last_contact_timestamp_seconds{source=\"configmap\"} "));
+    contact.refuse(4);
+    assert_eq!(json(&board, "/api/v1/sources").await["sources"][0]["refused"], 4);
+    let (_, metrics) = get(&board, "/metrics").await;
+    assert!(metrics.contains("\naviary_source_refused_configmaps{source=\"configmap\"} 4\n"), "{metrics}");
 }

@@ -7,7 +7,7 @@
 mod tests;
 
 use super::{
-    Place,
+    Place, lasting,
     outbox::{Outbox, Topic},
     watch::random,
 };
@@ -161,8 +161,17 @@ impl Desk {
     }
 }
 
-/// Notes what happens on the board to checks from ConfigMaps.
-pub(super) async fn listen(mut events: Receiver<Arc<board::Event>>, board: Arc<Board>, desk: Arc<Desk>) {
+/// Notes what happens on the board to checks from ConfigMaps, and writes it, for as long as it is polled.
+pub(super) async fn keep(client: Client, board: Arc<Board>, desk: Arc<Desk>) {
+    tokio::join!(
+        lasting("noting events for ConfigMaps", || listen(board.listen(), &board, &desk)),
+        lasting("writing events to ConfigMaps", || post(&client, &desk)),
+    );
+}
+
+/// Notes what happens on the board, beginning with how things are now.
+async fn listen(mut events: Receiver<Arc<board::Event>>, board: &Board, desk: &Desk) {
+    desk.owned().iter().for_each(|key| note_state(board, desk, key));
     loop {
         match events.recv().await {
             Ok(event) => {
@@ -176,7 +185,7 @@ pub(super) async fn listen(mut events: Receiver<Arc<board::Event>>, board: Arc<B
                 desk.note_for(&event.check, reason, &event.message);
             }
             // What was missed shows in how things are now.
-            Err(RecvError::Lagged(_)) => desk.owned().iter().for_each(|key| note_state(&board, &desk, key)),
+            Err(RecvError::Lagged(_)) => desk.owned().iter().for_each(|key| note_state(board, desk, key)),
             Err(RecvError::Closed) => return,
         }
     }
@@ -194,12 +203,11 @@ fn note_state(board: &Board, desk: &Desk, key: &Key) {
     }
 }
 
-/// Writes events, for as long as it is polled.
-pub(super) async fn post(client: Client, desk: Arc<Desk>) {
+async fn post(client: &Client, desk: &Desk) {
     let (mut failures, mut is_forbidden) = (0, false);
     loop {
         let (topic, note) = desk.next().await;
-        let error = match within(write(&client, &topic.place, &note)).await {
+        let error = match within(write(client, &topic.place, &note)).await {
             Ok(()) => {
                 failures = 0;
                 continue;

@@ -6,20 +6,25 @@ mod tests;
 use super::{
     ConfigMaps, Place, Seen,
     events::{Desk, Reason},
-    read::{Held, Read, Reader, Wanted},
+    read::{Held, Read, Reader, Wanted, broke_down},
     shelf::{Plan, Shelf},
     watch::{Sighting, random},
 };
-use crate::{schedule::backoff, source::Change, spec::Key};
+use crate::{
+    board::Contact,
+    schedule::backoff,
+    source::{Change, Taken},
+    spec::Key,
+};
 use futures_util::StreamExt;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
 use tokio::{
     sync::{mpsc, watch},
-    task::{AbortHandle, Id, JoinSet},
+    task::{AbortHandle, Id, JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
 use tokio_util::time::DelayQueue;
@@ -39,7 +44,9 @@ pub(super) struct Follower {
     known: BTreeMap<Place, Known>,
     due: DelayQueue<Place>,
     reader: Reader,
-    reads: JoinSet<(Place, Read)>,
+    reads: JoinSet<Read>,
+    /// What is being read; what comes of any other read is out of date.
+    reading: HashMap<Id, Place>,
     /// Namespaces that have not answered yet.
     unanswered: BTreeSet<Option<String>>,
     /// Namespaces that may not be looked at.
@@ -47,8 +54,9 @@ pub(super) struct Follower {
     places: usize,
     start: Start,
     changes: mpsc::Sender<Change>,
-    taken: watch::Receiver<BTreeSet<Key>>,
+    taken: watch::Receiver<Taken>,
     desk: Arc<Desk>,
+    contact: Arc<Contact>,
 }
 
 /// How far the start has come. What turns up later keeps nobody waiting, or a tenant could.
@@ -69,7 +77,7 @@ struct Known {
     read: Option<String>,
     began: Option<Instant>,
     is_due: bool,
-    /// The read that is under way; what comes of any other is out of date.
+    /// The read that is under way.
     reading: Option<AbortHandle>,
     failures: u32,
 }
@@ -82,8 +90,9 @@ impl Follower {
         source: ConfigMaps,
         namespaces: BTreeSet<Option<String>>,
         changes: mpsc::Sender<Change>,
-        taken: watch::Receiver<BTreeSet<Key>>,
+        taken: watch::Receiver<Taken>,
         desk: Arc<Desk>,
+        contact: Arc<Contact>,
     ) -> Self {
         Self {
             reader: Reader::new(&source),
@@ -92,6 +101,7 @@ impl Follower {
             known: BTreeMap::new(),
             due: DelayQueue::new(),
             reads: JoinSet::new(),
+            reading: HashMap::new(),
             places: namespaces.len(),
             unanswered: namespaces,
             forbidden: BTreeSet::new(),
@@ -99,6 +109,7 @@ impl Follower {
             changes,
             taken,
             desk,
+            contact,
         }
     }
 
@@ -111,7 +122,7 @@ impl Follower {
         tokio::select! {
             Some(sighting) = sightings.recv() => self.see(sighting).await?,
             Some(due) = self.due.next() => self.read(due.into_inner()),
-            Some(Ok((id, (place, read)))) = self.reads.join_next_with_id() => self.have_read(id, place, read).await?,
+            Some(ended) = self.reads.join_next_with_id() => self.ended(ended).await?,
             () = start_takes_too_long(&self.start) => {
                 tracing::warn!("going on before all ConfigMaps have been tried; some take long");
                 self.start = Start::Trying(BTreeSet::new(), Instant::now());
@@ -195,17 +206,26 @@ impl Follower {
         }
         known.began = Some(Instant::now());
         let (reader, former) = (self.reader.clone(), self.shelf.wishes(&place));
-        known.reading = Some(self.reads.spawn(async move {
-            let read = reader.read(&place, former).await;
-            (place, read)
-        }));
+        let whose = place.clone();
+        let reading = self.reads.spawn(async move { reader.read(&place, former).await });
+        self.reading.insert(reading.id(), whose);
+        known.reading = Some(reading);
     }
 
-    async fn have_read(&mut self, id: Id, place: Place, read: Read) -> Result<(), Unheard> {
-        let Some(known) = self.known.get_mut(&place) else { return Ok(()) };
-        if known.reading.as_ref().map(AbortHandle::id) != Some(id) {
-            return Ok(());
+    /// A read has ended, in whatever way.
+    async fn ended(&mut self, ended: Result<(Id, Read), JoinError>) -> Result<(), Unheard> {
+        let (id, read) = match ended {
+            Ok((id, read)) => (id, read),
+            Err(error) => (error.id(), Err(broke_down(&error))),
+        };
+        match self.reading.remove(&id) {
+            Some(place) => self.have_read(place, read).await,
+            None => Ok(()),
         }
+    }
+
+    async fn have_read(&mut self, place: Place, read: Read) -> Result<(), Unheard> {
+        let Some(known) = self.known.get_mut(&place) else { return Ok(()) };
         known.reading = None;
         self.start.tried(&place);
         match read {
@@ -243,6 +263,7 @@ impl Follower {
     async fn forget(&mut self, place: &Place) -> Result<(), Unheard> {
         if let Some(Known { reading: Some(reading), .. }) = self.known.remove(place) {
             reading.abort();
+            self.reading.remove(&reading.id());
         }
         self.start.tried(place);
         self.desk.forget(place);
@@ -251,6 +272,7 @@ impl Follower {
     }
 
     async fn carry_out(&mut self, plan: Plan, modules: Option<&Held>) -> Result<(), Unheard> {
+        self.contact.refuse(self.shelf.refused());
         for key in plan.left.iter().chain(&plan.remove) {
             self.desk.disown(key);
         }

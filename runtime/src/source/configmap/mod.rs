@@ -6,30 +6,36 @@
 mod content;
 mod events;
 mod follow;
+mod liveness;
 mod objects;
 mod outbox;
 mod read;
 mod shelf;
 mod watch;
 
-use super::Change;
-use crate::{board::Board, policy::Policy, spec::Key};
+use super::{Change, Taken};
+use crate::{board::Board, policy::Policy, schedule::backoff};
 use events::Desk;
 use follow::Follower;
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use kube::Client;
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use liveness::Liveness;
+use std::{collections::BTreeSet, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, mpsc, watch as observe},
     task::JoinSet,
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
-use watch::{Watch, title};
+use watch::{Watch, random, title};
 
 /// The name of this source on the board.
 const NAME: &str = "configmap";
 /// What was seen and waits to be looked at.
 const PENDING_SIGHTINGS: usize = 16;
+/// The longest pause before a part that broke down begins again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// ConfigMaps whose manifests and modules are checks that should run.
 pub struct ConfigMaps {
@@ -83,7 +89,7 @@ impl ConfigMaps {
     pub async fn watch(
         self,
         changes: mpsc::Sender<Change>,
-        taken: observe::Receiver<BTreeSet<Key>>,
+        taken: observe::Receiver<Taken>,
         board: Arc<Board>,
         stop: CancellationToken,
     ) {
@@ -95,16 +101,32 @@ impl ConfigMaps {
         let (sender, sightings) = mpsc::channel(PENDING_SIGHTINGS);
         let desk = Arc::new(Desk::default());
         let listing = Arc::new(Semaphore::new(1));
+        let first = places.first().and_then(Option::as_deref);
+        let liveness = Arc::new(Liveness::new(&self.client, first));
         let mut tasks = JoinSet::new();
         for place in places.clone() {
-            let (contact, sender, listing) = (Arc::clone(&contact), sender.clone(), Arc::clone(&listing));
-            tasks.spawn(Watch::new(&self.client, place, &self.selector, contact, sender, listing).run());
+            let (contact, sender) = (Arc::clone(&contact), sender.clone());
+            let (listing, liveness) = (Arc::clone(&listing), Arc::clone(&liveness));
+            let watch = Watch::new(&self.client, place, &self.selector, contact, sender, listing, liveness);
+            tasks.spawn(watch.run());
         }
-        tasks.spawn(events::listen(board.listen(), board, Arc::clone(&desk)));
-        tasks.spawn(events::post(self.client.clone(), Arc::clone(&desk)));
-        let follower = Follower::new(self, places.into_iter().collect(), changes, taken, desk);
+        tasks.spawn(async move { lasting("looking for the API server", || liveness.keep()).await });
+        tasks.spawn(events::keep(self.client.clone(), board, Arc::clone(&desk)));
+        let follower = Follower::new(self, places.into_iter().collect(), changes, taken, desk, contact);
         stop.run_until_cancelled(follower.run(sightings)).await;
         tasks.shutdown().await;
+    }
+}
+
+/// Does something until it ends by itself. If it breaks down, it begins again after a pause.
+async fn lasting<F: Future<Output = ()>>(what: &str, begin: impl Fn() -> F) {
+    let mut failures = 0;
+    while AssertUnwindSafe(begin()).catch_unwind().await.is_err() {
+        failures += 1;
+        tracing::error!(
+            "{what} broke down and begins again; please report it with what the log says before this"
+        );
+        sleep(backoff(failures, random()).min(LONGEST_PAUSE)).await;
     }
 }
 

@@ -15,7 +15,10 @@ use crate::{
 use futures_util::FutureExt;
 use kube::Client;
 use std::{collections::BTreeMap, sync::Arc};
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinError, spawn_blocking},
+};
 
 /// Of so many ConfigMaps the modules are in memory at a time, and of so many of one namespace; each has about 1 MiB.
 const MOST_HELD: usize = 32;
@@ -74,10 +77,15 @@ impl Reader {
             let content = Content::read(here, map, &ceiling, limit);
             (content.wishes(&former), content.into_modules())
         });
-        let (wishes, modules) = read.await.map_err(|error| format!("reading it broke down: {error}"))?;
+        let (wishes, modules) = read.await.map_err(|error| broke_down(&error))?;
         let modules = Held { modules: Arc::new((modules, turn)), place: place.clone(), reader: self.clone() };
         Ok(Some(Wanted { seen, wishes, modules }))
     }
+}
+
+/// A read that panicked, in words.
+pub(super) fn broke_down(error: &JoinError) -> String {
+    format!("reading it broke down: {error}")
 }
 
 impl Held {

@@ -7,14 +7,14 @@ use super::{Age, Place, Seen};
 use crate::{
     outcome::{Fault, Reason},
     source::{
-        Change, Packed,
+        Change, Packed, Taken,
         bundle::{Wish, stand_in},
     },
     spec::{Digest, Key},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// So many ConfigMaps that are refused for their number of checks stand on the board, for each namespace.
@@ -29,7 +29,7 @@ pub(super) struct Shelf {
     claims: BTreeMap<Key, BTreeSet<Claim>>,
     /// What was told of each check, and whose it is.
     told: BTreeMap<Key, (Place, Wish)>,
-    taken: BTreeSet<Key>,
+    taken: Taken,
     namespaces: BTreeMap<String, Tally>,
 }
 
@@ -101,14 +101,14 @@ impl Shelf {
             self.claims.entry(key.clone()).or_default().insert(held.claim(wish, &seen.place));
         }
         let tally = self.namespaces.entry(seen.place.namespace.clone()).or_default();
-        tally.checks += held.wishes.len();
+        tally.checks += held.checks(&seen.place);
         if refused.is_some() {
             tally.refused.insert((seen.age.clone(), seen.place.clone()));
         }
         self.maps.insert(seen.place.clone(), held);
         let mut plan = self.settle(&touched, Some(&seen.place));
         plan.clashes.extend(clashes);
-        plan.read.extend(self.fitting(&seen.place.namespace, most));
+        plan.read.extend(self.next_refused(&seen.place.namespace, most));
         plan
     }
 
@@ -116,13 +116,18 @@ impl Shelf {
     pub(super) fn remove(&mut self, place: &Place, most: usize) -> Plan {
         let wishes = self.withdraw(place).map(|held| held.wishes).unwrap_or_default();
         let mut plan = self.settle(&wishes.into_keys().collect(), None);
-        plan.read.extend(self.fitting(&place.namespace, most));
+        plan.read.extend(self.next_refused(&place.namespace, most));
         plan
     }
 
     /// Another source has these checks, and no others.
-    pub(super) fn leave(&mut self, taken: BTreeSet<Key>) -> Plan {
-        let touched = self.taken.symmetric_difference(&taken).cloned().collect();
+    pub(super) fn leave(&mut self, taken: Taken) -> Plan {
+        let mut touched = taken.differs(&self.taken);
+        if taken.hides_some(&self.taken) {
+            // It has ended them, whichever they are. What is told again without need changes nothing.
+            touched.extend(self.told.keys().cloned());
+            self.told.retain(|key, _| taken.contains(key));
+        }
         self.taken = taken;
         self.settle(&touched, None)
     }
@@ -136,6 +141,11 @@ impl Shelf {
         let changes = wish.changes(key, before, pack).collect();
         self.told.insert(key.clone(), (place, wish));
         changes
+    }
+
+    /// How many ConfigMaps want more checks than there is room for.
+    pub(super) fn refused(&self) -> usize {
+        self.namespaces.values().map(|tally| tally.refused.len()).sum()
     }
 
     /// The uid of a ConfigMap.
@@ -156,7 +166,7 @@ impl Shelf {
     fn withdraw(&mut self, place: &Place) -> Option<Held> {
         let held = self.maps.remove(place)?;
         if let Entry::Occupied(mut tally) = self.namespaces.entry(place.namespace.clone()) {
-            tally.get_mut().checks -= held.wishes.len();
+            tally.get_mut().checks -= held.checks(place);
             tally.get_mut().refused.remove(&(held.age.clone(), place.clone()));
             if tally.get().checks == 0 && tally.get().refused.is_empty() {
                 tally.remove();
@@ -176,7 +186,7 @@ impl Shelf {
     /// How many checks the other ConfigMaps of the namespace have.
     fn others(&self, place: &Place) -> usize {
         let all = self.namespaces.get(&place.namespace).map_or(0, |tally| tally.checks);
-        all - self.maps.get(place).map_or(0, |held| held.wishes.len())
+        all - self.maps.get(place).map_or(0, |held| held.checks(place))
     }
 
     /// What a ConfigMap goes on wanting that wants more than there is room for: what it did before. That it is
@@ -196,8 +206,7 @@ impl Shelf {
         let origin = PathBuf::from(name);
         let mut kept = self.wishes(place);
         kept.retain(|_, wish| wish.origin != origin);
-        let refused = self.namespaces.get(namespace).into_iter().flat_map(|tally| &tally.refused);
-        if refused.filter(|(_, other)| other != place).count() < MOST_REFUSED {
+        if self.standing(namespace, Some(place)) < MOST_REFUSED {
             let key = stand_in(&origin, namespace, &kept, &mut BTreeMap::new());
             let trouble = Some(Fault::new(Reason::Manifest, why));
             kept.insert(key, Wish { origin, trouble, ..Wish::default() });
@@ -207,13 +216,34 @@ impl Shelf {
         kept
     }
 
-    /// The oldest ConfigMap that was refused and for whose checks there is room now.
-    fn fitting(&self, namespace: &str, most: usize) -> Option<Place> {
+    /// How many ConfigMaps of a namespace, besides this one, stand on the board as refused.
+    fn standing(&self, namespace: &str, besides: Option<&Place>) -> usize {
+        let refused = self.namespaces.get(namespace).into_iter().flat_map(|tally| &tally.refused);
+        let others = refused.map(|(_, place)| place).filter(|place| Some(*place) != besides);
+        others.filter(|place| self.stands(place)).count()
+    }
+
+    fn stands(&self, place: &Place) -> bool {
+        let refusal = self.maps.get(place).and_then(|held| held.refusal(place));
+        refusal.and_then(|key| self.owner(key)).is_some_and(|(owner, _)| owner == place)
+    }
+
+    /// The oldest ConfigMap that was refused and for whose checks there is room now, or else that could now stand on
+    /// the board.
+    fn next_refused(&self, namespace: &str, most: usize) -> Option<Place> {
+        let refused = || self.namespaces.get(namespace).into_iter().flat_map(|tally| &tally.refused);
+        let held = |place: &Place| self.maps.get(place);
         let fits = |place: &&Place| {
-            let wanted = self.maps.get(*place).and_then(|held| held.refused);
+            let wanted = held(place).and_then(|held| held.refused);
             wanted.is_some_and(|wanted| self.others(place).saturating_add(wanted) <= most)
         };
-        self.namespaces.get(namespace)?.refused.iter().map(|(_, place)| place).find(fits).cloned()
+        let is_unheard = |place: &&Place| held(place).is_some_and(|held| held.refusal(place).is_none());
+        let fitting = refused().map(|(_, place)| place).find(fits);
+        let unheard = || {
+            let mut unheard = refused().map(|(_, place)| place).filter(is_unheard);
+            unheard.next().filter(|_| self.standing(namespace, None) < MOST_REFUSED)
+        };
+        fitting.or_else(unheard).cloned()
     }
 
     fn settle(&mut self, touched: &BTreeSet<Key>, at_hand: Option<&Place>) -> Plan {
@@ -278,6 +308,17 @@ impl Shelf {
 }
 
 impl Held {
+    /// The name under which it stands for itself, if it is refused.
+    fn refusal(&self, place: &Place) -> Option<&Key> {
+        let own = |(_, wish): &(&Key, &Wish)| wish.origin == Path::new(&place.name);
+        self.refused.and_then(|_| self.wishes.iter().find(own)).map(|(key, _)| key)
+    }
+
+    /// How many checks it has. That it is refused is none.
+    fn checks(&self, place: &Place) -> usize {
+        self.wishes.len() - usize::from(self.refusal(place).is_some())
+    }
+
     fn claim(&self, wish: &Wish, place: &Place) -> Claim {
         Claim { is_stand_in: wish.check.is_none(), age: self.age.clone(), place: place.clone() }
     }

@@ -3,8 +3,12 @@
 //! kube's own watcher does not tell when a watch that broke is back, nor of bookmarks, which show that a
 //! silent one still works.
 
+#[cfg(test)]
+mod tests;
+
 use super::{
     Place, Seen,
+    liveness::Liveness,
     objects::{Item, Objects, PAGE, Page},
 };
 use crate::{
@@ -12,13 +16,15 @@ use crate::{
     cluster::{code, in_words, within},
     schedule::backoff,
 };
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use kube::{
     Client,
     api::{ListParams, WatchEvent, WatchParams},
 };
 use std::{
+    convert::Infallible,
     hash::{BuildHasher, Hasher, RandomState},
+    panic::AssertUnwindSafe,
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -31,8 +37,8 @@ use tokio::{
 /// A watch ends after so many seconds, and somewhat less: watches that began together end apart.
 const LONGEST_WATCH: u32 = 290;
 const SHORTEST_WATCH: u32 = 230;
-/// API servers send a bookmark every minute; a watch that is silent for longer than this may be cut off.
-const SILENCE: Duration = Duration::from_secs(150);
+/// API servers send a bookmark every minute; a watch that is silent for longer than this is cut off.
+const SILENCE: Duration = Duration::from_secs(90);
 /// A connection that lasted so long begins anew with short pauses.
 const STEADY: Duration = Duration::from_secs(30);
 /// The longest pause before it is tried again.
@@ -62,6 +68,7 @@ pub(super) struct Watch {
     selector: String,
     contact: Arc<Contact>,
     sightings: mpsc::Sender<Sighting>,
+    liveness: Arc<Liveness>,
 }
 
 /// Why a watch ended.
@@ -72,6 +79,13 @@ enum Lost {
     Unheard,
     #[error("it does not remember what changed since")]
     Expired,
+    /// Whether it would have told anything is unknown.
+    #[error("the watch ended without a word")]
+    Mute,
+    #[error("{0}")]
+    Silent(String),
+    #[error("following them broke down; please report it with what the log says before this")]
+    BrokeDown,
     #[error("{}", in_words(.0))]
     Failed(#[from] kube::Error),
 }
@@ -94,9 +108,10 @@ impl Watch {
         contact: Arc<Contact>,
         sightings: mpsc::Sender<Sighting>,
         listing: Arc<Semaphore>,
+        liveness: Arc<Liveness>,
     ) -> Self {
         let objects = Objects::new(client, namespace.as_deref());
-        Self { objects, listing, namespace, selector: selector.to_owned(), contact, sightings }
+        Self { objects, listing, namespace, selector: selector.to_owned(), contact, sightings, liveness }
     }
 
     /// Tells what is there and what changes, for as long as somebody listens.
@@ -104,7 +119,10 @@ impl Watch {
         let mut failures = 0;
         loop {
             let began = Instant::now();
-            let Err(lost) = self.follow().await;
+            let lost = match AssertUnwindSafe(self.follow()).catch_unwind().await {
+                Ok(Err(lost)) => lost,
+                Err(_) => Lost::BrokeDown,
+            };
             if matches!(lost, Lost::Unheard) || !self.mourn(&lost).await {
                 return;
             }
@@ -114,7 +132,7 @@ impl Watch {
     }
 
     /// Lists, and watches from there on.
-    async fn follow(&self) -> Result<std::convert::Infallible, Lost> {
+    async fn follow(&self) -> Result<Infallible, Lost> {
         let mut version = self.list().await?;
         loop {
             let seconds = u64::from(SHORTEST_WATCH) + random() % u64::from(LONGEST_WATCH - SHORTEST_WATCH);
@@ -126,7 +144,7 @@ impl Watch {
             };
             let began = Instant::now();
             let events = within(self.objects.watch(&params, &version)).await?;
-            self.reached();
+            self.liveness.heard();
             self.hear(pin!(events), &mut version).await?;
             if began.elapsed() < Duration::from_secs(1) {
                 // A server that ends every watch at once must not be asked all the time.
@@ -157,13 +175,20 @@ impl Watch {
         within(self.objects.list(params)).await
     }
 
-    /// Tells what changes until the watch ends.
+    /// Tells what changes until the watch ends. One that has told nothing until then is no reason to believe that
+    /// nothing has changed.
     async fn hear(
         &self,
         mut events: impl Stream<Item = kube::Result<WatchEvent<Item>>> + Unpin,
         version: &mut String,
     ) -> Result<(), Lost> {
-        while let Ok(Some(event)) = timeout(SILENCE, events.next()).await {
+        let (mut silent, mut is_mute) = (self.liveness.silent(), true);
+        loop {
+            let event = tokio::select! {
+                event = timeout(SILENCE, events.next()) => event,
+                _ = silent.changed() => return Err(Lost::Silent(silent.borrow().clone())),
+            };
+            let Ok(Some(event)) = event else { break };
             let event = event?;
             let sighting = match event {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
@@ -184,15 +209,17 @@ impl Watch {
             if let Some(Sighting::One(seen)) = &sighting {
                 version.clone_from(&seen.version);
             }
+            is_mute = false;
             self.reached();
             if let Some(sighting) = sighting {
                 self.tell(sighting).await?;
             }
         }
-        Ok(())
+        if is_mute { Err(Lost::Mute) } else { Ok(()) }
     }
 
     fn reached(&self) {
+        self.liveness.heard();
         if self.contact.reached(title(self.namespace.as_deref())) {
             tracing::info!("following the ConfigMaps in {}", title(self.namespace.as_deref()));
         }
@@ -202,7 +229,7 @@ impl Watch {
     async fn mourn(&self, lost: &Lost) -> bool {
         let title = title(self.namespace.as_deref());
         let forbidden = match lost {
-            Lost::Expired => return true,
+            Lost::Expired | Lost::Mute => return true,
             Lost::Failed(error) if code(error) == Some(GONE) => return true,
             Lost::Failed(error) => matches!(code(error), Some(401 | 403)),
             _ => false,
@@ -217,103 +244,5 @@ impl Watch {
 
     async fn tell(&self, sighting: Sighting) -> Result<(), Lost> {
         self.sightings.send(sighting).await.map_err(|_| Lost::Unheard)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::{
-        Router,
-        body::Body,
-        extract::RawQuery,
-        routing::{MethodRouter, get},
-    };
-    use futures_util::stream;
-    use serde_json::{Value, json};
-    use std::{
-        convert::Infallible,
-        future::ready,
-        sync::atomic::{AtomicUsize, Ordering::Relaxed},
-    };
-    use tokio::net::TcpListener;
-
-    fn metadata(name: &str) -> Value {
-        json!({ "metadata": { "name": name, "namespace": "team-a", "uid": name, "resourceVersion": "5",
-            "creationTimestamp": "2026-01-01T00:00:00Z" } })
-    }
-
-    /// An API server: the first watch tells of a change and then expires, later ones say nothing.
-    async fn serve() -> Client {
-        let (lists, watches) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let answer = move |RawQuery(query): RawQuery| {
-            let is_watch = query.is_some_and(|query| query.contains("watch=true"));
-            let nth = if is_watch { &watches } else { &lists }.fetch_add(1, Relaxed);
-            async move {
-                match (is_watch, nth) {
-                    (false, 0) => json!({ "metadata": { "resourceVersion": "7" }, "items": [metadata("goes")] }),
-                    (false, _) => json!({ "metadata": { "resourceVersion": "9" }, "items": [metadata("comes")] }),
-                    (true, 0) => {
-                        let gone = json!({ "status": "Failure", "code": 410, "reason": "Expired", "message": "too old" });
-                        return format!(
-                            "{}\n{}\n",
-                            json!({ "type": "ADDED", "object": metadata("new") }),
-                            json!({ "type": "ERROR", "object": gone })
-                        );
-                    }
-                    (true, _) => std::future::pending().await,
-                }
-                .to_string()
-            }
-        };
-        client_of(get(answer)).await
-    }
-
-    async fn client_of(configmaps: MethodRouter) -> Client {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let router = Router::new().route("/api/v1/namespaces/team-a/configmaps", configmaps);
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Client::try_from(kube::Config::new(url.parse().expect("a url"))).expect("a client")
-    }
-
-    fn watch(client: &Client, contact: &Arc<Contact>) -> (Watch, mpsc::Receiver<Sighting>) {
-        let (sender, sightings) = mpsc::channel(4);
-        let (contact, listing) = (Arc::clone(contact), Arc::new(Semaphore::new(1)));
-        (Watch::new(client, Some("team-a".to_owned()), "a=b", contact, sender, listing), sightings)
-    }
-
-    #[tokio::test]
-    async fn a_watch_that_expires_begins_anew_and_tells_all_that_is_there() {
-        let contact = Arc::new(Contact::new("configmap", ["team-a".to_owned()]));
-        let (watch, mut sightings) = watch(&serve().await, &contact);
-        let watch = tokio::spawn(watch.run());
-        let names = |seen: Vec<Seen>| seen.into_iter().map(|seen| seen.place.name).collect::<Vec<_>>();
-        let Some(Sighting::All(_, all)) = sightings.recv().await else { panic!("a list comes first") };
-        assert_eq!(names(all), ["goes"]);
-        let Some(Sighting::One(new)) = sightings.recv().await else { panic!("then a change") };
-        assert_eq!(names(vec![new]), ["new"]);
-        let Some(Sighting::All(_, all)) = sightings.recv().await else { panic!("then a list again") };
-        assert_eq!(names(all), ["comes"]);
-        assert!(contact.source().connected, "expiry is no outage");
-        watch.abort();
-    }
-
-    #[tokio::test]
-    async fn an_endless_list_is_no_more_than_a_list_that_cannot_be_had() {
-        let contact = Arc::new(Contact::new("configmap", ["team-a".to_owned()]));
-        let endless = || async {
-            let chunk = || Some((Ok::<_, Infallible>(vec![b' '; 1 << 20]), ()));
-            Body::from_stream(stream::unfold((), move |()| ready(chunk())))
-        };
-        let (watch, _sightings) = watch(&client_of(get(endless)).await, &contact);
-        let watch = tokio::spawn(watch.run());
-        let lost = async {
-            while !contact.source().error.contains("length limit exceeded") {
-                sleep(Duration::from_millis(1)).await;
-            }
-        };
-        timeout(Duration::from_secs(10), lost).await.unwrap_or_else(|_| panic!("{}", contact.source().error));
-        watch.abort();
     }
 }

@@ -5,15 +5,14 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-use super::Change;
+use super::{Change, Taken};
 use crate::{
     board::{Board, Contact},
     grant::Ceiling,
-    spec::Key,
 };
 use notify::{EventKind, RecursiveMode, Watcher, event::AccessKind, event::AccessMode};
 use scan::Scanner;
-use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     time::{MissedTickBehavior, interval, timeout},
@@ -66,7 +65,7 @@ impl Directories {
     pub async fn watch(
         self,
         changes: mpsc::Sender<Change>,
-        taken: watch::Sender<BTreeSet<Key>>,
+        taken: watch::Sender<Taken>,
         board: Arc<Board>,
         stop: CancellationToken,
     ) {

@@ -8,14 +8,14 @@ use crate::{
     board::Contact,
     signature::{Signature, is_signature},
     source::{
-        Change, Packed,
+        Change, Packed, Taken,
         bundle::{self, Broken, Bundle, Manifest, Wish, Wishes, is_manifest},
         is_module,
     },
     spec::{Check, Digest, Key},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     mem,
     path::{Path, PathBuf},
     sync::Arc,
@@ -33,16 +33,12 @@ pub(super) struct Scanner {
     digests: HashMap<PathBuf, (Stamp, Result<Digest, String>)>,
     signatures: HashMap<PathBuf, (Stamp, Signature)>,
     contact: Arc<Contact>,
-    taken: watch::Sender<BTreeSet<Key>>,
+    taken: watch::Sender<Taken>,
 }
 
 impl Scanner {
     /// A scanner that says in `taken` which checks are a directory's.
-    pub(super) fn new(
-        source: Directories,
-        contact: Arc<Contact>,
-        taken: watch::Sender<BTreeSet<Key>>,
-    ) -> Self {
+    pub(super) fn new(source: Directories, contact: Arc<Contact>, taken: watch::Sender<Taken>) -> Self {
         Self {
             source,
             told: BTreeMap::new(),
@@ -81,7 +77,7 @@ impl Scanner {
         let told = mem::take(&mut self.told);
         let limit = self.source.max_module_size;
         // Another source leaves a check before this one tells of it, and takes it back only after that.
-        self.taken.send_if_modified(|taken| extend(taken, wanted.keys()));
+        self.taken.send_if_modified(|taken| taken.take(wanted.keys()));
         let gone = told.keys().filter(|key| !wanted.contains_key(key));
         let news = wanted.iter().flat_map(|(key, wish)| {
             let pack = |name: &str, digest| {
@@ -93,11 +89,7 @@ impl Scanner {
             wish.changes(key, told.get(key), pack)
         });
         let going_on = gone.map(|key| Change::Remove(key.clone())).chain(news).all(&mut tell);
-        self.taken.send_if_modified(|taken| {
-            let before = taken.len();
-            taken.retain(|key| wanted.contains_key(key));
-            taken.len() != before
-        });
+        self.taken.send_if_modified(|taken| taken.keep(|key| wanted.contains_key(key)));
         self.told = wanted;
         going_on
     }
@@ -149,13 +141,6 @@ impl Scanner {
         let told = self.told.iter().filter(|(_, told)| same_file(&told.origin, origin));
         told.filter_map(|(key, told)| Some((key.clone(), Arc::clone(told.check.as_ref()?)))).collect()
     }
-}
-
-/// Adds keys to a set; true if there were new ones.
-fn extend<'a>(set: &mut BTreeSet<Key>, keys: impl Iterator<Item = &'a Key>) -> bool {
-    let before = set.len();
-    set.extend(keys.cloned());
-    set.len() != before
 }
 
 fn read_manifest(entry: &Entry, source: &Directories) -> Manifest {

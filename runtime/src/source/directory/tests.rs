@@ -5,10 +5,14 @@ mod clashes;
 mod hostile;
 
 use super::{Directories, scan::Scanner};
-use crate::{board::Contact, grant::Ceiling, source::Change, spec::Key};
+use crate::{
+    board::Contact,
+    grant::Ceiling,
+    source::{Change, Taken},
+    spec::Key,
+};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::{
-    collections::BTreeSet,
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -22,7 +26,7 @@ struct Fixture {
     directory: TempDir,
     scanner: Scanner,
     contact: Arc<Contact>,
-    taken: watch::Receiver<BTreeSet<Key>>,
+    taken: watch::Receiver<Taken>,
 }
 
 impl Fixture {
@@ -35,7 +39,7 @@ impl Fixture {
         paths.extend(more.iter().map(PathBuf::from));
         let names = paths.iter().map(|path| path.display().to_string());
         let contact = Arc::new(Contact::new("directory", names));
-        let (sender, taken) = watch::channel(BTreeSet::new());
+        let (sender, taken) = watch::channel(Taken::default());
         let source = Directories {
             paths,
             namespace: "default".into(),
@@ -69,7 +73,7 @@ impl Fixture {
                     format!("+{} {}{signed}", candidate.check.key, String::from_utf8_lossy(module.bytes()))
                 }
                 Change::Remove(key) => format!("-{key}"),
-                Change::Reject(key, fault) => format!("!{key} {}", fault.message),
+                Change::Reject(key, _, fault) => format!("!{key} {}", fault.message),
                 Change::Synced => "synced".to_owned(),
             });
             true

@@ -6,6 +6,12 @@ use crate::{
     outcome::{self, Fault},
     spec::Check,
 };
+use std::{
+    convert::Infallible,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+use tokio::sync::mpsc;
+use tower::service_fn;
 
 fn place() -> Place {
     Place { namespace: "team-a".to_owned(), name: "checks".to_owned() }
@@ -56,6 +62,11 @@ fn quarantine(entry: &Entry) {
     entry.record(Timestamp::now(), Duration::ZERO, Err(fault), next);
 }
 
+fn spawn_listener(events: Receiver<Arc<board::Event>>, board: &Arc<Board>, desk: &Arc<Desk>) {
+    let (board, desk) = (Arc::clone(board), Arc::clone(desk));
+    tokio::spawn(async move { listen(events, &board, &desk).await });
+}
+
 /// What waits to be written.
 fn noted(desk: &Desk) -> Vec<(&'static str, &'static str, String)> {
     let next = || desk.state().outbox.take(Instant::now()).ok();
@@ -69,7 +80,7 @@ const QUARANTINED: &str = "web: unreachable; quarantined until 2026-11-21T12:00:
 #[tokio::test(start_paused = true)]
 async fn a_quarantine_is_noted_once_beside_what_was_loaded() {
     let (board, desk) = (Arc::new(Board::default()), Arc::new(Desk::default()));
-    tokio::spawn(listen(board.listen(), Arc::clone(&board), Arc::clone(&desk)));
+    spawn_listener(board.listen(), &board, &desk);
     let entry = enter(&board, &desk);
     load(&entry);
     quarantine(&entry);
@@ -94,7 +105,7 @@ async fn a_listener_that_lags_notes_how_things_are_now() {
         board.enter(&Arc::new(Check::bare(key.clone(), entry.view().check.module.clone())));
         board.remove(&key);
     }
-    tokio::spawn(listen(events, Arc::clone(&board), Arc::clone(&desk)));
+    spawn_listener(events, &board, &desk);
     sleep(Duration::from_secs(1)).await;
     let expected = [
         ("Warning", "ModuleRejected", "web: not wasm".to_owned()),
@@ -116,4 +127,26 @@ fn what_happens_to_checks_of_others_is_not_noted_and_long_messages_are_cut() {
     desk.disown(&key);
     desk.note_for(&key, Reason::ModuleLoaded, "live");
     assert!(desk.state().outbox.take(Instant::now()).is_err());
+}
+
+#[tokio::test]
+async fn writing_that_breaks_down_begins_again() {
+    let (sender, mut written) = mpsc::channel(4);
+    let calls = Arc::new(AtomicUsize::new(0));
+    let api = service_fn(move |_: hyper::Request<kube::client::Body>| {
+        let (sender, calls) = (sender.clone(), Arc::clone(&calls));
+        async move {
+            assert!(calls.fetch_add(1, Relaxed) > 0, "the first one");
+            sender.send(()).await.expect("heard");
+            let event = json!({ "metadata": {}, "involvedObject": {} }).to_string();
+            Ok::<_, Infallible>(hyper::Response::new(kube::client::Body::from(event.into_bytes())))
+        }
+    });
+    let (board, desk) = (Arc::new(Board::default()), Arc::new(Desk::default()));
+    tokio::spawn(keep(Client::new(api, "default"), board, Arc::clone(&desk)));
+    for about in ["one", "another"] {
+        desk.note(&place(), "uid", about, Reason::ModuleRejected, "no");
+    }
+    let written = tokio::time::timeout(Duration::from_secs(10), written.recv());
+    written.await.expect("in time").expect("written");
 }

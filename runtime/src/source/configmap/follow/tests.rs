@@ -16,6 +16,7 @@ use tokio::{
     sync::Semaphore,
     time::{error::Elapsed, timeout},
 };
+use tower::service_fn;
 
 /// A follower, what it sees, what it tells, and an API server that gives each ConfigMap with a module of its own
 /// when it is let.
@@ -23,7 +24,7 @@ struct Fixture {
     sightings: mpsc::Sender<Sighting>,
     changes: mpsc::Receiver<Change>,
     server: Arc<Server>,
-    _taken: watch::Sender<BTreeSet<Key>>,
+    taken: watch::Sender<Taken>,
 }
 
 /// Each answer takes a permit; of the nth one the module says so.
@@ -34,9 +35,14 @@ struct Server {
 
 impl Fixture {
     async fn start() -> Self {
+        Self::start_over(|client| client).await
+    }
+
+    /// The same with another way to the API server.
+    async fn start_over(way: impl FnOnce(Client) -> Client) -> Self {
         let server = Arc::new(Server { asked: AtomicUsize::new(0), answers: [0; 4].map(Semaphore::new) });
         let source = ConfigMaps {
-            client: serve(Arc::clone(&server)).await,
+            client: way(serve(Arc::clone(&server)).await),
             namespaces: Namespaces::Only(["team-a".to_owned()].into()),
             selector: String::new(),
             policy: Arc::new(Policy::new(None, "cluster.local")),
@@ -44,11 +50,12 @@ impl Fixture {
         };
         let (sightings, inbox) = mpsc::channel(4);
         let (told, changes) = mpsc::channel(4);
-        let (_taken, taken) = watch::channel(BTreeSet::new());
+        let (taken, taken_by_others) = watch::channel(Taken::default());
         let namespaces = BTreeSet::from([Some("team-a".to_owned())]);
-        let follower = Follower::new(source, namespaces, told, taken, Arc::default());
+        let contact = Arc::new(Contact::new("configmap", []));
+        let follower = Follower::new(source, namespaces, told, taken_by_others, Arc::default(), contact);
         tokio::spawn(follower.run(inbox));
-        Self { sightings, changes, server, _taken }
+        Self { sightings, changes, server, taken }
     }
 
     async fn see(&self, sighting: Sighting) {
@@ -106,6 +113,49 @@ async fn what_an_outdated_read_brings_is_not_told() {
     assert_eq!(candidate.module.digest, Digest::of(b"1"));
     fixture.server.answers[0].add_permits(1);
     assert!(fixture.next(Duration::from_millis(300)).await.is_err(), "the older answer came later");
+}
+
+#[tokio::test]
+async fn a_read_that_is_aborted_keeps_no_other_from_being_looked_at() {
+    let mut fixture = Fixture::start().await;
+    fixture.see(Sighting::One(seen("stays"))).await;
+    fixture.until_asked(1).await;
+    fixture.see(Sighting::One(seen("goes"))).await;
+    fixture.until_asked(2).await;
+    fixture.see(Sighting::Gone(seen("goes").place)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    fixture.server.answers[0].add_permits(1);
+    assert!(matches!(fixture.next(Duration::from_secs(10)).await, Ok(Change::Set(_))));
+}
+
+#[tokio::test]
+async fn a_read_that_panics_is_read_again() {
+    let panics = |client: Client| {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let ask = service_fn(move |request| {
+            let (client, calls) = (client.clone(), Arc::clone(&calls));
+            async move {
+                assert!(calls.fetch_add(1, Relaxed) > 0, "the first one");
+                client.send(request).await
+            }
+        });
+        Client::new(ask, "default")
+    };
+    let mut fixture = Fixture::start_over(panics).await;
+    fixture.server.answers[0].add_permits(1);
+    fixture.see(Sighting::One(seen("map"))).await;
+    assert!(matches!(fixture.next(Duration::from_secs(10)).await, Ok(Change::Set(_))));
+}
+
+#[tokio::test]
+async fn a_check_that_a_directory_has_for_a_moment_comes_back() {
+    let mut fixture = Fixture::start().await;
+    fixture.server.answers.iter().for_each(|answer| answer.add_permits(1));
+    fixture.see(Sighting::One(seen("map"))).await;
+    assert!(matches!(fixture.next(Duration::from_secs(10)).await, Ok(Change::Set(_))));
+    fixture.taken.send_if_modified(|taken| taken.take(["team-a/map".parse().expect("a key")].iter()));
+    fixture.taken.send_if_modified(|taken| taken.keep(|_| false));
+    assert!(matches!(fixture.next(Duration::from_secs(10)).await, Ok(Change::Set(_))));
 }
 
 #[tokio::test]

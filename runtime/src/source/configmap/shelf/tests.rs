@@ -47,7 +47,7 @@ fn done(shelf: &mut Shelf, plan: &Plan) -> Vec<String> {
         told.extend(shelf.tell(key, |_, digest| Packed::new(digest, || Ok(vec![]))).iter().map(|change| {
             match change {
                 Change::Set(candidate) => format!("+{}", candidate.check.key.name()),
-                Change::Reject(key, _) => format!("!{}", key.name()),
+                Change::Reject(key, ..) => format!("!{}", key.name()),
                 other => format!("{other:?}"),
             }
         }));
@@ -105,12 +105,33 @@ fn a_configmap_made_anew_under_its_name_is_as_young_as_it_is() {
 fn a_check_that_a_directory_takes_is_left_to_it_and_comes_back() {
     let mut shelf = Shelf::default();
     put(&mut shelf, "one", 1, wishes(&[("a", "1"), ("b", "1")]));
-    let plan = shelf.leave(BTreeSet::from([key("a"), key("z")]));
+    let mut taken = Taken::default();
+    taken.take([key("a"), key("z")].iter());
+    let plan = shelf.leave(taken.clone());
     assert_eq!(done(&mut shelf, &plan), ["clash one"], "and no removal: the directory has set it");
     assert!(put(&mut shelf, "one", 1, wishes(&[("a", "2"), ("b", "1")])).is_empty());
-    let plan = shelf.leave(BTreeSet::new());
+    taken.keep(|_| false);
+    let plan = shelf.leave(taken);
     assert_eq!(done(&mut shelf, &plan), ["?one"]);
     assert_eq!(put(&mut shelf, "one", 1, wishes(&[("a", "2"), ("b", "1")])), ["+a"]);
+}
+
+#[test]
+fn a_check_that_a_directory_takes_and_gives_back_unseen_is_told_again() {
+    let mut shelf = Shelf::default();
+    put(&mut shelf, "one", 1, wishes(&[("a", "1")]));
+    put(&mut shelf, "two", 2, wishes(&[("b", "1")]));
+    let mut taken = Taken::default();
+    taken.take([key("b")].iter());
+    let plan = shelf.leave(taken.clone());
+    assert_eq!(done(&mut shelf, &plan), ["clash two"]);
+    taken.take([key("a")].iter());
+    taken.keep(|_| false);
+    let plan = shelf.leave(taken.clone());
+    assert_eq!(done(&mut shelf, &plan), ["?one", "?two"]);
+    assert_eq!(put(&mut shelf, "one", 1, wishes(&[("a", "1")])), ["+a"]);
+    let plan = shelf.leave(taken);
+    assert!(done(&mut shelf, &plan).is_empty(), "seen");
 }
 
 #[test]
@@ -122,6 +143,19 @@ fn trouble_is_told_once_and_its_end_too() {
     assert_eq!(put(&mut shelf, "one", 1, bad.clone()), ["!a"]);
     assert!(put(&mut shelf, "one", 1, bad).is_empty());
     assert_eq!(put(&mut shelf, "one", 1, wishes(&[("a", "1")])), ["+a"]);
+}
+
+#[test]
+fn a_manifest_that_changes_while_its_module_is_missing_is_told() {
+    let mut shelf = Shelf::default();
+    let missing = |suspend| {
+        let check = Check { suspend, ..Check::bare(key("a"), "m.wasm".parse().expect("a module")) };
+        let trouble = Some(Fault::new(Reason::Module, "missing"));
+        BTreeMap::from([(key("a"), Wish { check: Some(Arc::new(check)), trouble, ..Wish::default() })])
+    };
+    assert_eq!(put(&mut shelf, "one", 1, missing(false)), ["!a"]);
+    assert!(put(&mut shelf, "one", 1, missing(false)).is_empty());
+    assert_eq!(put(&mut shelf, "one", 1, missing(true)), ["!a"]);
 }
 
 /// A wish that only stands for a broken manifest.
@@ -187,4 +221,56 @@ fn however_many_configmaps_are_refused_few_of_them_stand_on_the_board() {
         assert_eq!(put(&mut shelf, &name, 2, many(5..6)), [format!("!{name}")]);
     }
     assert_eq!(put(&mut shelf, "last", 2, many(5..6)), ["clash last"], "an Event only");
+}
+
+/// Which checks are told of, and with what trouble.
+fn on_the_board(shelf: &Shelf) -> (usize, usize) {
+    let troubles = shelf.told.values().filter(|(_, wish)| wish.trouble.is_some()).count();
+    (shelf.told.len() - troubles, troubles)
+}
+
+#[test]
+fn refused_configmaps_that_are_applied_again_stay_on_the_board_and_are_counted() {
+    for reversed in [false, true] {
+        let mut shelf = Shelf::default();
+        let mut apply = |content: &str| {
+            let mut numbers: Vec<_> = (0..16).collect();
+            if reversed && content != "1" {
+                numbers.reverse();
+            }
+            for number in numbers {
+                let (name, check) = (format!("m{number}"), format!("c{number}"));
+                let plan = shelf.put(&seen(&name, number), wishes(&[(&check, content)]), 2);
+                done(&mut shelf, &plan);
+            }
+            (on_the_board(&shelf), shelf.refused())
+        };
+        assert_eq!(apply("1"), ((2, MOST_REFUSED), 14));
+        assert_eq!(apply("2"), ((2, MOST_REFUSED), 14));
+    }
+}
+
+#[test]
+fn refusals_on_the_board_take_no_room_from_checks() {
+    let mut shelf = Shelf::default();
+    put(&mut shelf, "full", 1, many(0..5));
+    for number in 0..6 {
+        let name = format!("more-{number}");
+        assert_eq!(put(&mut shelf, &name, 2 + number, many(5..6)), [format!("!{name}")]);
+    }
+    let plan = shelf.remove(&place("full"), MOST);
+    assert!(plan.read.contains(&place("more-0")), "{plan:?}");
+}
+
+#[test]
+fn a_refused_configmap_takes_the_place_of_one_that_leaves_the_board() {
+    let mut shelf = Shelf::default();
+    put(&mut shelf, "full", 1, many(0..5));
+    for number in 0..=MOST_REFUSED {
+        put(&mut shelf, &format!("more-{number}"), 2, many(5..6));
+    }
+    let last = format!("more-{MOST_REFUSED}");
+    let plan = shelf.remove(&place("more-0"), MOST);
+    assert_eq!(done(&mut shelf, &plan), ["-more-0".to_owned(), format!("?{last}")]);
+    assert_eq!(put(&mut shelf, &last, 2, many(5..6)), [format!("!{last}")]);
 }
