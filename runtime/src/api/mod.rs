@@ -23,7 +23,7 @@ mod tests;
 
 pub use guard::{Basic, Bearer, Guard, Rate, RateError};
 pub use kept::{Kept, Readable};
-pub use serve::{Tls, serve};
+pub use serve::{Tls, listen, serve};
 
 use crate::board::Board;
 use answer::{Large, Refusal};

@@ -5,6 +5,7 @@ mod signals;
 mod sources;
 
 use crate::{
+    api,
     board::Board,
     capability::{
         dial::{Network, NetworkOptions},
@@ -25,7 +26,6 @@ use signals::asked_to_end;
 use sources::Sources;
 use std::{io, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
-    net::TcpListener,
     runtime::{Builder, Runtime},
     sync::mpsc,
     task::JoinHandle,
@@ -60,8 +60,7 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
     let sandbox = Sandbox::new(settings.max_checks, settings.compiling.workshop(), network, ledger.clone())
         .map_err(anyhow::Error::from)
         .context("cannot run WebAssembly on this machine")?;
-    let listener = TcpListener::bind(settings.listen)
-        .await
+    let listener = api::listen(settings.listen)
         .with_context(|| format!("cannot listen on {}; --listen chooses another address", settings.listen))?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %listener.local_addr()?, "listening");
 
