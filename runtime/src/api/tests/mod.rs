@@ -7,6 +7,7 @@ mod guard;
 mod health;
 mod metrics;
 mod openapi;
+mod promtool;
 mod serve;
 mod sources;
 mod tls;
