@@ -5,7 +5,8 @@ use super::{
     answer::{Asked, Document, Identity, Named, Problem, Refusal, json},
     demand::run,
     facts::{CheckList, Detail, Summary},
-    health::matches,
+    selection::Selection,
+    shelf::Pen,
 };
 use crate::board::Demand;
 use axum::{
@@ -26,12 +27,6 @@ pub(super) struct Wish {
     owner: Option<String>,
 }
 
-impl Wish {
-    fn is_for_all(&self) -> bool {
-        self.namespace.is_none() && self.owner.is_none()
-    }
-}
-
 /// Lists the checks.
 #[utoipa::path(
     get,
@@ -46,22 +41,20 @@ impl Wish {
 )]
 pub(super) async fn list(
     State(api): State<Api>,
-    Asked(wish): Asked<Wish>,
+    Asked(Wish { namespace, owner }): Asked<Wish>,
 ) -> Result<impl IntoResponse, Refusal> {
-    let entries = api.board.entries();
-    let write = move |wish: Wish| {
-        let views = entries.iter().map(|entry| entry.view());
-        let wanted = views.filter(|view| matches(view, wish.namespace.as_deref(), wish.owner.as_deref()));
-        json(&CheckList { checks: wanted.map(|view| Summary::of(&view)).collect() })
-    };
-    let body = if wish.is_for_all() {
-        let shared = api.shelves.checks.take(None, move |pen| {
-            pen.append_all(write(wish));
-            StatusCode::OK
-        });
-        shared.await?.1
-    } else {
-        api.compose(move || ((), write(wish))).await?.1.into()
+    let selection = Selection { namespace, owner };
+    let body = match api.selections.of(&selection, &api.board) {
+        Some(answers) => {
+            let write = move |pen: &Pen| {
+                let checks =
+                    selection.entries(&api.board).iter().map(|entry| Summary::of(&entry.view())).collect();
+                pen.append_all(json(&CheckList { checks }));
+                StatusCode::OK
+            };
+            answers.checks.take(None, write).await?.1
+        }
+        None => json(&CheckList { checks: Vec::new() }).into(),
     };
     Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body))
 }
@@ -107,15 +100,15 @@ pub(super) async fn run_now(State(api): State<Api>, Named(key): Named) -> Result
         let why = view.rejected.map_or_else(|| "not yet".to_owned(), |fault| fault.message.clone());
         return Err(Refusal::new(StatusCode::CONFLICT, format!("{key} is not loaded: {why}")));
     }
-    match run(&entry).await {
-        Some(Demand::Done) => Ok(Document(Detail::of(&entry))),
-        Some(Demand::TooSoon(wait)) => {
+    match run(&entry, &view.check, &api.shutdown).await {
+        Demand::Done => Ok(Document(Detail::of(&entry))),
+        Demand::TooSoon(wait) => {
             let quarantined = view.quarantine.map(|quarantine| format!("is {quarantine}"));
             let why = quarantined.unwrap_or_else(|| "has run a moment ago".to_owned());
             let error = format!("{key} {why}; see /api/v1/checks/{key}, or ask for a run later");
             Err(Refusal::later(StatusCode::TOO_MANY_REQUESTS, error, wait))
         }
-        Some(Demand::Late) | None => {
+        Demand::Late => {
             let error = format!("no run of {key} finished in time; its error and log say what it waits for");
             Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, error))
         }
