@@ -129,6 +129,13 @@ fn the_alerts_of_the_documentation_are_those_that_are_shipped() {
     assert_eq!(shipped, documented.iter().map(String::as_str).collect());
 }
 
+#[test]
+fn the_description_of_the_api_is_valid() {
+    if !is_missing("openapi-spec-validator", "which judges the description of the API") {
+        run("openapi-spec-validator", &[&deploy("openapi.json").display().to_string()]);
+    }
+}
+
 fn rules() -> Value {
     let text = fs::read_to_string(deploy("overlays/prometheus-operator/rules.yaml")).expect("rules");
     serde_saphyr::from_str(&text).expect("YAML")

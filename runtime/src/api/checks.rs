@@ -30,6 +30,7 @@ pub(super) struct Wish {
 /// Lists the checks.
 #[utoipa::path(
     get,
+    operation_id = "list_checks",
     path = "/api/v1/checks",
     tag = "programs",
     params(Wish),
@@ -67,6 +68,7 @@ pub(super) async fn list(
     params(Identity),
     responses(
         (status = 200, description = "The check", body = Detail),
+        (status = 400, description = "The path is not text in UTF-8", body = Problem),
         (status = 404, description = "There is no such check", body = Problem),
     )
 )]
@@ -83,10 +85,11 @@ pub(super) async fn detail(State(api): State<Api>, Named(key): Named) -> Result<
     params(Identity),
     responses(
         (status = 200, description = "The check after the run", body = Detail),
+        (status = 400, description = "The path is not text in UTF-8", body = Problem),
         (status = 404, description = "There is no such check", body = Problem),
         (status = 409, description = "The check is suspended, or no version of it is loaded", body = Problem),
         (status = 429, description = "It has run on demand a moment ago, or is quarantined; `Retry-After` says when it can run again", body = Problem),
-        (status = 504, description = "The run did not finish in time", body = Problem),
+        (status = 504, description = "No run finished within twice the timeout of the check and a second", body = Problem),
     )
 )]
 pub(super) async fn run_now(State(api): State<Api>, Named(key): Named) -> Result<impl IntoResponse, Refusal> {

@@ -22,7 +22,8 @@ use std::{sync::Arc, time::Duration};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Wish {
-    /// Runs the checks now and waits for them; `?run` is enough.
+    /// Runs the checks now and waits for them, a minute at most; `?run` is enough. The header `Age` then tells how many
+    /// seconds old the oldest outcome is that no new run has replaced.
     #[serde(default, deserialize_with = "flag")]
     run: bool,
     /// Only the checks of this namespace.
@@ -36,7 +37,8 @@ pub(super) struct Wish {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RunWish {
-    /// Runs it now and waits for it; `?run` is enough.
+    /// Runs it now and waits for it: one check twice its timeout and a second, many a minute at most; `?run` is enough.
+    /// The header `Age` then tells how many seconds old the oldest outcome is that no new run has replaced.
     #[serde(default, deserialize_with = "flag")]
     run: bool,
 }
@@ -53,7 +55,7 @@ pub(super) struct RunWish {
             (String = "text/plain"),
             (serde_json::Value = "application/health+json"),
         )),
-        (status = 400, description = "The query has an unknown key", body = Problem),
+        (status = 400, description = "The query has an unknown key, or the path is not text in UTF-8", body = Problem),
         (status = 404, description = "No check matches the query", body = Problem),
         (status = 500, description = "No critical check fails, but one is unknown or stale; as for 200"),
         (status = 503, description = "A critical check fails, or the daemon is not ready; as for 200"),
@@ -79,7 +81,7 @@ pub(super) async fn health(
             (String = "text/plain"),
             (serde_json::Value = "application/health+json"),
         )),
-        (status = 400, description = "The query has an unknown key", body = Problem),
+        (status = 400, description = "The query has an unknown key, or the path is not text in UTF-8", body = Problem),
         (status = 404, description = "No check has this namespace", body = Problem),
         (status = 500, description = "No critical check fails, but one is unknown or stale; as for 200"),
         (status = 503, description = "A critical check fails; as for 200"),
@@ -106,7 +108,7 @@ pub(super) async fn namespace_health(
             (String = "text/plain"),
             (serde_json::Value = "application/health+json"),
         )),
-        (status = 400, description = "The query has an unknown key", body = Problem),
+        (status = 400, description = "The query has an unknown key, or the path is not text in UTF-8", body = Problem),
         (status = 404, description = "There is no such check", body = Problem),
         (status = 500, description = "The check is unknown or stale; as for 200"),
         (status = 503, description = "The check fails; as for 200"),

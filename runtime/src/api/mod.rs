@@ -79,7 +79,7 @@ pub fn router(board: Arc<Board>, shutdown: CancellationToken) -> Router {
         large: Arc::new(Semaphore::new(MAX_LARGE)),
         metrics: Arc::new(array::from_fn(|_| Shelf::new(&store))),
         selections: Arc::new(Selections::new(store)),
-        description: openapi::text(&description),
+        description: openapi::text(description),
     });
     // A layer of the routes themselves would not see which methods they allow.
     Router::new().fallback_service(router).layer(map_response(name_methods))
