@@ -3,7 +3,12 @@
 use aviary::{cli::Arguments, sandbox::Allowance, spec::Size};
 use clap::Parser;
 use serde_json::Value;
-use std::{env, path::Path, process::Command};
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// What people apply, below `deploy/`; the example needs a module that is built first.
 const KUSTOMIZATIONS: [&str; 6] = [
@@ -99,6 +104,65 @@ fn every_object_has_a_namespace_of_its_own_or_needs_none() {
     }
 }
 
+#[test]
+fn each_alert_is_raised_at_the_first_fault_and_with_the_severity_of_its_check() {
+    if is_missing("promtool", "which tests the alerts") {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    fs::write(at("rules.yaml"), rules()["spec"].to_string()).expect("the rules can be written");
+    let tests = deploy("overlays/prometheus-operator/rules.test.yaml");
+    fs::copy(tests, at("rules.test.yaml")).expect("the tests can be copied");
+    run("promtool", &["check", "rules", &at("rules.yaml")]);
+    run("promtool", &["test", "rules", &at("rules.test.yaml")]);
+}
+
+#[test]
+fn the_alerts_of_the_documentation_are_those_that_are_shipped() {
+    let rules = rules();
+    let rules = rules["spec"]["groups"][0]["rules"].as_array().expect("rules");
+    let shipped: BTreeSet<_> = rules.iter().filter_map(|rule| rule["alert"].as_str()).collect();
+    let text = fs::read_to_string(deploy("../docs/operating.md")).expect("the documentation");
+    let documented = text.lines().filter_map(|line| line.strip_prefix("| `Aviary")?.split_once('`'));
+    let documented: BTreeSet<_> = documented.map(|(name, _)| format!("Aviary{name}")).collect();
+    assert_eq!(shipped, documented.iter().map(String::as_str).collect());
+}
+
+#[test]
+fn the_description_of_the_api_is_valid() {
+    if !is_missing("openapi-spec-validator", "which judges the description of the API") {
+        run("openapi-spec-validator", &[&deploy("openapi.json").display().to_string()]);
+    }
+}
+
+fn rules() -> Value {
+    let text = fs::read_to_string(deploy("overlays/prometheus-operator/rules.yaml")).expect("rules");
+    serde_saphyr::from_str(&text).expect("YAML")
+}
+
+fn deploy(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(path)
+}
+
+/// Whether a program is not installed, which CI does not accept.
+fn is_missing(program: &str, purpose: &str) -> bool {
+    let is_missing = !Command::new(program).arg("--help").output().is_ok_and(|help| help.status.success());
+    if is_missing {
+        assert!(env::var_os("CI").is_none(), "{program} is not installed, {purpose}");
+        eprintln!("SKIPPED: {program} is not installed, {purpose}");
+    }
+    is_missing
+}
+
+/// Runs a program that has to succeed, and tells what it prints.
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().expect("the program starts");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{program} {arguments:?}: {out}{err}");
+    out.into_owned()
+}
+
 fn containers() -> Vec<(&'static str, Value)> {
     let deployments = objects().into_iter().filter(|(_, object)| object["kind"] == "Deployment");
     let containers = deployments.map(|(whence, object)| {
@@ -110,9 +174,7 @@ fn containers() -> Vec<(&'static str, Value)> {
 
 /// All objects, each with the kustomization that it is of; none where kubectl is not installed, which CI does not accept.
 fn objects() -> Vec<(&'static str, Value)> {
-    if Command::new("kubectl").args(["version", "--client"]).output().is_err() {
-        assert!(env::var_os("CI").is_none(), "kubectl is not installed, which builds the kustomizations");
-        eprintln!("SKIPPED: kubectl is not installed, which builds the kustomizations");
+    if is_missing("kubectl", "which builds the kustomizations") {
         return Vec::new();
     }
     KUSTOMIZATIONS
@@ -122,10 +184,7 @@ fn objects() -> Vec<(&'static str, Value)> {
 }
 
 fn build(kustomization: &str) -> Vec<Value> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(kustomization);
-    let built = Command::new("kubectl").arg("kustomize").arg(&directory).output().expect("kubectl starts");
-    assert!(built.status.success(), "{kustomization}: {}", String::from_utf8_lossy(&built.stderr));
-    let text = String::from_utf8(built.stdout).expect("text");
+    let text = run("kubectl", &["kustomize", &deploy(kustomization).display().to_string()]);
     let objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
     assert!(objects.len() >= 5, "{kustomization} holds only {objects:?}");
     objects

@@ -7,6 +7,7 @@ mod fuzz;
 mod image;
 mod steps;
 mod test;
+mod tools;
 
 use anyhow::{Result, bail};
 use std::env;

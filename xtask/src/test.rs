@@ -3,6 +3,7 @@
 use crate::{
     cluster, image,
     steps::{add_wasm_target, run, run_with, target, works},
+    tools,
 };
 use anyhow::{Context, Result};
 use std::env;
@@ -52,7 +53,9 @@ fn start_cluster() -> Result<Option<Cluster>> {
 }
 
 fn run_tests(cluster: Option<&Cluster>) -> Result<()> {
-    let variables: Vec<_> = cluster.map(|cluster| (KUBECONFIG, kubeconfig(cluster))).into_iter().collect();
+    let path = ("PATH", tools::path()?.to_string_lossy().into_owned());
+    let kubeconfig = cluster.map(|cluster| (KUBECONFIG, kubeconfig(cluster)));
+    let variables: Vec<_> = kubeconfig.into_iter().chain([path]).collect();
     let all = ["--workspace", "--exclude", PODS];
     if works("cargo", &["nextest", "--version"]) {
         run_with("run the tests", "cargo", &[&["nextest", "run"], &all[..]].concat(), &variables)?;

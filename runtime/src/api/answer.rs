@@ -54,6 +54,11 @@ impl Refusal {
         Self { later: Some(wait), ..Self::new(code, error) }
     }
 
+    /// Its body, where something else tells its code.
+    pub(super) fn text(self) -> Vec<u8> {
+        json(&Problem { error: self.error })
+    }
+
     pub(super) fn unknown(key: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("there is no check {key}; /api/v1/checks lists all of them"))
     }

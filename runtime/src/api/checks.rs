@@ -5,7 +5,8 @@ use super::{
     answer::{Asked, Document, Identity, Named, Problem, Refusal, json},
     demand::run,
     facts::{CheckList, Detail, Summary},
-    health::matches,
+    selection::Selection,
+    shelf::Pen,
 };
 use crate::board::Demand;
 use axum::{
@@ -26,15 +27,10 @@ pub(super) struct Wish {
     owner: Option<String>,
 }
 
-impl Wish {
-    fn is_for_all(&self) -> bool {
-        self.namespace.is_none() && self.owner.is_none()
-    }
-}
-
 /// Lists the checks.
 #[utoipa::path(
     get,
+    operation_id = "list_checks",
     path = "/api/v1/checks",
     tag = "programs",
     params(Wish),
@@ -46,22 +42,20 @@ impl Wish {
 )]
 pub(super) async fn list(
     State(api): State<Api>,
-    Asked(wish): Asked<Wish>,
+    Asked(Wish { namespace, owner }): Asked<Wish>,
 ) -> Result<impl IntoResponse, Refusal> {
-    let entries = api.board.entries();
-    let write = move |wish: Wish| {
-        let views = entries.iter().map(|entry| entry.view());
-        let wanted = views.filter(|view| matches(view, wish.namespace.as_deref(), wish.owner.as_deref()));
-        json(&CheckList { checks: wanted.map(|view| Summary::of(&view)).collect() })
-    };
-    let body = if wish.is_for_all() {
-        let shared = api.shelves.checks.take(None, move |pen| {
-            pen.append_all(write(wish));
-            StatusCode::OK
-        });
-        shared.await?.1
-    } else {
-        api.compose(move || ((), write(wish))).await?.1.into()
+    let selection = Selection { namespace, owner };
+    let body = match api.selections.of(&selection, &api.board) {
+        Some(answers) => {
+            let write = move |pen: &Pen| {
+                let checks =
+                    selection.entries(&api.board).iter().map(|entry| Summary::of(&entry.view())).collect();
+                pen.append_all(json(&CheckList { checks }));
+                StatusCode::OK
+            };
+            answers.checks.take(None, write).await?.1
+        }
+        None => json(&CheckList { checks: Vec::new() }).into(),
     };
     Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body))
 }
@@ -74,6 +68,7 @@ pub(super) async fn list(
     params(Identity),
     responses(
         (status = 200, description = "The check", body = Detail),
+        (status = 400, description = "The path is not text in UTF-8", body = Problem),
         (status = 404, description = "There is no such check", body = Problem),
     )
 )]
@@ -90,10 +85,11 @@ pub(super) async fn detail(State(api): State<Api>, Named(key): Named) -> Result<
     params(Identity),
     responses(
         (status = 200, description = "The check after the run", body = Detail),
+        (status = 400, description = "The path is not text in UTF-8", body = Problem),
         (status = 404, description = "There is no such check", body = Problem),
         (status = 409, description = "The check is suspended, or no version of it is loaded", body = Problem),
         (status = 429, description = "It has run on demand a moment ago, or is quarantined; `Retry-After` says when it can run again", body = Problem),
-        (status = 504, description = "The run did not finish in time", body = Problem),
+        (status = 504, description = "No run finished within twice the timeout of the check and a second", body = Problem),
     )
 )]
 pub(super) async fn run_now(State(api): State<Api>, Named(key): Named) -> Result<impl IntoResponse, Refusal> {
@@ -107,15 +103,15 @@ pub(super) async fn run_now(State(api): State<Api>, Named(key): Named) -> Result
         let why = view.rejected.map_or_else(|| "not yet".to_owned(), |fault| fault.message.clone());
         return Err(Refusal::new(StatusCode::CONFLICT, format!("{key} is not loaded: {why}")));
     }
-    match run(&entry).await {
-        Some(Demand::Done) => Ok(Document(Detail::of(&entry))),
-        Some(Demand::TooSoon(wait)) => {
+    match run(&entry, &view.check, &api.shutdown).await {
+        Demand::Done => Ok(Document(Detail::of(&entry))),
+        Demand::TooSoon(wait) => {
             let quarantined = view.quarantine.map(|quarantine| format!("is {quarantine}"));
             let why = quarantined.unwrap_or_else(|| "has run a moment ago".to_owned());
             let error = format!("{key} {why}; see /api/v1/checks/{key}, or ask for a run later");
             Err(Refusal::later(StatusCode::TOO_MANY_REQUESTS, error, wait))
         }
-        Some(Demand::Late) | None => {
+        Demand::Late => {
             let error = format!("no run of {key} finished in time; its error and log say what it waits for");
             Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, error))
         }

@@ -1,56 +1,96 @@
 //! Runs that are asked for, and waited for.
 
-use crate::board::{Board, Demand, Entry, View};
-use futures_util::{StreamExt, stream};
+use crate::{
+    board::{Demand, Entry, View},
+    history::Run,
+    spec::Check,
+};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, Shared, WeakShared},
+    stream::FuturesUnordered,
+};
 use jiff::Timestamp;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{
-    sync::OnceCell,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 
-/// How many checks one request runs at a time.
-const CONCURRENT_RUNS: usize = 64;
-/// How long a request waits for a run at most.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
-/// How long after its timeout a run is waited for.
+/// How long beyond its own time a run is waited for, and how long once the daemon stops.
 const SLACK: Duration = Duration::from_secs(1);
+/// How long a request for many checks waits: one of them may have a timeout of hours.
+const LONGEST_SWEEP: Duration = Duration::from_secs(60);
 /// How long after a sweep has begun the next one may. Walking a full board takes some ten milliseconds, so
 /// however many ask, it costs a twentieth of a processor at most.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Runs a check, unless it cannot run or is suspended.
-pub(super) async fn run(entry: &Entry) -> Option<Demand> {
-    let View { check, module, .. } = entry.view();
-    let patience = (check.timeout + SLACK).min(LONGEST_PATIENCE);
-    match module {
-        Some(_) if !check.suspend => Some(entry.run_now(patience).await),
-        _ => None,
+/// Whether there is something to run.
+fn can_run(view: &View) -> bool {
+    view.module.is_some() && !view.check.suspend
+}
+
+/// How long a run on demand may take: it may begin with an `init`, which has the same timeout.
+fn patience(check: &Check) -> Duration {
+    check.timeout.saturating_mul(2).saturating_add(SLACK)
+}
+
+/// Runs a check that can run.
+pub(super) async fn run(entry: &Entry, check: &Check, stop: &CancellationToken) -> Demand {
+    tokio::select! {
+        demand = entry.run_now(patience(check)) => demand,
+        () = stopped(stop) => Demand::Late,
     }
 }
 
-/// The age of the oldest outcome that no new run replaces.
-pub(super) async fn run_all(entries: &[Arc<Entry>]) -> Option<Duration> {
-    let runs = stream::iter(entries.to_vec()).map(|entry| async move { age(&entry, run(&entry).await) });
-    let ages = runs.buffer_unordered(CONCURRENT_RUNS);
-    ages.fold(None, async |oldest, age| oldest.max(age)).await
+/// Runs a check, if it can run. Tells the age of its outcome where no new one has replaced it.
+pub(super) async fn run_one(entry: &Arc<Entry>, stop: &CancellationToken) -> Option<Duration> {
+    run_all(&[Arc::clone(entry)], patience(&entry.view().check), stop).await
 }
 
-/// How long ago the outcome came about that stands in for one of now.
-pub(super) fn age(entry: &Entry, demand: Option<Demand>) -> Option<Duration> {
-    let Some(Demand::TooSoon(_)) = demand else { return None };
-    let ended = entry.view().latest.map(|run| run.ended());
-    Some(ended.map_or(Duration::ZERO, |ended| Timestamp::now().duration_since(ended).unsigned_abs()))
+/// Runs those that can run, for so long at most. Tells the age of the oldest outcome that no new one has replaced.
+async fn run_all(entries: &[Arc<Entry>], most: Duration, stop: &CancellationToken) -> Option<Duration> {
+    let views = entries.iter().map(|entry| (entry, entry.view())).filter(|(_, view)| can_run(view));
+    let former: Vec<_> = views.map(|(entry, view)| (entry, shown(view))).collect();
+    // The scheduler lets a few of them run at a time, with turns for each namespace.
+    let runs: FuturesUnordered<_> = former.iter().map(|(entry, _)| entry.run_now(most)).collect();
+    tokio::select! {
+        () = runs.for_each(async |_| {}) => {}
+        () = stopped(stop) => {}
+    }
+    former.into_iter().filter_map(|(entry, former)| age(entry, &former?)).max()
 }
 
-/// Sweeps over all checks: whoever asks while one is under way shares it.
+/// A moment after the daemon has begun to stop: what nearly ends may end, and clients get an answer before their
+/// connections are dropped.
+async fn stopped(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(SLACK).await;
+}
+
+/// The run whose outcome readers are shown.
+fn shown(view: View) -> Option<Run> {
+    view.latest.or(view.excused)
+}
+
+/// How long ago this run ended, if readers are still shown its outcome.
+fn age(entry: &Entry, former: &Run) -> Option<Duration> {
+    let is_shown = shown(entry.view()).is_some_and(|run| run.started == former.started);
+    is_shown.then(|| Timestamp::now().duration_since(former.ended()).unsigned_abs())
+}
+
+/// Sweeps over checks: whoever asks while one is under way shares it.
 #[derive(Default)]
-pub(super) struct Sweeps {
-    newest: Mutex<Arc<OnceCell<Sweep>>>,
-    latest_begun: Mutex<Option<Instant>>,
+pub(super) struct Sweeps(Mutex<Newest>);
+
+/// A sweep under way. Each of those who wait for it keeps it going, and without them it ends.
+type Sweeping = BoxFuture<'static, Sweep>;
+
+#[derive(Default)]
+struct Newest {
+    sweep: Option<WeakShared<Sweeping>>,
+    begun: Option<Instant>,
 }
 
 /// A sweep that has ended.
@@ -63,36 +103,43 @@ struct Sweep {
 }
 
 impl Sweeps {
-    /// Runs all checks, or waits for those who do. Tells the age of the oldest outcome that is not newer than the
+    /// Runs the checks, or waits for who does. Tells the age of the oldest outcome that is not newer than the
     /// request, and since when all of them stand.
-    pub(super) async fn join(&self, board: &Board) -> (Option<Duration>, Option<Instant>) {
+    pub(super) async fn join(
+        &self,
+        entries: impl FnOnce() -> Vec<Arc<Entry>> + Send + 'static,
+        stop: &CancellationToken,
+    ) -> (Option<Duration>, Option<Instant>) {
         let asked = Instant::now();
-        let Sweep { begun, ended, age } = *self.current().get_or_init(|| self.sweep(board)).await;
+        let Sweep { begun, ended, age } = self.current(entries, stop).await;
         // Who came later may be told what had been found out by then.
         let joined = (begun < asked).then(|| begun.elapsed());
         (age.max(joined), Some(ended))
     }
 
     /// The sweep that has not ended yet.
-    fn current(&self) -> Arc<OnceCell<Sweep>> {
-        let mut newest = lock(&self.newest);
-        if newest.initialized() {
-            *newest = Arc::default();
+    fn current(
+        &self,
+        entries: impl FnOnce() -> Vec<Arc<Entry>> + Send + 'static,
+        stop: &CancellationToken,
+    ) -> Shared<Sweeping> {
+        let mut newest = lock(&self.0);
+        let under_way = newest.sweep.as_ref().and_then(WeakShared::upgrade);
+        if let Some(sweep) = under_way.filter(|sweep| sweep.peek().is_none()) {
+            return sweep;
         }
-        Arc::clone(&newest)
+        let now = Instant::now();
+        let begun = newest.begun.map_or(now, |before| now.max(before + PAUSE));
+        let sweep = sweep(begun, entries, stop.clone()).boxed().shared();
+        *newest = Newest { sweep: sweep.downgrade(), begun: Some(begun) };
+        sweep
     }
+}
 
-    /// One at a time. If whoever does it leaves, another one who waits begins again.
-    async fn sweep(&self, board: &Board) -> Sweep {
-        let due = lock(&self.latest_begun).map(|latest| latest + PAUSE);
-        if let Some(due) = due {
-            sleep_until(due).await;
-        }
-        let begun = Instant::now();
-        *lock(&self.latest_begun) = Some(begun);
-        let age = run_all(&board.entries()).await;
-        Sweep { begun, ended: Instant::now(), age }
-    }
+async fn sweep(begun: Instant, entries: impl FnOnce() -> Vec<Arc<Entry>>, stop: CancellationToken) -> Sweep {
+    sleep_until(begun).await;
+    let age = run_all(&entries(), LONGEST_SWEEP, &stop).await;
+    Sweep { begun, ended: Instant::now(), age }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -3,11 +3,12 @@
 use super::{
     Api, accept,
     answer::{Asked, Identity, InPath, Named, Problem, Refusal},
-    demand::{age, run, run_all},
+    demand::run_one,
     formats::{self, CheckHealth, Format},
-    judgement::{Judgement, judge, judge_settled},
+    judgement::{judge, judge_settled},
+    selection::Selection,
 };
-use crate::board::{Entry, View};
+use crate::board::View;
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, StatusCode, header},
@@ -21,7 +22,8 @@ use std::{sync::Arc, time::Duration};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Wish {
-    /// Runs the checks now and waits for them; `?run` is enough.
+    /// Runs the checks now and waits for them, a minute at most; `?run` is enough. The header `Age` then tells how many
+    /// seconds old the oldest outcome is that no new run has replaced.
     #[serde(default, deserialize_with = "flag")]
     run: bool,
     /// Only the checks of this namespace.
@@ -35,7 +37,8 @@ pub(super) struct Wish {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RunWish {
-    /// Runs it now and waits for it; `?run` is enough.
+    /// Runs it now and waits for it: one check twice its timeout and a second, many a minute at most; `?run` is enough.
+    /// The header `Age` then tells how many seconds old the oldest outcome is that no new run has replaced.
     #[serde(default, deserialize_with = "flag")]
     run: bool,
 }
@@ -52,7 +55,7 @@ pub(super) struct RunWish {
             (String = "text/plain"),
             (serde_json::Value = "application/health+json"),
         )),
-        (status = 400, description = "The query has an unknown key", body = Problem),
+        (status = 400, description = "The query has an unknown key, or the path is not text in UTF-8", body = Problem),
         (status = 404, description = "No check matches the query", body = Problem),
         (status = 500, description = "No critical check fails, but one is unknown or stale; as for 200"),
         (status = 503, description = "A critical check fails, or the daemon is not ready; as for 200"),
@@ -61,9 +64,9 @@ pub(super) struct RunWish {
 pub(super) async fn health(
     State(api): State<Api>,
     headers: HeaderMap,
-    Asked(wish): Asked<Wish>,
+    Asked(Wish { run, namespace, owner }): Asked<Wish>,
 ) -> Result<Response, Refusal> {
-    of_many(&api, &headers, wish).await
+    of_many(api, &headers, run, Selection { namespace, owner }).await
 }
 
 /// Whether the checks of one namespace are well.
@@ -78,7 +81,7 @@ pub(super) async fn health(
             (String = "text/plain"),
             (serde_json::Value = "application/health+json"),
         )),
-        (status = 400, description = "The query has an unknown key", body = Problem),
+        (status = 400, description = "The query has an unknown key, or the path is not text in UTF-8", body = Problem),
         (status = 404, description = "No check has this namespace", body = Problem),
         (status = 500, description = "No critical check fails, but one is unknown or stale; as for 200"),
         (status = 503, description = "A critical check fails; as for 200"),
@@ -90,7 +93,7 @@ pub(super) async fn namespace_health(
     headers: HeaderMap,
     Asked(RunWish { run }): Asked<RunWish>,
 ) -> Result<Response, Refusal> {
-    of_many(&api, &headers, Wish { run, namespace: Some(namespace), owner: None }).await
+    of_many(api, &headers, run, Selection { namespace: Some(namespace), owner: None }).await
 }
 
 /// Whether one check is well.
@@ -105,7 +108,7 @@ pub(super) async fn namespace_health(
             (String = "text/plain"),
             (serde_json::Value = "application/health+json"),
         )),
-        (status = 400, description = "The query has an unknown key", body = Problem),
+        (status = 400, description = "The query has an unknown key, or the path is not text in UTF-8", body = Problem),
         (status = 404, description = "There is no such check", body = Problem),
         (status = 500, description = "The check is unknown or stale; as for 200"),
         (status = 503, description = "The check fails; as for 200"),
@@ -118,9 +121,16 @@ pub(super) async fn check_health(
     Asked(wish): Asked<RunWish>,
 ) -> Result<Response, Refusal> {
     let entry = api.board.get(&key).ok_or_else(|| Refusal::unknown(&key))?;
-    let age = if wish.run { age(&entry, run(&entry).await) } else { None };
-    let answer = answer(&api, &headers, vec![entry], |views, is_ready| judge(views, is_ready)).await?;
-    Ok((told(age), answer).into_response())
+    let age = if wish.run { run_one(&entry, &api.shutdown).await } else { None };
+    let format = accept::choose(&headers, &Format::OFFERS);
+    let is_ready = api.board.is_ready();
+    let write = move || {
+        let views = [entry.view()];
+        let judgement = judge(&views, is_ready);
+        (judgement.code(), formats::write(format, &views, judgement))
+    };
+    let (code, body) = api.compose(write).await?;
+    Ok((code, told(age), head(format), body).into_response())
 }
 
 /// Whether the daemon runs.
@@ -152,72 +162,40 @@ pub(super) async fn readyz(State(api): State<Api>) -> (StatusCode, &'static str)
     }
 }
 
-/// Whether a check is of this namespace and owner, where they are given.
-pub(super) fn matches(view: &View, namespace: Option<&str>, owner: Option<&str>) -> bool {
-    namespace.is_none_or(|namespace| view.check.key.namespace() == namespace)
-        && owner.is_none_or(|owner| view.check.owner.as_deref() == Some(owner))
-}
-
-async fn of_many(api: &Api, headers: &HeaderMap, wish: Wish) -> Result<Response, Refusal> {
-    if wish.namespace.is_none() && wish.owner.is_none() {
-        return of_all(api, headers, wish.run).await;
-    }
-    let mut entries = api.board.entries();
-    entries.retain(|entry| matches(&entry.view(), wish.namespace.as_deref(), wish.owner.as_deref()));
-    if entries.is_empty() {
-        return Err(Refusal::new(StatusCode::NOT_FOUND, none_of(&wish)));
-    }
-    let age = if wish.run { run_all(&entries).await } else { None };
-    let answer = answer(api, headers, entries, |views, is_ready| judge_settled(views, is_ready)).await?;
-    Ok((told(age), answer).into_response())
-}
-
-fn none_of(Wish { namespace, owner, .. }: &Wish) -> String {
-    let wanted = [("namespace", namespace), ("owner", owner)];
-    let wanted = wanted.into_iter().filter_map(|(what, name)| Some(format!("{what} {}", name.as_ref()?)));
-    let wanted = wanted.collect::<Vec<_>>().join(" and the ");
-    format!("no check has the {wanted}; /api/v1/checks lists all of them")
-}
-
-fn told(age: Option<Duration>) -> Option<[(HeaderName, String); 1]> {
-    age.map(|age| [(header::AGE, age.as_secs().to_string())])
-}
-
-/// Run once and written once for all who ask at about the same time.
-async fn of_all(api: &Api, headers: &HeaderMap, run: bool) -> Result<Response, Refusal> {
-    let (age, since) = match run {
-        true => api.sweeps.join(&api.board).await,
-        false => (None, None),
+/// Run once and written once for all who ask for the same checks at about the same time.
+async fn of_many(
+    api: Api,
+    headers: &HeaderMap,
+    run: bool,
+    selection: Selection,
+) -> Result<Response, Refusal> {
+    let answers = api.selections.of(&selection, &api.board).ok_or_else(|| selection.matches_nothing())?;
+    let (age, since) = if run {
+        let (selection, board) = (selection.clone(), Arc::clone(&api.board));
+        answers.sweeps.join(move || selection.entries(&board), &api.shutdown).await
+    } else {
+        (None, None)
     };
     let format = accept::choose(headers, &Format::OFFERS);
-    let board = Arc::clone(&api.board);
-    let shared = api.shelves.health[format as usize].take(since, move |pen| {
-        let is_ready = board.is_ready();
-        let views: Vec<View> = board.entries().iter().map(|entry| entry.view()).collect();
+    let shared = answers.health[format as usize].take(since, move |pen| {
+        let is_ready = api.board.is_ready();
+        let views: Vec<View> = selection.entries(&api.board).iter().map(|entry| entry.view()).collect();
+        if views.is_empty() && !selection.is_all() {
+            pen.append_all(selection.matches_nothing().text());
+            return StatusCode::NOT_FOUND;
+        }
         let judgement = judge_settled(&views, is_ready);
         pen.append_all(formats::write(format, &views, judgement));
         judgement.code()
     });
     let (code, body) = shared.await?;
+    // What is left to say of checks that have gone meanwhile is said in JSON.
+    let format = if code == StatusCode::NOT_FOUND { Format::Json } else { format };
     Ok((code, told(age), head(format), body).into_response())
 }
 
-async fn answer(
-    api: &Api,
-    headers: &HeaderMap,
-    entries: Vec<Arc<Entry>>,
-    judge: fn(&[View], bool) -> Judgement,
-) -> Result<Response, Refusal> {
-    let format = accept::choose(headers, &Format::OFFERS);
-    let is_ready = api.board.is_ready();
-    let (code, body) = api
-        .compose(move || {
-            let views: Vec<View> = entries.iter().map(|entry| entry.view()).collect();
-            let judgement = judge(&views, is_ready);
-            (judgement.code(), formats::write(format, &views, judgement))
-        })
-        .await?;
-    Ok((code, head(format), body).into_response())
+fn told(age: Option<Duration>) -> Option<[(HeaderName, String); 1]> {
+    age.map(|age| [(header::AGE, age.as_secs().to_string())])
 }
 
 fn head(format: Format) -> [(HeaderName, &'static str); 2] {

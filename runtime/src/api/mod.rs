@@ -15,6 +15,7 @@ mod kept;
 mod metrics;
 mod openapi;
 mod seats;
+mod selection;
 mod serve;
 mod shelf;
 mod sources;
@@ -23,7 +24,7 @@ mod tests;
 
 pub use guard::{Basic, Bearer, Guard, Rate, RateError};
 pub use kept::{Kept, Readable};
-pub use serve::{Tls, serve};
+pub use serve::{Tls, listen, serve};
 
 use crate::board::Board;
 use answer::{Large, Refusal};
@@ -34,10 +35,9 @@ use axum::{
     middleware::map_response,
     response::{IntoResponse, Response},
 };
-use demand::Sweeps;
-use formats::Format;
 use futures_util::stream;
 use seats::Seats;
+use selection::Selections;
 use shelf::{Shelf, Store};
 use std::{array, sync::Arc, time::Duration};
 use tokio::{
@@ -62,37 +62,24 @@ struct Api {
     shutdown: CancellationToken,
     listeners: Seats,
     large: Arc<Semaphore>,
-    shelves: Arc<Shelves>,
-    sweeps: Arc<Sweeps>,
+    /// By format.
+    metrics: Arc<[Shelf; metrics::FORMS]>,
+    selections: Arc<Selections>,
     description: Bytes,
-}
-
-/// The large answers that many may ask for at once, by format where there are several.
-struct Shelves {
-    metrics: [Shelf; metrics::FORMS],
-    health: [Shelf; Format::OFFERS.len()],
-    checks: Shelf,
-}
-
-impl Default for Shelves {
-    fn default() -> Self {
-        let store = Store::default();
-        let shelf = |_| Shelf::new(&store);
-        Self { metrics: array::from_fn(shelf), health: array::from_fn(shelf), checks: shelf(0) }
-    }
 }
 
 /// All routes. Streams of events end at `shutdown`.
 pub fn router(board: Arc<Board>, shutdown: CancellationToken) -> Router {
     let (router, description) = routes().split_for_parts();
+    let store = Store::default();
     let router = router.fallback(not_found).with_state(Api {
         board,
         shutdown,
         listeners: Seats::new(events::MAX_LISTENERS, events::LISTENERS_EACH),
         large: Arc::new(Semaphore::new(MAX_LARGE)),
-        shelves: Arc::default(),
-        sweeps: Arc::default(),
-        description: openapi::text(&description),
+        metrics: Arc::new(array::from_fn(|_| Shelf::new(&store))),
+        selections: Arc::new(Selections::new(store)),
+        description: openapi::text(description),
     });
     // A layer of the routes themselves would not see which methods they allow.
     Router::new().fallback_service(router).layer(map_response(name_methods))

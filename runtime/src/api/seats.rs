@@ -57,6 +57,13 @@ impl Seats {
     }
 }
 
+impl Seat {
+    /// Whose it is.
+    pub(super) fn client(&self) -> Client {
+        self.client
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.taken.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,6 +14,7 @@ pub(super) struct SourceList {
 /// Lists the sources of checks; what came from one that cannot be reached goes on as it was.
 #[utoipa::path(
     get,
+    operation_id = "list_sources",
     path = "/api/v1/sources",
     tag = "programs",
     responses((status = 200, description = "The sources", body = SourceList))

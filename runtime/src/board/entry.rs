@@ -131,6 +131,11 @@ impl Entry {
         }
     }
 
+    /// Whether its manifest names this owner.
+    pub fn is_of(&self, owner: &str) -> bool {
+        self.state().check.owner.as_deref() == Some(owner)
+    }
+
     /// The latest runs, oldest first.
     pub fn history(&self) -> Vec<Run> {
         self.state().history.runs().cloned().collect()

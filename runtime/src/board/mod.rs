@@ -143,6 +143,15 @@ impl Board {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
+    /// Every check of this namespace, ordered by name.
+    pub fn entries_of(&self, namespace: &str) -> Vec<Arc<Entry>> {
+        // No name comes before this one.
+        let Ok(first) = Key::new(namespace, "0") else { return Vec::new() };
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let from_first = entries.range(first..).take_while(|(key, _)| key.namespace() == namespace);
+        from_first.map(|(_, entry)| Arc::clone(entry)).collect()
+    }
+
     /// One check.
     pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()

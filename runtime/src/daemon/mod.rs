@@ -6,6 +6,7 @@ mod signals;
 mod sources;
 
 use crate::{
+    api,
     board::Board,
     capability::{
         dial::{Network, NetworkOptions},
@@ -28,7 +29,6 @@ use signals::Signals;
 use sources::Sources;
 use std::{io, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
-    net::TcpListener,
     runtime::{Builder, Runtime},
     sync::mpsc,
     time::{Instant, interval_at},
@@ -79,8 +79,7 @@ async fn start(settings: Run) -> Result<Running> {
     let sandbox = Sandbox::new(settings.max_checks, settings.compiling.workshop(), network, ledger.clone())
         .map_err(anyhow::Error::from)
         .context("cannot run WebAssembly on this machine")?;
-    let listener = TcpListener::bind(settings.listen)
-        .await
+    let listener = api::listen(settings.listen)
         .with_context(|| format!("cannot listen on {}; --listen chooses another address", settings.listen))?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %listener.local_addr()?, "listening");
 

@@ -53,7 +53,10 @@ fn forget(directory: &Path) -> Result<()> {
 
 /// Builds below a directory and tells where the programs are.
 fn build(directory: &Path) -> Result<PathBuf> {
-    let packages = Packages::open(&directory.join("apt"))?;
+    let packages = Packages::open(&directory.join("apt")).context(
+        "Kubernetes cannot be built here; set AVIARY_TEST_KUBECONFIG to a throwaway cluster, or KUBEBUILDER_ASSETS to what \
+         `setup-envtest use -p path` prints",
+    )?;
     packages.install(&TOOLS)?;
     let source = packages.unpack_source("kubernetes", &directory.join("source"))?;
     replace_reflect(&source)?;

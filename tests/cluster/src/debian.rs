@@ -12,19 +12,20 @@ const SOURCES: &str = "/etc/apt";
 const RELEASE: &str = "VERSION_CODENAME=bookworm";
 
 /// A copy of the machine's package sources that knows source packages too.
-pub(crate) struct Packages {
+#[derive(Debug)]
+pub struct Packages {
     directory: PathBuf,
 }
 
 impl Packages {
     /// Copies the sources below this directory and reads their lists.
-    pub(crate) fn open(directory: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// This is not Debian 12, or the lists cannot be had.
+    pub fn open(directory: &Path) -> Result<Self> {
         let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
         if !release.lines().any(|line| line == RELEASE) {
-            bail!(
-                "Kubernetes can only be built here on Debian 12; elsewhere set AVIARY_TEST_KUBECONFIG to a throwaway \
-                 cluster, or KUBEBUILDER_ASSETS to what `setup-envtest use -p path` prints"
-            );
+            bail!("packages of Debian can be had on Debian 12 only");
         }
         let packages = Self { directory: directory.to_owned() };
         for name in ["sources", "lists/partial", "archives/partial"] {
@@ -36,7 +37,10 @@ impl Packages {
     }
 
     /// Installs packages that are missing. Only root can.
-    pub(crate) fn install(&self, names: &[&str]) -> Result<()> {
+    ///
+    /// # Errors
+    /// Somebody else wants to, or a package cannot be installed.
+    pub fn install(&self, names: &[&str]) -> Result<()> {
         let missing: Vec<&str> = names.iter().copied().filter(|name| !is_installed(name)).collect();
         if missing.is_empty() {
             return Ok(());
@@ -55,7 +59,10 @@ impl Packages {
     }
 
     /// Downloads packages and puts their files below a directory. Nothing is installed, so no service starts.
-    pub(crate) fn unpack(&self, names: &[&str], into: &Path) -> Result<()> {
+    ///
+    /// # Errors
+    /// They cannot be downloaded or unpacked.
+    pub fn unpack(&self, names: &[&str], into: &Path) -> Result<()> {
         let downloaded = self.directory.join("downloaded");
         fs::create_dir_all(&downloaded)?;
         let what = format!("download {}", names.join(" "));

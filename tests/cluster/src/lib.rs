@@ -20,4 +20,5 @@ mod status;
 mod wait;
 
 pub use cluster::{Cluster, Options, down, up};
+pub use debian::Packages;
 pub use status::status;

@@ -4,12 +4,12 @@ use super::{
     exposition::{Exposition, labels},
     guests,
 };
-use crate::spec::Limit;
 use crate::{
     api::judgement::{Judgement, judge_settled},
     board::{Board, Counts, DURATION_BOUNDS, Entry, Standing, View},
     capability::{Capability, calls::CallResult, metrics::Kind},
     outcome::{Reason, Status, Target},
+    spec::{Limit, Severity},
 };
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -55,6 +55,7 @@ pub(super) fn write(out: &mut Exposition, board: &Board) {
         "",
         flag(judgement == Judgement::Healthy),
     );
+    infos(out, &rows);
     for gauge in &GAUGES {
         gauge.write(out, &rows);
     }
@@ -142,6 +143,20 @@ pub(super) fn flag(is_so: bool) -> f64 {
 
 pub(super) fn unix(time: Timestamp) -> f64 {
     time.as_millisecond() as f64 / 1e3
+}
+
+/// What alerts have to know about a check.
+fn infos(out: &mut Exposition, rows: &[Row]) {
+    let help = "The check, with its severity; always 1.";
+    let mut family = out.family(Kind::Gauge, "aviary_check_info", help);
+    let [critical, warning] = ["critical", "warning"].map(|severity| labels(&[("severity", severity)]));
+    for row in rows {
+        let severity = match row.view.check.severity {
+            Severity::Critical => &critical,
+            Severity::Warning => &warning,
+        };
+        family.number(&row.labels, severity, 1.0);
+    }
 }
 
 fn runs(out: &mut Exposition, rows: &[Row]) {

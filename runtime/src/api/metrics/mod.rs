@@ -48,8 +48,8 @@ pub(super) async fn metrics(
 ) -> Result<impl IntoResponse, Refusal> {
     let (format, content_type) = accept::choose(&headers, &FORMATS);
     let board = Arc::clone(&api.board);
-    let shelves = Arc::clone(&api.shelves);
-    let body = if shelves.metrics[format as usize].overflows() {
+    let shelves = Arc::clone(&api.metrics);
+    let body = if shelves[format as usize].overflows() {
         api.stream(move |pieces| {
             let mut size = 0;
             write(
@@ -60,11 +60,11 @@ pub(super) async fn metrics(
                     let _ = pieces.blocking_send(piece);
                 }),
             );
-            shelves.metrics[format as usize].measured(size);
+            shelves[format as usize].measured(size);
         })
         .await?
     } else {
-        let shared = shelves.metrics[format as usize].take(None, move |pen| {
+        let shared = shelves[format as usize].take(None, move |pen| {
             pen.begin(StatusCode::OK);
             write(&board, Exposition::new(format, |piece| pen.append(piece)));
             StatusCode::OK

@@ -2,11 +2,12 @@
 
 mod lobby;
 mod patience;
+mod seating;
 mod tls;
 
 pub use tls::Tls;
 
-use super::{answer::Refusal, client::Client, guard::is_probe, kept::Kept, seats::Seats};
+use super::{answer::Refusal, client::Client, guard::is_probe, kept::Kept};
 use axum::{
     Extension, Router,
     extract::Request,
@@ -14,24 +15,31 @@ use axum::{
     middleware::{AddExtension, Next, from_fn},
     response::{IntoResponse, Response},
 };
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use lobby::Lobby;
 use patience::Patient;
-use std::{io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use seating::{Answer, Seated, Seating};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tower::Layer;
+use tower::{Layer, ServiceExt};
 use tower_http::limit::RequestBodyLimitLayer;
 
+/// The most connections that wait to be accepted; the kernel allows `net.core.somaxconn` of them, which is 4,096 as a
+/// rule. Of one beyond them the client hears nothing and tries again after a second.
+const BACKLOG: u32 = 4096;
 /// The most connections at a time, of all and of one client, beside those in the lobby.
 const SEATS: usize = 1024;
 const SEATS_EACH: usize = 64;
@@ -45,6 +53,18 @@ const LOBBY_TIMEOUT: Duration = Duration::from_secs(5);
 const COME_AGAIN: Duration = Duration::from_secs(1);
 /// How long to wait when the machine has no file descriptor left for a connection.
 const BREATH: Duration = Duration::from_millis(100);
+
+/// Listens at this address.
+///
+/// # Errors
+/// It is not this machine's, or something else listens there.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Else nobody could listen here for a minute after a daemon has ended.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves HTTP/1.1 until `shutdown`, over TLS if there is a certificate. Then nothing more is accepted,
 /// requests under way get `close_after` to finish, and what is left is dropped.
@@ -70,13 +90,13 @@ pub async fn serve(
     house.close(close_after).await;
 }
 
-/// All connections. Those that find no seat stay in the lobby for one request: the kubelet's are answered
+/// All connections. Those that find no seat, as all are busy, stay in the lobby for one request: the kubelet's are answered
 /// there, so that a flood does not get the daemon restarted, and others are told to come again.
 struct House {
     door: Door,
     seated: Router,
     standing: Router,
-    seats: Seats,
+    seating: Seating,
     lobby: Lobby,
     connections: JoinSet<()>,
 }
@@ -95,7 +115,7 @@ impl House {
             door: Door { tls, shutdown },
             standing: seated.clone().layer(from_fn(only_probes)),
             seated,
-            seats: Seats::new(SEATS, SEATS_EACH),
+            seating: Seating::new(SEATS, SEATS_EACH),
             lobby: Lobby::default(),
             connections: JoinSet::new(),
         }
@@ -104,17 +124,17 @@ impl House {
     fn admit(&mut self, stream: TcpStream, address: IpAddr) {
         let client = Client::of(address);
         let door = self.door.clone();
-        if let Ok(seat) = self.seats.take(client) {
+        if let Some(seated) = self.seating.admit(client) {
             let service = Extension(client).layer(self.seated.clone());
             self.connections.spawn(async move {
-                door.enter(stream, service, http()).await;
-                drop(seat);
+                seated.stay(door.enter(stream, service, http(), Some(&seated))).await;
             });
         } else {
             let service = Extension(client).layer(self.standing.clone());
             let mut http = http();
             http.keep_alive(false);
-            let brief = async move { drop(timeout(LOBBY_TIMEOUT, door.enter(stream, service, http)).await) };
+            let brief =
+                async move { drop(timeout(LOBBY_TIMEOUT, door.enter(stream, service, http, None)).await) };
             self.lobby.admit(self.connections.spawn(brief));
         }
     }
@@ -152,10 +172,18 @@ fn http() -> http1::Builder {
 }
 
 impl Door {
-    async fn enter(&self, stream: TcpStream, service: AddExtension<Router, Client>, http: http1::Builder) {
-        let Some(tls) = &self.tls else { return self.talk(Patient::new(stream), service, http).await };
+    async fn enter(
+        &self,
+        stream: TcpStream,
+        service: AddExtension<Router, Client>,
+        http: http1::Builder,
+        seated: Option<&Arc<Seated>>,
+    ) {
+        let Some(tls) = &self.tls else {
+            return self.talk(Patient::new(stream), service, http, seated).await;
+        };
         match self.shutdown.run_until_cancelled(tls.get().accept(stream)).await {
-            Some(Ok(stream)) => self.talk(stream, service, http).await,
+            Some(Ok(stream)) => self.talk(stream, service, http, seated).await,
             Some(Err(error)) => tracing::debug!(%error, "no TLS with a client"),
             None => {}
         }
@@ -166,8 +194,13 @@ impl Door {
         stream: impl AsyncRead + AsyncWrite + Unpin,
         service: AddExtension<Router, Client>,
         http: http1::Builder,
+        seated: Option<&Arc<Seated>>,
     ) {
-        let service = TowerToHyperService::new(service);
+        let service = service_fn(|request| {
+            let attended = seated.and_then(Seated::attend);
+            let answer = service.clone().oneshot(request);
+            async { answer.await.map(|answer| answer.map(|body| Answer { body, _attended: attended })) }
+        });
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
         let result = tokio::select! {
             result = connection.as_mut() => result,

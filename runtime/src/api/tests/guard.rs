@@ -10,7 +10,7 @@ use tokio::time::sleep;
 /// Long enough for a file to be read again.
 const A_WHILE: Duration = Duration::from_secs(6);
 
-fn kept<T: Readable>(directory: &TempDir, text: &str) -> Arc<Kept<T>> {
+pub(super) fn kept<T: Readable>(directory: &TempDir, text: &str) -> Arc<Kept<T>> {
     let file = directory.path().join(T::WHAT);
     fs::write(&file, text).expect("a file");
     Arc::new(Kept::read(vec![file]).expect("tokens"))

@@ -3,7 +3,7 @@ use crate::{
     capability::{Capability, calls::CallResult},
     grant::{Ceiling, Grants, Permit},
     outcome::{Fault, Reason, Target},
-    spec::Limit,
+    spec::{Limit, Severity},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -119,6 +119,7 @@ async fn a_check_has_all_its_series() {
     let metrics = scrape(&board).await;
     let of =
         |name: &str, more: &str| metrics.value(&format!(r#"aviary_{name}{{namespace="a",check="b"{more}}}"#));
+    assert_eq!(of("check_info", r#",severity="critical""#), Some(1.0));
     assert_eq!(of("check_success", ""), Some(0.0));
     assert_eq!(of("check_stale", ""), Some(0.0));
     assert_eq!(of("check_consecutive_failures", ""), Some(1.0));
@@ -143,6 +144,20 @@ async fn a_check_has_all_its_series() {
     assert_eq!(metrics.value(r#"aviary_scheduler_lag_seconds_bucket{le="0.001"}"#), Some(0.0));
     assert_eq!(metrics.value("aviary_scheduler_lag_seconds_count"), Some(1.0));
     assert_eq!(metrics.value("aviary_cluster_healthy"), Some(0.0));
+}
+
+#[tokio::test]
+async fn a_check_that_has_not_run_has_a_severity_and_a_zero_for_each_outcome() {
+    let board = board();
+    enter(&board, Check { severity: Severity::Warning, ..check("a/b") });
+    let metrics = scrape(&board).await;
+    let of = |name: &str, more: &str| {
+        metrics.value(&format!(r#"aviary_check_{name}{{namespace="a",check="b",{more}}}"#))
+    };
+    assert_eq!(of("info", r#"severity="warning""#), Some(1.0));
+    for outcome in ["pass", "warn", "fail", "unknown"] {
+        assert_eq!(of("runs_total", &format!(r#"outcome="{outcome}""#)), Some(0.0));
+    }
 }
 
 #[tokio::test]

@@ -1,12 +1,15 @@
 use super::*;
-use crate::api::{Kept, Tls, serve};
+use crate::{
+    api::{Kept, Tls, listen, serve},
+    capability::sockets::allow_as_many_as_possible,
+};
 use axum::{Router, routing::get};
-use std::{net::SocketAddr, time::Duration};
+use std::{fs, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 const CLOSE_AFTER: Duration = Duration::from_secs(60);
@@ -21,12 +24,16 @@ pub(super) async fn start(router: Router, shutdown: CancellationToken) -> Server
     start_with(None, router, shutdown).await
 }
 
+fn listen_anywhere() -> TcpListener {
+    listen("127.0.0.1:0".parse().expect("an address")).expect("a free port")
+}
+
 pub(super) async fn start_with(
     tls: Option<Arc<Kept<Tls>>>,
     router: Router,
     shutdown: CancellationToken,
 ) -> Server {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let listener = listen_anywhere();
     let address = listener.local_addr().expect("an address");
     let task = tokio::spawn(serve(listener, tls, router, shutdown.clone(), CLOSE_AFTER));
     Server { address, shutdown, task }
@@ -45,7 +52,14 @@ impl Server {
     }
 
     pub(super) async fn open(&self, text: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).await.expect("a connection");
+        self.open_from(1, text).await
+    }
+
+    /// A connection from another address of this machine.
+    async fn open_from(&self, address: u8, text: &str) -> TcpStream {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from(([127, 0, 0, address], 0))).expect("another address");
+        let mut stream = socket.connect(self.address).await.expect("a connection");
         stream.write_all(text.as_bytes()).await.expect("text can be sent");
         stream
     }
@@ -168,29 +182,100 @@ async fn a_body_that_never_comes_holds_nobody_up() {
     assert!(answer.starts_with("HTTP/1.1 404") && begun.elapsed() < Duration::from_secs(1), "{answer}");
 }
 
+const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+/// Answered after a long time.
+const HUNG: &str = "GET /health/a/hung?run HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// A server with a check that is never run.
+async fn start_hung() -> (Server, Arc<Entry>) {
+    let board = board();
+    let hung = enter_with(&board, "a/hung", outcome(Status::Pass, ""));
+    let shutdown = CancellationToken::new();
+    (start(router(board, shutdown.clone()), shutdown).await, hung)
+}
+
 #[tokio::test]
-async fn a_client_with_too_many_connections_is_told_so_and_the_kubelet_is_still_answered() {
-    let server = start_api().await;
+async fn a_client_with_too_many_requests_under_way_is_told_so_and_the_kubelet_is_still_answered() {
+    let (server, _hung) = start_hung().await;
     let mut held = Vec::new();
     for _ in 0..64 {
-        held.push(server.open("GET /health HTTP/1.1\r\n").await);
+        held.push(server.open(HUNG).await);
     }
+    // What has been sent is not yet read.
+    while server.get("/health", "").await.starts_with("HTTP/1.1 200") {}
     let answer = server.get("/health", "").await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     assert!(answer.contains("retry-after: 1\r\n") && answer.contains("too many connections"), "{answer}");
     for probe in ["/livez", "/readyz"] {
         assert!(server.get(probe, "").await.starts_with("HTTP/1.1 200"));
     }
-    let other = TcpSocket::new_v4().expect("a socket");
-    other.bind("127.0.0.2:0".parse().expect("an address")).expect("another address");
-    let mut other = other.connect(server.address).await.expect("a connection");
-    let request = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    other.write_all(request.as_bytes()).await.expect("a request");
+    let other = server.open_from(2, HEALTH).await;
     assert!(rest(other).await.starts_with("HTTP/1.1 200"));
     drop(held);
     while server.get("/health", "").await.starts_with("HTTP/1.1 503") {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_lock_nobody_out_wherever_they_come_from() {
+    allow_as_many_as_possible();
+    let server = start_api().await;
+    let mut held = Vec::new();
+    for address in 2..22 {
+        for beginning in ["", "GET /metrics HTTP/1.1\r\n"].repeat(30) {
+            held.push(server.open_from(address, beginning).await);
+        }
+    }
+    for _ in 0..40 {
+        let answer = server.get("/metrics", "").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_whose_connections_say_nothing_any_more_is_answered_on_another_one() {
+    let server = start_api().await;
+    let mut held = Vec::new();
+    for _ in 0..70 {
+        let mut stream = server.open("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let mut answer = [0; 15];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        held.push(stream);
+    }
+    assert!(server.get("/health", "").await.starts_with("HTTP/1.1 200"));
+    assert!(rest(held.remove(0)).await.ends_with("ok\n"), "the oldest has made room");
+}
+
+#[tokio::test]
+async fn a_request_under_way_keeps_its_seat_however_many_connections_come() {
+    let (server, hung) = start_hung().await;
+    let asked = server.open(HUNG).await;
+    hung.demanded().await;
+    let mut held = Vec::new();
+    for _ in 0..200 {
+        held.push(server.open("").await);
+    }
+    assert!(server.get("/health", "").await.starts_with("HTTP/1.1 200"));
+    record(&hung, outcome(Status::Pass, "done"));
+    let mut answer = [0; 15];
+    let mut asked = asked;
+    asked.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
+async fn a_burst_of_connections_waits_to_be_accepted_and_none_is_lost() {
+    allow_as_many_as_possible();
+    let allowed = fs::read_to_string("/proc/sys/net/core/somaxconn").expect("a setting of the kernel");
+    let burst = allowed.trim().parse::<usize>().expect("a number").min(1000);
+    let listener = listen_anywhere();
+    let address = listener.local_addr().expect("an address");
+    let burst = (0..burst).map(|_| TcpStream::connect(address));
+    // Where the queue is full, the kernel drops what comes, and nobody here makes room.
+    let connected = timeout(Duration::from_secs(10), futures_util::future::try_join_all(burst)).await;
+    assert!(connected.is_ok_and(|connected| connected.is_ok()));
 }
 
 #[tokio::test]

@@ -1,0 +1,157 @@
+//! Which checks are meant, and what is shared among all who ask for the same ones.
+
+use super::{
+    answer::Refusal,
+    demand::Sweeps,
+    formats::Format,
+    shelf::{Shelf, Store},
+};
+use crate::board::{Board, Entry};
+use axum::http::StatusCode;
+use std::{
+    array,
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// The most selections whose answers are shared, beside that of all checks. What was asked for least recently makes
+/// room.
+const MOST: usize = 256;
+
+/// Which checks are meant; all of them where nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Selection {
+    pub(super) namespace: Option<String>,
+    pub(super) owner: Option<String>,
+}
+
+/// What those share who ask for the same checks.
+pub(super) struct Answers {
+    pub(super) health: [Shelf; Format::OFFERS.len()],
+    pub(super) checks: Shelf,
+    pub(super) sweeps: Sweeps,
+}
+
+/// The answers for each selection.
+pub(super) struct Selections {
+    store: Store,
+    all: Arc<Answers>,
+    /// Those for a part of the checks, the one that was asked for most recently last.
+    parts: Mutex<VecDeque<(Selection, Arc<Answers>)>>,
+}
+
+impl Selection {
+    /// Its checks, ordered by namespace and name.
+    pub(super) fn entries(&self, board: &Board) -> Vec<Arc<Entry>> {
+        let mut entries = match &self.namespace {
+            Some(namespace) => board.entries_of(namespace),
+            None => board.entries(),
+        };
+        if let Some(owner) = &self.owner {
+            entries.retain(|entry| entry.is_of(owner));
+        }
+        entries
+    }
+
+    /// Whether no check is left out.
+    pub(super) fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// That there are no such checks.
+    pub(super) fn matches_nothing(&self) -> Refusal {
+        let wanted = [("namespace", &self.namespace), ("owner", &self.owner)];
+        let wanted = wanted.into_iter().filter_map(|(what, name)| Some(format!("{what} {}", name.as_ref()?)));
+        let wanted = wanted.collect::<Vec<_>>().join(" and the ");
+        let error = format!("no check has the {wanted}; /api/v1/checks lists all of them");
+        Refusal::new(StatusCode::NOT_FOUND, error)
+    }
+}
+
+impl Answers {
+    fn new(store: &Store) -> Self {
+        let shelf = |_| Shelf::new(store);
+        Self { health: array::from_fn(shelf), checks: shelf(0), sweeps: Sweeps::default() }
+    }
+}
+
+impl Selections {
+    /// Their answers are kept in this store.
+    pub(super) fn new(store: Store) -> Self {
+        Self { all: Arc::new(Answers::new(&store)), parts: Mutex::default(), store }
+    }
+
+    /// The answers for this selection. Without a check in it there are none, so that nobody makes others lose theirs
+    /// by asking for what there is not.
+    pub(super) fn of(&self, selection: &Selection, board: &Board) -> Option<Arc<Answers>> {
+        if selection.is_all() {
+            return Some(Arc::clone(&self.all));
+        }
+        let known = self.recall(selection);
+        known.or_else(|| (!selection.entries(board).is_empty()).then(|| self.add(selection)))
+    }
+
+    fn recall(&self, selection: &Selection) -> Option<Arc<Answers>> {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = parts.iter().rposition(|(known, _)| known == selection)?;
+        let part = parts.remove(index)?;
+        let answers = Arc::clone(&part.1);
+        parts.push_back(part);
+        Some(answers)
+    }
+
+    fn add(&self, selection: &Selection) -> Arc<Answers> {
+        // Somebody else may have been quicker.
+        if let Some(answers) = self.recall(selection) {
+            return answers;
+        }
+        let answers = Arc::new(Answers::new(&self.store));
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if parts.len() >= MOST {
+            parts.pop_front();
+        }
+        parts.push_back((selection.clone(), Arc::clone(&answers)));
+        answers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Check;
+
+    fn of(namespace: &str) -> Selection {
+        Selection { namespace: Some(namespace.to_owned()), owner: None }
+    }
+
+    fn board(namespaces: usize) -> Board {
+        let board = Board::default();
+        for index in 0..namespaces {
+            let key = format!("n{index}/check").parse().expect("a key");
+            board.enter(&Arc::new(Check::bare(key, "m.wasm".parse().expect("a module"))));
+        }
+        board
+    }
+
+    #[test]
+    fn who_asks_for_the_same_checks_shares_and_what_was_asked_for_least_recently_makes_room() {
+        let board = board(MOST + 1);
+        let selections = Selections::new(Store::default());
+        let get = |index: usize| selections.of(&of(&format!("n{index}")), &board).expect("a check");
+        let (first, second) = (get(0), get(1));
+        assert!(Arc::ptr_eq(&first, &get(0)) && !Arc::ptr_eq(&first, &second));
+        (2..=MOST).for_each(|index| drop(get(index)));
+        get(0);
+        assert!(!Arc::ptr_eq(&second, &get(1)), "it has made room");
+        assert!(Arc::ptr_eq(&first, &get(0)));
+        assert_eq!(selections.parts.lock().expect("not poisoned").len(), MOST);
+    }
+
+    #[test]
+    fn what_there_is_not_takes_no_room() {
+        let selections = Selections::new(Store::default());
+        assert!(selections.of(&of("nowhere"), &board(1)).is_none());
+        assert!(selections.of(&of("not a namespace"), &board(1)).is_none());
+        assert!(selections.parts.lock().expect("not poisoned").is_empty());
+    }
+}
