@@ -12,7 +12,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, io, path::Path, sync::Arc};
 
 /// Modules that authors look at may be large.
 const LARGEST_MODULE: usize = 64 * 1024 * 1024;
@@ -112,5 +112,8 @@ pub(super) fn read_module(path: &Path) -> Result<Arc<[u8]>> {
 /// The signature beside a module file, if there is one.
 pub(super) fn read_signature(module: &Path) -> Option<Signature> {
     let name = module.file_name().unwrap_or_default().to_string_lossy();
-    Signature::read(&module.with_file_name(signature::beside(&name)))
+    match Signature::read(&module.with_file_name(signature::beside(&name))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        read => Some(read.unwrap_or_else(|error| Signature::unreadable(&error))),
+    }
 }
