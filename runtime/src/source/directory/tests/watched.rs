@@ -106,6 +106,8 @@ async fn a_link_to_the_directory_that_is_switched_is_followed() {
     watched.until("+m two").await;
     fs::write(watched.at("v2/checks/m.wasm"), "three").expect("written");
     watched.until("+m three").await;
+    lead(&watched.at("current"), "v1");
+    watched.until("+m one").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
