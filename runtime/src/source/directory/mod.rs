@@ -40,7 +40,9 @@ const QUIET: Duration = Duration::from_millis(25);
 /// After so many quiet periods that were none, the directory is read anyway.
 const RESTLESS: u32 = 20;
 
-/// How long nothing is looked at after looking broke down.
+/// What is said of a defect here.
+const BROKE_DOWN: &str = "looking at the check directories broke down";
+/// How long nothing is looked at after that.
 const REST: Duration = Duration::from_secs(5);
 
 /// Directories whose manifests and modules are the checks that should run.
@@ -100,11 +102,7 @@ impl Directories {
             let sender = changes.clone();
             let scanned = apart(&look, move |look| look.scan(|change| sender.blocking_send(change).is_ok()));
             let Some(scanned) = scanned.await else {
-                apart(&look, |look| look.scanner.lose("looking at the directories broke down")).await;
-                if stop.run_until_cancelled(sleep(REST)).await.is_none() {
-                    return;
-                }
-                again = Some(Instant::now());
+                again = rest(&look, &stop).await;
                 continue;
             };
             again = scanned.again;
@@ -136,19 +134,20 @@ impl Look {
 }
 
 /// Works on a thread that may block. Work that breaks down is logged, and leaves as much done as it did.
-async fn apart<T, R: Send + 'static>(
+async fn apart<T: Send + 'static, R: Send + 'static>(
     shared: &Arc<Mutex<T>>,
     work: impl FnOnce(&mut T) -> R + Send + 'static,
-) -> Option<R>
-where
-    T: Send + 'static,
-{
+) -> Option<R> {
     let shared = Arc::clone(shared);
     let done = spawn_blocking(move || work(&mut shared.lock().unwrap_or_else(PoisonError::into_inner))).await;
-    done.map_err(|error| {
-        tracing::error!("looking at the check directories broke down, and begins again: {error}")
-    })
-    .ok()
+    done.inspect_err(|error| tracing::error!("{BROKE_DOWN}, and begins again: {error}")).ok()
+}
+
+/// Says that nothing is looked at, and waits before that begins again: now.
+async fn rest(look: &Arc<Mutex<Look>>, stop: &CancellationToken) -> Option<Instant> {
+    apart(look, |look| look.scanner.lose(BROKE_DOWN)).await;
+    stop.run_until_cancelled(sleep(REST)).await;
+    Some(Instant::now())
 }
 
 async fn settle(hints: &mut mpsc::Receiver<()>) {

@@ -9,8 +9,8 @@ use notify::{
     event::{AccessKind, AccessMode},
 };
 use std::{
-    collections::{BTreeMap, HashSet},
-    fs,
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fs, mem,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -34,9 +34,9 @@ pub(super) struct Watching {
 #[derive(Default)]
 struct Interest {
     /// Directories of which every file matters.
-    whole: HashSet<PathBuf>,
+    whole: BTreeSet<PathBuf>,
     /// Single names.
-    names: HashSet<PathBuf>,
+    names: BTreeSet<PathBuf>,
 }
 
 impl Watching {
@@ -63,30 +63,17 @@ impl Watching {
     /// before, so that changes up to now may have been missed.
     pub(super) fn follow(&mut self, directories: &[PathBuf], links: &[PathBuf]) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
-        let mut interest = Interest::default();
-        let mut places = Vec::new();
-        for Route { turns, end } in directories.iter().map(|path| route(path)) {
-            places.extend(end.clone());
-            interest.whole.extend(end);
-            interest.names.extend(turns);
-        }
-        for path in links {
-            interest.names.extend(route(path).turns);
-        }
-        places.extend(interest.names.iter().filter_map(|name| name.parent()).map(Path::to_path_buf));
-        let mut seen = HashSet::new();
-        places.retain(|place| seen.insert(place.clone()));
-        let more = places.split_off(places.len().min(MOST_WATCHED));
-        let mut trouble = (!more.is_empty()).then(|| {
-            format!("links lead to more than {MOST_WATCHED} directories, which is too many to watch")
-        });
+        let interest = Interest::of(directories, links);
+        let mut places = interest.places();
         *self.interest.lock().unwrap_or_else(PoisonError::into_inner) = interest;
-        let gone = |place: &&PathBuf| !seen.contains(*place) || more.contains(place);
-        for place in self.watched.keys().filter(gone) {
+        let mut trouble = (places.len() > MOST_WATCHED)
+            .then(|| format!("links lead to more than {MOST_WATCHED} directories, too many to watch"));
+        places.truncate(MOST_WATCHED);
+        for place in self.watched.keys().filter(|place| !places.contains(place)) {
             // It may be gone with its directory.
             let _ = watcher.unwatch(place);
         }
-        let before = std::mem::take(&mut self.watched);
+        let before = mem::take(&mut self.watched);
         for place in places {
             let identity = fs::metadata(&place).map(|metadata| (metadata.dev(), metadata.ino())).ok();
             // Also what is watched already: it may be another directory now.
@@ -113,6 +100,25 @@ impl Watching {
 }
 
 impl Interest {
+    /// What matters to who reads these directories, and files that are these links.
+    fn of(directories: &[PathBuf], links: &[PathBuf]) -> Self {
+        let mut interest = Self::default();
+        for Route { turns, end } in directories.iter().map(|path| route(path)) {
+            interest.whole.extend(end);
+            interest.names.extend(turns);
+        }
+        interest.names.extend(links.iter().flat_map(|path| route(path).turns));
+        interest
+    }
+
+    /// The directories to be watched for it, each once, the most important first.
+    fn places(&self) -> Vec<PathBuf> {
+        let parents = self.names.iter().filter_map(|name| name.parent());
+        let mut seen = HashSet::new();
+        let places = self.whole.iter().map(PathBuf::as_path).chain(parents);
+        places.filter(|place| seen.insert(*place)).map(Path::to_path_buf).collect()
+    }
+
     fn in_event(&self, event: &Event) -> bool {
         let matters = |path: &PathBuf| {
             self.names.contains(path)

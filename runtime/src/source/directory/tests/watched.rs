@@ -71,18 +71,18 @@ fn lead(link: &Path, to: impl AsRef<Path>) {
     fs::rename(new, link).expect("switched");
 }
 
-fn checks(path: PathBuf, module: &str) {
-    fs::create_dir_all(&path).expect("a directory");
+fn checks(path: &Path, module: &str) {
+    fs::create_dir_all(path).expect("a directory");
     fs::write(path.join("m.wasm"), module).expect("a module");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_is_made_anew_is_followed_as_the_one_before() {
-    let mut watched = Watched::over(|home| checks(home.join("checks"), "one")).await;
+    let mut watched = Watched::over(|home| checks(&home.join("checks"), "one")).await;
     for round in 0..2 {
         fs::rename(watched.at("checks"), watched.at(&format!("old-{round}"))).expect("moved");
         watched.until("!unreadable-directory").await;
-        checks(watched.at("checks"), "two");
+        checks(&watched.at("checks"), "two");
         watched.until("-unreadable-directory").await;
         fs::write(watched.at("checks/m.wasm"), "three").expect("written");
         watched.until("+m three").await;
@@ -96,8 +96,8 @@ async fn a_directory_that_is_made_anew_is_followed_as_the_one_before() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_to_the_directory_that_is_switched_is_followed() {
     let mut watched = Watched::over(|home| {
-        checks(home.join("v1/checks"), "one");
-        checks(home.join("v2/checks"), "two");
+        checks(&home.join("v1/checks"), "one");
+        checks(&home.join("v2/checks"), "two");
         symlink("v1", home.join("current")).expect("a link");
         symlink("current/checks", home.join("checks")).expect("a link");
     })
@@ -113,7 +113,7 @@ async fn a_link_to_the_directory_that_is_switched_is_followed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_target_of_a_file_that_is_a_link_is_followed() {
     let mut watched = Watched::over(|home| {
-        checks(home.join("store"), "one");
+        checks(&home.join("store"), "one");
         fs::create_dir(home.join("checks")).expect("a directory");
         symlink("../store/m.wasm", home.join("checks/m.wasm")).expect("a link");
     })
