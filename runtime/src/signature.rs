@@ -147,13 +147,17 @@ impl Signature {
         Self(String::from_utf8(bytes).map(Arc::from).map_err(|_| "is not text".into()))
     }
 
-    /// Reads a signature file; none if there is none.
-    pub fn read(path: &Path) -> Option<Self> {
-        match read(path) {
-            Ok(bytes) => Some(Self::of(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => Some(Self(Err(format!("cannot be read: {error}").into()))),
-        }
+    /// Reads a signature file.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be read.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        read(path).map(Self::of)
+    }
+
+    /// A signature file that is there and cannot be read.
+    pub fn unreadable(error: &io::Error) -> Self {
+        Self(Err(format!("cannot be read: {error}").into()))
     }
 
     /// Who claims to have signed.

@@ -84,7 +84,7 @@ fn validate_names_each_file_once() {
     let lines: Vec<_> = printed(&validate.stdout).lines().collect();
     let expected = [
         "refused  nowhere: there is no such file or directory",
-        "refused  lonely.yaml: the module web.wasm must lie beside it: cannot be read: ",
+        "refused  default/web: lonely.yaml: the module web.wasm must lie beside it: cannot be read: ",
         "refused  wrong.yaml: line 1, ",
         "refused  notes.txt: expected a module ",
     ];
@@ -191,5 +191,113 @@ fn what_cannot_be_signed_or_required_is_named() {
         let refused = aviary(path, arguments, &[]);
         let error = printed(&refused.stderr);
         assert!(error.contains(says) && refused.status.code() == Some(2), "{error}");
+    }
+}
+
+/// The standard output of `aviary validate`, and its exit code.
+fn validated(path: &Path, arguments: &[&str]) -> (String, Option<i32>) {
+    let output = aviary(path, &[&["validate"], arguments].concat(), &[]);
+    (printed(&output.stdout).to_owned(), output.status.code())
+}
+
+#[test]
+fn a_large_module_is_judged_alike_as_a_file_and_in_a_directory() {
+    let directory = directory();
+    let path = directory.path();
+    fs::write(path.join("web.yaml"), MANIFEST).expect("written");
+    fs::File::create(path.join("web.wasm")).expect("created").set_len(5 << 20).expect("a hole");
+    for argument in ["web.wasm", "web.yaml", "."] {
+        let (told, code) = validated(path, &[argument]);
+        assert!(told.contains("larger than 4194304 bytes") && told.contains("--max-module-size"), "{told}");
+        assert_eq!(code, Some(1));
+        let (told, _) = validated(path, &[argument, "--max-module-size", "5Mi"]);
+        assert!(told.contains("not WebAssembly"), "now its bytes are judged: {told}");
+    }
+}
+
+#[test]
+fn a_directory_that_holds_nothing_ends_nothing_unless_there_is_nothing_else() {
+    let directory = directory();
+    let path = directory.path();
+    fs::create_dir(path.join("empty")).expect("a directory");
+    fs::copy(PASSES, path.join("web.wasm")).expect("copied");
+    let (told, code) = validated(path, &["empty", "web.wasm"]);
+    assert_eq!(code, Some(0));
+    assert!(told.starts_with("nothing  empty: ") && told.contains("ok       default/web"), "{told}");
+    assert_eq!(validated(path, &["empty"]).1, Some(2));
+}
+
+#[test]
+fn a_manifest_that_is_too_large_is_to_be_split() {
+    let directory = directory();
+    fs::write(directory.path().join("a.yaml"), "#".repeat((1 << 20) + 1)).expect("written");
+    for argument in ["a.yaml", "."] {
+        let (told, _) = validated(directory.path(), &[argument]);
+        assert!(told.contains("1048576 bytes: split it") && !told.contains("--max-module-size"), "{told}");
+    }
+}
+
+#[test]
+fn a_pipe_holds_nobody_up() {
+    let directory = directory();
+    let path = directory.path();
+    fs::write(path.join("minisign.key"), SECRET_KEY).expect("written");
+    for pipe in ["web.wasm", "web.yaml", "key"] {
+        let made = Command::new("mkfifo").current_dir(path).arg(pipe).status();
+        assert!(made.expect("mkfifo runs").success());
+    }
+    for arguments in [
+        &["check", "web.wasm"][..],
+        &["check", "web.yaml"],
+        &["inspect", "web.wasm"],
+        &["validate", "web.wasm", "web.yaml"],
+        &["sign", "web.wasm", "--key", "minisign.key"],
+        &["sign", "minisign.key", "--key", "key"],
+        &["run", "--checks", ".", "--policy", "key"],
+        &["run", "--checks", ".", "--ca-file", "key"],
+    ] {
+        let output = aviary(path, arguments, &[]);
+        let said = [printed(&output.stdout), printed(&output.stderr)].concat();
+        assert!(
+            !output.status.success() && (said.contains("not a regular file") || said.contains("no module")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_check_that_is_chosen_does_not_mind_what_is_wrong_with_the_others() {
+    let directory = directory();
+    let path = directory.path();
+    let other = MANIFEST.replace("name: web", "name: shop").replace("web.wasm", "shop.wasm");
+    let broken = MANIFEST.replace("name: web", "name: broken").replace("spec:", "specification:");
+    fs::write(path.join("all.yaml"), [&other, MANIFEST, &broken].join("---\n")).expect("written");
+    fs::copy(PASSES, path.join("web.wasm")).expect("copied");
+    let chosen = aviary(path, &["check", "all.yaml", "--only", "web"], &[]);
+    assert!(chosen.status.success(), "{chosen:?}");
+    for (only, says) in [("shop", "the module shop.wasm must lie beside it"), ("broken", "unknown key")] {
+        let refused = aviary(path, &["check", "all.yaml", "--only", only], &[]);
+        assert!(printed(&refused.stderr).contains(says), "{refused:?}");
+    }
+    let (told, code) = validated(path, &["all.yaml"]);
+    assert!(told.contains("ok       default/web") && told.contains("refused  default/shop"), "{told}");
+    assert!(told.contains("refused  default/broken: all.yaml: line 14, ") && code == Some(1), "{told}");
+}
+
+#[test]
+fn a_bundle_has_a_name_that_kubernetes_takes() {
+    let directory = directory();
+    fs::copy(PASSES, directory.path().join("web.wasm")).expect("copied");
+    let longest = ["a".repeat(200), "b".repeat(52)].join(".");
+    for (name, code) in
+        [("a b", 2), ("A", 2), ("-a", 2), ("a..b", 2), (&*format!("{longest}c"), 2), (&longest, 0)]
+    {
+        let bundle = aviary(directory.path(), &["bundle", ".", &format!("--name={name}")], &[]);
+        assert_eq!(bundle.status.code(), Some(code), "{name}: {bundle:?}");
+        let says = printed(&bundle.stderr);
+        assert!(
+            code == 0 || says.contains("at most 253 lower-case letters, digits, dashes and dots"),
+            "{says}"
+        );
     }
 }

@@ -2,8 +2,12 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Lines},
+    io::{BufRead, BufReader, Lines, Read, Write},
+    net::TcpStream,
+    os::unix::fs::symlink,
     process::{Child, ChildStdout, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -19,13 +23,18 @@ test_guests::for_each!(guest);
 struct Daemon {
     process: Child,
     log: Lines<BufReader<ChildStdout>>,
-    _checks: TempDir,
+    /// Where it answers.
+    address: String,
+    checks: TempDir,
 }
 
 impl Daemon {
     /// Starts it with one check, after some words of the shell, and waits until the check has run.
     fn start(before: &str) -> Self {
         let mut daemon = Self::begin(before, &[]);
+        let listening = daemon.await_word("listening");
+        let address = listening.rsplit_once("address=").expect("an address").1;
+        daemon.address = address.trim().to_owned();
         daemon.await_word("is=\"pass\"");
         daemon
     }
@@ -39,12 +48,35 @@ impl Daemon {
         shell.args(["-c", &run, env!("CARGO_BIN_EXE_aviary")]).arg(checks.path()).args(arguments);
         let mut process = shell.stdout(Stdio::piped()).spawn().expect("started");
         let log = BufReader::new(process.stdout.take().expect("a pipe")).lines();
-        Self { process, log, _checks: checks }
+        Self { process, log, address: String::new(), checks }
     }
 
-    fn await_word(&mut self, word: &str) {
-        let found = self.log.any(|line| line.expect("text").contains(word));
-        assert!(found, "the daemon ended without saying {word}");
+    /// Waits for the line of the log that has this word.
+    fn await_word(&mut self, word: &str) -> String {
+        let found = self.log.by_ref().map(|line| line.expect("text")).find(|line| line.contains(word));
+        found.unwrap_or_else(|| panic!("the daemon ended without saying {word}"))
+    }
+
+    /// How it answers, headers and all.
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).expect("connected");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
+    /// Asks until the answer has this status, and tells the answer.
+    fn get_until(&self, path: &str, status: u16) -> String {
+        let begun = Instant::now();
+        loop {
+            let answer = self.get(path);
+            if answer.starts_with(&format!("HTTP/1.1 {status} ")) {
+                return answer;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "{answer}");
+            sleep(Duration::from_millis(50));
+        }
     }
 
     fn send(&self, signal: &str) {
@@ -106,4 +138,25 @@ fn the_daemon_opens_as_many_files_as_it_may_whatever_it_was_started_with() {
     let (soft, hard) = files.trim_start().split_once(' ').expect("two figures");
     assert_ne!(soft, "256");
     assert!(hard.trim_start().starts_with(soft), "{files}");
+}
+
+#[test]
+fn nothing_looks_well_while_a_directory_of_checks_cannot_be_read_whole() {
+    let daemon = Daemon::start("");
+    daemon.get_until("/health", 200);
+    // What is a link to itself cannot be looked at, whoever asks; so it is with every file of a directory that one
+    // may list and not search.
+    let module = daemon.checks.path().join("passes.wasm");
+    fs::rename(&module, daemon.checks.path().join(".aside")).expect("laid aside");
+    symlink("passes.wasm", &module).expect("a link");
+    let answer = daemon.get_until("/health", 500);
+    assert!(answer.contains("\"default/passes\":{\"ok\":true"), "it goes on: {answer}");
+    assert!(
+        answer.contains("\"default/unreadable-directory\":{\"ok\":false,\"error\":\"cannot read "),
+        "{answer}"
+    );
+    assert!(daemon.get("/metrics").contains("aviary_source_connected{source=\"directory\"} 0"));
+    fs::rename(daemon.checks.path().join(".aside"), &module).expect("put back");
+    let answer = daemon.get_until("/health", 200);
+    assert!(!answer.contains("unreadable-directory"), "{answer}");
 }

@@ -2,17 +2,19 @@
 
 use super::{
     Compiling,
-    module::sandbox,
+    module::{Found, ModuleSize, sandbox},
     parse_namespace,
     print::print,
-    validate::{Found, directory},
+    validate::{NOTHING, directory},
 };
-use crate::sandbox::Sandbox;
 use crate::{
+    file,
+    sandbox::Sandbox,
     signature::{Keyring, is_signature},
     source::is_module,
+    spec::MAX_FILE,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use flate2::{Compression, write::GzEncoder};
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
@@ -28,6 +30,8 @@ use std::{
 const MOST_BYTES: usize = 1024 * 1024;
 /// `kubectl apply` without `--server-side` keeps a copy of the object in an annotation, which is refused above this.
 const MOST_ANNOTATED: usize = 256 * 1024;
+/// The longest name of a ConfigMap.
+const LONGEST_NAME: usize = 253;
 /// The longest key of a ConfigMap.
 const LONGEST_KEY: usize = 253;
 /// The further ending of modules that were packed here.
@@ -43,11 +47,13 @@ pub(super) struct Bundle {
     /// The directory.
     directory: PathBuf,
     /// Name of the ConfigMap; by default that of the directory.
-    #[arg(long)]
+    #[arg(long, value_parser = parse_name)]
     name: Option<String>,
     /// Namespace of the ConfigMap; by default the one that the manifests name, or what kubectl is told.
     #[arg(long, value_parser = parse_namespace)]
     namespace: Option<String>,
+    #[command(flatten)]
+    largest: ModuleSize,
     #[command(flatten)]
     compiling: Compiling,
 }
@@ -65,11 +71,15 @@ impl Bundle {
         if !self.directory.is_dir() {
             bail!("{} is not a directory of manifests and modules", self.directory.display());
         }
-        let found = directory(&self.directory, self.namespace.as_deref().unwrap_or(ANY_NAMESPACE))?;
+        let namespace = self.namespace.as_deref().unwrap_or(ANY_NAMESPACE);
+        let found = directory(&self.directory, namespace, self.largest.get());
+        if found.is_empty() {
+            bail!("{}: {NOTHING}", self.directory.display());
+        }
         let namespaces = validate(&sandbox(&self.compiling, None)?, found).await?;
         let namespace = common(self.namespace, namespaces)?;
         let name = self.name.map_or_else(|| name_of(&self.directory), Ok)?;
-        let files = Files::read(&self.directory)?;
+        let files = Files::read(&self.directory, self.largest.get())?;
         files.require_room(&self.directory)?;
         let map = files.into_config_map(name, namespace);
         if serde_json::to_string(&map)?.len() > MOST_ANNOTATED {
@@ -124,15 +134,27 @@ fn common(wanted: Option<String>, namespaces: BTreeSet<String>) -> Result<Option
 fn name_of(directory: &Path) -> Result<String> {
     let path = directory.canonicalize().with_context(|| format!("cannot find {}", directory.display()))?;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
-    if name.is_empty() || !name.chars().all(is_plain) || name.starts_with('-') || name.ends_with('-') {
-        bail!("{name:?} cannot name a ConfigMap: choose a name with --name");
+    parse_name(name).map_err(|error| anyhow!("{error}; choose one with --name"))
+}
+
+/// The name of a ConfigMap: a DNS-1123 subdomain, whose labels Kubernetes lets be of any length.
+fn parse_name(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let label = |label: &str| {
+        !(label.is_empty() || label.starts_with('-') || label.ends_with('-')) && label.bytes().all(plain)
+    };
+    match text.len() <= LONGEST_NAME && text.split('.').all(label) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "{text:?} cannot name a ConfigMap: use at most {LONGEST_NAME} lower-case letters, digits, dashes and dots, \
+             with a letter or digit at both ends and around each dot"
+        )),
     }
-    Ok(name.to_owned())
 }
 
 impl Files {
-    fn read(directory: &Path) -> Result<Self> {
+    /// Reads them; modules have at most `limit` bytes.
+    fn read(directory: &Path, limit: usize) -> Result<Self> {
         let mut files = Self::default();
         for entry in
             fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?
@@ -146,9 +168,9 @@ impl Files {
             require_key(name)?;
             let reading = || format!("cannot read {}", path.display());
             if is_text {
-                files.texts.insert(name.into(), fs::read_to_string(&path).with_context(reading)?);
+                files.texts.insert(name.into(), file::read_text(&path, MAX_FILE).with_context(reading)?);
             } else {
-                files.modules.insert(name.into(), fs::read(&path).with_context(reading)?);
+                files.modules.insert(name.into(), file::read(&path, limit).with_context(reading)?);
             }
         }
         files.pack()?;
@@ -231,7 +253,7 @@ mod tests {
     fn a_module_is_packed_under_a_name_that_the_manifest_still_finds() {
         let module = [7; 1000];
         let files = directory(&[("a.wasm", &module), ("a.yaml", b"module: a.wasm\n"), ("README.md", b"")]);
-        let files = Files::read(files.path()).expect("readable");
+        let files = Files::read(files.path(), MOST_BYTES).expect("readable");
         let (name, bytes) = files.modules.first_key_value().expect("a module");
         assert_eq!(decode(name, bytes.clone(), 1000).expect("packed"), module);
         let named: crate::spec::Module = "a.wasm".parse().expect("a name");
@@ -242,7 +264,7 @@ mod tests {
     #[test]
     fn the_signature_of_a_module_goes_with_it() {
         let files = directory(&[("a.wasm", &[7; 1000]), ("a.wasm.minisig", b"signed"), ("b.minisig", b"")]);
-        let files = Files::read(files.path()).expect("readable");
+        let files = Files::read(files.path(), MOST_BYTES).expect("readable");
         assert_eq!(files.texts, BTreeMap::from([("a.wasm.minisig".to_owned(), "signed".to_owned())]));
         let map = files.into_config_map("checks".into(), None);
         assert!(map.binary_data.expect("modules").contains_key("a.wasm.gz"), "its bytes are the same");
@@ -251,7 +273,7 @@ mod tests {
     #[test]
     fn two_forms_of_a_module_are_both_kept() {
         let files = directory(&[("a.wasm", &[7; 1000]), ("a.wasm.gz", b"other")]);
-        let files = Files::read(files.path()).expect("readable");
+        let files = Files::read(files.path(), MOST_BYTES).expect("readable");
         assert_eq!(files.modules["a.wasm"], [7; 1000]);
         assert_eq!(files.modules["a.wasm.gz"], b"other");
     }
@@ -259,7 +281,7 @@ mod tests {
     #[test]
     fn a_module_that_does_not_become_smaller_stays_as_it_is() {
         let files = directory(&[("a.wasm", b"\0asm")]);
-        let files = Files::read(files.path()).expect("readable");
+        let files = Files::read(files.path(), MOST_BYTES).expect("readable");
         assert_eq!(files.modules, BTreeMap::from([("a.wasm".to_owned(), b"\0asm".to_vec())]));
     }
 
@@ -301,7 +323,9 @@ mod tests {
     #[test]
     fn names_that_kubernetes_would_refuse_are_refused_first() {
         let files = directory(&[("my check.yaml", b"a: b")]);
-        assert!(Files::read(files.path()).expect_err("a blank").to_string().contains("rename it"));
+        assert!(
+            Files::read(files.path(), MOST_BYTES).expect_err("a blank").to_string().contains("rename it")
+        );
         let parent = tempfile::tempdir().expect("a directory");
         let path = parent.path().join("My_Checks");
         fs::create_dir(&path).expect("created");

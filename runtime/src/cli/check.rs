@@ -2,7 +2,7 @@
 
 use super::{
     Compiling,
-    module::{Signatures, Subject, read, sandbox},
+    module::{Found, LARGEST_MODULE, Signatures, Subject, read, sandbox},
     print::print,
 };
 use crate::{
@@ -54,8 +54,8 @@ struct Round<'a> {
 
 impl Check {
     pub(super) async fn execute(self) -> Result<ExitCode> {
-        let subjects = read(&self.file).with_context(|| self.file.display().to_string())?;
-        let mut subject = self.choose(subjects)?;
+        let found = read(&self.file, LARGEST_MODULE).and_then(|found| self.choose(found));
+        let mut subject = found.with_context(|| self.file.display().to_string())?;
         if let Some(settings) = &self.settings {
             let settings: Map<String, Value> =
                 serde_json::from_str(settings).context("--settings takes a JSON object")?;
@@ -90,16 +90,17 @@ impl Check {
         }
     }
 
-    fn choose(&self, subjects: Vec<Subject>) -> Result<Subject> {
-        let names: Vec<_> = subjects.iter().map(|subject| subject.check.key.to_string()).collect();
-        let wanted = |subject: &Subject| match &self.only {
-            Some(only) => subject.check.key.name() == only || subject.check.key.to_string() == *only,
+    /// The only check, or the one that is wanted; what is wrong with the others does not matter.
+    fn choose(&self, found: Vec<Found>) -> Result<Subject> {
+        let names: Vec<_> = found.iter().map(|(name, _)| name.clone()).collect();
+        let wanted = |name: &str| match &self.only {
+            Some(only) => name == only || name.split_once('/').is_some_and(|(_, name)| name == only),
             None => true,
         };
-        let mut chosen: Vec<_> = subjects.into_iter().filter(wanted).collect();
+        let mut chosen: Vec<_> = found.into_iter().filter(|(name, _)| wanted(name)).collect();
         match (chosen.pop(), chosen.len()) {
-            (Some(subject), 0) => Ok(subject),
-            (None, _) => bail!("{} holds no such check, but {}", self.file.display(), names.join(", ")),
+            (Some((_, subject)), 0) => subject,
+            (None, _) => bail!("it holds no such check, but {}", names.join(", ")),
             (Some(_), _) => bail!("choose one with --only: {}", names.join(", ")),
         }
     }

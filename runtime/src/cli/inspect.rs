@@ -2,7 +2,7 @@
 
 use super::{
     Compiling,
-    module::{Signatures, is_manifest, read_module, read_signature, sandbox},
+    module::{LARGEST_MODULE, Signatures, is_manifest, read_module, read_signature, sandbox},
     print::print,
 };
 use crate::{grant, signature::Signature};
@@ -29,7 +29,7 @@ impl Inspect {
                 "{name} is a manifest: name the .wasm file that stands in it, or use `aviary validate {name}`"
             );
         }
-        let module = read_module(&self.file).with_context(|| name.clone())?;
+        let module = read_module(&self.file, LARGEST_MODULE).with_context(|| name.clone())?;
         let signature = read_signature(&self.file);
         let claims = signature.as_ref().and_then(Signature::claims);
         let module = self.signatures.keyring().admit(&name, module, signature).await?;

@@ -1,21 +1,22 @@
 //! What the commands for authors share: reading a module or manifest, and a sandbox for it.
 
-use super::Compiling;
+use super::{Compiling, MODULE_SIZE};
 use crate::{
     capability::dial::{Network, NetworkOptions},
+    file,
     grant::Ceiling,
     ledger::Ledger,
     sandbox::{Guest, Sandbox},
     signature::{self, Keyring, PublicKey, Signature},
-    source::{decode, is_module, stem},
-    spec::{self, Blob, Check, Key},
+    source::{DecodeError, decode, is_module, stem},
+    spec::{self, Blob, Check, Key, MAX_FILE, Refused, Size},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, io, path::Path, sync::Arc};
 
 /// Modules that authors look at may be large.
-const LARGEST_MODULE: usize = 64 * 1024 * 1024;
+pub(super) const LARGEST_MODULE: usize = 64 * 1024 * 1024;
 
 /// Whose signatures count.
 #[derive(Args, Clone, Debug)]
@@ -31,6 +32,24 @@ pub struct Signatures {
     )]
     require_signature: Vec<PublicKey>,
 }
+
+/// How large modules may be for the daemon.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ModuleSize {
+    /// The largest module, once decompressed: what the daemon is told as well.
+    #[arg(long, value_name = "SIZE", env = "AVIARY_MAX_MODULE_SIZE", default_value_t = MODULE_SIZE)]
+    max_module_size: Size,
+}
+
+impl ModuleSize {
+    /// In bytes.
+    pub(super) fn get(&self) -> usize {
+        self.max_module_size.in_memory()
+    }
+}
+
+/// What was found, by name: a check that can be tried, or why there is none.
+pub(super) type Found = (String, Result<Subject>);
 
 /// A check and its module.
 pub(super) struct Subject {
@@ -69,14 +88,15 @@ pub(super) fn sandbox(compiling: &Compiling, ledger: Option<Arc<Ledger>>) -> Res
         .context("cannot run WebAssembly on this machine")
 }
 
-/// The checks of a manifest file with their modules, or the bare check of a module file. Errors leave it to
-/// the caller to name the file.
-pub(super) fn read(path: &Path) -> Result<Vec<Subject>> {
+/// The checks of a manifest file with their modules, or the bare check of a module file; modules have at most `limit`
+/// bytes. Errors leave it to the caller to name the file.
+pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<Found>> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if is_module(name) {
         let key = Key::from_file("default", stem(name));
         let check = Check::bare(key, name.parse().with_context(|| format!("{name} cannot name a module"))?);
-        return Ok(vec![Subject { check, module: read_module(path)?, signature: read_signature(path) }]);
+        let (module, signature) = (read_module(path, limit)?, read_signature(path));
+        return Ok(vec![(check.key.to_string(), Ok(Subject { check, module, signature }))]);
     }
     let found = fs::metadata(path).context("cannot be read")?;
     if found.is_dir() {
@@ -85,16 +105,30 @@ pub(super) fn read(path: &Path) -> Result<Vec<Subject>> {
     if !is_manifest(path) {
         bail!("expected a module (.wasm, .wasm.zst, .wasm.gz) or a manifest (.yaml)");
     }
-    let text = fs::read_to_string(path).context("cannot be read")?;
-    let with_module = |check: Check| {
-        let names = check.module.file_names();
-        let found = names.iter().map(|name| path.with_file_name(name)).find(|module| module.exists());
-        let path = found.unwrap_or_else(|| path.with_file_name(check.module.file_name()));
-        let module =
-            read_module(&path).with_context(|| format!("the module {} must lie beside it", check.module))?;
-        Ok(Subject { check, module, signature: read_signature(&path) })
-    };
-    spec::parse(&text, "default", &Ceiling::open())?.into_iter().map(with_module).collect()
+    let bytes = file::read(path, MAX_FILE).context("cannot be read")?;
+    if bytes.len() > MAX_FILE {
+        bail!("has more than {MAX_FILE} bytes: split it");
+    }
+    let text = String::from_utf8(bytes).context("is not UTF-8")?;
+    let documents = spec::documents(&text, "default", &Ceiling::open()).into_iter();
+    let found = documents.map(|document| match document {
+        Ok(check) => (check.key.to_string(), with_module(check, path, limit)),
+        Err(Refused { error, named }) => {
+            let name = named.key.map_or_else(|| path.display().to_string(), |key| key.to_string());
+            (name, Err(error.into()))
+        }
+    });
+    Ok(found.collect())
+}
+
+/// A check of a manifest file with the module that lies beside it.
+fn with_module(check: Check, manifest: &Path, limit: usize) -> Result<Subject> {
+    let names = check.module.file_names();
+    let found = names.iter().map(|name| manifest.with_file_name(name)).find(|module| module.exists());
+    let path = found.unwrap_or_else(|| manifest.with_file_name(check.module.file_name()));
+    let module = read_module(&path, limit)
+        .with_context(|| format!("the module {} must lie beside it", check.module))?;
+    Ok(Subject { check, module, signature: read_signature(&path) })
 }
 
 /// Whether a file of this name is a manifest.
@@ -102,15 +136,23 @@ pub(super) fn is_manifest(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
 }
 
-/// The decoded module of a file.
-pub(super) fn read_module(path: &Path) -> Result<Blob> {
-    let bytes = fs::read(path).context("cannot be read")?;
+/// The decoded module of a file, which has at most `limit` bytes.
+pub(super) fn read_module(path: &Path, limit: usize) -> Result<Blob> {
+    let bytes = file::read(path, limit).context("cannot be read")?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(Blob::of(decode(&name, bytes, LARGEST_MODULE)?))
+    match decode(&name, bytes, limit) {
+        Err(DecodeError::TooLarge(..)) if limit == LARGEST_MODULE => {
+            bail!("{name} is larger than {LARGEST_MODULE} bytes once decoded, which are the most here")
+        }
+        decoded => Ok(Blob::of(decoded?)),
+    }
 }
 
 /// The signature beside a module file, if there is one.
 pub(super) fn read_signature(module: &Path) -> Option<Signature> {
     let name = module.file_name().unwrap_or_default().to_string_lossy();
-    Signature::read(&module.with_file_name(signature::beside(&name)))
+    match Signature::read(&module.with_file_name(signature::beside(&name))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        read => Some(read.unwrap_or_else(|error| Signature::unreadable(&error))),
+    }
 }

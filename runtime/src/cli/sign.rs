@@ -1,7 +1,11 @@
 //! `aviary sign`: signatures in minisign's format, and keys for them.
 
-use super::{module::read_module, print::print};
+use super::{
+    module::{LARGEST_MODULE, read_module},
+    print::print,
+};
 use crate::{
+    file,
     signature::{PublicKey, beside},
     source::is_module,
 };
@@ -21,6 +25,8 @@ use std::{
 
 /// Holds the password where there is no terminal to ask on.
 const PASSWORD: &str = "AVIARY_KEY_PASSWORD";
+/// The longest file of a secret key. Minisign's own have less than 300 bytes, and a comment.
+const LONGEST_KEY: usize = 16 * 1024;
 /// Where a decoded secret key says how it is encrypted, and what it says if it is not.
 const ENCRYPTION: std::ops::Range<usize> = 2..4;
 const PLAIN: [u8; 2] = [0, 0];
@@ -61,7 +67,7 @@ impl Sign {
 
 /// Writes the signature of a module beside it.
 fn sign(file: &Path, key: &SecretKey) -> Result<()> {
-    let module = read_module(file)?;
+    let module = read_module(file, LARGEST_MODULE)?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let public = minisign::PublicKey::from_secret_key(key)?;
     let id = PublicKey::from(public.clone()).id();
@@ -79,7 +85,7 @@ fn sign(file: &Path, key: &SecretKey) -> Result<()> {
 
 /// Reads a secret key. Minisign itself leaves the checksum out of keys without a password, so that is not asked for.
 fn secret_key(path: &Path) -> Result<SecretKey> {
-    let text = fs::read_to_string(path).context("it cannot be read")?;
+    let text = file::read_text(path, LONGEST_KEY).context("it cannot be read")?;
     let wrong = "it is no minisign secret key; `aviary sign --generate NAME` makes one";
     let line = text.lines().nth(1).context(wrong)?;
     let bytes = Base64::decode_to_vec(line.trim(), None).ok().context(wrong)?;

@@ -1,20 +1,24 @@
 //! `aviary validate`: would these files be accepted?
 
 use super::{
-    Compiling, MODULE_SIZE,
-    module::{Signatures, Subject, read, sandbox},
+    Compiling,
+    module::{Found, ModuleSize, Signatures, Subject, read, sandbox},
     print::print,
 };
 use crate::{
     grant::Ceiling,
     source::{Candidate, Change, directory::Directories},
 };
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use std::{
+    fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
+
+/// What is told of a directory without checks.
+pub(super) const NOTHING: &str = "it holds neither manifests nor modules";
 
 /// Tell whether manifests and modules would be accepted, without running them.
 #[derive(Args, Debug)]
@@ -23,24 +27,24 @@ pub(super) struct Validate {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
+    largest: ModuleSize,
+    #[command(flatten)]
     signatures: Signatures,
     #[command(flatten)]
     compiling: Compiling,
 }
 
-/// What was found: a check that can be tried, or why there is none.
-pub(super) type Found = (String, Result<Subject>);
-
 impl Validate {
     pub(super) async fn execute(self) -> Result<ExitCode> {
         let (keyring, sandbox) = (self.signatures.keyring(), sandbox(&self.compiling, None)?);
-        let mut refused = false;
+        let (mut judged, mut refused) = (false, false);
         for path in &self.paths {
-            for (name, subject) in if path.is_dir() { directory(path, "default")? } else { file(path) } {
+            for (name, subject) in self.found(path) {
                 let verdict = match subject {
                     Ok(subject) => subject.load(&keyring, &sandbox).await.map(drop),
                     Err(error) => Err(error),
                 };
+                judged = true;
                 refused |= verdict.is_err();
                 match verdict {
                     Ok(()) => print(format_args!("ok       {name}")),
@@ -48,34 +52,49 @@ impl Validate {
                 }
             }
         }
+        if !judged {
+            bail!("there was nothing to judge");
+        }
         Ok(ExitCode::from(u8::from(refused)))
+    }
+
+    fn found(&self, path: &Path) -> Vec<Found> {
+        let limit = self.largest.get();
+        let refused = |error| vec![(path.display().to_string(), Err(error))];
+        match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return refused(anyhow!("there is no such file or directory"));
+            }
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) | Err(_) => {
+                let found = read(path, limit).unwrap_or_else(refused);
+                return found.into_iter().map(|found| in_file(path, found)).collect();
+            }
+        }
+        let found = directory(path, "default", limit);
+        if found.is_empty() {
+            print(format_args!("nothing  {}: {NOTHING}", path.display()));
+        }
+        found
     }
 }
 
-fn file(path: &Path) -> Vec<Found> {
-    let subjects =
-        if path.exists() { read(path) } else { Err(anyhow!("there is no such file or directory")) };
-    match subjects {
-        Ok(subjects) => {
-            subjects.into_iter().map(|subject| (subject.check.key.to_string(), Ok(subject))).collect()
-        }
-        Err(error) => vec![(path.display().to_string(), Err(error))],
-    }
+/// Names the file of what is wrong, unless its name stands there already.
+fn in_file(path: &Path, (name, subject): Found) -> Found {
+    let path = path.display().to_string();
+    let subject = if name == path { subject } else { subject.with_context(|| path) };
+    (name, subject)
 }
 
 /// The checks of a directory, as the daemon reads it; `namespace` is that of checks that name none.
-pub(super) fn directory(path: &Path, namespace: &str) -> Result<Vec<Found>> {
+pub(super) fn directory(path: &Path, namespace: &str, limit: usize) -> Vec<Found> {
     let source = Directories {
         paths: vec![path.to_path_buf()],
         namespace: namespace.into(),
         ceiling: Ceiling::open(),
-        max_module_size: MODULE_SIZE.in_memory(),
+        max_module_size: limit,
     };
-    let found: Vec<_> = source.read().into_iter().filter_map(found).collect();
-    if found.is_empty() {
-        bail!("{} holds neither manifests nor modules", path.display());
-    }
-    Ok(found)
+    source.read().into_iter().filter_map(found).collect()
 }
 
 fn found(change: Change) -> Option<Found> {

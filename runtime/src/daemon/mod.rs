@@ -14,11 +14,13 @@ use crate::{
     },
     cli::Run,
     cluster::{Cluster, ClusterError},
+    file,
     inventory::Inventory,
     ledger::Ledger,
     policy::Policy,
     sandbox::Sandbox,
     scheduler::Clock,
+    spec::MAX_FILE,
 };
 use anyhow::{Context, Result};
 use front::Front;
@@ -27,16 +29,19 @@ use parts::Parts;
 use sd_notify::NotifyState;
 use signals::Signals;
 use sources::Sources;
-use std::{io, process::ExitCode, sync::Arc, time::Duration};
+use std::{io, path::Path, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::mpsc,
+    task::spawn_blocking,
     time::{Instant, interval_at},
 };
 use tokio_util::sync::CancellationToken;
 
 /// Changes that wait to be taken in.
 const PENDING_CHANGES: usize = 16;
+/// As many bytes of certificates are read; those of a whole system are a tenth of it.
+const MOST_CERTIFICATES: usize = 4 * 1024 * 1024;
 /// How often it is looked whether the daemon has become ready.
 const READY_CHECK: Duration = Duration::from_millis(50);
 /// How long nobody need know what is waited for, and how often it is told then.
@@ -172,7 +177,7 @@ async fn cluster(settings: &Run) -> Result<Option<Cluster>> {
 async fn policy(settings: &Run, cluster: Option<&Cluster>) -> Result<Policy> {
     let own = cluster.map(Cluster::namespace);
     let Some(file) = &settings.policy else { return Ok(Policy::new(own, &settings.cluster_domain)) };
-    let text = tokio::fs::read_to_string(file).await;
+    let text = read_text(file, MAX_FILE).await;
     let text = text.with_context(|| format!("cannot read the policy {}", file.display()))?;
     Policy::parse(&text, own, &settings.cluster_domain).with_context(|| file.display().to_string())
 }
@@ -180,7 +185,7 @@ async fn policy(settings: &Run, cluster: Option<&Cluster>) -> Result<Policy> {
 async fn network(settings: &Run) -> Result<Arc<Network>> {
     let ca = match &settings.ca_file {
         Some(file) => {
-            let pem = tokio::fs::read_to_string(file).await;
+            let pem = read_text(file, MOST_CERTIFICATES).await;
             Some(pem.with_context(|| format!("cannot read the certificates in {}", file.display()))?)
         }
         None => None,
@@ -188,6 +193,11 @@ async fn network(settings: &Run) -> Result<Arc<Network>> {
     let cluster_domain = Some(settings.cluster_domain.clone());
     let network = Network::new(&NetworkOptions { ca, cluster_domain, ..NetworkOptions::default() });
     Ok(Arc::new(network.context("cannot set up the network")?))
+}
+
+async fn read_text(path: &Path, most: usize) -> io::Result<String> {
+    let path = path.to_path_buf();
+    spawn_blocking(move || file::read_text(&path, most)).await?
 }
 
 /// Tells systemd when all sources have been read, and the log what is waited for, and waits for the end. Outside

@@ -1,40 +1,31 @@
 //! What files that lie together want: those of a directory, or those of a ConfigMap.
 
+mod files;
+
+pub(super) use files::Bundle;
+
 use super::{Candidate, Change, Packed, stem};
 use crate::{
     grant::Ceiling,
     outcome::{Fault, Reason},
-    signature::{self, Signature},
-    spec::{self, Check, Digest, Key, Module, ModuleError, Named},
+    signature::Signature,
+    spec::{self, Check, Digest, Key, Named, Refused},
 };
+use files::Claims;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-/// The checks of a manifest file.
-pub(super) type Manifest = Result<Vec<Arc<Check>>, Broken>;
+/// The documents of a manifest file: checks, and what is no check.
+pub(super) type Manifest = Vec<Result<Arc<Check>, Broken>>;
 
-/// What is wrong with a manifest file, and the checks and modules that it is about all the same.
+/// What is wrong with a document, and the check and the module that it names all the same.
 #[derive(Clone, Debug)]
 pub(super) struct Broken {
     pub(super) why: String,
-    pub(super) about: Vec<Named>,
-}
-
-/// Files that lie together, as far as they were read, by name.
-pub(super) struct Bundle<'a> {
-    /// Where they lie.
-    pub(super) place: &'a Path,
-    /// Of checks without a manifest.
-    pub(super) namespace: &'a str,
-    /// The most that checks without a manifest may have.
-    pub(super) ceiling: &'a Arc<Ceiling>,
-    pub(super) manifests: BTreeMap<&'a str, &'a Manifest>,
-    /// The digests of the modules, or why they cannot be read.
-    pub(super) modules: BTreeMap<&'a str, &'a Result<Digest, String>>,
-    pub(super) signatures: BTreeMap<&'a str, &'a Signature>,
+    pub(super) named: Named,
 }
 
 /// A module file as it lies there.
@@ -61,7 +52,10 @@ pub(super) struct Wish {
 #[derive(Debug, Default)]
 pub(super) struct Wishes {
     wanted: BTreeMap<Key, Wish>,
-    clashes: BTreeMap<PathBuf, Fault>,
+    /// What was wanted before and goes on, unless something else has its name now.
+    kept: Vec<(Key, Wish)>,
+    /// Places that want something and do not get it.
+    refused: BTreeMap<PathBuf, Fault>,
 }
 
 /// Whether a file of this name is a manifest.
@@ -69,13 +63,16 @@ pub(super) fn is_manifest(name: &str) -> bool {
     name.ends_with(".yaml") || name.ends_with(".yml")
 }
 
-/// The checks in the text of a manifest file, which reach no further than a ceiling.
+/// The documents in the text of a manifest file, whose checks reach no further than a ceiling.
 pub(super) fn parse(name: &str, text: &str, namespace: &str, ceiling: &Arc<Ceiling>) -> Manifest {
-    let checks = spec::parse(text, namespace, ceiling).map_err(|error| Broken {
-        why: format!("{name}: {error}"),
-        about: spec::outline(text, namespace, ceiling),
-    })?;
-    Ok(checks.into_iter().map(Arc::new).collect())
+    let documents = spec::documents(text, namespace, ceiling).into_iter();
+    let broken = |Refused { error, named }| Broken { why: format!("{name}: {error}"), named };
+    documents.map(|document| document.map(Arc::new).map_err(broken)).collect()
+}
+
+/// A manifest file of which nothing can be read.
+pub(super) fn unreadable(why: String) -> Manifest {
+    vec![Err(Broken { why, named: Named::default() })]
 }
 
 impl Wish {
@@ -117,129 +114,64 @@ impl Wish {
 }
 
 impl Wishes {
-    /// Adds what a bundle wants. `former` are the checks that a manifest file wanted when it worked.
-    pub(super) fn read(&mut self, bundle: &Bundle, former: impl Fn(&Path) -> Vec<(Key, Arc<Check>)>) {
-        let mut used = BTreeSet::new();
+    /// Adds what a bundle wants. `former` are the checks that a manifest file wanted before. Tells which of the
+    /// modules manifests name, or named before: none of these is a check of its own.
+    pub(super) fn read(
+        &mut self,
+        bundle: &Bundle,
+        former: impl Fn(&Path) -> BTreeMap<Key, Arc<Check>>,
+    ) -> BTreeSet<String> {
+        let before = bundle.modules.keys().filter(|name| bundle.named.contains(**name));
+        let mut named: BTreeSet<&str> = before.copied().collect();
         for (name, manifest) in &bundle.manifests {
-            for (key, wish) in bundle.claims(name, manifest, &former) {
-                let wish = bundle.with_module(wish, &mut used);
-                if let Some(first) = self.wanted.get(&key) {
-                    let clash = clash(&key, &first.origin, &wish.origin);
-                    self.clashes.entry(wish.origin).or_insert(clash);
-                } else {
-                    self.wanted.insert(key, wish);
-                }
+            let Claims { wanted, kept } = bundle.claims(name, manifest, &former);
+            for (key, wish) in wanted {
+                self.claim(key, bundle.with_module(wish, &mut named));
             }
-            // What a broken manifest names is no check of its own.
-            if let Err(broken) = manifest {
-                let modules = broken.about.iter().filter_map(|named| named.module.as_ref());
-                used.extend(modules.filter_map(|module| bundle.find(module)).map(|(name, _)| name));
-            }
+            self.kept.extend(kept.into_iter().map(|(key, wish)| (key, bundle.with_module(wish, &mut named))));
+            let broken = manifest.iter().filter_map(|document| document.as_ref().err());
+            let modules = broken.filter_map(|broken| bundle.find(broken.named.module.as_ref()?));
+            named.extend(modules.map(|(name, _)| name));
         }
-        for name in bundle.modules.keys().filter(|name| !used.contains(*name)) {
+        for name in bundle.modules.keys().filter(|name| !named.contains(*name)) {
             let (key, wish) = bundle.lone_module(name);
             let wish = bundle.with_module(wish, &mut BTreeSet::new());
             self.wanted.entry(key).or_insert(wish);
         }
+        named.into_iter().map(str::to_owned).collect()
     }
 
     /// Adds what was wanted before and still is.
     pub(super) fn keep(&mut self, wishes: impl IntoIterator<Item = (Key, Wish)>) {
-        self.wanted.extend(wishes);
+        self.kept.extend(wishes);
     }
 
-    /// All wishes. What clashes stands under another name in this namespace.
+    /// Adds a place that does not get what it wants. It stands under its name, or one like it.
+    pub(super) fn refuse(&mut self, origin: PathBuf, why: Fault) {
+        self.refused.entry(origin).or_insert(why);
+    }
+
+    /// All wishes. What is refused stands under another name in this namespace.
     pub(super) fn finish(mut self, namespace: &str) -> BTreeMap<Key, Wish> {
+        for (key, wish) in self.kept {
+            self.wanted.entry(key).or_insert(wish);
+        }
         let mut tried = BTreeMap::new();
-        for (origin, clash) in self.clashes {
+        for (origin, why) in self.refused {
             let key = stand_in(&origin, namespace, &self.wanted, &mut tried);
-            self.wanted.insert(key, Wish { origin, trouble: Some(clash), ..Wish::default() });
+            self.wanted.insert(key, Wish { origin, trouble: Some(why), ..Wish::default() });
         }
         self.wanted
     }
-}
 
-impl Bundle<'_> {
-    /// What a manifest file wants. One that cannot be used goes on wanting what it did before; if it never
-    /// worked, it stands for the checks that it names, or else for one of its file's name.
-    fn claims(
-        &self,
-        name: &str,
-        manifest: &Manifest,
-        former: impl Fn(&Path) -> Vec<(Key, Arc<Check>)>,
-    ) -> Vec<(Key, Wish)> {
-        let origin = self.place.join(name);
-        let claim = |check: Option<&Arc<Check>>, trouble: Option<&Fault>| Wish {
-            origin: origin.clone(),
-            check: check.cloned(),
-            trouble: trouble.cloned(),
-            ..Wish::default()
+    fn claim(&mut self, key: Key, wish: Wish) {
+        let Some(first) = self.wanted.get(&key) else {
+            self.wanted.insert(key, wish);
+            return;
         };
-        let Broken { why, about } = match manifest {
-            Ok(checks) => {
-                return checks.iter().map(|check| (check.key.clone(), claim(Some(check), None))).collect();
-            }
-            Err(broken) => broken,
-        };
-        let trouble = Fault::new(Reason::Manifest, why);
-        let before = former(&origin);
-        let mut claims: Vec<_> =
-            before.iter().map(|(key, check)| (key.clone(), claim(Some(check), Some(&trouble)))).collect();
-        if claims.is_empty() {
-            claims.extend(
-                about.iter().filter_map(|named| Some((named.key.clone()?, claim(None, Some(&trouble))))),
-            );
-        }
-        if claims.is_empty() {
-            let key = Key::from_file(self.namespace, stem(name));
-            claims.push((key, claim(None, Some(&trouble))));
-        }
-        claims
-    }
-
-    fn lone_module(&self, name: &str) -> (Key, Wish) {
-        let key = Key::from_file(self.namespace, stem(name));
-        let mut wish = Wish { origin: self.place.join(name), ..Wish::default() };
-        let module = name.parse().map_err(|error: ModuleError| error.to_string());
-        let check = module.and_then(|module| {
-            spec::alone(key.clone(), module, self.ceiling).map_err(|error| error.to_string())
-        });
-        match check {
-            Ok(check) => wish.check = Some(Arc::new(check)),
-            Err(why) => wish.trouble = Some(Fault::new(Reason::Module, format!("{name}: {why}"))),
-        }
-        (key, wish)
-    }
-
-    fn with_module<'a>(&'a self, mut wish: Wish, used: &mut BTreeSet<&'a str>) -> Wish {
-        let Some(check) = &wish.check else { return wish };
-        let Some((name, digest)) = self.find(&check.module) else {
-            let (name, place) = (check.module.file_name(), self.place.display());
-            let missing = format!("the module {name} is not in {place}; put it beside the manifest");
-            wish.trouble.get_or_insert(Fault::new(Reason::Module, missing));
-            return wish;
-        };
-        used.insert(name);
-        match digest {
-            Ok(digest) => {
-                let signature = self.signatures.get(signature::beside(name).as_str());
-                let signature = signature.map(|signature| (*signature).clone());
-                wish.module = Some(Stored { name: name.to_owned(), digest: *digest, signature });
-            }
-            Err(why) => {
-                wish.trouble.get_or_insert(Fault::new(Reason::Module, why));
-            }
-        }
-        wish
-    }
-
-    /// The file of a module, which may lie there packed.
-    fn find(&self, module: &Module) -> Option<(&str, &Result<Digest, String>)> {
-        let names = module.file_names();
-        names
-            .iter()
-            .find_map(|name| self.modules.get_key_value(name.as_str()))
-            .map(|(name, digest)| (*name, *digest))
+        let own = wish.trouble.filter(|_| first.origin == wish.origin);
+        let why = own.unwrap_or_else(|| clash(&key, &first.origin, &wish.origin));
+        self.refuse(wish.origin, why);
     }
 }
 

@@ -30,9 +30,13 @@ pub fn stem(name: &str) -> &str {
     endings.into_iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
 }
 
-/// The module's bytes, decompressed as its name tells and at most `limit` bytes long.
+/// The module's bytes, decompressed as its name tells; at most `limit` bytes long, packed and unpacked.
 pub fn decode(name: &str, bytes: Vec<u8>, limit: usize) -> Result<Vec<u8>, DecodeError> {
     let broken = |error: io::Error| DecodeError::Broken(name.to_owned(), error);
+    let too_large = || DecodeError::TooLarge(name.to_owned(), limit);
+    if bytes.len() > limit {
+        return Err(too_large());
+    }
     let decoded = if name.ends_with(".zst") {
         let window = WINDOW.max(limit as u64);
         let decoder = StreamingDecoder::new_with_max_window_size(bytes.as_slice(), window);
@@ -42,10 +46,7 @@ pub fn decode(name: &str, bytes: Vec<u8>, limit: usize) -> Result<Vec<u8>, Decod
     } else {
         bytes
     };
-    if decoded.len() > limit {
-        return Err(DecodeError::TooLarge(name.to_owned(), limit));
-    }
-    Ok(decoded)
+    if decoded.len() > limit { Err(too_large()) } else { Ok(decoded) }
 }
 
 /// Reads at most one byte more than the limit.

@@ -14,7 +14,7 @@ const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_0
 /// A span of time of whole milliseconds: `500ms`, `2s`, `1m30s`, `1h`, `14d`. At most 365 days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
-#[schemars(inline, extend("pattern" = r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$"))]
+#[schemars(inline, extend("minLength" = 2, "pattern" = r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$"))]
 pub struct TimeSpan(Duration);
 
 /// Why a text is not a span of time.

@@ -44,6 +44,14 @@ impl Error {
         Self::new(Some(location), message.to_string())
     }
 
+    /// The same about a text above which so many more lines stand.
+    pub(super) fn below(mut self, lines: u64) -> Self {
+        if let Some(position) = &mut self.position {
+            position.line += lines;
+        }
+        self
+    }
+
     fn new(location: Option<Location>, mut message: String) -> Self {
         if let Some((cut, _)) = message.char_indices().nth(LONGEST) {
             message.truncate(cut);

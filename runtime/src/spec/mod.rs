@@ -22,7 +22,7 @@ pub use digest::{Blob, Digest, DigestError};
 pub use duration::{DurationError, TimeSpan};
 pub use error::{Error, Position};
 pub(crate) use file::read;
-pub use file::{MAX_DOCUMENTS, MAX_FILE, Named, outline, parse};
+pub use file::{Document, MAX_DOCUMENTS, MAX_FILE, Named, Refused, documents, parse};
 pub use key::{Key, KeyError};
 pub(crate) use limits::WrittenLimits;
 pub use limits::{Limit, LimitError, Limits, Unit};

@@ -167,35 +167,4 @@ pub(super) struct SecretKeyRef {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::schema;
-    use std::{env, fs, path::Path};
-
-    #[test]
-    fn the_committed_schema_is_the_schema_of_these_types() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/check.schema.json");
-        let generated = format!("{:#}\n", schema());
-        if env::var_os("AVIARY_BLESS").is_some_and(|bless| bless == "1") {
-            fs::write(&path, &generated).expect("deploy/ is writable");
-        }
-        let committed = fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            committed == generated,
-            "deploy/check.schema.json is out of date: run the tests with AVIARY_BLESS=1"
-        );
-    }
-
-    #[test]
-    fn every_key_of_the_schema_is_described() {
-        fn visit(node: &serde_json::Value, path: &str) {
-            let properties = node["properties"].as_object().into_iter().flatten();
-            for (key, property) in properties {
-                assert!(property["description"].is_string(), "{path}.{key} has no doc comment");
-            }
-            for (key, child) in node.as_object().into_iter().flatten() {
-                visit(child, &format!("{path}.{key}"));
-            }
-        }
-        visit(&schema(), "schema");
-    }
-}
+mod tests;

@@ -20,7 +20,7 @@ const UNITS: [(&str, u64); 9] = [
 /// An amount of bytes, written as Kubernetes writes memory: `64Mi`, `1Gi`, `500k`, `1048576`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
-#[schemars(inline, extend("pattern" = r"^[0-9]+(k|M|G|T|Ki|Mi|Gi|Ti)?$"))]
+#[schemars(inline, extend("type" = ["string", "integer"], "pattern" = r"^[0-9]+(k|M|G|T|Ki|Mi|Gi|Ti)?$"))]
 pub struct Size(u64);
 
 /// Why a text is not an amount of bytes.

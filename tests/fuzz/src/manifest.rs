@@ -4,15 +4,15 @@ use super::judge_error;
 use aviary::{
     grant::{Ceiling, Grants},
     schedule::{Due, Now},
-    spec::{Check, Key, Limit, MAX_DOCUMENTS, Module, outline, parse},
+    spec::{Check, Key, Limit, MAX_DOCUMENTS, Module, Refused, documents, parse},
 };
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 /// Whatever is accepted is in its ranges and means the same once more; whatever is refused has its place named.
 pub fn manifest(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (open, tenant) = (Ceiling::open(), Ceiling::tenant("team-a", "cluster.local", Default::default()));
-    assert!(outline(text, "default", &open).len() <= MAX_DOCUMENTS);
+    judge_documents(text, &open);
     match parse(text, "default", &open) {
         Err(error) => judge_error(text, &error),
         Ok(checks) => {
@@ -20,14 +20,23 @@ pub fn manifest(bytes: &[u8]) {
             let keys: HashSet<&Key> = checks.iter().map(|check| &check.key).collect();
             assert!(keys.len() == checks.len() && checks.len() <= MAX_DOCUMENTS);
             assert_eq!(parse(text, "default", &open).as_ref(), Ok(&checks));
-            let named: HashSet<Key> =
-                outline(text, "default", &open).into_iter().filter_map(|named| named.key).collect();
-            assert!(keys.iter().all(|key| named.contains(key)), "the outline leaves out a check");
         }
     }
     match parse(text, "team-a", &tenant) {
         Err(error) => judge_error(text, &error),
         Ok(checks) => assert!(checks.iter().all(|check| check.key.namespace() == "team-a")),
+    }
+}
+
+/// Each document is one check or one refusal, and what is refused leaves the others as they would be without it.
+fn judge_documents(text: &str, ceiling: &Arc<Ceiling>) {
+    let documents = documents(text, "default", ceiling);
+    assert!((1..=MAX_DOCUMENTS).contains(&documents.len()));
+    for document in &documents {
+        match document {
+            Ok(check) => judge(check),
+            Err(Refused { error, .. }) => judge_error(text, error),
+        }
     }
 }
 

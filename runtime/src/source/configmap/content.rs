@@ -5,14 +5,14 @@ use crate::{
     grant::Ceiling,
     signature::{Signature, is_signature},
     source::{
-        bundle::{self, Broken, Bundle, Manifest, Wish, Wishes, is_manifest},
+        bundle::{self, Bundle, Manifest, Wish, Wishes, is_manifest},
         decode, is_module,
     },
     spec::{Check, Digest, Key},
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -30,6 +30,14 @@ pub(super) struct Content {
     signatures: BTreeMap<String, Signature>,
     ceiling: Arc<Ceiling>,
     limit: usize,
+}
+
+/// What a ConfigMap made when it was last read.
+#[derive(Default)]
+pub(super) struct Former {
+    pub(super) wishes: BTreeMap<Key, Wish>,
+    /// The modules that manifests named.
+    pub(super) named: BTreeSet<String>,
 }
 
 /// The modules of a ConfigMap, as they came.
@@ -56,24 +64,27 @@ impl Content {
         Self { manifests, digests, signatures, files, place, ceiling, limit }
     }
 
-    /// The checks that this makes; `former` are those that it made before.
-    pub(super) fn wishes(&self, former: &BTreeMap<Key, Wish>) -> BTreeMap<Key, Wish> {
+    /// The checks that this makes, and the modules that its manifests name or named before.
+    pub(super) fn wishes(&self, former: &Former) -> (BTreeMap<Key, Wish>, BTreeSet<String>) {
         let place = PathBuf::from(format!("ConfigMap {}", self.place));
         let bundle = Bundle {
             place: &place,
             namespace: &self.place.namespace,
             ceiling: &self.ceiling,
             manifests: self.manifests.iter().map(|(name, manifest)| (name.as_str(), manifest)).collect(),
+            // The API server has no ConfigMap by halves.
+            unsettled: BTreeSet::new(),
+            named: &former.named,
             modules: self.digests.iter().map(|(name, digest)| (name.as_str(), digest)).collect(),
             signatures: self.signatures.iter().map(|(name, file)| (name.as_str(), file)).collect(),
         };
-        let former = |origin: &Path| -> Vec<(Key, Arc<Check>)> {
-            let same = former.iter().filter(|(_, wish)| wish.origin == origin);
+        let before = |origin: &Path| -> BTreeMap<Key, Arc<Check>> {
+            let same = former.wishes.iter().filter(|(_, wish)| wish.origin == origin);
             same.filter_map(|(key, wish)| Some((key.clone(), Arc::clone(wish.check.as_ref()?)))).collect()
         };
         let mut wishes = Wishes::default();
-        wishes.read(&bundle, former);
-        wishes.finish(&self.place.namespace)
+        let named = wishes.read(&bundle, before);
+        (wishes.finish(&self.place.namespace), named)
     }
 
     /// What is left to keep once it is known which checks this makes.
@@ -92,9 +103,10 @@ impl Modules {
 }
 
 fn read_manifest(name: &str, text: &[u8], namespace: &str, ceiling: &Arc<Ceiling>) -> Manifest {
-    let text = str::from_utf8(text)
-        .map_err(|error| Broken { why: format!("{name} is not UTF-8: {error}"), about: Vec::new() })?;
-    bundle::parse(name, text, namespace, ceiling)
+    match str::from_utf8(text) {
+        Ok(text) => bundle::parse(name, text, namespace, ceiling),
+        Err(error) => bundle::unreadable(format!("{name} is not UTF-8: {error}")),
+    }
 }
 
 fn digest(name: &str, bytes: &[u8], limit: usize, budget: &mut usize) -> Result<Digest, String> {
@@ -137,7 +149,7 @@ mod tests {
     }
 
     fn wishes(files: &[(&str, &str)]) -> BTreeMap<Key, Wish> {
-        content(files).wishes(&BTreeMap::new())
+        content(files).wishes(&Former::default()).0
     }
 
     /// A module without a signature.
@@ -155,7 +167,7 @@ mod tests {
     #[test]
     fn a_manifest_and_its_module_make_a_check_in_the_namespace_of_the_configmap() {
         let content = content(&[("web.yaml", WEB), ("m.wasm", "one")]);
-        assert_eq!(only(content.wishes(&BTreeMap::new())), ("team-a/web".to_owned(), String::new()));
+        assert_eq!(only(content.wishes(&Former::default()).0), ("team-a/web".to_owned(), String::new()));
         assert_eq!(content.into_modules().decode("m.wasm"), Ok(b"one".to_vec()));
     }
 
@@ -164,7 +176,7 @@ mod tests {
         let signature = |map: ConfigMap| {
             let place = Place { namespace: "team-a".to_owned(), name: "checks".to_owned() };
             let content = Content::read(place, map, &Ceiling::trusted("team-a"), 100);
-            let wish = content.wishes(&BTreeMap::new()).into_values().next().expect("a wish");
+            let wish = content.wishes(&Former::default()).0.into_values().next().expect("a wish");
             wish.module.and_then(|module| module.signature)
         };
         let packed = BTreeMap::from([("m.wasm.gz".to_owned(), ByteString(GZIPPED.to_vec()))]);
@@ -198,13 +210,30 @@ mod tests {
     #[test]
     fn a_manifest_that_breaks_goes_on_wanting_what_it_did() {
         let before = wishes(&[("a.yaml", WEB), ("m.wasm", "one")]);
-        let after = content(&[("a.yaml", "kind: ["), ("m.wasm", "two")]).wishes(&before);
+        let former = Former { wishes: before.clone(), ..Former::default() };
+        let after = content(&[("a.yaml", "kind: ["), ("m.wasm", "two")]).wishes(&former).0;
         let key: Key = "team-a/web".parse().expect("a key");
         assert_eq!(
             (after[&key].check.as_ref(), after[&key].module.clone()),
             (before[&key].check.as_ref(), Some(stored("m.wasm", b"two")))
         );
         assert!(after[&key].trouble.as_ref().is_some_and(|fault| fault.message.starts_with("a.yaml: ")));
+    }
+
+    #[test]
+    fn a_module_that_a_manifest_named_becomes_no_check_of_its_own_when_only_the_manifest_goes() {
+        let mut former = Former::default();
+        let mut read = |files: &[(&str, &str)]| {
+            let (wishes, named) = content(files).wishes(&former);
+            let keys: Vec<_> = wishes.keys().map(|key| key.name().to_owned()).collect();
+            former = Former { wishes, named };
+            keys
+        };
+        assert_eq!(read(&[("a.yaml", WEB), ("m.wasm", "one")]), ["web"]);
+        assert!(read(&[("m.wasm", "one")]).is_empty());
+        assert!(read(&[("m.wasm", "two")]).is_empty(), "nor later");
+        assert!(read(&[]).is_empty());
+        assert_eq!(read(&[("m.wasm", "one")]), ["m"], "put there again, by itself");
     }
 
     #[test]
@@ -229,7 +258,7 @@ mod tests {
         map.binary_data.get_or_insert_default().insert("a.yaml".to_owned(), ByteString(vec![0xff]));
         map.data.get_or_insert_default().insert("b.wasm".to_owned(), "rubbish".to_owned());
         let place = Place { namespace: "team-a".to_owned(), name: "checks".to_owned() };
-        let wishes = Content::read(place, map, &Ceiling::trusted("team-a"), 100).wishes(&BTreeMap::new());
+        let wishes = Content::read(place, map, &Ceiling::trusted("team-a"), 100).wishes(&Former::default()).0;
         let key = |name: &str| Key::new("team-a", name).expect("a key");
         assert!(wishes[&key("a")].trouble.as_ref().is_some_and(|fault| fault.message.contains("not UTF-8")));
         assert_eq!(

@@ -5,6 +5,7 @@ mod tests;
 
 use super::{
     ConfigMaps, Place, Seen,
+    content::Former,
     events::{Desk, Reason},
     read::{Held, Read, Reader, Wanted, broke_down},
     shelf::{Plan, Shelf},
@@ -75,6 +76,8 @@ struct Known {
     version: String,
     /// As it was last read.
     read: Option<String>,
+    /// The modules that its manifests name or named, as long as they are there.
+    named: BTreeSet<String>,
     began: Option<Instant>,
     is_due: bool,
     /// The read that is under way.
@@ -205,8 +208,8 @@ impl Follower {
             return self.want(&place, SPACING);
         }
         known.began = Some(Instant::now());
-        let (reader, former) = (self.reader.clone(), self.shelf.wishes(&place));
-        let whose = place.clone();
+        let former = Former { wishes: self.shelf.wishes(&place), named: known.named.clone() };
+        let (reader, whose) = (self.reader.clone(), place.clone());
         let reading = self.reads.spawn(async move { reader.read(&place, former).await });
         self.reading.insert(reading.id(), whose);
         known.reading = Some(reading);
@@ -233,6 +236,7 @@ impl Follower {
             Ok(Some(wanted)) => {
                 known.failures = 0;
                 known.read = Some(wanted.seen.version.clone());
+                known.named.clone_from(&wanted.named);
                 self.put(wanted).await
             }
             Err(error) => {
@@ -246,7 +250,7 @@ impl Follower {
     }
 
     async fn put(&mut self, wanted: Wanted) -> Result<(), Unheard> {
-        let Wanted { seen, wishes, modules } = wanted;
+        let Wanted { seen, wishes, modules, .. } = wanted;
         if wishes.is_empty() {
             let why = "no key of it ends in .wasm, .wasm.zst, .wasm.gz or .yaml, so it is no check";
             self.desk.note(&seen.place, &seen.age.uid, "", Reason::ModuleRejected, why);

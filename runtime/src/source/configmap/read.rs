@@ -2,7 +2,7 @@
 
 use super::{
     ConfigMaps, Place, Seen,
-    content::{Content, Modules},
+    content::{Content, Former, Modules},
     objects::Objects,
 };
 use crate::{
@@ -14,7 +14,10 @@ use crate::{
 };
 use futures_util::FutureExt;
 use kube::Client;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tokio::{
     sync::Semaphore,
     task::{JoinError, spawn_blocking},
@@ -43,6 +46,8 @@ pub(super) type Read = Result<Option<Wanted>, String>;
 pub(super) struct Wanted {
     pub(super) seen: Seen,
     pub(super) wishes: BTreeMap<Key, Wish>,
+    /// The modules that its manifests name or named.
+    pub(super) named: BTreeSet<String>,
     pub(super) modules: Held,
 }
 
@@ -64,8 +69,8 @@ impl Reader {
         }
     }
 
-    /// Reads a ConfigMap when it is its namespace's turn. `former` are the checks that it made before.
-    pub(super) async fn read(&self, place: &Place, former: BTreeMap<Key, Wish>) -> Read {
+    /// Reads a ConfigMap when it is its namespace's turn. `former` is what it made before.
+    pub(super) async fn read(&self, place: &Place, former: Former) -> Read {
         let turn = self.turns.take(&place.namespace).await;
         let _read = self.reads.acquire().await;
         let objects = Objects::new(&self.client, Some(&place.namespace));
@@ -77,9 +82,9 @@ impl Reader {
             let content = Content::read(here, map, &ceiling, limit);
             (content.wishes(&former), content.into_modules())
         });
-        let (wishes, modules) = read.await.map_err(|error| broke_down(&error))?;
+        let ((wishes, named), modules) = read.await.map_err(|error| broke_down(&error))?;
         let modules = Held { modules: Arc::new((modules, turn)), place: place.clone(), reader: self.clone() };
-        Ok(Some(Wanted { seen, wishes, modules }))
+        Ok(Some(Wanted { seen, wishes, named, modules }))
     }
 }
 
@@ -95,7 +100,7 @@ impl Held {
         let fetch = move || {
             let (reader, place, module) = (reader.clone(), place.clone(), module.clone());
             async move {
-                let read = reader.read(&place, BTreeMap::new()).await?;
+                let read = reader.read(&place, Former::default()).await?;
                 let wanted = read.ok_or_else(|| format!("the ConfigMap {place} is gone"))?;
                 Ok(wanted.modules.decode(&module))
             }

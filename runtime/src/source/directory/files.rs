@@ -1,12 +1,13 @@
 //! The files of one directory, as of one moment.
 
 use crate::{
-    file::open_regular,
-    source::{DecodeError, decode},
+    file,
+    signature::is_signature,
+    source::{DecodeError, bundle::is_manifest, decode, is_module},
 };
 use std::{
     fs::{self, Metadata},
-    io::{self, Read},
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -14,30 +15,33 @@ use std::{
 /// The link that the kubelet swaps when a mounted ConfigMap changes.
 const CONFIGMAP_DATA: &str = "..data";
 
-/// Tells whether a file may have changed without reading it.
+/// Tells whether a file may have changed without reading it. What was allowed or forbidden changes its last time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     device: u64,
     inode: u64,
     length: u64,
     modified: (i64, i64),
+    changed: (i64, i64),
 }
 
-/// A file in a directory.
-#[derive(Clone, Debug)]
+/// Which directory a path leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// Where it is mounted, and its number there.
+    pub(super) directory: (u64, u64),
+    /// Where its files lie.
+    pub(super) place: PathBuf,
+}
+
+/// A manifest, module or signature in a directory.
+#[derive(Debug)]
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) path: PathBuf,
-    pub(super) stamp: Stamp,
-}
-
-/// Why a file cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
-    #[error("cannot read {0}: {1}")]
-    Io(String, io::Error),
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
+    /// Or why it cannot be looked at.
+    pub(super) stamp: io::Result<Stamp>,
+    pub(super) is_link: bool,
 }
 
 impl Stamp {
@@ -47,55 +51,56 @@ impl Stamp {
             inode: metadata.ino(),
             length: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
 }
 
-/// The files of a directory, by name; hidden ones left out. A mounted ConfigMap is read through
-/// the link that the kubelet swaps, so that all files are of one version.
-pub(super) fn list(directory: &Path) -> io::Result<Vec<Entry>> {
-    let snapshot = fs::read_link(directory.join(CONFIGMAP_DATA)).map(|link| directory.join(link));
-    let directory = snapshot.as_deref().unwrap_or(directory);
+/// Which directory this is now. A mounted ConfigMap is read through the link that the kubelet swaps, so that all
+/// files are of one version.
+pub(super) fn identify(directory: &Path) -> io::Result<Identity> {
+    let metadata = fs::metadata(directory)?;
+    let place = match fs::read_link(directory.join(CONFIGMAP_DATA)) {
+        Ok(link) => directory.join(link),
+        Err(error) if is_gone(&error) || error.kind() == io::ErrorKind::InvalidInput => {
+            directory.to_path_buf()
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Identity { directory: (metadata.dev(), metadata.ino()), place })
+}
+
+/// The files of a place by name, as far as they are of use; hidden ones left out.
+pub(super) fn list(place: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    for found in fs::read_dir(directory)? {
+    for found in fs::read_dir(place)? {
         let found = found?;
         let Ok(name) = found.file_name().into_string() else { continue };
-        if name.starts_with('.') {
+        if name.starts_with('.') || !(is_module(&name) || is_manifest(&name) || is_signature(&name)) {
             continue;
         }
         let path = found.path();
-        // A file may vanish between listing and looking.
-        if let Ok(metadata) = fs::metadata(&path)
-            && metadata.is_file()
-        {
-            entries.push(Entry { name, path, stamp: Stamp::of(&metadata) });
-        }
+        let stamp = match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_file() => Ok(Stamp::of(&metadata)),
+            Ok(_) => continue,
+            // It may vanish between listing and looking.
+            Err(error) if is_gone(&error) => continue,
+            Err(error) => Err(error),
+        };
+        let is_link = found.file_type().is_ok_and(|kind| kind.is_symlink());
+        entries.push(Entry { name, path, stamp, is_link });
     }
     entries.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(entries)
 }
 
-/// A module's decoded bytes, at most `limit` of them.
-pub(super) fn read_module(path: &Path, limit: usize) -> Result<Vec<u8>, ReadError> {
-    Ok(decode(&name_of(path), read(path, limit)?, limit)?)
+/// Whether what could not be read is not there: nothing else tells that it was deleted.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
 }
 
-/// A manifest's text, at most `limit` bytes of it.
-pub(super) fn read_text(path: &Path, limit: usize) -> Result<String, ReadError> {
-    String::from_utf8(read(path, limit)?)
-        .map_err(|error| ReadError::Io(name_of(path), io::Error::other(format!("not UTF-8: {error}"))))
-}
-
-fn read(path: &Path, limit: usize) -> Result<Vec<u8>, ReadError> {
-    let mut bytes = Vec::new();
-    let read = open_regular(path).and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes));
-    read.map_err(|error| ReadError::Io(name_of(path), error))?;
-    if bytes.len() > limit {
-        return Err(DecodeError::TooLarge(name_of(path), limit).into());
-    }
-    Ok(bytes)
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+/// A module's decoded bytes, at most `limit` of them; or what is wrong with them.
+pub(super) fn read_module(path: &Path, limit: usize) -> io::Result<Result<Vec<u8>, DecodeError>> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(decode(&name, file::read(path, limit)?, limit))
 }

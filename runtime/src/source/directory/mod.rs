@@ -1,23 +1,33 @@
 //! Checks from directories: plain files, and ConfigMaps mounted by the kubelet.
 
 mod files;
+mod known;
+mod route;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod told;
+mod watching;
 
 use super::{Change, Taken};
 use crate::{
     board::{Board, Contact},
     grant::Ceiling,
 };
-use notify::{EventKind, RecursiveMode, Watcher, event::AccessKind, event::AccessMode};
-use scan::Scanner;
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use scan::{Scanned, Scanner};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, watch},
-    time::{MissedTickBehavior, interval, timeout},
+    task::spawn_blocking,
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use watching::Watching;
 
 /// The name of this source on the board.
 const NAME: &str = "directory";
@@ -27,6 +37,11 @@ const FALLBACK: Duration = Duration::from_secs(30);
 const QUIET: Duration = Duration::from_millis(25);
 /// After so many quiet periods that were none, the directory is read anyway.
 const RESTLESS: u32 = 20;
+
+/// What is said of a defect here.
+const BROKE_DOWN: &str = "looking at the check directories broke down";
+/// How long nothing is looked at after that.
+const REST: Duration = Duration::from_secs(5);
 
 /// Directories whose manifests and modules are the checks that should run.
 #[derive(Clone, Debug)]
@@ -44,17 +59,15 @@ pub struct Directories {
 impl Directories {
     /// Refuses directories that cannot be read.
     pub fn require_readable(&self) -> Result<(), (PathBuf, io::Error)> {
-        self.paths.iter().try_for_each(|path| match std::fs::read_dir(path) {
-            Ok(_) => Ok(()),
-            Err(error) => Err((path.clone(), error)),
-        })
+        let read = |path: &Path| files::list(&files::identify(path)?.place);
+        self.paths.iter().try_for_each(|path| read(path).map(drop).map_err(|error| (path.clone(), error)))
     }
 
     /// What is there now.
     pub fn read(self) -> Vec<Change> {
         let mut changes = Vec::new();
         let contact = Arc::new(Contact::new(NAME, []));
-        Scanner::new(self, contact, watch::Sender::default()).scan(|change| {
+        Scanner::new(self, contact, watch::Sender::default()).scan(Instant::now(), |change| {
             changes.push(change);
             true
         });
@@ -70,58 +83,69 @@ impl Directories {
         stop: CancellationToken,
     ) {
         let (hint, mut hints) = mpsc::channel(1);
-        let _watcher = self.subscribe(hint);
         let contact = board.connect(NAME, self.paths.iter().map(|path| path.display().to_string()));
-        let mut scanner = Scanner::new(self, contact, taken);
+        let paths = self.paths.clone();
+        let look = Look { scanner: Scanner::new(self, contact, taken), watching: Watching::new(hint), paths };
+        let look = Arc::new(Mutex::new(look));
         let mut fallback = interval(FALLBACK);
         fallback.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut synced = false;
+        let (mut synced, mut again) = (false, None);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = fallback.tick() => {}
+                () = sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {}
                 Some(()) = hints.recv() => settle(&mut hints).await,
             }
             let sender = changes.clone();
-            let scanned = tokio::task::spawn_blocking(move || {
-                let told = scanner.scan(|change| sender.blocking_send(change).is_ok());
-                (scanner, told)
-            });
-            let Ok((back, told)) = scanned.await else {
-                tracing::error!("reading the check directories broke down; changes are no longer noticed");
-                return;
+            let scanned = apart(&look, move |look| look.scan(|change| sender.blocking_send(change).is_ok()));
+            let Some(scanned) = scanned.await else {
+                again = rest(&look, &stop).await;
+                continue;
             };
-            scanner = back;
-            if !told || (!synced && changes.send(Change::Synced).await.is_err()) {
+            again = scanned.again;
+            if !scanned.heard || (!synced && changes.send(Change::Synced).await.is_err()) {
                 return;
             }
             synced = true;
         }
     }
+}
 
-    /// Asks the system to tell of changes; without that the fallback has to do.
-    fn subscribe(&self, hint: mpsc::Sender<()>) -> Option<impl Watcher + use<>> {
-        let tell = move |event: notify::Result<notify::Event>| {
-            if event.map_or(true, |event| is_change(event.kind)) {
-                // A full channel holds a hint already.
-                let _ = hint.try_send(());
-            }
-        };
-        let watch = || {
-            let mut watcher = notify::recommended_watcher(tell)?;
-            for path in &self.paths {
-                watcher.watch(path, RecursiveMode::NonRecursive)?;
-            }
-            Ok::<_, notify::Error>(watcher)
-        };
-        let warn = |error| tracing::warn!("changes are only noticed every {FALLBACK:?}: {error}");
-        watch().map_err(warn).ok()
+/// What it takes to look at the directories.
+struct Look {
+    scanner: Scanner,
+    watching: Watching,
+    paths: Vec<PathBuf>,
+}
+
+impl Look {
+    /// Tells what has changed, and watches what has come to matter.
+    fn scan(&mut self, tell: impl FnMut(Change) -> bool) -> Scanned {
+        let now = Instant::now();
+        let mut scanned = self.scanner.scan(now, tell);
+        if self.watching.follow(&self.paths, &scanned.links) {
+            scanned.again = Some(now + QUIET);
+        }
+        scanned
     }
 }
 
-/// Reading a directory causes events as well, which must not lead to reading it again.
-fn is_change(kind: EventKind) -> bool {
-    !matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
+/// Works on a thread that may block. Work that breaks down is logged, and leaves as much done as it did.
+async fn apart<T: Send + 'static, R: Send + 'static>(
+    shared: &Arc<Mutex<T>>,
+    work: impl FnOnce(&mut T) -> R + Send + 'static,
+) -> Option<R> {
+    let shared = Arc::clone(shared);
+    let done = spawn_blocking(move || work(&mut shared.lock().unwrap_or_else(PoisonError::into_inner))).await;
+    done.inspect_err(|error| tracing::error!("{BROKE_DOWN}, and begins again: {error}")).ok()
+}
+
+/// Says that nothing is looked at, and waits before that begins again: now.
+async fn rest(look: &Arc<Mutex<Look>>, stop: &CancellationToken) -> Option<Instant> {
+    apart(look, |look| look.scanner.lose(BROKE_DOWN)).await;
+    stop.run_until_cancelled(sleep(REST)).await;
+    Some(Instant::now())
 }
 
 async fn settle(hints: &mut mpsc::Receiver<()>) {

@@ -2,38 +2,66 @@
 
 use super::{
     Directories,
-    files::{self, Entry, Stamp},
+    files::{self, Entry},
+    known::Known,
+    told::Told,
 };
 use crate::{
     board::Contact,
+    file,
+    outcome::{Fault, Reason},
     signature::{Signature, is_signature},
     source::{
-        Change, Packed, Taken,
-        bundle::{self, Broken, Bundle, Manifest, Wish, Wishes, is_manifest},
+        Change, Taken,
+        bundle::{self, Bundle, Manifest, Wishes},
         is_module,
     },
-    spec::{Check, Digest, Key},
+    spec::{Digest, MAX_FILE},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
-    mem,
+    collections::{BTreeSet, HashMap},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
-/// The largest manifest file in bytes, as much as a ConfigMap holds.
-const MANIFEST_SIZE: usize = 1024 * 1024;
+/// A directory that is replaced while it is read is read again, so often.
+const LOOKS: u32 = 3;
+/// A document that vanishes from a manifest file ends its check only when the file has not changed for so long: it
+/// may be that the file is still being written.
+const SETTLING: Duration = Duration::from_secs(5);
+/// What stands on the board for a directory that cannot be read.
+const UNREADABLE: &str = "unreadable-directory";
 
 /// Remembers what was told, and what was read from files that have not changed since.
 pub(super) struct Scanner {
     source: Directories,
-    told: BTreeMap<Key, Wish>,
-    manifests: HashMap<PathBuf, (Stamp, Manifest)>,
-    digests: HashMap<PathBuf, (Stamp, Result<Digest, String>)>,
-    signatures: HashMap<PathBuf, (Stamp, Signature)>,
+    told: Told,
+    manifests: Known<Manifest>,
+    digests: Known<Result<Digest, String>>,
+    signatures: Known<Signature>,
+    homes: HashMap<PathBuf, Home>,
     contact: Arc<Contact>,
-    taken: watch::Sender<Taken>,
+}
+
+/// A directory as it was when it last held something.
+#[derive(Default)]
+struct Home {
+    directory: (u64, u64),
+    /// The modules that manifests named, and that are still there.
+    named: BTreeSet<String>,
+}
+
+/// What came of a scan.
+pub(super) struct Scanned {
+    /// Whether somebody still listens.
+    pub(super) heard: bool,
+    /// When to look again even if nothing changes.
+    pub(super) again: Option<Instant>,
+    /// The files that are links.
+    pub(super) links: Vec<PathBuf>,
 }
 
 impl Scanner {
@@ -41,123 +69,168 @@ impl Scanner {
     pub(super) fn new(source: Directories, contact: Arc<Contact>, taken: watch::Sender<Taken>) -> Self {
         Self {
             source,
-            told: BTreeMap::new(),
-            manifests: HashMap::new(),
-            digests: HashMap::new(),
-            signatures: HashMap::new(),
+            told: Told::new(taken),
+            manifests: Known::default(),
+            digests: Known::default(),
+            signatures: Known::default(),
+            homes: HashMap::new(),
             contact,
-            taken,
         }
     }
 
-    /// Reads the directories and tells every change; false as soon as nobody listens any more.
+    /// Reads the directories and tells every change, until nobody listens any more.
     /// A directory that cannot be read leaves its checks as they are.
-    pub(super) fn scan(&mut self, mut tell: impl FnMut(Change) -> bool) -> bool {
+    pub(super) fn scan(&mut self, now: Instant, tell: impl FnMut(Change) -> bool) -> Scanned {
         let mut wishes = Wishes::default();
+        let mut scanned = Scanned { heard: false, again: None, links: Vec::new() };
         for directory in self.source.paths.clone() {
-            match files::list(&directory) {
+            match self.look(&directory, now) {
                 Ok(entries) => {
-                    self.contact.reached(&directory.display().to_string());
-                    self.read(&entries, &mut wishes);
+                    let settled = self.read(&directory, &entries, now, &mut wishes);
+                    scanned.again = scanned.again.into_iter().chain(settled).min();
+                    scanned.links.extend(links(&entries));
+                    self.say_whether_whole(&directory, unreadable(&entries), &mut wishes);
                 }
                 Err(error) => {
-                    let place = directory.display().to_string();
-                    if self.contact.lost(&place, &format!("cannot read {place}: {error}")) {
-                        tracing::warn!("cannot read {place}: {error}; its checks stay as they are");
-                    }
-                    let kept = self.told.iter().filter(|(_, told)| told.origin.starts_with(&directory));
-                    wishes.keep(kept.map(|(key, told)| (key.clone(), told.clone())));
+                    wishes.keep(self.told.of(&directory, UNREADABLE));
+                    let why = format!("cannot read {}: {error}", directory.display());
+                    self.say_whether_whole(&directory, Some(why), &mut wishes);
                 }
             }
         }
-        self.manifests.retain(|path, _| path.exists());
-        self.digests.retain(|path, _| path.exists());
-        self.signatures.retain(|path, _| path.exists());
+        self.manifests.tidy();
+        self.digests.tidy();
+        self.signatures.tidy();
         let wanted = wishes.finish(&self.source.namespace);
-        let told = mem::take(&mut self.told);
-        let limit = self.source.max_module_size;
-        // Another source leaves a check before this one tells of it, and takes it back only after that.
-        self.taken.send_if_modified(|taken| taken.take(wanted.keys()));
-        let gone = told.keys().filter(|key| !wanted.contains_key(key));
-        let news = wanted.iter().flat_map(|(key, wish)| {
-            let pack = |name: &str, digest| {
-                let path = wish.origin.with_file_name(name);
-                Packed::new(digest, move || {
-                    files::read_module(&path, limit).map_err(|error| error.to_string())
-                })
-            };
-            wish.changes(key, told.get(key), pack)
-        });
-        let going_on = gone.map(|key| Change::Remove(key.clone())).chain(news).all(&mut tell);
-        self.taken.send_if_modified(|taken| taken.keep(|key| wanted.contains_key(key)));
-        self.told = wanted;
-        going_on
+        scanned.heard = self.told.tell(wanted, self.source.max_module_size, tell);
+        scanned
     }
 
-    /// Adds what the files of a directory want.
-    fn read(&mut self, entries: &[Entry], wishes: &mut Wishes) {
-        let Some(place) = entries.first().and_then(|entry| entry.path.parent()) else { return };
-        for entry in entries {
-            self.look_at(entry);
+    /// Says that no directory is looked at any more.
+    pub(super) fn lose(&self, why: &str) {
+        for directory in &self.source.paths {
+            self.contact.lost(&directory.display().to_string(), why);
         }
-        let manifests = entries.iter().filter_map(|entry| Some((entry, self.manifests.get(&entry.path)?)));
-        let modules = entries.iter().filter_map(|entry| Some((entry, self.digests.get(&entry.path)?)));
-        let signatures = entries.iter().filter_map(|entry| Some((entry, self.signatures.get(&entry.path)?)));
+    }
+
+    /// The files of a directory, all of one moment, and read.
+    fn look(&mut self, directory: &Path, now: Instant) -> io::Result<Vec<Entry>> {
+        for _ in 0..LOOKS {
+            let identity = files::identify(directory)?;
+            let listed = files::list(&identity.place);
+            listed.iter().flatten().for_each(|entry| self.look_at(entry, now));
+            if files::identify(directory).is_ok_and(|now| now == identity) {
+                let entries = listed?;
+                self.require_home(directory, identity.directory, entries.is_empty())?;
+                return Ok(entries);
+            }
+        }
+        Err(io::Error::other(format!("it was replaced during each of {LOOKS} looks")))
+    }
+
+    /// An empty directory in the place of one with checks is what an unmounted one leaves behind.
+    fn require_home(&mut self, path: &Path, directory: (u64, u64), is_empty: bool) -> io::Result<()> {
+        match self.homes.get_mut(path) {
+            Some(home) if is_empty && home.directory != directory => Err(io::Error::other(
+                "it is empty, and not the directory that held the checks: mount that again, or start the daemon \
+                 again if it shall be empty",
+            )),
+            Some(home) => {
+                home.directory = directory;
+                Ok(())
+            }
+            None if is_empty => Ok(()),
+            None => {
+                self.homes.insert(path.to_path_buf(), Home { directory, ..Home::default() });
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds what the files of a directory want; tells when it is certain what its manifests want.
+    fn read(
+        &mut self,
+        directory: &Path,
+        entries: &[Entry],
+        now: Instant,
+        wishes: &mut Wishes,
+    ) -> Option<Instant> {
+        let place = entries.first().and_then(|entry| entry.path.parent())?;
+        let home = self.homes.get(directory)?;
+        let settles = |since: Instant| Some(since + SETTLING).filter(|settled| *settled > now);
+        let unsettled =
+            || self.manifests.of(entries).filter_map(|(name, _, since)| Some((name, settles(since)?)));
         let bundle = Bundle {
             place,
             namespace: &self.source.namespace,
             ceiling: &self.source.ceiling,
-            manifests: manifests.map(|(entry, (_, manifest))| (entry.name.as_str(), manifest)).collect(),
-            modules: modules.map(|(entry, (_, digest))| (entry.name.as_str(), digest)).collect(),
-            signatures: signatures.map(|(entry, (_, file))| (entry.name.as_str(), file)).collect(),
+            manifests: self.manifests.of(entries).map(|(name, manifest, _)| (name, manifest)).collect(),
+            unsettled: unsettled().map(|(name, _)| name).collect(),
+            named: &home.named,
+            modules: self.digests.of(entries).map(|(name, digest, _)| (name, digest)).collect(),
+            signatures: self.signatures.of(entries).map(|(name, file, _)| (name, file)).collect(),
         };
-        wishes.read(&bundle, |origin| self.former(origin));
+        let named = wishes.read(&bundle, |origin| self.told.former(origin));
+        let settled = unsettled().map(|(_, settled)| settled).min();
+        self.homes.entry(directory.to_path_buf()).or_default().named = named;
+        settled
     }
 
     /// Reads a file that may have changed.
-    fn look_at(&mut self, entry: &Entry) {
-        let known = |stamp: Option<&Stamp>| stamp == Some(&entry.stamp);
+    fn look_at(&mut self, entry: &Entry, now: Instant) {
+        let cannot = |error: &io::Error| format!("cannot read {}: {error}", entry.name);
         if is_module(&entry.name) {
-            if !known(self.digests.get(&entry.path).map(|(stamp, _)| stamp)) {
-                let bytes = files::read_module(&entry.path, self.source.max_module_size);
-                let digest = bytes.map(|bytes| Digest::of(&bytes)).map_err(|error| error.to_string());
-                self.digests.insert(entry.path.clone(), (entry.stamp, digest));
-            }
+            let limit = self.source.max_module_size;
+            self.digests.look_at(entry, now, |path| digest(path, limit), |error| Err(cannot(error)));
         } else if is_signature(&entry.name) {
-            if !known(self.signatures.get(&entry.path).map(|(stamp, _)| stamp))
-                && let Some(signature) = Signature::read(&entry.path)
-            {
-                self.signatures.insert(entry.path.clone(), (entry.stamp, signature));
-            }
-        } else if is_manifest(&entry.name) && !known(self.manifests.get(&entry.path).map(|(stamp, _)| stamp))
-        {
-            let manifest = read_manifest(entry, &self.source);
-            self.manifests.insert(entry.path.clone(), (entry.stamp, manifest));
+            self.signatures.look_at(entry, now, Signature::read, Signature::unreadable);
+        } else {
+            let source = &self.source;
+            let read = |path: &Path| read_manifest(path, &entry.name, source);
+            self.manifests.look_at(entry, now, read, |error| bundle::unreadable(cannot(error)));
         }
     }
 
-    /// The checks that a manifest file wanted when it worked.
-    fn former(&self, origin: &Path) -> Vec<(Key, Arc<Check>)> {
-        let told = self.told.iter().filter(|(_, told)| same_file(&told.origin, origin));
-        told.filter_map(|(key, told)| Some((key.clone(), Arc::clone(told.check.as_ref()?)))).collect()
+    /// While a directory cannot be read whole, nobody knows whether its checks are all there: that stands on the
+    /// board like a check that cannot run.
+    fn say_whether_whole(&self, directory: &Path, trouble: Option<String>, wishes: &mut Wishes) {
+        let place = directory.display().to_string();
+        let Some(why) = trouble else {
+            self.contact.reached(&place);
+            return;
+        };
+        if self.contact.lost(&place, &why) {
+            tracing::warn!("{why}; its checks stay as they are");
+        }
+        let why = format!("{why}; its checks stay as they are, and others that it may hold are not known");
+        wishes.refuse(directory.join(UNREADABLE), Fault::new(Reason::Resources, why));
     }
 }
 
-fn read_manifest(entry: &Entry, source: &Directories) -> Manifest {
-    let unreadable = |error: files::ReadError| Broken { why: error.to_string(), about: Vec::new() };
-    let text = files::read_text(&entry.path, MANIFEST_SIZE).map_err(unreadable)?;
-    bundle::parse(&entry.name, &text, &source.namespace, &source.ceiling)
+fn links(entries: &[Entry]) -> impl Iterator<Item = PathBuf> {
+    entries.iter().filter(|entry| entry.is_link).map(|entry| entry.path.clone())
 }
 
-/// A mounted ConfigMap gives every version of a file a directory of its own.
-fn same_file(one: &Path, other: &Path) -> bool {
-    let timestamped = |path: &Path| {
-        let parent = path.parent().and_then(Path::file_name);
-        parent.is_some_and(|name| name.to_string_lossy().starts_with(".."))
+/// Why a directory is not read whole: the first of its files that cannot even be looked at.
+fn unreadable(entries: &[Entry]) -> Option<String> {
+    let of = |entry: &Entry| {
+        entry.stamp.as_ref().err().map(|error| (entry.path.display().to_string(), error.to_string()))
     };
-    let home = |path: &Path| {
-        let parent = path.parent()?;
-        (if timestamped(path) { parent.parent() } else { Some(parent) }).map(Path::to_path_buf)
-    };
-    one.file_name() == other.file_name() && home(one) == home(other)
+    entries.iter().find_map(of).map(|(path, error)| format!("cannot read {path}: {error}"))
+}
+
+fn digest(path: &Path, limit: usize) -> io::Result<Result<Digest, String>> {
+    let module = files::read_module(path, limit)?;
+    Ok(module.map(|bytes| Digest::of(&bytes)).map_err(|error| error.to_string()))
+}
+
+fn read_manifest(path: &Path, name: &str, source: &Directories) -> io::Result<Manifest> {
+    let bytes = file::read(path, MAX_FILE)?;
+    if bytes.len() > MAX_FILE {
+        return Ok(bundle::unreadable(format!("{name} has more than {MAX_FILE} bytes: split it")));
+    }
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) => bundle::parse(name, &text, &source.namespace, &source.ceiling),
+        Err(error) => bundle::unreadable(format!("{name} is not UTF-8: {error}")),
+    })
 }

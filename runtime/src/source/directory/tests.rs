@@ -2,7 +2,10 @@
 
 mod broken;
 mod clashes;
+mod documents;
 mod hostile;
+mod unreadable;
+mod watched;
 
 use super::{Directories, scan::Scanner};
 use crate::{
@@ -17,9 +20,13 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use tempfile::TempDir;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
+
+/// What stands on the board for a directory that cannot be read.
+const STAND_IN: &str = "!default/unreadable-directory ";
 
 /// A directory, and what was told about it since the last look.
 struct Fixture {
@@ -27,6 +34,7 @@ struct Fixture {
     scanner: Scanner,
     contact: Arc<Contact>,
     taken: watch::Receiver<Taken>,
+    now: Instant,
 }
 
 impl Fixture {
@@ -37,6 +45,11 @@ impl Fixture {
     fn over(directory: TempDir, more: &[&Path]) -> Self {
         let mut paths = vec![directory.path().to_path_buf()];
         paths.extend(more.iter().map(PathBuf::from));
+        Self::of(directory, paths)
+    }
+
+    /// Looks at these directories.
+    fn of(directory: TempDir, paths: Vec<PathBuf>) -> Self {
         let names = paths.iter().map(|path| path.display().to_string());
         let contact = Arc::new(Contact::new("directory", names));
         let (sender, taken) = watch::channel(Taken::default());
@@ -47,7 +60,7 @@ impl Fixture {
             max_module_size: 1000,
         };
         let scanner = Scanner::new(source, Arc::clone(&contact), sender);
-        Self { directory, scanner, contact, taken }
+        Self { directory, scanner, contact, taken, now: Instant::now() }
     }
 
     fn write(&self, name: &str, content: impl AsRef<[u8]>) {
@@ -65,7 +78,7 @@ impl Fixture {
     /// What a scan tells: `+key bytes` with ` + signature` if there is one, `-key` and `!key reason`.
     fn scan(&mut self) -> Vec<String> {
         let mut told = Vec::new();
-        self.scanner.scan(|change| {
+        self.scanner.scan(self.now, |change| {
             told.push(match change {
                 Change::Set(candidate) => {
                     let signed = if candidate.signature.is_some() { " + signature" } else { "" };
@@ -102,6 +115,25 @@ fn a_module_without_a_manifest_is_a_check_of_its_own_name() {
     let mut fixture = Fixture::new();
     fixture.write("Disk_Space.wasm", "one");
     assert_eq!(fixture.scan(), ["+default/disk-space one"]);
+}
+
+#[test]
+fn a_module_that_a_manifest_named_becomes_no_check_of_its_own_when_only_the_manifest_goes() {
+    let mut fixture = Fixture::new();
+    fixture.manifest("a.yaml", "web", "m.wasm");
+    fixture.manifest("b.yaml", "shop", "n.wasm");
+    fixture.write("m.wasm", "one");
+    fixture.write("n.wasm", "two");
+    fixture.scan();
+    fixture.remove("a.yaml");
+    fixture.manifest("b.yaml", "shop", "m.wasm");
+    assert_eq!(fixture.scan(), ["-default/web", "+default/shop one"], "neither `m` nor `n`");
+    fixture.write("n.wasm", "three");
+    assert!(fixture.scan().is_empty(), "other bytes do not change that");
+    fixture.remove("n.wasm");
+    fixture.scan();
+    fixture.write("n.wasm", "two");
+    assert_eq!(fixture.scan(), ["+default/n two"], "put there again, by itself");
 }
 
 #[test]
@@ -193,9 +225,9 @@ fn nothing_more_is_told_to_who_no_longer_listens() {
     fixture.write("a.wasm", "one");
     fixture.write("b.wasm", "two");
     let mut told = 0;
-    let heard = fixture.scanner.scan(|_| {
+    let scanned = fixture.scanner.scan(fixture.now, |_| {
         told += 1;
         false
     });
-    assert!(!heard && told == 1);
+    assert!(!scanned.heard && told == 1);
 }

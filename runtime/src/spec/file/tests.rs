@@ -121,20 +121,53 @@ fn no_cut_of_a_manifest_makes_it_panic() {
     }
 }
 
+/// What the documents name that are refused.
+fn refused(text: &str, ceiling: &Arc<Ceiling>) -> Vec<Named> {
+    documents(text, "default", ceiling)
+        .into_iter()
+        .filter_map(Result::err)
+        .map(|refused| refused.named)
+        .collect()
+}
+
 #[test]
-fn a_refused_file_still_tells_which_checks_it_is_about() {
+fn a_refused_document_still_tells_which_check_and_module_it_is_about() {
     let text = format!("{}  intervall: 5s\n---\n{HEAD}metadata: {{ name: b, namespace: shop }}\n", with(""));
-    refusal(&text);
-    let named = |ceiling: &Ceiling| -> Vec<_> {
-        let outline = outline(&text, "default", ceiling).into_iter();
-        outline.map(|named| named.key.map(|key| key.to_string())).collect()
+    let named = |ceiling| -> Vec<_> {
+        refused(&text, &ceiling).into_iter().map(|named| named.key.map(|key| key.to_string())).collect()
     };
     let (dns, shop) = (Some("default/dns".to_owned()), Some("shop/b".to_owned()));
-    assert_eq!(named(&Ceiling::open()), [dns.clone(), shop]);
-    assert_eq!(named(&Ceiling::trusted("default")), [dns, None], "no claim to other namespaces");
-    assert_eq!(outline(&text, "default", &Ceiling::open())[0].module, "dns.wasm".parse().ok());
+    assert_eq!(named(Ceiling::open()), [dns.clone(), shop]);
+    assert_eq!(named(Ceiling::trusted("default")), [dns, None], "no claim to other namespaces");
+    assert_eq!(refused(&text, &Ceiling::open())[0].module, "dns.wasm".parse().ok());
     for unreadable in ["kind: [", "", "metadata: { name: A }", "metadata: 5", "- a"] {
-        let about = outline(unreadable, "default", &Ceiling::open());
-        assert!(about.iter().all(|named| named.key.is_none()), "{unreadable:?}");
+        assert_eq!(refused(unreadable, &Ceiling::open()), [Named::default()], "{unreadable:?}");
     }
+}
+
+#[test]
+fn each_document_is_judged_by_itself_whatever_stands_around_it() {
+    let good = |name: &str| with("").replace("name: dns", &format!("name: {name}"));
+    let says = |text: &str| -> Vec<String> {
+        let told = |document: Document| match document {
+            Ok(check) => check.key.name().to_owned(),
+            Err(refused) => refused.error.to_string(),
+        };
+        documents(text, "default", &Ceiling::open()).into_iter().map(told).collect()
+    };
+    for (broken, place) in [
+        ("kind: [\n", "line 7, column 7: "),
+        ("kind: [\n...\n", "line 7, column 7: "),
+        ("kind: [\r\n...\r\n# and so on\r\n%YAML 1.2\r\n", "line 7, column 7: "),
+        ("kind: \"a\n", "line 8, column 1: "),
+        ("hello\n", "line 7, column 1: "),
+    ] {
+        let told = says(&format!("{}---\n{broken}--- # next\n{}", good("a"), good("b")));
+        assert_eq!(told.len(), 3, "{broken:?}: {told:?}");
+        assert_eq!((told[0].as_str(), told[2].as_str()), ("a", "b"));
+        assert!(told[1].starts_with(place), "{told:?}");
+    }
+    let directive = format!("%YAML 1.2\n# a comment\n---\n{}...\n%YAML 1.2\n---\n{}", good("a"), good("b"));
+    assert_eq!(says(&directive), ["a", "b"]);
+    assert_eq!(says(&format!("{}---\n{}", good("a"), good("a")))[0], "a", "of two the first counts");
 }

@@ -101,8 +101,13 @@ fn property(limit: Limit, generator: &mut SchemaGenerator) -> Schema {
     let mut schema = match limit.unit() {
         Unit::Bytes => Size::json_schema(generator),
         Unit::Time => TimeSpan::json_schema(generator),
-        Unit::Count => json_schema!({ "type": "integer", "minimum": least, "maximum": most }),
+        Unit::Count => json_schema!({ "type": "integer" }),
     };
+    // Of amounts with a unit, no schema can compare the numbers.
+    if limit.unit() != Unit::Time {
+        schema.insert("minimum".to_owned(), least.into());
+        schema.insert("maximum".to_owned(), most.into());
+    }
     let [least, most, default] = [least, most, limit.default()].map(|amount| limit.written(amount));
     let about = limit.about();
     schema.insert(

@@ -59,16 +59,3 @@ fn a_module_that_vanishes_leaves_the_check_with_a_complaint() {
     let told = fixture.scan();
     assert!(told.len() == 1 && told[0].starts_with("!default/web the module"), "{told:?}");
 }
-
-#[test]
-fn a_directory_that_cannot_be_read_any_more_keeps_its_checks() {
-    let second = tempfile::tempdir().expect("a directory");
-    fs::write(second.path().join("m.wasm"), "one").expect("a module");
-    let mut fixture = Fixture::over(tempfile::tempdir().expect("a directory"), &[second.path()]);
-    assert_eq!(fixture.scan(), ["+default/m one"]);
-    assert!(fixture.contact.source().connected);
-    second.close().expect("gone");
-    assert!(fixture.scan().is_empty());
-    let source = fixture.contact.source();
-    assert!(!source.connected && source.error.starts_with("cannot read "), "{source:?}");
-}

@@ -35,8 +35,8 @@ fn other_sources_hear_of_a_check_before_it_is_told_and_of_its_end_after() {
     fixture.write("a.wasm", "one");
     let mut taken = fixture.taken.clone();
     let key: Key = "default/a".parse().expect("a key");
-    let told = fixture.scanner.scan(|_| fixture.taken.borrow().contains(&key));
-    assert!(told, "taken when it is told");
+    let scanned = fixture.scanner.scan(fixture.now, |_| fixture.taken.borrow().contains(&key));
+    assert!(scanned.heard, "taken when it is told");
     assert!(taken.has_changed().expect("a sender"));
     taken.mark_unchanged();
     fixture.write("a.wasm", "two");
@@ -44,7 +44,7 @@ fn other_sources_hear_of_a_check_before_it_is_told_and_of_its_end_after() {
     assert!(!taken.has_changed().expect("a sender"));
     fixture.remove("a.wasm");
     let mut heard = false;
-    fixture.scanner.scan(|_| {
+    fixture.scanner.scan(fixture.now, |_| {
         heard = fixture.taken.borrow().contains(&key);
         true
     });

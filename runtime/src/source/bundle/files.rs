@@ -1,0 +1,131 @@
+//! Files that lie together, and what each of them wants.
+
+use super::{Broken, Manifest, Stored, Wish};
+use crate::{
+    grant::Ceiling,
+    outcome::{Fault, Reason},
+    signature::{self, Signature},
+    source::stem,
+    spec::{self, Check, Digest, Key, Module, ModuleError},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
+
+/// Files that lie together, as far as they were read, by name.
+pub(in crate::source) struct Bundle<'a> {
+    /// Where they lie.
+    pub(in crate::source) place: &'a Path,
+    /// Of checks without a manifest.
+    pub(in crate::source) namespace: &'a str,
+    /// The most that checks without a manifest may have.
+    pub(in crate::source) ceiling: &'a Arc<Ceiling>,
+    pub(in crate::source) manifests: BTreeMap<&'a str, &'a Manifest>,
+    /// The manifests that may still be being written, so that a document that is not there may be yet to come.
+    pub(in crate::source) unsettled: BTreeSet<&'a str>,
+    /// The modules that manifests named before.
+    pub(in crate::source) named: &'a BTreeSet<String>,
+    /// The digests of the modules, or why they cannot be read.
+    pub(in crate::source) modules: BTreeMap<&'a str, &'a Result<Digest, String>>,
+    pub(in crate::source) signatures: BTreeMap<&'a str, &'a Signature>,
+}
+
+/// What a manifest file wants.
+#[derive(Default)]
+pub(super) struct Claims {
+    pub(super) wanted: Vec<(Key, Wish)>,
+    /// Its former checks that no document names any more, and that may be wanted all the same.
+    pub(super) kept: Vec<(Key, Wish)>,
+}
+
+impl Bundle<'_> {
+    /// What a manifest file wants, each document by itself. A check whose document cannot be used goes on as it was
+    /// before. If it cannot be read which check a document is about, it may be any of those that no other document
+    /// names; without such, it stands under its file's name.
+    pub(super) fn claims(
+        &self,
+        name: &str,
+        manifest: &Manifest,
+        former: impl Fn(&Path) -> BTreeMap<Key, Arc<Check>>,
+    ) -> Claims {
+        let origin = self.place.join(name);
+        let mut former = former(&origin);
+        let claim = |check: Option<Arc<Check>>, trouble: Option<Fault>| {
+            let origin = origin.clone();
+            Wish { origin, check, trouble, ..Wish::default() }
+        };
+        let (mut claims, mut nameless) = (Claims::default(), None);
+        for document in manifest {
+            let (key, check, trouble) = match document {
+                Ok(check) => (check.key.clone(), Some(Arc::clone(check)), None),
+                Err(Broken { why, named }) => {
+                    let trouble = Fault::new(Reason::Manifest, why);
+                    let Some(key) = named.key.clone() else {
+                        nameless.get_or_insert(trouble);
+                        continue;
+                    };
+                    (key.clone(), former.get(&key).cloned(), Some(trouble))
+                }
+            };
+            claims.wanted.push((key, claim(check, trouble)));
+        }
+        let claimed: BTreeSet<&Key> = claims.wanted.iter().map(|(key, _)| key).collect();
+        former.retain(|key, _| !claimed.contains(key));
+        if nameless.is_some() && former.is_empty() {
+            claims.wanted.push((Key::from_file(self.namespace, stem(name)), claim(None, nameless)));
+        } else if nameless.is_some() || self.unsettled.contains(name) {
+            let kept = former.into_iter().map(|(key, check)| (key, claim(Some(check), nameless.clone())));
+            claims.kept.extend(kept);
+        }
+        claims
+    }
+
+    /// The check of a module that no manifest names.
+    pub(super) fn lone_module(&self, name: &str) -> (Key, Wish) {
+        let key = Key::from_file(self.namespace, stem(name));
+        let mut wish = Wish { origin: self.place.join(name), ..Wish::default() };
+        let module = name.parse().map_err(|error: ModuleError| error.to_string());
+        let check = module.and_then(|module| {
+            spec::alone(key.clone(), module, self.ceiling).map_err(|error| error.to_string())
+        });
+        match check {
+            Ok(check) => wish.check = Some(Arc::new(check)),
+            Err(why) => wish.trouble = Some(Fault::new(Reason::Module, format!("{name}: {why}"))),
+        }
+        (key, wish)
+    }
+
+    /// The wish with its module, which is then `used`.
+    pub(super) fn with_module<'a>(&'a self, mut wish: Wish, used: &mut BTreeSet<&'a str>) -> Wish {
+        let Some(check) = &wish.check else { return wish };
+        let Some((name, digest)) = self.find(&check.module) else {
+            let (name, place) = (check.module.file_name(), self.place.display());
+            let missing = format!("the module {name} is not in {place}; put it beside the manifest");
+            wish.trouble.get_or_insert(Fault::new(Reason::Module, missing));
+            return wish;
+        };
+        used.insert(name);
+        match digest {
+            Ok(digest) => {
+                let signature = self.signatures.get(signature::beside(name).as_str());
+                let signature = signature.map(|signature| (*signature).clone());
+                wish.module = Some(Stored { name: name.to_owned(), digest: *digest, signature });
+            }
+            Err(why) => {
+                wish.trouble.get_or_insert(Fault::new(Reason::Module, why));
+            }
+        }
+        wish
+    }
+
+    /// The file of a module, which may lie there packed.
+    pub(super) fn find(&self, module: &Module) -> Option<(&str, &Result<Digest, String>)> {
+        let names = module.file_names();
+        names
+            .iter()
+            .find_map(|name| self.modules.get_key_value(name.as_str()))
+            .map(|(name, digest)| (*name, *digest))
+    }
+}

@@ -1,0 +1,80 @@
+//! What was told of each check.
+
+use super::files;
+use crate::{
+    source::{Change, Packed, Taken, bundle::Wish},
+    spec::{Check, Key},
+};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+use tokio::sync::watch;
+
+/// What was told of each check, as far as that came: a scan that breaks off loses nothing of it.
+pub(super) struct Told {
+    wishes: BTreeMap<Key, Wish>,
+    /// Which checks are a directory's, for other sources.
+    taken: watch::Sender<Taken>,
+}
+
+impl Told {
+    pub(super) fn new(taken: watch::Sender<Taken>) -> Self {
+        Self { wishes: BTreeMap::new(), taken }
+    }
+
+    /// Tells all that is new about what is wanted now, until nobody listens any more; true if all was heard.
+    pub(super) fn tell(
+        &mut self,
+        wanted: BTreeMap<Key, Wish>,
+        limit: usize,
+        mut tell: impl FnMut(Change) -> bool,
+    ) -> bool {
+        // Another source leaves a check before this one tells of it, and takes it back only after that.
+        self.taken.send_if_modified(|taken| taken.take(wanted.keys()));
+        let gone: Vec<Key> = self.wishes.keys().filter(|key| !wanted.contains_key(key)).cloned().collect();
+        for key in gone {
+            if !tell(Change::Remove(key.clone())) {
+                return false;
+            }
+            self.wishes.remove(&key);
+        }
+        for (key, wish) in wanted {
+            let pack = |name: &str, digest| {
+                let path = wish.origin.with_file_name(name);
+                Packed::new(digest, move || read_module(&path, limit))
+            };
+            if !wish.changes(&key, self.wishes.get(&key), pack).all(&mut tell) {
+                return false;
+            }
+            self.wishes.insert(key, wish);
+        }
+        let wishes = &self.wishes;
+        self.taken.send_if_modified(|taken| taken.keep(|key| wishes.contains_key(key)));
+        true
+    }
+
+    /// The checks that a manifest file wanted before.
+    pub(super) fn former(&self, origin: &Path) -> BTreeMap<Key, Arc<Check>> {
+        let same = |path: &Path| path.file_name() == origin.file_name() && home(path) == home(origin);
+        let wishes = self.wishes.iter().filter(|(_, wish)| same(&wish.origin));
+        wishes.filter_map(|(key, wish)| Some((key.clone(), Arc::clone(wish.check.as_ref()?)))).collect()
+    }
+
+    /// What the files of a directory wanted before, without the one of this name.
+    pub(super) fn of(&self, directory: &Path, without: &str) -> impl Iterator<Item = (Key, Wish)> {
+        let without = directory.join(without);
+        let here = move |path: &Path| home(path) == Some(directory) && path != without;
+        let wishes = self.wishes.iter().filter(move |(_, wish)| here(&wish.origin));
+        wishes.map(|(key, wish)| (key.clone(), wish.clone()))
+    }
+}
+
+fn read_module(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
+    let cannot = |error| format!("cannot read {}: {error}", path.display());
+    files::read_module(path, limit).map_err(cannot)?.map_err(|error| error.to_string())
+}
+
+/// The directory of a file; a mounted ConfigMap gives every version of a file a directory of its own below it.
+fn home(path: &Path) -> Option<&Path> {
+    let parent = path.parent()?;
+    let is_version = parent.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".."));
+    if is_version { parent.parent() } else { Some(parent) }
+}

@@ -1,0 +1,135 @@
+//! Has the system tell of changes.
+
+use super::{
+    FALLBACK,
+    route::{Route, route},
+};
+use notify::{
+    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fs, mem,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::mpsc;
+
+/// So many directories are watched at most: the system has only so many watches for all that run.
+const MOST_WATCHED: usize = 256;
+
+/// Watches directories, and everything that decides which directories and files these are.
+pub(super) struct Watching {
+    watcher: Option<RecommendedWatcher>,
+    interest: Arc<Mutex<Interest>>,
+    /// The directories that are watched, as they were then.
+    watched: BTreeMap<PathBuf, Option<(u64, u64)>>,
+    /// Why not all changes are told of.
+    trouble: Option<String>,
+}
+
+/// What matters of that which happens in the directories that are watched. No path has a link in it.
+#[derive(Default)]
+struct Interest {
+    /// Directories of which every file matters.
+    whole: BTreeSet<PathBuf>,
+    /// Single names.
+    names: BTreeSet<PathBuf>,
+}
+
+impl Watching {
+    /// Watches nothing yet; what happens later is hinted at.
+    pub(super) fn new(hint: mpsc::Sender<()>) -> Self {
+        let interest = Arc::<Mutex<Interest>>::default();
+        let of_interest = Arc::clone(&interest);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            let interest = of_interest.lock().unwrap_or_else(PoisonError::into_inner);
+            if event.map_or(true, |event| interest.in_event(&event)) {
+                // A full channel holds a hint already.
+                let _ = hint.try_send(());
+            }
+        });
+        let mut watching = Self { watcher: None, interest, watched: BTreeMap::new(), trouble: None };
+        match watcher {
+            Ok(watcher) => watching.watcher = Some(watcher),
+            Err(error) => watching.complain(Some(error.to_string())),
+        }
+        watching
+    }
+
+    /// Watches these directories and links, and what leads to them; true if there is something that was not watched
+    /// before, so that changes up to now may have been missed.
+    pub(super) fn follow(&mut self, directories: &[PathBuf], links: &[PathBuf]) -> bool {
+        let Some(watcher) = &mut self.watcher else { return false };
+        let interest = Interest::of(directories, links);
+        let mut places = interest.places();
+        *self.interest.lock().unwrap_or_else(PoisonError::into_inner) = interest;
+        let mut trouble = (places.len() > MOST_WATCHED)
+            .then(|| format!("links lead to more than {MOST_WATCHED} directories, too many to watch"));
+        places.truncate(MOST_WATCHED);
+        for place in self.watched.keys().filter(|place| !places.contains(place)) {
+            // It may be gone with its directory.
+            let _ = watcher.unwatch(place);
+        }
+        let before = mem::take(&mut self.watched);
+        for place in places {
+            let identity = fs::metadata(&place).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+            // Also what is watched already: it may be another directory now.
+            match watcher.watch(&place, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.watched.insert(place, identity);
+                }
+                Err(error) => {
+                    trouble.get_or_insert(error.to_string());
+                }
+            }
+        }
+        self.complain(trouble);
+        self.watched.iter().any(|(place, identity)| before.get(place) != Some(identity))
+    }
+
+    /// Says once what keeps changes from being noticed.
+    fn complain(&mut self, trouble: Option<String>) {
+        if let Some(why) = trouble.as_ref().filter(|why| self.trouble.as_ref() != Some(*why)) {
+            tracing::warn!("some changes are only noticed every {FALLBACK:?}: {why}");
+        }
+        self.trouble = trouble;
+    }
+}
+
+impl Interest {
+    /// What matters to who reads these directories, and files that are these links.
+    fn of(directories: &[PathBuf], links: &[PathBuf]) -> Self {
+        let mut interest = Self::default();
+        for Route { turns, end } in directories.iter().map(|path| route(path)) {
+            interest.whole.extend(end);
+            interest.names.extend(turns);
+        }
+        interest.names.extend(links.iter().flat_map(|path| route(path).turns));
+        interest
+    }
+
+    /// The directories to be watched for it, each once, the most important first.
+    fn places(&self) -> Vec<PathBuf> {
+        let parents = self.names.iter().filter_map(|name| name.parent());
+        let mut seen = HashSet::new();
+        let places = self.whole.iter().map(PathBuf::as_path).chain(parents);
+        places.filter(|place| seen.insert(*place)).map(Path::to_path_buf).collect()
+    }
+
+    fn in_event(&self, event: &Event) -> bool {
+        let matters = |path: &PathBuf| {
+            self.names.contains(path)
+                || self.whole.contains(path)
+                || path.parent().is_some_and(|parent| self.whole.contains(parent))
+        };
+        is_change(event.kind) && (event.paths.is_empty() || event.paths.iter().any(matters))
+    }
+}
+
+/// Reading a directory causes events as well, which must not lead to reading it again.
+fn is_change(kind: EventKind) -> bool {
+    !matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
+}
