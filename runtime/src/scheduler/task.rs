@@ -68,6 +68,8 @@ impl Task {
     /// Runs the check until it is told to stop, then ends its round; false if its cleanup did not work.
     /// A run that is still under way when there is `hurry` is given up.
     pub(super) async fn run(mut self, stop: CancellationToken, hurry: CancellationToken) -> bool {
+        // The former version may have taken long to leave.
+        self.due = Due::Uptime(self.clock.uptime());
         self.entry.expect_run(self.next());
         while !stop.is_cancelled() {
             let now = self.clock.now();
@@ -95,13 +97,7 @@ impl Task {
 
     async fn act(&mut self, step: Step) {
         match step {
-            Step::Init => {
-                if self.lifecycle.quarantine().is_some() {
-                    // What was due meanwhile was not skipped by a run that took too long.
-                    self.due = Due::Uptime(self.clock.uptime());
-                }
-                self.init().await;
-            }
+            Step::Init => self.init().await,
             Step::Poll => self.poll().await,
             Step::Cleanup => {
                 if self.cleanup().await {
@@ -126,6 +122,10 @@ impl Task {
             () = stop.cancelled() => {}
             () = self.entry.demanded() => self.bring_forward(until, stop).await,
             () = sleep_until(self.clock.at(until)) => {}
+        }
+        if let Some(due) = self.check.schedule.planned_anew(self.due, self.clock.now()) {
+            self.due = due;
+            self.entry.expect_run(self.next());
         }
     }
 
@@ -154,10 +154,7 @@ impl Task {
             }
         };
         let verdict = match ended {
-            Ok(Ok(())) => {
-                self.lifecycle.initialised(self.clock.uptime(), true);
-                return tracing::debug!(check = %self.check.key, "round begun");
-            }
+            Ok(Ok(())) => return self.begun(),
             Ok(Err(message)) => Ok(Outcome::fail(format!("init: {message}"))),
             Err(lost) => {
                 self.instance = None;
@@ -167,6 +164,16 @@ impl Task {
         self.lifecycle.judged(self.clock.uptime(), &verdict);
         self.lifecycle.initialised(self.clock.uptime(), false);
         self.record(started, verdict);
+    }
+
+    fn begun(&mut self) {
+        let now = self.clock.now();
+        self.lifecycle.initialised(now.uptime, true);
+        if self.due.wait(now).is_zero() {
+            // What was due while there was no round was not skipped by a run that took too long.
+            self.due = Due::Uptime(now.uptime);
+        }
+        tracing::debug!(check = %self.check.key, "round begun");
     }
 
     async fn poll(&mut self) {
