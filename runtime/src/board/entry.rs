@@ -243,8 +243,19 @@ impl Entry {
         self.tell(EventKind::Quarantined, error);
     }
 
-    /// A round ended and its cleanup did not work.
-    pub fn tell_failed_cleanup(&self, message: String) {
+    /// A cleanup failed. That is no run: the check stands where its runs have brought it.
+    pub fn record_failed_cleanup(&self, failure: &Verdict) {
+        {
+            let counts = &mut self.state().counts;
+            counts.failed_cleanups += 1;
+            if let Err(fault) = failure {
+                counts.faults[fault.reason as usize] += 1;
+            }
+        }
+        let message = match failure {
+            Ok(outcome) => outcome.message.clone(),
+            Err(fault) => fault.message.clone(),
+        };
         let line = cut_to(&message, LONGEST_LINE);
         if self.log.admits(line.len()) {
             tracing::warn!(check = %self.key, "{line}");
@@ -308,7 +319,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Limit;
+    use crate::{outcome::Outcome, spec::Limit};
 
     #[tokio::test(start_paused = true)]
     async fn cleanups_that_fail_do_not_fill_the_log() {
@@ -316,7 +327,7 @@ mod tests {
         let lines = check.limits.get(Limit::LogLines);
         let entry = Entry::new(Arc::new(check), None, broadcast::Sender::new(1));
         for _ in 0..lines + 5 {
-            entry.tell_failed_cleanup("cleanup: no".to_owned());
+            entry.record_failed_cleanup(&Ok(Outcome::fail("cleanup: no")));
         }
         assert_eq!(entry.hits.get(Limit::LogLines), 5);
     }

@@ -12,6 +12,7 @@ mod kubernetes;
 mod ledger;
 mod limits;
 mod rounds;
+mod scheduler;
 mod scheduling;
 mod signing;
 mod start;
