@@ -71,7 +71,7 @@ struct Slot {
     next: Option<Candidate>,
     /// What is wrong beside that, to be told at the end.
     trouble: Option<Fault>,
-    /// A guest runs, or is suspended.
+    /// A guest runs.
     live: bool,
     /// Loads in a row that failed for a reason that may pass.
     failures: u32,
@@ -192,8 +192,13 @@ impl Inventory {
 
     fn load(&mut self, candidate: Candidate) {
         let key = candidate.check.key.clone();
-        let replaces = self.slots.entry(key.clone()).or_default().live;
-        self.board.enter(&candidate.check);
+        self.board.enter(&candidate.check).adopt(Arc::clone(&candidate.check));
+        let slot = self.slots.entry(key.clone()).or_default();
+        if candidate.check.suspend {
+            self.scheduler.stop(&key);
+            slot.live = false;
+        }
+        let replaces = slot.live;
         self.attempt(key, Attempt::Candidate(candidate), replaces);
     }
 
@@ -239,7 +244,7 @@ impl Inventory {
             }
             Err(_) if self.stop.is_cancelled() => {}
             Ok(loaded) => {
-                slot.live = true;
+                slot.live = !matches!(&loaded, Loaded::Ready(ready) if ready.check.suspend);
                 slot.failures = 0;
                 match loaded {
                     Loaded::Ready(ready) => self.start(ready),

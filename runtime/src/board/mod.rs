@@ -9,6 +9,7 @@ mod hits;
 mod lag;
 mod leftovers;
 mod next;
+mod state;
 mod view;
 
 pub use contact::{Contact, Source};

@@ -126,6 +126,43 @@ async fn a_suspended_check_rests_and_a_resumed_one_runs() {
 }
 
 #[tokio::test]
+async fn a_check_that_is_resumed_is_what_its_new_version_is_and_not_suspended() {
+    for (module, standing, says) in [
+        (fs::read(guests::TRAPS_IN_INIT).expect("a guest"), Standing::Unknown, "init trapped"),
+        (b"rubbish".to_vec(), Standing::Unknown, "is not WebAssembly"),
+    ] {
+        let aviary = Aviary::start();
+        aviary.put_manifest("  interval: 20ms\n");
+        aviary.put_guest("subject.wasm", guests::PASSES);
+        aviary.until("passing", |view| view.standing == Standing::Pass).await;
+        aviary.put_manifest("  suspend: true\n");
+        aviary.until("suspended", |view| view.standing == Standing::Suspended).await;
+        aviary.put("subject.wasm", module);
+        aviary.put_manifest("  suspend: false\n");
+        let view = aviary.until("resumed", |view| view.error().contains(says)).await;
+        assert_eq!(view.standing, standing);
+    }
+}
+
+#[tokio::test]
+async fn a_suspended_check_shows_nothing_of_its_former_runs_but_its_history() {
+    let aviary = Aviary::start();
+    let manifest = |suspend: bool| {
+        let settings = "settings: { status: fail, message: down, targets: 2 }";
+        aviary.put_manifest(&format!("  interval: 20ms\n  suspend: {suspend}\n  {settings}\n"));
+    };
+    manifest(false);
+    aviary.put_guest("subject.wasm", guests::FAILS_ON_SETTINGS);
+    let failing = aviary.until("failing", |view| view.standing == Standing::Fail).await;
+    manifest(true);
+    let is_over = |view: &View| view.standing == Standing::Suspended && view.memory == 0;
+    let view = aviary.until("at rest", is_over).await;
+    assert!(view.latest.is_none() && view.next_run.is_none() && view.since > failing.since, "{view:?}");
+    assert_eq!((view.words().as_str(), view.consecutive_failures), ("", 0));
+    assert!(!aviary.board.entries()[0].history().is_empty());
+}
+
+#[tokio::test]
 async fn a_round_ends_at_its_ttl_and_begins_anew() {
     let aviary = Aviary::start();
     aviary.put_manifest("  interval: 20ms\n  ttl: 60ms\n");
