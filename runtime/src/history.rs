@@ -49,6 +49,7 @@ pub struct History {
     /// So many of the oldest have been shortened.
     shortened: usize,
     counted: Option<Run>,
+    excused: Option<Run>,
     room: Room,
 }
 
@@ -67,7 +68,7 @@ impl History {
     /// shares its memory: most checks say the same thing for days. Targets are kept for the latest
     /// run, and for those before it that said the same.
     pub fn push(&mut self, started: Timestamp, duration: Duration, verdict: Verdict) -> &Run {
-        (self.counted, self.room.counted) = (None, None);
+        (self.counted, self.excused, self.room.counted) = (None, None, None);
         let run = self.keep(started, duration, verdict, false);
         self.room.counted.clone_from(&self.room.latest);
         self.counted.insert(run)
@@ -75,7 +76,16 @@ impl History {
 
     /// As [`Self::push`], for a run that does not count.
     pub fn excuse(&mut self, started: Timestamp, duration: Duration, verdict: Verdict) {
-        self.keep(started, duration, verdict, true);
+        self.excused = None;
+        let run = self.keep(started, duration, verdict, true);
+        self.excused = Some(run);
+    }
+
+    /// None of the runs until now is the latest any more: they say nothing about how the check is.
+    pub(crate) fn close(&mut self) {
+        (self.counted, self.excused) = (None, None);
+        (self.room.counted, self.room.latest) = (None, None);
+        self.forget_targets();
     }
 
     fn keep(&mut self, started: Timestamp, duration: Duration, verdict: Verdict, excused: bool) -> Run {
@@ -148,7 +158,7 @@ impl History {
 
     /// The latest run, if it does not count.
     pub fn excused(&self) -> Option<&Run> {
-        self.runs.back().filter(|run| run.excused)
+        self.excused.as_ref()
     }
 
     /// The runs, oldest first.
@@ -255,6 +265,20 @@ mod tests {
         assert_eq!(latest.verdict.as_ref().as_ref().expect("an outcome").message, "counts");
         push(&mut history, "counts again");
         assert!(history.excused().is_none());
+    }
+
+    #[test]
+    fn runs_that_are_closed_stay_and_are_not_the_latest_any_more() {
+        let mut history = History::default();
+        let target =
+            Target { name: "t".into(), status: Status::Fail, message: String::new(), labels: Vec::new() };
+        let outcome = Outcome { targets: vec![target], ..Outcome::fail("down") };
+        history.push(Timestamp::UNIX_EPOCH, Duration::ZERO, Ok(outcome));
+        history.excuse(Timestamp::UNIX_EPOCH, Duration::ZERO, Ok(Outcome::fail("not yet")));
+        history.close();
+        assert!(history.latest().is_none() && history.excused().is_none());
+        let messages: Vec<_> = history.runs().map(|run| message(&run.verdict)).collect();
+        assert_eq!(messages, ["down", "not yet"]);
     }
 
     #[test]

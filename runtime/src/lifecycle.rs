@@ -5,13 +5,14 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{outcome::Verdict, schedule::backoff};
+use crate::{
+    outcome::{Status, Verdict},
+    schedule::backoff,
+};
 use std::time::Duration;
 
-/// A round without a `ttl` ends after this long, so that a guest that leaks becomes fresh again.
-const LONGEST_ROUND: Duration = Duration::from_secs(60 * 60);
-/// After so many failed cleanups in a row the next round starts regardless.
-const CLEANUP_ATTEMPTS: u32 = 3;
+/// A round without a `ttl` ends after this long and up to ten minutes more, so that a guest that leaks becomes fresh again.
+pub const DEFAULT_TTL: Duration = Duration::from_secs(60 * 60);
 
 /// So many breakdowns of the guest in a row lead to quarantine.
 const MOST_BREAKDOWNS: u32 = 5;
@@ -42,7 +43,8 @@ pub struct Lifecycle {
     spread: u64,
     phase: Phase,
     failures: u32,
-    failed_cleanups: u32,
+    /// The uptime of the first bad run since the latest good one.
+    failing_since: Option<Duration>,
     breakdowns: u32,
     /// The uptime of the latest breakdown.
     broken_down: Duration,
@@ -64,22 +66,22 @@ enum Phase {
     /// No round is under way, and none starts before this uptime.
     Idle(Duration),
     /// A round has been under way since this uptime.
-    Live(Duration),
-    /// A round is over and cleanup is owed, but not tried before this uptime.
-    Owing(Duration),
+    Live { since: Duration, polled: bool },
+    /// A round is over and cleanup is owed.
+    Owing,
 }
 
 impl Lifecycle {
     /// A life that starts at once. `spread` keeps equal checks from acting in step.
     pub fn new(ttl: Option<Duration>, grace: Duration, spread: u64) -> Self {
-        let ttl = ttl.unwrap_or(LONGEST_ROUND + Duration::from_secs(spread % 600));
+        let ttl = ttl.unwrap_or(DEFAULT_TTL + Duration::from_secs(spread % 600));
         Self {
             ttl,
             grace,
             spread,
             phase: Phase::Idle(Duration::ZERO),
             failures: 0,
-            failed_cleanups: 0,
+            failing_since: None,
             breakdowns: 0,
             broken_down: Duration::ZERO,
         }
@@ -87,10 +89,13 @@ impl Lifecycle {
 
     /// What to do now, when the next poll is due at `due`.
     pub fn next(&mut self, now: Duration, due: Duration) -> Step {
-        if let Phase::Live(since) = self.phase
-            && now >= since + self.ttl
-        {
-            self.phase = Phase::Owing(now);
+        // A round without a poll would have been for nothing.
+        let end = match self.phase {
+            Phase::Live { since, polled: true } => since + self.ttl,
+            _ => Duration::MAX,
+        };
+        if now >= end {
+            self.phase = Phase::Owing;
         }
         match self.phase {
             // A guest that is likely to break down is not held live until its poll is due.
@@ -98,10 +103,10 @@ impl Lifecycle {
                 Step::Wait(from.max(due))
             }
             Phase::Idle(from) if now >= from => Step::Init,
-            Phase::Owing(from) if now >= from => Step::Cleanup,
-            Phase::Idle(from) | Phase::Owing(from) => Step::Wait(from),
-            Phase::Live(_) if now >= due => Step::Poll,
-            Phase::Live(since) => Step::Wait(due.min(since + self.ttl)),
+            Phase::Idle(from) => Step::Wait(from),
+            Phase::Owing => Step::Cleanup,
+            Phase::Live { .. } if now >= due => Step::Poll,
+            Phase::Live { .. } => Step::Wait(due.min(end)),
         }
     }
 
@@ -114,6 +119,10 @@ impl Lifecycle {
                 self.broken_down = now;
             }
             Err(_) => {}
+        }
+        match verdict {
+            Ok(outcome) if outcome.status != Status::Fail => self.failing_since = None,
+            _ => self.failing_since = self.failing_since.or(Some(now)),
         }
     }
 
@@ -130,10 +139,9 @@ impl Lifecycle {
     /// Init ended; after a failure cleanup is owed, and the next init backs off.
     pub fn initialised(&mut self, now: Duration, well: bool) {
         if well {
-            self.phase = Phase::Live(now);
+            self.phase = Phase::Live { since: now, polled: false };
         } else {
-            self.failures = self.failures.saturating_add(1);
-            self.phase = Phase::Owing(now);
+            self.lost();
         }
     }
 
@@ -144,25 +152,24 @@ impl Lifecycle {
     }
 
     /// A poll ended; if it lost its instance, the round is over.
-    pub fn polled(&mut self, now: Duration, lost: bool) {
+    pub fn polled(&mut self, lost: bool) {
         if lost {
-            self.failures = self.failures.saturating_add(1);
-            self.phase = Phase::Owing(now);
-        } else {
-            self.failures = 0;
+            return self.lost();
+        }
+        self.failures = 0;
+        if let Phase::Live { polled, .. } = &mut self.phase {
+            *polled = true;
         }
     }
 
-    /// Cleanup ended; after a failure it is tried again, a few times.
-    pub fn cleaned(&mut self, now: Duration, well: bool) {
-        self.failed_cleanups = if well { 0 } else { self.failed_cleanups + 1 };
-        if !well && self.failed_cleanups < CLEANUP_ATTEMPTS {
-            self.phase = Phase::Owing(now + backoff(self.failed_cleanups, self.spread));
-            return;
-        }
-        self.failed_cleanups = 0;
-        let pause = if self.failures == 0 { Duration::ZERO } else { backoff(self.failures, self.spread) };
-        self.rest(now + pause);
+    fn lost(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+        self.phase = Phase::Owing;
+    }
+
+    /// Cleanup was done, or tried often enough.
+    pub fn cleaned(&mut self, now: Duration) {
+        self.rest(now + backoff(self.failures, self.spread));
     }
 
     /// No round begins before this, nor before the end of the quarantine.
@@ -174,9 +181,12 @@ impl Lifecycle {
         self.quarantine().map_or(Duration::ZERO, |quarantine| quarantine.until)
     }
 
-    /// Whether a poll that fails now still belongs to the start of its round and does not count.
-    pub fn in_grace(&self, now: Duration) -> bool {
-        matches!(self.phase, Phase::Live(since) if now < since + self.grace)
+    /// Whether a poll that failed just now does not count, as its round has only begun. A check that fails round after
+    /// round is not excused for longer than that: so a round that begins because of a failure has no grace of its own.
+    pub fn excuses(&self, now: Duration) -> bool {
+        let is_within = |since: Duration| now < since + self.grace;
+        matches!(self.phase, Phase::Live { since, .. } if is_within(since))
+            && self.failing_since.is_none_or(is_within)
     }
 
     /// Somebody asks for a run: a new round need not wait any longer, or not as long if there is a quarantine.
@@ -191,8 +201,8 @@ impl Lifecycle {
     pub fn not_before(&self) -> Duration {
         match self.phase {
             Phase::Idle(from) => from,
-            Phase::Owing(from) => from.max(self.quarantined_until()),
-            Phase::Live(_) => Duration::ZERO,
+            Phase::Owing => self.quarantined_until(),
+            Phase::Live { .. } => Duration::ZERO,
         }
     }
 

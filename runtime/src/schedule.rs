@@ -40,9 +40,14 @@ pub struct Now {
 pub enum Due {
     /// On the monotonic clock.
     Uptime(Duration),
-    /// On the wall clock. Whoever sleeps towards it asks [`Due::wait`] again at least every minute,
+    /// On the wall clock. Whoever sleeps towards it asks [`Schedule::planned_anew`] again at least every minute,
     /// as the wall clock may be set meanwhile.
-    Wall(Timestamp),
+    Wall {
+        /// The time.
+        at: Timestamp,
+        /// The uptime at which it was to come, as the clock stood when it was planned.
+        expected: Duration,
+    },
 }
 
 /// Why a schedule was refused.
@@ -94,28 +99,40 @@ impl Schedule {
     pub fn next(&self, now: Now, spread: u64) -> Due {
         match self {
             Self::Interval(interval) => Due::Uptime(next_multiple(*interval, spread, now.uptime)),
-            Self::Cron(calendar) => Due::Wall(calendar.next(now.wall)),
+            Self::Cron(calendar) => Due::at(calendar.next(now.wall), now),
         }
     }
 
-    /// The due time to keep after the run for `due` has ended at `now`, and how many passed during that run.
-    /// Of missed times at most 1,000 are counted.
+    /// The due time to keep after the run for `due` has ended at `now`, and how many others passed since `due`: those
+    /// are skipped. At most 1,000 are counted.
     pub fn after(&self, due: Due, now: Now, spread: u64) -> (Due, u64) {
+        let late = due.lateness(now);
+        match self {
+            Self::Interval(interval) => {
+                let since = now.uptime.saturating_sub(late);
+                let (first, next) = (next_multiple(*interval, spread, since), self.next(now, spread));
+                let passed = now.uptime.saturating_sub(first).as_nanos() / interval.as_nanos();
+                let missed = if first > now.uptime { 0 } else { passed + 1 };
+                (next, u64::try_from(missed).unwrap_or(u64::MAX).min(MOST_MISSED))
+            }
+            Self::Cron(calendar) => {
+                let since = now.wall.checked_sub(late).unwrap_or(Timestamp::MIN);
+                let next = match due {
+                    Due::Wall { at, .. } => calendar.next_after(at, now.wall),
+                    Due::Uptime(_) => calendar.next(now.wall),
+                };
+                (Due::at(next, now), calendar.count(since, now.wall))
+            }
+        }
+    }
+
+    /// The due time to wait for in the place of `due`, if the wall clock was set back since it was planned.
+    pub fn planned_anew(&self, due: Due, now: Now) -> Option<Due> {
         match (self, due) {
-            (Self::Interval(interval), Due::Uptime(due)) => {
-                let late = now.uptime.saturating_sub(due).as_nanos() / interval.as_nanos();
-                let start = now.uptime.max(due);
-                let missed = u64::try_from(late).unwrap_or(u64::MAX).min(MOST_MISSED);
-                (Due::Uptime(next_multiple(*interval, spread, start)), missed)
+            (Self::Cron(calendar), Due::Wall { at, .. }) if calendar.was_set_back(at, now.wall) => {
+                Some(Due::at(calendar.next(now.wall), now))
             }
-            (Self::Cron(calendar), Due::Wall(due)) => {
-                let (next, missed) = calendar.after(due, now.wall);
-                (Due::Wall(next), missed)
-            }
-            // The schedule was replaced by one on the other clock since `due` was planned.
-            (Self::Interval(_), Due::Wall(_)) | (Self::Cron(_), Due::Uptime(_)) => {
-                (self.next(now, spread), 0)
-            }
+            _ => None,
         }
     }
 
@@ -150,19 +167,25 @@ impl fmt::Display for Schedule {
 }
 
 impl Due {
+    /// At a time of the wall clock.
+    fn at(at: Timestamp, now: Now) -> Self {
+        Self::Wall { at, expected: now.uptime.saturating_add(between(now.wall, at)) }
+    }
+
     /// How long to wait from `now`; zero when the time has come.
     pub fn wait(self, now: Now) -> Duration {
         match self {
             Self::Uptime(due) => due.saturating_sub(now.uptime),
-            Self::Wall(due) => between(now.wall, due),
+            Self::Wall { at, .. } => between(now.wall, at),
         }
     }
 
-    /// How long the time has passed at `now`; zero when it is still to come.
+    /// How long the time has passed at `now`; zero when it is still to come. A wall clock that was set forward makes
+    /// nothing late.
     pub fn lateness(self, now: Now) -> Duration {
         match self {
             Self::Uptime(due) => now.uptime.saturating_sub(due),
-            Self::Wall(due) => between(due, now.wall),
+            Self::Wall { at, expected } => between(at, now.wall).min(now.uptime.saturating_sub(expected)),
         }
     }
 }

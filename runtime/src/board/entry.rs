@@ -3,8 +3,9 @@
 use super::{
     Event, EventKind, Hits, Next,
     demand::{Demand, Demands},
-    health::{Health, Standing, Thresholds},
-    view::{Counts, Module, View},
+    health::Standing,
+    state::{Recorded, State},
+    view::{Module, View},
 };
 use crate::{
     capability::{calls::Tally, log::GuestLog, metrics::Series},
@@ -16,7 +17,6 @@ use crate::{
 };
 use jiff::Timestamp;
 use std::{
-    num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -40,26 +40,10 @@ pub struct Entry {
     pub series: Arc<Series>,
     /// The check's lines in the daemon's log.
     pub log: GuestLog,
-    /// When it should have begun to run.
-    settled: Option<Instant>,
     state: Mutex<State>,
     demands: Demands,
     /// Nothing once it is off the board.
     events: Mutex<Option<broadcast::Sender<Arc<Event>>>>,
-}
-
-#[derive(Debug)]
-struct State {
-    check: Arc<Check>,
-    module: Option<Arc<Module>>,
-    rejected: Option<Arc<Fault>>,
-    health: Health,
-    history: History,
-    counts: Counts,
-    last_success: Option<Timestamp>,
-    next: Option<Next>,
-    memory: usize,
-    denials: Vec<String>,
 }
 
 impl Entry {
@@ -80,19 +64,7 @@ impl Entry {
             hits,
             series,
             log,
-            settled,
-            state: Mutex::new(State {
-                check,
-                module: None,
-                rejected: None,
-                health: Health::unknown(Timestamp::now()),
-                history,
-                counts: Counts::default(),
-                last_success: None,
-                next: None,
-                memory: 0,
-                denials: Vec::new(),
-            }),
+            state: Mutex::new(State::new(check, settled, history)),
             demands: Demands::default(),
             events: Mutex::new(Some(events)),
         }
@@ -106,29 +78,7 @@ impl Entry {
 
     /// The check as it stands now.
     pub fn view(&self) -> View {
-        let state = self.state();
-        let now = Instant::now();
-        let standing = match state.next {
-            _ if state.check.suspend => Standing::Suspended,
-            Some(next) if next.fresh_until < now => Standing::Stale,
-            _ => state.health.standing,
-        };
-        View {
-            check: Arc::clone(&state.check),
-            standing,
-            since: state.health.since,
-            consecutive_failures: state.health.consecutive_failures,
-            latest: state.history.latest().cloned(),
-            excused: state.history.excused().cloned(),
-            next_run: state.next.filter(|_| !state.check.suspend).map(|next| next.run),
-            quarantine: state.next.and_then(|next| next.quarantine).filter(|_| !state.check.suspend),
-            settling: state.history.latest().is_none() && self.settled.is_some_and(|settled| now < settled),
-            last_success: state.last_success,
-            module: state.module.clone(),
-            rejected: state.rejected.clone(),
-            counts: state.counts,
-            memory: state.memory,
-        }
+        self.state().view(Instant::now())
     }
 
     /// Whether its manifest names this owner.
@@ -144,11 +94,7 @@ impl Entry {
     /// A manifest has been read. What it says that needs no module is in force, whatever becomes of its module; where
     /// none was ever good, all that it says.
     pub fn adopt(&self, check: &Arc<Check>) {
-        let mut state = self.state();
-        state.check = match state.module {
-            None => Arc::clone(check),
-            Some(_) => Arc::new(state.check.amended_by(check)),
-        };
+        self.state().adopt(check);
     }
 
     /// A new manifest and module are in force.
@@ -158,6 +104,7 @@ impl Entry {
         self.series.allow(&check.limits);
         {
             let mut state = self.state();
+            state.adopt(&check);
             state.check = check;
             state.module = Some(Arc::new(module));
             state.rejected = None;
@@ -182,34 +129,19 @@ impl Entry {
 
     /// The check has a plan.
     pub fn expect_run(&self, next: Next) {
-        self.state().next = Some(next);
+        self.state().expect_run(next);
     }
 
     /// A run has finished.
     pub fn record(&self, started: Timestamp, duration: Duration, verdict: Verdict, next: Next) {
-        let now = Timestamp::now();
         let fault = verdict.as_ref().err().cloned();
-        let (change, failures, quarantined) = {
-            let mut state = self.state();
-            // In quarantine there are no further runs for the threshold to wait for.
-            let failure = next.quarantine.map_or(state.check.failure_threshold, |_| NonZeroU32::MIN);
-            let thresholds = Thresholds { failure, success: state.check.success_threshold };
-            let former = state.health.record(&verdict, thresholds, now);
-            let state = &mut *state;
-            state.counts.add(state.history.push(started, duration, verdict));
-            let before = state.next.replace(next).and_then(|next| next.quarantine);
-            if state.health.consecutive_failures == 0 {
-                state.last_success = Some(now);
-            }
-            let change = former.map(|former| (former, state.health.standing));
-            let quarantined = before.is_none() && next.quarantine.is_some();
-            (change, state.health.consecutive_failures, quarantined)
-        };
+        let Recorded { former, standing, failures, quarantined } =
+            self.state().record(started, duration, verdict, next);
         self.demands.fulfil();
-        if let (Some(fault), 1, None) = (fault, failures, change) {
+        if let (Some(fault), 1, None) = (fault, failures, former) {
             self.tell_fault(&fault);
         }
-        if let Some((former, standing)) = change {
+        if let Some(former) = former {
             self.tell_change(former, standing);
         }
         if quarantined {
@@ -219,11 +151,7 @@ impl Entry {
 
     /// A run has finished that does not count, because its round has only begun.
     pub fn excuse(&self, started: Timestamp, duration: Duration, verdict: Verdict, next: Next) {
-        {
-            let mut state = self.state();
-            state.history.excuse(started, duration, verdict);
-            state.next = Some(next);
-        }
+        self.state().excuse(started, duration, verdict, next);
         self.demands.fulfil();
     }
 
@@ -259,8 +187,19 @@ impl Entry {
         self.tell(EventKind::Quarantined, error);
     }
 
-    /// A round ended and its cleanup did not work.
-    pub fn tell_failed_cleanup(&self, message: String) {
+    /// A cleanup failed. That is no run: the check stands where its runs have brought it.
+    pub fn record_failed_cleanup(&self, failure: &Verdict) {
+        {
+            let counts = &mut self.state().counts;
+            counts.failed_cleanups += 1;
+            if let Err(fault) = failure {
+                counts.faults[fault.reason as usize] += 1;
+            }
+        }
+        let message = match failure {
+            Ok(outcome) => outcome.message.clone(),
+            Err(fault) => fault.message.clone(),
+        };
         let line = cut_to(&message, LONGEST_LINE);
         if self.log.admits(line.len()) {
             tracing::warn!(check = %self.key, "{line}");
@@ -330,16 +269,91 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Limit;
+    use crate::{
+        outcome::{Outcome, Reason, Status},
+        spec::{Digest, Limit, Severity},
+    };
+
+    fn module() -> Module {
+        Module {
+            name: "m.wasm".into(),
+            digest: Digest::of(b""),
+            size: 0,
+            signer: None,
+            imports: Vec::new(),
+            loaded: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn check() -> Check {
+        Check::bare("a/b".parse().expect("a key"), "m.wasm".parse().expect("a module"))
+    }
+
+    fn entry() -> Entry {
+        Entry::new(Arc::new(check()), None, broadcast::Sender::new(1))
+    }
+
+    fn record(entry: &Entry, verdict: Verdict) {
+        let next = Next { run: Timestamp::MAX, fresh_until: Instant::now(), quarantine: None };
+        entry.record(Timestamp::now(), Duration::ZERO, verdict, next);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn cleanups_that_fail_do_not_fill_the_log() {
-        let check = Check::bare("a/b".parse().expect("a key"), "m.wasm".parse().expect("a module"));
-        let lines = check.limits.get(Limit::LogLines);
-        let entry = Entry::new(Arc::new(check), None, broadcast::Sender::new(1));
+        let entry = entry();
+        let lines = check().limits.get(Limit::LogLines);
         for _ in 0..lines + 5 {
-            entry.tell_failed_cleanup("cleanup: no".to_owned());
+            entry.record_failed_cleanup(&Ok(Outcome::fail("cleanup: no")));
         }
         assert_eq!(entry.hits.get(Limit::LogLines), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_cleanup_is_counted_and_is_no_run() {
+        let entry = entry();
+        record(&entry, Ok(Outcome { status: Status::Pass, ..Outcome::fail("well") }));
+        entry.record_failed_cleanup(&Ok(Outcome::fail("cleanup: no")));
+        entry.record_failed_cleanup(&Err(Fault::new(Reason::Trap, "cleanup trapped")));
+        let view = entry.view();
+        assert_eq!((view.standing, view.consecutive_failures), (Standing::Pass, 0));
+        assert_eq!((view.counts.runs, view.counts.failed_cleanups), ([1, 0, 0, 0], 2));
+        assert_eq!(view.counts.faults[Reason::Trap as usize], 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_manifest_says_that_needs_no_module_is_taken_in_and_the_rest_is_not() {
+        let entry = entry();
+        entry.accept(Arc::new(check()), module());
+        record(&entry, Ok(Outcome::fail("down")));
+        let newer = Check { severity: Severity::Warning, owner: Some("us".into()), retries: 3, ..check() };
+        entry.adopt(&Arc::new(newer));
+        let View { check, standing, .. } = entry.view();
+        assert_eq!((check.severity, check.owner.as_deref()), (Severity::Warning, Some("us")));
+        assert_eq!((check.retries, standing), (0, Standing::Fail));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_at_rest_shows_nothing_of_former_runs_not_even_of_the_one_that_ended_then() {
+        let entry = entry();
+        record(&entry, Ok(Outcome::fail("down")));
+        entry.adopt(&Arc::new(Check { suspend: true, ..check() }));
+        for _ in 0..2 {
+            let view = entry.view();
+            assert!(view.standing == Standing::Suspended && view.latest.is_none() && view.next_run.is_none());
+            assert_eq!((view.words().as_str(), view.consecutive_failures), ("", 0));
+            record(&entry, Ok(Outcome::fail("still down")));
+        }
+        assert_eq!((entry.history().len(), entry.view().counts.runs[2]), (3, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_is_resumed_is_unknown_until_it_runs() {
+        let entry = entry();
+        entry.adopt(&Arc::new(Check { suspend: true, ..check() }));
+        entry.adopt(&Arc::new(check()));
+        let view = entry.view();
+        assert!(view.standing == Standing::Unknown && view.module.is_none() && view.settling);
+        entry.reject(Fault::new(Reason::Module, "no good"));
+        assert_eq!(entry.view().error(), "no good");
     }
 }

@@ -9,6 +9,7 @@ mod hits;
 mod lag;
 mod leftovers;
 mod next;
+mod state;
 mod view;
 
 pub use contact::{Contact, Source};
@@ -211,6 +212,7 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Outcome;
 
     #[test]
     fn a_check_that_is_off_the_board_tells_nothing_more() {
@@ -219,7 +221,7 @@ mod tests {
         let entry = board.enter(&Arc::new(check));
         let mut told = board.listen();
         board.remove(&entry.key);
-        entry.tell_failed_cleanup("cleanup: no".to_owned());
+        entry.record_failed_cleanup(&Ok(Outcome::fail("cleanup: no")));
         assert_eq!(told.try_recv().map(|event| event.kind).ok(), Some(EventKind::Removed));
         assert!(told.try_recv().is_err());
     }

@@ -37,8 +37,10 @@ pub struct Counts {
     pub runs: [u64; 4],
     /// Faults by [`Reason`], as its discriminant.
     pub faults: [u64; Reason::ALL.len()],
-    /// Polls that were due while the one before was still running.
+    /// Polls that were due while a run was late or under way.
     pub skipped: u64,
+    /// Cleanups that did not work, each attempt.
+    pub failed_cleanups: u64,
     /// Runs by duration, one more bucket than [`DURATION_BOUNDS`].
     pub durations: [u64; DURATION_BOUNDS.len() + 1],
     /// Seconds that all runs took.

@@ -105,8 +105,13 @@ pub struct Calls {
     made: u64,
     received: u64,
     sent: u64,
+    began: Instant,
     deadline: Instant,
     waiting: Vec<Waiting>,
+    /// How long the run has waited for calls, in all.
+    waited: Duration,
+    /// The call that it has waited for the longest.
+    longest: Option<(Duration, Waiting)>,
     tally: Arc<Tally>,
     hits: Arc<Hits>,
     record: Option<Vec<Call>>,
@@ -120,18 +125,22 @@ impl Calls {
             made: 0,
             received: 0,
             sent: 0,
+            began: Instant::now(),
             deadline: Instant::now(),
             waiting: Vec::new(),
+            waited: Duration::ZERO,
+            longest: None,
             tally: Arc::clone(tally),
             hits: Arc::clone(hits),
             record: record.then(Vec::new),
         }
     }
 
-    /// Starts counting anew for a run that ends at `deadline`.
-    pub fn start_run(&mut self, deadline: Instant) {
+    /// Starts counting anew for a run that begins `now` and ends at `deadline`.
+    pub fn start_run(&mut self, now: Instant, deadline: Instant) {
         (self.made, self.received, self.sent) = (0, 0, 0);
-        self.deadline = deadline;
+        (self.began, self.deadline) = (now, deadline);
+        (self.waited, self.longest) = (Duration::ZERO, None);
         self.waiting.clear();
     }
 
@@ -185,21 +194,30 @@ impl Calls {
 
     /// Counts the call begun last that has not finished.
     pub fn finish(&mut self, result: CallResult) {
-        let Some(Waiting { capability, target, since }) = self.waiting.pop() else { return };
-        self.tally.count(capability, result);
+        let Some(call) = self.waiting.pop() else { return };
+        let duration = call.since.elapsed();
+        self.tally.count(call.capability, result);
+        if self.waiting.is_empty() {
+            // Of calls that are made together the one begun first is the last to be counted.
+            self.waited += duration;
+        }
         if let Some(record) = &mut self.record {
-            record.push(Call { capability, target, result, duration: since.elapsed() });
+            let Waiting { capability, target, .. } = call.clone();
+            record.push(Call { capability, target, result, duration });
+        }
+        if self.longest.as_ref().is_none_or(|(longest, _)| duration >= *longest) {
+            self.longest = Some((duration, call));
         }
     }
 
-    /// The calls that have begun and not finished, counted as timed out: their run is over. Returns
-    /// the first.
+    /// The run is over at its deadline: calls that have not finished count as timed out. Returns what it waited for, if
+    /// it spent most of its time so; else it slept or computed, whatever it did in its last moment.
     pub fn abandon(&mut self) -> Option<Waiting> {
-        let first = self.waiting.first().cloned();
         while !self.waiting.is_empty() {
             self.finish(CallResult::Timeout);
         }
-        first
+        let (_, call) = self.longest.take()?;
+        (self.waited * 2 >= self.began.elapsed()).then_some(call)
     }
 
     /// The finished calls since the last time, if they are recorded.
@@ -211,6 +229,7 @@ impl Calls {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::time::advance;
 
     fn calls(most: u64) -> Calls {
         with(Limit::HostCalls, most)
@@ -226,7 +245,7 @@ mod tests {
     async fn a_call_ends_before_its_run_does_so_that_the_guest_can_answer() {
         let mut calls = calls(1);
         let start = Instant::now();
-        calls.start_run(start + Duration::from_secs(2));
+        calls.start_run(start, start + Duration::from_secs(2));
         let deadline = calls.begin(Capability::Http, "x", None).expect("a first call");
         assert_eq!(deadline - start, Duration::from_millis(1900));
     }
@@ -235,7 +254,7 @@ mod tests {
     async fn a_guest_can_shorten_a_call_but_not_stretch_it() {
         let mut calls = calls(2);
         let start = Instant::now();
-        calls.start_run(start + Duration::from_secs(1));
+        calls.start_run(start, start + Duration::from_secs(1));
         let short = calls.begin(Capability::Dns, "x", Some(Duration::from_millis(5))).expect("a call");
         let long = calls.begin(Capability::Dns, "x", Some(Duration::from_secs(9))).expect("a call");
         assert_eq!((short - start, long - start), (Duration::from_millis(5), Duration::from_millis(950)));
@@ -244,7 +263,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn calls_beyond_the_limit_are_refused_until_the_next_run() {
         let mut calls = calls(1);
-        calls.start_run(Instant::now());
+        calls.start_run(Instant::now(), Instant::now());
         assert!(calls.begin(Capability::Tcp, "a", None).is_ok());
         let spent = calls.begin(Capability::Tcp, "b", None).expect_err("one too many");
         assert_eq!(
@@ -252,7 +271,7 @@ mod tests {
             "this run has made its 1 host calls; `limits: { hostCalls: … }` in the manifest raises that"
         );
         assert_eq!(calls.hits.get(Limit::HostCalls), 1);
-        calls.start_run(Instant::now());
+        calls.start_run(Instant::now(), Instant::now());
         assert!(calls.begin(Capability::Tcp, "c", None).is_ok());
         assert_eq!(calls.tally.get(Capability::Tcp, CallResult::Limited), 1);
     }
@@ -260,7 +279,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn all_calls_of_a_run_share_what_it_may_send() {
         let mut calls = with(Limit::BytesOut, 1024);
-        calls.start_run(Instant::now());
+        calls.start_run(Instant::now(), Instant::now());
         assert_eq!(calls.send(Capability::Tcp, 1000), Ok(()));
         let spent = Spent { limit: Limit::BytesOut, amount: 1024 };
         assert_eq!(calls.send(Capability::Http, 25), Err(spent));
@@ -269,14 +288,14 @@ mod tests {
             (calls.hits.get(Limit::BytesOut), calls.tally.get(Capability::Http, CallResult::Limited)),
             (1, 1)
         );
-        calls.start_run(Instant::now());
+        calls.start_run(Instant::now(), Instant::now());
         assert_eq!(calls.send(Capability::Http, 1024), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_run_that_has_received_all_it_may_calls_nobody_any_more() {
         let mut calls = with(Limit::BytesIn, 1024);
-        calls.start_run(Instant::now());
+        calls.start_run(Instant::now(), Instant::now());
         assert_eq!((calls.receive(1000), calls.room()), (Ok(()), 24));
         assert_eq!(calls.receive(24), Ok(()));
         assert_eq!((calls.room(), calls.hits.get(Limit::BytesIn)), (0, 0));
@@ -288,7 +307,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn calls_begun_together_are_each_counted() {
         let mut calls = calls(3);
-        calls.start_run(Instant::now());
+        calls.start_run(Instant::now(), Instant::now());
         for target in ["a", "b", "c"] {
             calls.begin(Capability::Http, target, None).expect("a call");
         }
@@ -302,10 +321,41 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_abandoned_call_is_named_and_counts_as_timed_out() {
         let mut calls = calls(1);
-        calls.start_run(Instant::now());
+        calls.start_run(Instant::now(), Instant::now());
         calls.begin(Capability::Http, "https://example.com", None).expect("a call");
         assert_eq!(calls.abandon().expect("a call under way").target, "https://example.com");
         assert_eq!(calls.tally.get(Capability::Http, CallResult::Timeout), 1);
         assert!(calls.abandon().is_none());
+    }
+
+    /// What a run of ten seconds waited for that spent its time so.
+    async fn waited_for(spent: &[(&str, u64)]) -> Option<String> {
+        let mut calls = calls(9);
+        let start = Instant::now();
+        calls.start_run(start, start + Duration::from_secs(10));
+        for (target, seconds) in spent {
+            if !target.is_empty() {
+                calls.begin(Capability::Http, *target, None).expect("a call");
+            }
+            advance(Duration::from_secs(*seconds)).await;
+            if !target.is_empty() && start.elapsed() < Duration::from_secs(10) {
+                calls.finish(CallResult::Error);
+            }
+        }
+        calls.abandon().map(|waiting| waiting.target)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_waited_for_most_of_its_time_did_so_to_its_last_moment() {
+        for (spent, waited) in [
+            (vec![("a", 10)], Some("a")),
+            (vec![("a", 3), ("b", 6), ("", 1)], Some("b")),
+            (vec![("", 5), ("a", 5)], Some("a")),
+            (vec![("", 6), ("a", 4)], None),
+            (vec![("a", 4), ("", 6)], None),
+            (vec![("", 10)], None),
+        ] {
+            assert_eq!(waited_for(&spent).await.as_deref(), waited, "{spent:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     board::Entry,
     outcome::{Fault, Reason},
     sandbox::{Guest, Housed, Instance, Lost, Sandbox},
-    scheduler::Ready,
+    scheduler::{Ready, Version},
     signature::{KeyId, Keyring, Signature},
     source::{Candidate, Packed},
     spec::{Blob, Check, Digest},
@@ -201,29 +201,24 @@ impl Loader {
         entry: &Arc<Entry>,
         stop: &CancellationToken,
     ) -> Result<Instance, Fault> {
-        let Compiled { check, guest, .. } = compiled;
-        let live = || Instance::new(&self.sandbox, guest, Arc::clone(check), Arc::clone(entry), false);
-        let mut instance = live().await?;
+        let version = Version {
+            sandbox: Arc::clone(&self.sandbox),
+            check: Arc::clone(&compiled.check),
+            entry: Arc::clone(entry),
+            guest: compiled.guest.clone(),
+        };
+        let mut instance = version.live().await?;
         let begun = stop.run_until_cancelled(timeout(LONGEST_BEGINNING, instance.init())).await;
+        if let Some(Ok(Ok(Ok(())))) = begun {
+            return Ok(instance);
+        }
+        let answered = matches!(begun, Some(Ok(Ok(_))));
+        version.clean_up(Some(instance).filter(|_| answered)).await;
         let (reason, why) = match begun {
-            Some(Ok(Ok(Ok(())))) => return Ok(instance),
-            Some(Ok(Ok(Err(message)))) => {
-                clean_up(instance.cleanup().await, entry);
-                (Reason::Module, message)
-            }
-            lost => {
-                drop(instance);
-                match live().await {
-                    Ok(mut fresh) => clean_up(fresh.cleanup().await, entry),
-                    Err(fault) => clean_up(Err(Lost::Fault(fault)), entry),
-                }
-                match lost {
-                    Some(Ok(Err(Lost::Fault(fault)))) => (fault.reason, fault.message),
-                    Some(Ok(Err(Lost::Waiting(message)))) => (Reason::Module, message),
-                    Some(_) => (Reason::Timeout, format!("init took longer than {LONGEST_BEGINNING:?}")),
-                    None => return Err(given_up().fault),
-                }
-            }
+            Some(Ok(Ok(Err(message)) | Err(Lost::Waiting(message)))) => (Reason::Module, message),
+            Some(Ok(Err(Lost::Fault(fault)))) => (fault.reason, fault.message),
+            Some(_) => (Reason::Timeout, format!("init took longer than {LONGEST_BEGINNING:?}")),
+            None => return Err(given_up().fault),
         };
         Err(Fault::new(reason, format!("the new version does not start: {why}")))
     }
@@ -262,14 +257,4 @@ fn later(fault: Fault, mut candidate: Candidate) -> Rejected {
 fn given_up() -> Rejected {
     let why = "given up: the check is removed, or the daemon stops";
     Rejected { fault: Fault::new(Reason::Resources, why), again: None }
-}
-
-/// Tells how the cleanup of a round that did not begin went.
-fn clean_up(ended: Result<Result<(), String>, Lost>, entry: &Entry) {
-    let message = match ended {
-        Ok(Ok(())) => return tracing::debug!(check = %entry.key, "cleaned up a round that did not begin"),
-        Ok(Err(message)) | Err(Lost::Waiting(message)) => message,
-        Err(Lost::Fault(fault)) => fault.message,
-    };
-    entry.tell_failed_cleanup(format!("cleanup of a round that did not begin: {message}"));
 }

@@ -1,7 +1,7 @@
 //! Rounds, their pauses, and quarantine.
 
 use super::*;
-use crate::outcome::{Fault, Outcome, Reason};
+use crate::outcome::{Fault, Outcome, Reason, Status};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -26,9 +26,10 @@ fn a_life_begins_with_init_and_polls_when_due() {
 fn a_round_ends_at_its_ttl_and_the_next_begins_after_cleanup() {
     let mut life = life(Some(60), 0);
     life.initialised(at(0), true);
+    life.polled(false);
     assert_eq!(life.next(at(50), at(90)), Step::Wait(at(60)));
     assert_eq!(life.next(at(60), at(60)), Step::Cleanup);
-    life.cleaned(at(61), true);
+    life.cleaned(at(61));
     assert_eq!(life.next(at(61), at(90)), Step::Init);
 }
 
@@ -37,7 +38,7 @@ fn cleanup_follows_a_failed_init_and_the_next_init_backs_off() {
     let mut life = life(None, 0);
     life.initialised(at(1), false);
     assert_eq!(life.next(at(1), at(1)), Step::Cleanup);
-    life.cleaned(at(1), true);
+    life.cleaned(at(1));
     assert!(matches!(life.next(at(1), at(1)), Step::Wait(until) if until > at(1)));
 }
 
@@ -53,55 +54,95 @@ fn nothing_is_cleaned_up_where_no_guest_could_be_made_live() {
 fn cleanup_follows_a_lost_poll() {
     let mut life = life(None, 0);
     life.initialised(at(0), true);
-    life.polled(at(3), true);
+    life.polled(true);
     assert_eq!(life.next(at(3), at(9)), Step::Cleanup);
-}
-
-#[test]
-fn a_failed_cleanup_is_tried_again_but_never_blocks_for_ever() {
-    let mut life = life(None, 0);
-    life.initialised(at(0), false);
-    let mut cleanups = 0;
-    let mut now = at(0);
-    loop {
-        match life.next(now, at(0)) {
-            Step::Cleanup => {
-                cleanups += 1;
-                life.cleaned(now, false);
-            }
-            Step::Wait(until) => now = until,
-            step => break assert_eq!(step, Step::Init),
-        }
-    }
-    assert_eq!(cleanups, CLEANUP_ATTEMPTS);
 }
 
 #[test]
 fn a_good_poll_ends_the_backing_off() {
     let mut life = life(Some(10), 0);
     life.initialised(at(0), false);
-    life.cleaned(at(0), true);
+    life.cleaned(at(0));
     life.initialised(at(5), true);
-    life.polled(at(5), false);
+    life.polled(false);
     assert_eq!(life.next(at(15), at(15)), Step::Cleanup);
-    life.cleaned(at(15), true);
+    life.cleaned(at(15));
     assert_eq!(life.next(at(15), at(15)), Step::Init);
 }
 
 #[test]
-fn only_the_start_of_a_round_is_in_grace() {
+fn a_round_lasts_until_it_has_been_polled() {
+    let day = 24 * 3600;
+    for ttl in [None, Some(60)] {
+        let mut life = life(ttl, 0);
+        life.initialised(at(0), true);
+        assert_eq!(life.next(at(4000), at(day)), Step::Wait(at(day)));
+        assert_eq!(life.next(at(day), at(day)), Step::Poll);
+        life.polled(false);
+        assert_eq!(life.next(at(day), at(2 * day)), Step::Cleanup);
+    }
+}
+
+#[test]
+fn only_failures_at_the_start_of_a_round_are_excused() {
     let mut life = life(None, 10);
-    assert!(!life.in_grace(at(0)));
+    assert!(!life.excuses(at(0)));
     life.initialised(at(100), true);
-    assert!(life.in_grace(at(109)));
-    assert!(!life.in_grace(at(110)));
+    assert!(life.excuses(at(109)));
+    assert!(!life.excuses(at(110)));
+}
+
+/// At which of these seconds failures are excused of a check with a grace of ten seconds, each of which loses its instance.
+fn excused(life: &mut Lifecycle, seconds: &[u32]) -> Vec<bool> {
+    let fail = |second: &u32| {
+        let now = at(*second);
+        life.initialised(now, true);
+        life.judged(now, &Ok(Outcome::fail("no")));
+        let excused = life.excuses(now);
+        life.polled(true);
+        life.cleaned(now);
+        excused
+    };
+    seconds.iter().map(fail).collect()
+}
+
+#[test]
+fn a_round_that_begins_because_of_a_failure_has_no_grace_of_its_own() {
+    let mut life = life(None, 10);
+    assert_eq!(excused(&mut life, &[0, 5, 9, 10, 11, 500]), [true, true, true, false, false, false]);
+    life.initialised(at(600), true);
+    life.judged(at(600), &Ok(Outcome { status: Status::Warn, ..Outcome::fail("works") }));
+    assert_eq!(excused(&mut life, &[700, 709, 710]), [true, true, false]);
+}
+
+#[test]
+fn a_failed_init_and_a_fault_are_failures_that_the_grace_counts_from() {
+    for verdict in [Ok(Outcome::fail("init: no")), fault(Reason::Resources)] {
+        let mut life = life(None, 10);
+        life.judged(at(0), &verdict);
+        assert_eq!(excused(&mut life, &[9, 10]), [true, false]);
+    }
+}
+
+#[test]
+fn failures_from_the_end_of_one_grace_to_the_next_are_not_all_excused() {
+    let mut life = life(Some(600), 599);
+    life.initialised(at(0), true);
+    life.judged(at(300), &Ok(Outcome::fail("no")));
+    assert!(life.excuses(at(300)));
+    life.polled(false);
+    assert_eq!(life.next(at(600), at(630)), Step::Cleanup);
+    life.cleaned(at(600));
+    life.initialised(at(601), true);
+    assert!(life.excuses(at(898)) && !life.excuses(at(899)));
 }
 
 #[test]
 fn a_round_without_ttl_still_ends() {
     let mut life = life(None, 0);
     life.initialised(at(0), true);
-    let step = life.next(LONGEST_ROUND + at(600), at(0));
+    life.polled(false);
+    let step = life.next(DEFAULT_TTL + at(600), at(0));
     assert_eq!(step, Step::Cleanup);
 }
 
@@ -111,8 +152,7 @@ fn cleanup_is_owed_from_init_until_it_was_done() {
     assert!(!life.owes_cleanup());
     life.initialised(at(0), true);
     assert!(life.owes_cleanup());
-    life.next(at(0) + LONGEST_ROUND * 2, at(0));
-    life.cleaned(at(1), true);
+    life.cleaned(at(1));
     assert!(!life.owes_cleanup());
 }
 
@@ -128,9 +168,9 @@ fn after(verdicts: &[Verdict]) -> (Lifecycle, Duration) {
         now += SECOND;
         life.initialised(now, true);
         life.judged(now, verdict);
-        life.polled(now, verdict.is_err());
+        life.polled(verdict.is_err());
         if verdict.is_err() {
-            life.cleaned(now, true);
+            life.cleaned(now);
         }
     }
     (life, now)
@@ -192,7 +232,7 @@ fn inits_that_break_down_count_too() {
     for _ in 0..5 {
         life.judged(at(1), &fault(Reason::Trap));
         life.initialised(at(1), false);
-        life.cleaned(at(1), true);
+        life.cleaned(at(1));
     }
     assert!(matches!(life.next(at(2), at(2)), Step::Wait(until) if until >= at(61)));
 }
@@ -209,7 +249,7 @@ fn a_run_on_demand_shortens_a_quarantine_but_is_not_a_way_round_it() {
 fn somebody_who_asks_for_a_run_need_not_wait_for_the_backoff() {
     let mut life = life(None, 0);
     life.initialised(at(1), false);
-    life.cleaned(at(1), true);
+    life.cleaned(at(1));
     life.hurry();
     assert_eq!(life.next(at(1), at(1)), Step::Init);
 }

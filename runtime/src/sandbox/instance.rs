@@ -182,11 +182,10 @@ impl Instance {
         budget: Budget,
         call: impl AsyncFnOnce(&bindings::Check, &mut Store<State>) -> wasmtime::Result<T>,
     ) -> Result<T, Lost> {
-        let state = self.store.data_mut();
+        let (state, now) = (self.store.data_mut(), Instant::now());
         if !budget.retry {
-            state.calls.start_run(budget.deadline);
+            state.calls.start_run(now, budget.deadline);
         }
-        let now = Instant::now();
         state.log.start_run(now);
         state.limiter.start_run();
         self.store.set_epoch_deadline(1);
@@ -226,7 +225,7 @@ impl Instance {
                     None => "",
                 };
                 let message = format!(
-                    "{name} timed out after {wall} without waiting for any host call: it slept or computed{others}"
+                    "{name} timed out after {wall} without waiting for host calls most of the time: it slept or computed{others}"
                 );
                 Lost::Fault(Fault::new(Reason::Timeout, message))
             }

@@ -65,20 +65,29 @@ impl Calendar {
         }
     }
 
-    /// The time to keep after the run for `due` has ended at `now`, and how many passed meanwhile.
-    pub(super) fn after(&self, due: Timestamp, now: Timestamp) -> (Timestamp, u64) {
+    /// The time to keep after a run for `due` that has ended at `now`.
+    pub(super) fn next_after(&self, due: Timestamp, now: Timestamp) -> Timestamp {
         let set_back = due.duration_since(now);
-        if set_back > SignedDuration::ZERO {
-            return (self.next(if set_back < PATIENCE { due } else { now }), 0);
-        }
-        let mut next = self.next(due);
-        for missed in 0..MOST_MISSED {
-            if next > now {
-                return (next, missed);
+        let is_ahead = set_back > SignedDuration::ZERO && set_back < PATIENCE;
+        self.next(if is_ahead { due } else { now })
+    }
+
+    /// Whether another time lies before `due`, which was the next one when it was planned: the clock was set back
+    /// since, and by so much that `due` is not waited for.
+    pub(super) fn was_set_back(&self, due: Timestamp, now: Timestamp) -> bool {
+        now.checked_add(PATIENCE).is_ok_and(|patient| self.next(patient) < due)
+    }
+
+    /// How many times lie after `since` and not after `now`, or [`MOST_MISSED`].
+    pub(super) fn count(&self, since: Timestamp, now: Timestamp) -> u64 {
+        let mut time = self.next(since);
+        for passed in 0..MOST_MISSED {
+            if time > now {
+                return passed;
             }
-            next = self.next(next);
+            time = self.next(time);
         }
-        (self.next(now), MOST_MISSED)
+        MOST_MISSED
     }
 
     /// The expression's time on the clocks of its own zone.

@@ -26,8 +26,27 @@ fn uptime(millis: u64) -> Due {
     Due::Uptime(Duration::from_millis(millis))
 }
 
+/// Planned so that it was to come at uptime zero.
 fn wall(text: &str) -> Due {
-    Due::Wall(time(text))
+    Due::Wall { at: time(text), expected: Duration::ZERO }
+}
+
+fn at_both(seconds: u64, text: &str) -> Now {
+    Now { uptime: Duration::from_secs(seconds), wall: time(text) }
+}
+
+/// The time of the wall clock that was planned.
+fn planned(due: Due) -> Timestamp {
+    match due {
+        Due::Wall { at, .. } => at,
+        Due::Uptime(_) => panic!("{due:?} is not of the wall clock"),
+    }
+}
+
+/// What a schedule makes of a run for `due` that ended at `now`.
+fn after(schedule: &Schedule, due: Due, now: Now) -> (Timestamp, u64) {
+    let (next, missed) = schedule.after(due, now, 0);
+    (planned(next), missed)
 }
 
 /// The next `count` times of a cron expression, as a person in its time zone reads them.
@@ -96,11 +115,9 @@ fn a_due_time_is_waited_for_until_it_has_come() {
 fn a_due_time_is_late_only_once_it_has_passed() {
     assert_eq!(uptime(1_500).lateness(at_uptime(1_499)), Duration::ZERO);
     assert_eq!(uptime(1_500).lateness(at_uptime(1_750)), Duration::from_millis(250));
-    assert_eq!(
-        wall("2026-01-01T00:00:01Z").lateness(at_wall("2026-01-01T00:00:02Z")),
-        Duration::from_secs(1)
-    );
-    assert_eq!(wall("2026-01-01T00:00:01Z").lateness(at_wall("2026-01-01T00:00:00Z")), Duration::ZERO);
+    let due = wall("2026-01-01T00:00:01Z");
+    assert_eq!(due.lateness(at_both(1, "2026-01-01T00:00:02Z")), Duration::from_secs(1));
+    assert_eq!(due.lateness(at_both(1, "2026-01-01T00:00:00Z")), Duration::ZERO);
 }
 
 #[test]
@@ -118,7 +135,11 @@ fn cron_has_five_fields_or_six_with_seconds_and_known_aliases() {
         ("0 0 L * *", "2026-03-31T00:00:00Z"),
         ("0 0 29 2 *", "2028-02-29T00:00:00Z"),
     ] {
-        assert_eq!(cron(text, None).next(at_wall("2026-03-04T10:02:20.5Z"), 7), wall(next), "{text}");
+        assert_eq!(
+            planned(cron(text, None).next(at_wall("2026-03-04T10:02:20.5Z"), 7)),
+            time(next),
+            "{text}"
+        );
     }
 }
 
@@ -130,16 +151,14 @@ fn every_is_an_interval() {
 
 #[test]
 fn a_cron_time_is_never_due_at_the_moment_it_is_asked() {
-    assert_eq!(
-        cron("* * * * *", None).next(at_wall("2026-03-04T10:02:00Z"), 0),
-        wall("2026-03-04T10:03:00Z")
-    );
+    let due = cron("* * * * *", None).next(at_wall("2026-03-04T10:02:00Z"), 0);
+    assert_eq!(planned(due), time("2026-03-04T10:03:00Z"));
 }
 
 #[test]
 fn after_the_end_of_the_calendar_nothing_is_due() {
     let now = Now { uptime: Duration::ZERO, wall: Timestamp::MAX };
-    assert_eq!(cron("* * * * *", BERLIN).next(now, 0), Due::Wall(Timestamp::MAX));
+    assert_eq!(planned(cron("* * * * *", BERLIN).next(now, 0)), Timestamp::MAX);
     assert_eq!(cron("* * * * *", BERLIN).fresh_for(now), Duration::ZERO);
 }
 
@@ -178,31 +197,78 @@ fn a_time_of_every_hour_runs_through_both_changes_of_the_clock() {
 fn cron_times_that_pass_during_a_run_are_counted() {
     let schedule = cron("* * * * *", None);
     let due = wall("2026-03-04T10:00:00Z");
-    assert_eq!(schedule.after(due, at_wall("2026-03-04T10:00:59Z"), 0), (wall("2026-03-04T10:01:00Z"), 0));
-    assert_eq!(schedule.after(due, at_wall("2026-03-04T10:03:00Z"), 0), (wall("2026-03-04T10:04:00Z"), 3));
-    let leap = at_wall("2031-03-04T10:00:30Z");
-    assert_eq!(schedule.after(due, leap, 0), (wall("2031-03-04T10:01:00Z"), MOST_MISSED));
+    let ended = |seconds, text| after(&schedule, due, at_both(seconds, text));
+    assert_eq!(ended(59, "2026-03-04T10:00:59Z"), (time("2026-03-04T10:01:00Z"), 0));
+    assert_eq!(ended(180, "2026-03-04T10:03:00Z"), (time("2026-03-04T10:04:00Z"), 3));
+    let years = at_both(157_766_430, "2031-03-04T10:00:30Z");
+    assert_eq!(after(&schedule, due, years), (time("2031-03-04T10:01:00Z"), MOST_MISSED));
+}
+
+#[test]
+fn times_that_pass_during_a_run_on_demand_are_skipped_as_during_any_other() {
+    let minutely = cron("* * * * *", None);
+    let ended = |seconds, text| after(&minutely, uptime(30_000), at_both(seconds, text));
+    assert_eq!(ended(50, "2026-03-04T10:00:50Z"), (time("2026-03-04T10:01:00Z"), 0));
+    assert_eq!(ended(70, "2026-03-04T10:01:10Z"), (time("2026-03-04T10:02:00Z"), 1));
+    for (ended, next, missed) in
+        [(9_900, 10_000, 0), (10_000, 20_000, 1), (10_500, 20_000, 1), (20_500, 30_000, 2)]
+    {
+        assert_eq!(every(10).after(uptime(9_500), at_uptime(ended), 0), (uptime(next), missed), "{ended} ms");
+    }
+}
+
+#[test]
+fn a_wall_clock_that_is_set_forward_makes_nothing_late_and_skips_nothing() {
+    let schedule = cron("* * * * *", None);
+    let due = schedule.next(at_both(100, "2026-03-04T10:00:30Z"), 0);
+    let leapt = at_both(110, "2026-03-04T16:00:40Z");
+    assert_eq!((due.wait(leapt), due.lateness(leapt)), (Duration::ZERO, Duration::ZERO));
+    assert_eq!(after(&schedule, due, leapt), (time("2026-03-04T16:01:00Z"), 0));
 }
 
 #[test]
 fn a_wall_clock_that_is_set_back_a_little_repeats_no_run() {
-    let next =
-        cron("0 * * * *", None).after(wall("2026-03-04T10:00:00Z"), at_wall("2026-03-04T09:59:59.9Z"), 0);
-    assert_eq!(next, (wall("2026-03-04T11:00:00Z"), 0));
+    let (schedule, now) = (cron("0 * * * *", None), at_wall("2026-03-04T09:59:59.9Z"));
+    let (next, missed) = schedule.after(wall("2026-03-04T10:00:00Z"), now, 0);
+    assert_eq!((planned(next), missed), (time("2026-03-04T11:00:00Z"), 0));
+    assert_eq!(schedule.planned_anew(next, now), None);
+    assert_eq!(schedule.planned_anew(next, at_wall("2026-03-04T09:59:01Z")), None);
 }
 
 #[test]
 fn a_wall_clock_that_is_set_back_far_starts_over_from_its_new_time() {
-    let next =
-        cron("0 * * * *", None).after(wall("2026-03-04T10:00:00Z"), at_wall("2025-03-04T07:30:00Z"), 0);
-    assert_eq!(next, (wall("2025-03-04T08:00:00Z"), 0));
+    let (schedule, now) = (cron("0 * * * *", None), at_wall("2025-03-04T07:30:00Z"));
+    let due = wall("2026-03-04T10:00:00Z");
+    assert_eq!(after(&schedule, due, now), (time("2025-03-04T08:00:00Z"), 0));
+    assert_eq!(schedule.planned_anew(due, now).map(planned), Some(time("2025-03-04T08:00:00Z")));
+    assert_eq!(every(10).planned_anew(uptime(90_000), now), None);
 }
 
 #[test]
-fn a_due_time_of_the_schedule_before_is_forgotten() {
-    let now = Now { uptime: Duration::from_secs(5), wall: time("2026-03-04T10:00:30Z") };
-    assert_eq!(every(10).after(wall("2026-03-04T09:00:00Z"), now, 0), (uptime(10_000), 0));
-    assert_eq!(cron("* * * * *", None).after(uptime(1), now, 0), (wall("2026-03-04T10:01:00Z"), 0));
+fn what_was_planned_is_planned_anew_only_when_the_clock_was_set_back() {
+    for (text, zone) in [
+        ("*/5 9-17 * * *", None),
+        ("30 2 * * *", BERLIN),
+        ("0 * * * *", BERLIN),
+        ("*/20 2 * * *", BERLIN),
+        ("0 0 13 * FRI", BERLIN),
+    ] {
+        let schedule = cron(text, zone);
+        for day in ["2026-03-28T20:00:00Z", "2026-10-24T20:00:00Z"] {
+            let mut now = Now { uptime: Duration::ZERO, wall: time(day) };
+            let mut due = schedule.next(now, 0);
+            for _ in 0..2 * 24 * 60 {
+                now = Now {
+                    wall: now.wall + Duration::from_secs(30),
+                    uptime: now.uptime + Duration::from_secs(30),
+                };
+                assert_eq!(schedule.planned_anew(due, now), None, "{text} at {}", now.wall);
+                if due.wait(now).is_zero() {
+                    due = schedule.after(due, now, 0).0;
+                }
+            }
+        }
+    }
 }
 
 #[test]

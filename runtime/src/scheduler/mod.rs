@@ -1,9 +1,13 @@
 //! The tasks that obey schedule and lifecycle, one for each check.
 
 mod clock;
+mod supervise;
 mod task;
+mod version;
 
 pub use clock::Clock;
+
+pub(crate) use version::Version;
 
 use crate::{
     board::{Board, Entry},
@@ -13,6 +17,7 @@ use crate::{
     turns::Turns,
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
+use supervise::supervise;
 use task::Task;
 use tokio::{
     sync::Mutex,
@@ -75,11 +80,15 @@ impl Scheduler {
         let running = self.tasks.entry(ready.check.key.clone()).or_default();
         running.stop.cancel();
         running.stop = CancellationToken::new();
-        let (sandbox, board) = (Arc::clone(&self.sandbox), Arc::clone(&self.board));
-        let task = Task::new(sandbox, board, self.clock, ready, self.on_demand.clone());
+        let Ready { check, entry, guest, instance, .. } = ready;
+        let version = Version { sandbox: Arc::clone(&self.sandbox), check, entry, guest };
+        let (board, clock, on_demand) = (Arc::clone(&self.board), self.clock, self.on_demand.clone());
+        let begin = move |instance| {
+            Task::new(version.clone(), Arc::clone(&board), clock, on_demand.clone(), instance)
+        };
         let (seat, stop, hurry) = (Arc::clone(&running.seat), running.stop.clone(), self.hurry.clone());
         running.versions.retain(|version| !version.is_finished());
-        running.versions.push(tokio::spawn(run_seated(seat, task, stop, hurry)));
+        running.versions.push(tokio::spawn(run_seated(seat, begin, instance, stop, hurry)));
     }
 
     /// Lets a check finish its run and clean up. Its task goes on alone; a successor waits for it.
@@ -118,16 +127,20 @@ fn turns_on_demand() -> Turns {
     Turns::sparing(RUNS_ON_DEMAND, OF_ONE_NAMESPACE)
 }
 
-/// Runs a check once its former version has left, of which the board tells how. If it is replaced
-/// itself before that, it only ends the round that it may have begun.
+/// Runs a check once its former version has left, of which the board tells how. If it is replaced itself before that, it
+/// only ends the round that it may have begun. If it panics, it begins again.
 async fn run_seated(
     seat: Arc<Mutex<()>>,
-    task: Task,
+    begin: impl Fn(Option<Instance>) -> Task,
+    instance: Option<Instance>,
     stop: CancellationToken,
     hurry: CancellationToken,
 ) -> bool {
-    let _seat = stop.run_until_cancelled(seat.lock()).await;
-    task.run(stop, hurry).await
+    let task = begin(instance);
+    let Some(_seat) = stop.run_until_cancelled(seat.lock()).await else { return task.leave().await };
+    let (spread, recover) = (task.spread(), |why: &str, pause| begin(None).recovered(why, pause));
+    let run = |task: Task| task.run(stop.clone(), hurry.clone());
+    supervise(task, &stop, spread, run, recover).await.unwrap_or(false)
 }
 
 /// Waits for a task, and kills it at the deadline; true if it cleaned up.

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     grant::{Ceiling, Grants, Permit},
+    lifecycle::DEFAULT_TTL,
     schedule::{Schedule, ScheduleError},
     text::is_subdomain,
 };
@@ -174,16 +175,15 @@ fn ttl(ttl: Option<&Spanned<TimeSpan>>, schedule: &Schedule) -> Result<Option<Du
 
 fn startup_grace(grace: Option<&Spanned<TimeSpan>>, ttl: Option<Duration>) -> Result<Duration, Error> {
     let Some(Spanned { value, referenced, .. }) = grace else { return Ok(Duration::ZERO) };
-    match ttl {
-        Some(ttl) if value.get() >= ttl => Err(Error::at(
-            *referenced,
-            format!(
-                "startupGrace {value} is not shorter than the ttl of {}: no failure would ever count",
-                TimeSpan::from(ttl)
-            ),
-        )),
-        _ => Ok(value.get()),
+    let round = ttl.unwrap_or(DEFAULT_TTL);
+    if value.get() < round {
+        return Ok(value.get());
     }
+    let (round, unsaid) = (TimeSpan::from(round), if ttl.is_none() { ", which is the default" } else { "" });
+    let why = format!(
+        "startupGrace {value} is not shorter than the ttl of {round}{unsaid}: no failure would ever count"
+    );
+    Err(Error::at(*referenced, why))
 }
 
 fn threshold(key: &str, count: Option<&Spanned<u32>>) -> Result<NonZeroU32, Error> {

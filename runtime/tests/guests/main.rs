@@ -13,6 +13,7 @@ mod ledger;
 mod limits;
 mod manifests;
 mod rounds;
+mod scheduler;
 mod scheduling;
 mod signing;
 mod start;

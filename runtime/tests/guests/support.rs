@@ -6,6 +6,7 @@ use aviary::{
     grant::Ceiling,
     outcome::{Fault, Outcome, Reason, Verdict},
     sandbox::{Guest, Instance, Sandbox, Workshop},
+    scheduler::Ready,
     signature::Keyring,
     spec::{self, Blob, Check},
 };
@@ -71,6 +72,18 @@ impl Subject {
         let board = Board::default();
         let entry = board.enter(&check);
         Ok(Self { check, board, entry, sandbox, guest })
+    }
+
+    /// Where the guest runs.
+    pub(crate) fn sandbox(&self) -> Arc<Sandbox> {
+        Arc::clone(&self.sandbox)
+    }
+
+    /// The check for a scheduler.
+    pub(crate) fn ready(&self) -> Ready {
+        let guest = self.sandbox.house(Arc::clone(&self.guest), &self.check).expect("room");
+        let (check, entry) = (Arc::clone(&self.check), Arc::clone(&self.entry));
+        Ready { check, entry, guest, signer: None, instance: None }
     }
 
     /// Makes the guest live.

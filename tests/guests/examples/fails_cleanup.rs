@@ -1,13 +1,23 @@
-//! Passes, and cannot clean up, on a fresh instance neither.
+//! Passes, and cannot clean up: never on a fresh instance, and otherwise not before the attempt that its settings name.
 
 use aviary_guest::{Check, Outcome};
 
 #[derive(serde::Deserialize)]
-struct FailsCleanup {}
+#[serde(deny_unknown_fields)]
+struct FailsCleanup {
+    /// The attempt that works; none does without it.
+    #[serde(default)]
+    attempts: Option<u32>,
+}
 
 impl Check for FailsCleanup {
     fn poll(&mut self) -> Result<Outcome, String> {
         Ok(Outcome::pass("until cleanup"))
+    }
+
+    fn cleanup(&mut self) -> Result<(), String> {
+        self.attempts = self.attempts.map(|attempts| attempts.saturating_sub(1));
+        if self.attempts == Some(0) { Ok(()) } else { Self::sweep() }
     }
 
     fn sweep() -> Result<(), String> {

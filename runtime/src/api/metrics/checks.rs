@@ -62,6 +62,7 @@ pub(super) fn write(out: &mut Exposition, board: &Board) {
     runs(out, &rows);
     faults(out, &rows);
     skipped(out, &rows);
+    failed_cleanups(out, &rows);
     durations(out, &rows);
     targets(out, &rows);
     modules(out, &rows);
@@ -183,10 +184,18 @@ fn faults(out: &mut Exposition, rows: &[Row]) {
 }
 
 fn skipped(out: &mut Exposition, rows: &[Row]) {
-    let help = "Polls that were due while the one before was still running.";
+    let help = "Polls that were due while a run was late or under way.";
     let mut family = out.family(Kind::Counter, "aviary_check_skipped", help);
     for row in rows {
         family.number(&row.labels, "", row.view.counts.skipped as f64);
+    }
+}
+
+fn failed_cleanups(out: &mut Exposition, rows: &[Row]) {
+    let help = "Cleanups that did not work, each attempt.";
+    let mut family = out.family(Kind::Counter, "aviary_check_failed_cleanups", help);
+    for row in rows {
+        family.number(&row.labels, "", row.view.counts.failed_cleanups as f64);
     }
 }
 

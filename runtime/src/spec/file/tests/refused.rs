@@ -137,6 +137,11 @@ fn values_that_contradict_each_other_are_refused_where_they_meet() {
             (7, 17),
             "startupGrace 1m is not shorter than the ttl of 1m: no failure would ever count",
         ),
+        (
+            "startupGrace: 2h",
+            (6, 17),
+            "startupGrace 2h is not shorter than the ttl of 1h, which is the default: no failure would ever count",
+        ),
     ] {
         let (line, column) = place;
         assert_eq!(

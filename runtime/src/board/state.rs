@@ -1,0 +1,155 @@
+//! What is known about one check at one moment.
+
+use super::{
+    Next, SETTLING,
+    health::{Health, Standing, Thresholds},
+    view::{Counts, Module, View},
+};
+use crate::{
+    history::History,
+    outcome::{Fault, Verdict},
+    spec::Check,
+};
+use jiff::Timestamp;
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// What is known about one check.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) check: Arc<Check>,
+    pub(super) module: Option<Arc<Module>>,
+    pub(super) rejected: Option<Arc<Fault>>,
+    pub(super) history: History,
+    pub(super) counts: Counts,
+    pub(super) next: Option<Next>,
+    pub(super) memory: usize,
+    pub(super) denials: Vec<String>,
+    health: Health,
+    last_success: Option<Timestamp>,
+    /// When it should have begun to run.
+    settled: Option<Instant>,
+}
+
+/// What a run has changed.
+pub(super) struct Recorded {
+    /// Where the check stood, if it stands elsewhere now.
+    pub(super) former: Option<Standing>,
+    /// Where it stands.
+    pub(super) standing: Standing,
+    /// Runs in a row without a good outcome.
+    pub(super) failures: u32,
+    /// It is quarantined, and was not before.
+    pub(super) quarantined: bool,
+}
+
+impl State {
+    pub(super) fn new(check: Arc<Check>, settled: Option<Instant>, history: History) -> Self {
+        Self {
+            check,
+            module: None,
+            rejected: None,
+            history,
+            counts: Counts::default(),
+            next: None,
+            memory: 0,
+            denials: Vec::new(),
+            health: Health::unknown(Timestamp::now()),
+            last_success: None,
+            settled,
+        }
+    }
+
+    pub(super) fn view(&self, now: Instant) -> View {
+        let standing = match self.next {
+            _ if self.check.suspend => Standing::Suspended,
+            Some(next) if next.fresh_until < now => Standing::Stale,
+            _ => self.health.standing,
+        };
+        View {
+            check: Arc::clone(&self.check),
+            standing,
+            since: self.health.since,
+            consecutive_failures: self.health.consecutive_failures,
+            latest: self.history.latest().cloned(),
+            excused: self.history.excused().cloned(),
+            next_run: self.next.map(|next| next.run),
+            quarantine: self.next.and_then(|next| next.quarantine),
+            settling: self.history.latest().is_none() && self.settled.is_some_and(|settled| now < settled),
+            last_success: self.last_success,
+            module: self.module.clone(),
+            rejected: self.rejected.clone(),
+            counts: self.counts,
+            memory: self.memory,
+        }
+    }
+
+    /// Takes in what needs no module; without one, all of it.
+    pub(super) fn adopt(&mut self, check: &Arc<Check>) {
+        if check.suspend != self.check.suspend {
+            self.begin_anew();
+        }
+        if self.check.suspend && !check.suspend {
+            // Nothing runs until a module is accepted.
+            (self.module, self.settled) = (None, Some(Instant::now() + SETTLING));
+        }
+        self.check = match self.module {
+            None => Arc::clone(check),
+            Some(_) => Arc::new(self.check.amended_by(check)),
+        };
+    }
+
+    /// What runs before a rest said tells nothing of how the check is during it or after it.
+    fn begin_anew(&mut self) {
+        self.health = Health::unknown(Timestamp::now());
+        self.history.close();
+        self.next = None;
+    }
+
+    /// The check has a plan, unless it is to rest.
+    pub(super) fn expect_run(&mut self, next: Next) {
+        self.next = Some(next).filter(|_| !self.check.suspend);
+    }
+
+    /// Takes in a run that has finished.
+    pub(super) fn record(
+        &mut self,
+        started: Timestamp,
+        duration: Duration,
+        verdict: Verdict,
+        next: Next,
+    ) -> Recorded {
+        let now = Timestamp::now();
+        let before = self.next.and_then(|next| next.quarantine);
+        self.expect_run(next);
+        if self.check.suspend {
+            // It was under way when the check was told to rest.
+            self.counts.add(self.history.push(started, duration, verdict));
+            self.history.close();
+            return Recorded { former: None, standing: Standing::Suspended, failures: 0, quarantined: false };
+        }
+        // In quarantine there are no further runs for the threshold to wait for.
+        let failure = next.quarantine.map_or(self.check.failure_threshold, |_| NonZeroU32::MIN);
+        let thresholds = Thresholds { failure, success: self.check.success_threshold };
+        let former = self.health.record(&verdict, thresholds, now);
+        self.counts.add(self.history.push(started, duration, verdict));
+        if self.health.consecutive_failures == 0 {
+            self.last_success = Some(now);
+        }
+        Recorded {
+            former,
+            standing: self.health.standing,
+            failures: self.health.consecutive_failures,
+            quarantined: before.is_none() && next.quarantine.is_some(),
+        }
+    }
+
+    /// Takes in a run that has finished and does not count.
+    pub(super) fn excuse(&mut self, started: Timestamp, duration: Duration, verdict: Verdict, next: Next) {
+        self.expect_run(next);
+        self.history.excuse(started, duration, verdict);
+        if self.check.suspend {
+            self.history.close();
+        }
+    }
+}
