@@ -71,12 +71,12 @@ async fn a_cleanup_that_never_works_is_tried_three_times_and_moves_no_threshold(
 
 #[tokio::test]
 async fn what_was_due_while_there_was_no_round_was_not_skipped() {
-    let spec = "  interval: 100ms\n  settings: { trapAt: 2 }";
+    let spec = "  interval: 100ms\n  settings: { trapAt: 1 }";
     let subject = Subject::load(guests::COUNTS, spec).await.expect("loaded");
     pause();
     let mut scheduler = scheduler(&subject);
     scheduler.start(subject.ready());
-    until("trapped often", || subject.entry.view().counts.faults[Reason::Trap as usize] == 5).await;
+    until("trapped often", || subject.entry.view().counts.faults[Reason::Trap as usize] == 4).await;
     assert_eq!(subject.entry.view().counts.skipped, 0);
     scheduler.shutdown(PATIENCE).await;
 }
