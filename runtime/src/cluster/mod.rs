@@ -1,6 +1,8 @@
 //! The Kubernetes cluster that the daemon is in, or was pointed at: who asks, and what there is to ask for.
 
 mod failure;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use failure::{causes, code, in_words, is_too_large, within};
@@ -146,8 +148,10 @@ impl Cluster {
         if let Some(client) = lock(&self.guests).get(&name) {
             return Ok(client.clone());
         }
-        let mut config = self.config.clone();
-        config.auth_info.impersonate = account.map(ToString::to_string).or(config.auth_info.impersonate);
+        let config = match account {
+            Some(account) => self.config_as(account),
+            None => self.config.clone(),
+        };
         let limit = MapResponseLayer::new(move |answer: Response<Box<DynBody>>| {
             // A log has commas of its own.
             let is_text =
@@ -161,6 +165,18 @@ impl Cluster {
             clients.clear();
         }
         Ok(clients.entry(name).or_insert(client).clone())
+    }
+
+    /// The way to the API server with the rights of an account, and nothing of whom the kubeconfig impersonates: its
+    /// groups would come on top.
+    fn config_as(&self, account: &Account) -> Config {
+        let mut config = self.config.clone();
+        let auth = &mut config.auth_info;
+        auth.impersonate = Some(account.to_string());
+        auth.impersonate_uid = None;
+        auth.impersonate_groups = None;
+        auth.impersonate_user_extra = None;
+        config
     }
 
     /// Waits until a guest of a namespace may have an answer, and keeps room for it.
