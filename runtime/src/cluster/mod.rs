@@ -1,11 +1,13 @@
 //! The Kubernetes cluster that the daemon is in, or was pointed at: who asks, and what there is to ask for.
 
 mod failure;
+mod pause;
 #[cfg(test)]
 mod tests;
 mod values;
 
 pub use failure::{causes, code, in_words, is_too_large, within};
+pub use pause::asked_pause;
 pub(crate) use values::{MOST_VALUES, Values};
 
 use crate::turns::{Turn, Turns};
@@ -26,7 +28,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-use tower::util::MapResponseLayer;
+use tower::util::{AndThenLayer, MapResponseLayer};
 use values::Bounded;
 
 /// The largest answer that a guest's call may bring, in bytes.
@@ -118,7 +120,8 @@ impl Cluster {
     pub fn new(mut config: Config) -> Result<Self, kube::Error> {
         // Calls have deadlines of their own, within which they are repeated.
         config.default_retry = false;
-        let own = Client::try_from(config.clone())?;
+        let own =
+            ClientBuilder::try_from(config.clone())?.with_layer(&AndThenLayer::new(pause::keep)).build();
         let answers = Turns::new(MOST_ANSWERS, MOST_ANSWERS_OF_EACH);
         Ok(Self { config, own, guests: Mutex::default(), kinds: Mutex::default(), answers })
     }
@@ -159,7 +162,8 @@ impl Cluster {
             let most_values = if is_text { usize::MAX } else { most_values };
             answer.map(|body| Bounded::new(body, LARGEST_ANSWER, most_values))
         });
-        let client = ClientBuilder::try_from(config)?.with_layer(&limit).build::<Bounded<_>>();
+        let client = ClientBuilder::try_from(config)?.with_layer(&AndThenLayer::new(pause::keep));
+        let client = client.with_layer(&limit).build::<Bounded<_>>();
         let mut clients = lock(&self.guests);
         if clients.len() >= MOST_CLIENTS {
             clients.clear();

@@ -1,7 +1,11 @@
 //! Clients over an API server that notes who asks.
 
 use super::*;
-use axum::{Json, http::HeaderMap};
+use axum::{
+    Json,
+    http::{HeaderMap, StatusCode, Uri},
+    response::IntoResponse,
+};
 use serde_json::json;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -69,4 +73,38 @@ async fn the_daemon_and_who_has_its_rights_are_whom_the_kubeconfig_impersonates(
     ask(cluster.sweeper(None).expect("a client")).await;
     let operator = OPERATOR.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     assert_eq!(*lock(&asked), [operator.clone(), operator.clone(), operator]);
+}
+
+#[tokio::test]
+async fn a_server_that_says_in_a_header_when_to_come_again_is_heard_by_everybody() {
+    let told =
+        |seconds: u32| json!({ "message": "no", "code": 503, "details": { "retryAfterSeconds": seconds } });
+    let routes = axum::Router::new().fallback(async move |uri: Uri| {
+        let answer = |code: StatusCode, body: String| (code, [("retry-after", "7")], body).into_response();
+        match uri.path() {
+            "/text" => answer(StatusCode::TOO_MANY_REQUESTS, "Too many requests.\n".to_owned()),
+            "/sooner" => answer(StatusCode::SERVICE_UNAVAILABLE, told(3).to_string()),
+            "/later" => answer(StatusCode::SERVICE_UNAVAILABLE, told(9).to_string()),
+            "/other" => answer(StatusCode::TOO_MANY_REQUESTS, json!({ "error": "no" }).to_string()),
+            "/endless" => answer(StatusCode::TOO_MANY_REQUESTS, "a".repeat(1 << 20)),
+            _ => answer(StatusCode::FORBIDDEN, json!({ "message": "no", "code": 403 }).to_string()),
+        }
+    });
+    let cluster = Cluster::new(serve(routes).await).expect("a cluster");
+    for client in [cluster.own(), cluster.guest(None).expect("a client")] {
+        for (path, code_of_it, seconds) in [
+            ("text", 429, 7),
+            ("sooner", 503, 7),
+            ("later", 503, 9),
+            ("other", 429, 7),
+            ("endless", 429, 7),
+            ("", 403, 0),
+        ] {
+            let request = hyper::Request::get(format!("/{path}")).body(Vec::new()).expect("a request");
+            let refusal = client.request_text(request).await.expect_err("a refusal");
+            assert_eq!(asked_pause(&refusal), Duration::from_secs(seconds), "{path}");
+            assert_eq!(code(&refusal), Some(code_of_it), "{path}");
+            assert!(path != "text" || in_words(&refusal) == "Too many requests.", "{refusal}");
+        }
+    }
 }

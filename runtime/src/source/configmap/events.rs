@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     board::{self, Board, EventKind},
-    cluster::{code, in_words, within},
+    cluster::{asked_pause, code, in_words, within},
     schedule::backoff,
     spec::{Digest, Key},
     text::{cut_to, printable},
@@ -221,12 +221,13 @@ pub(super) async fn post(client: Client, desk: Arc<Desk>) {
                 }
                 continue;
             }
-            Err(error) => in_words(&error),
+            Err(error) => error,
         };
-        tracing::debug!("cannot write an event to the ConfigMap {}: {error}; trying again", topic.place);
+        let why = in_words(&error);
+        tracing::debug!("cannot write an event to the ConfigMap {}: {why}; trying again", topic.place);
         desk.state().outbox.put_back(topic, note);
         failures += 1;
-        sleep(backoff(failures, random()).min(LONGEST_PAUSE)).await;
+        sleep(backoff(failures, random()).max(asked_pause(&error)).min(LONGEST_PAUSE)).await;
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     board::Contact,
-    cluster::{code, in_words, within},
+    cluster::{asked_pause, code, in_words, within},
     schedule::backoff,
 };
 use futures_util::{Stream, StreamExt};
@@ -76,6 +76,13 @@ enum Lost {
     Failed(#[from] kube::Error),
 }
 
+impl Lost {
+    /// How long the API server asks to wait.
+    fn asked_pause(&self) -> Duration {
+        if let Self::Failed(error) = self { asked_pause(error) } else { Duration::ZERO }
+    }
+}
+
 /// The name of a namespace, or of all, in messages and on the board.
 pub(super) fn title(namespace: Option<&str>) -> &str {
     namespace.unwrap_or("all namespaces")
@@ -109,7 +116,7 @@ impl Watch {
                 return;
             }
             failures = if began.elapsed() > STEADY { 1 } else { failures + 1 };
-            sleep(backoff(failures, random()).min(LONGEST_PAUSE)).await;
+            sleep(backoff(failures, random()).max(lost.asked_pause()).min(LONGEST_PAUSE)).await;
         }
     }
 
@@ -223,10 +230,12 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Cluster;
     use axum::{
         Router,
         body::Body,
         extract::RawQuery,
+        http::StatusCode,
         routing::{MethodRouter, get},
     };
     use futures_util::stream;
@@ -274,7 +283,7 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let router = Router::new().route("/api/v1/namespaces/team-a/configmaps", configmaps);
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Client::try_from(kube::Config::new(url.parse().expect("a url"))).expect("a client")
+        Cluster::new(kube::Config::new(url.parse().expect("a url"))).expect("a cluster").own()
     }
 
     fn watch(client: &Client, contact: &Arc<Contact>) -> (Watch, mpsc::Receiver<Sighting>) {
@@ -297,6 +306,21 @@ mod tests {
         assert_eq!(names(all), ["comes"]);
         assert!(contact.source().connected, "expiry is no outage");
         watch.abort();
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_busy_is_left_alone_for_as_long_as_it_asks() {
+        let lists = Arc::new(AtomicUsize::new(0));
+        let listed = Arc::clone(&lists);
+        let busy = async move || {
+            listed.fetch_add(1, Relaxed);
+            (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "30")], "busy")
+        };
+        let contact = Arc::new(Contact::new("configmap", ["team-a".to_owned()]));
+        let (watch, _sightings) = watch(&client_of(get(busy)).await, &contact);
+        // Without being asked, it would come again within a second.
+        assert!(timeout(Duration::from_millis(1200), watch.run()).await.is_err());
+        assert_eq!(lists.load(Relaxed), 1);
     }
 
     #[tokio::test]
