@@ -184,7 +184,9 @@ impl Inventory {
                 self.scheduler.stop(&key);
                 self.board.remove(&key);
                 self.slots.remove(&key);
-                tracing::info!(check = %key, "removed");
+                if self.board.has_room_in_log(&key, 0) {
+                    tracing::info!(check = %key, "removed");
+                }
             }
             Change::Synced => {}
         }
@@ -273,7 +275,9 @@ impl Inventory {
             imports: guest.imports.clone(),
             loaded: Timestamp::now(),
         };
-        tracing::info!(check = %check.key, module = %module.name, digest = %module.digest.short(), "live");
+        if entry.log.has_room(0) {
+            tracing::info!(check = %check.key, module = %module.name, digest = %module.digest.short(), "live");
+        }
         entry.accept(Arc::clone(check), module);
         if check.suspend {
             self.scheduler.stop(&check.key);
@@ -285,10 +289,13 @@ impl Inventory {
     fn reject(&self, key: &Key, fault: Fault) {
         let live = self.slots.get(key).is_some_and(|slot| slot.live);
         let goes_on = if live { "; the former one stays" } else { "" };
-        tracing::warn!(check = %key, "not loaded{goes_on}: {}", fault.message);
         let nameless =
             || self.board.enter(&Arc::new(Check::bare(key.clone(), spec::Module::named_after(key))));
-        self.board.get(key).unwrap_or_else(nameless).reject(fault);
+        let entry = self.board.get(key).unwrap_or_else(nameless);
+        if entry.log.has_room(fault.message.len()) {
+            tracing::warn!(check = %key, "not loaded{goes_on}: {}", fault.message);
+        }
+        entry.reject(fault);
     }
 }
 

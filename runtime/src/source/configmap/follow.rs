@@ -10,7 +10,7 @@ use super::{
     shelf::{Plan, Shelf},
     watch::{Sighting, random},
 };
-use crate::{schedule::backoff, source::Change, spec::Key};
+use crate::{policy::Origin, schedule::backoff, source::Change, spec::Key};
 use futures_util::StreamExt;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -208,6 +208,9 @@ impl Follower {
         }
         known.reading = None;
         self.start.tried(&place);
+        if !self.source.policy.ceiling_for(Origin::Namespace(&place.namespace)).is_open() {
+            self.desk.bound(&place.namespace);
+        }
         match read {
             Ok(None) => Ok(()),
             Ok(Some(wanted)) => {
@@ -218,7 +221,7 @@ impl Follower {
             Err(error) => {
                 known.failures += 1;
                 let pause = backoff(known.failures, random()).min(LONGEST_PAUSE);
-                tracing::warn!("cannot read the ConfigMap {place}: {error}; trying again");
+                self.desk.warn(&place, &format!("cannot read the ConfigMap {place}: {error}; trying again"));
                 self.want(&place, pause);
                 Ok(())
             }
@@ -265,7 +268,7 @@ impl Follower {
             self.want(place, Duration::ZERO);
         }
         for (place, clash) in plan.clashes {
-            tracing::warn!("ConfigMap {place}: {clash}");
+            self.desk.warn(&place, &format!("ConfigMap {place}: {clash}"));
             let uid = self.shelf.uid(&place).unwrap_or_default();
             self.desk.note(&place, uid, &clash, Reason::ModuleRejected, &clash);
         }

@@ -93,7 +93,7 @@ impl ConfigMaps {
         };
         let contact = board.connect(NAME, places.iter().map(|place| title(place.as_deref()).to_owned()));
         let (sender, sightings) = mpsc::channel(PENDING_SIGHTINGS);
-        let desk = Arc::new(Desk::default());
+        let desk = Arc::new(Desk::beside(&board));
         let listing = Arc::new(Semaphore::new(1));
         let mut tasks = JoinSet::new();
         for place in places.clone() {
