@@ -12,8 +12,9 @@ pub(crate) use values::{MOST_VALUES, Values};
 
 use crate::turns::{Turn, Turns};
 use hyper::{Response, Uri, header::CONTENT_TYPE};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Client, Config,
+    Api, Client, Config,
     client::{ClientBuilder, DynBody},
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
     core::{ApiResource, GroupVersionKind},
@@ -186,6 +187,16 @@ impl Cluster {
     /// Waits until a guest of a namespace may have an answer, and keeps room for it.
     pub(crate) async fn turn(&self, namespace: &str) -> Turn {
         self.answers.take(namespace).await
+    }
+
+    /// The uid of a namespace, asked for by the daemon itself; none if there is no such namespace.
+    pub(crate) async fn uid_of(&self, namespace: &str) -> Result<Option<String>, kube::Error> {
+        let api: Api<Namespace> = Api::all(self.own());
+        match api.get_metadata(namespace).await {
+            // Not for any 404: what stands between may answer that too.
+            Err(kube::Error::Api(status)) if status.reason == "NotFound" => Ok(None),
+            found => Ok(Some(found?.metadata.uid.unwrap_or_default())),
+        }
     }
 
     /// The kind of an object, for example of `apps/v1` and `Deployment`.
