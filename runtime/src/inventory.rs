@@ -169,7 +169,9 @@ impl Inventory {
                 slot.remove();
             }
         }
-        tracing::info!(check = %key, "removed");
+        if self.board.has_room_in_log(key, 0) {
+            tracing::info!(check = %key, "removed");
+        }
     }
 
     fn synced(&mut self) {
@@ -281,7 +283,9 @@ impl Inventory {
             imports: guest.imports.clone(),
             loaded: Timestamp::now(),
         };
-        tracing::info!(check = %check.key, module = %module.name, digest = %module.digest.short(), "live");
+        if entry.log.has_room(0) {
+            tracing::info!(check = %check.key, module = %module.name, digest = %module.digest.short(), "live");
+        }
         let slot = self.slots.entry(check.key.clone()).or_default();
         slot.failures = 0;
         slot.live = Some(Live { check: Arc::clone(check), digest: module.digest });
@@ -304,7 +308,9 @@ impl Inventory {
         }
         let is_running = self.slots.get(key).is_some_and(Slot::is_running);
         let goes_on = if is_running { "; the former one stays" } else { "" };
-        tracing::warn!(check = %key, "not loaded{goes_on}: {}", fault.message);
+        if entry.log.has_room(fault.message.len()) {
+            tracing::warn!(check = %key, "not loaded{goes_on}: {}", fault.message);
+        }
         entry.reject(fault);
     }
 }

@@ -46,6 +46,22 @@ fn the_daemon_may_do_what_it_does_wherever_it_follows_configmaps_and_nothing_els
 }
 
 #[test]
+fn the_daemon_may_see_which_namespaces_there_are_where_it_follows_all_of_them_and_nothing_else_of_the_cluster()
+ {
+    for (whence, objects) in
+        objects().chunk_by(|(one, _), (other, _)| one == other).map(|all| (all[0].0, all))
+    {
+        let rules = objects.iter().filter(|(_, object)| object["kind"] == "ClusterRole");
+        let rules = rules.flat_map(|(_, object)| object["rules"].as_array().into_iter().flatten());
+        let about = |rule: &&Value| rule["resources"] == serde_json::json!(["namespaces"]);
+        let verbs: Vec<_> = rules.filter(about).map(|rule| rule["verbs"].clone()).collect();
+        let expected =
+            if whence == "overlays/all-namespaces" { vec![serde_json::json!(["get"])] } else { vec![] };
+        assert_eq!(verbs, expected, "{whence}");
+    }
+}
+
+#[test]
 fn whoever_may_ask_the_daemon_is_named() {
     for (whence, policy) in objects().into_iter().filter(|(_, object)| object["kind"] == "NetworkPolicy") {
         for rule in policy["spec"]["ingress"].as_array().expect("rules") {

@@ -8,7 +8,11 @@ use super::{
     view::{Module, View},
 };
 use crate::{
-    capability::{calls::Tally, log::GuestLog, metrics::Series},
+    capability::{
+        calls::Tally,
+        log::{GuestLog, NamespaceLog},
+        metrics::Series,
+    },
     history::{History, Run},
     outcome::{Fault, Verdict},
     shared::Shared,
@@ -70,10 +74,16 @@ impl Entry {
         }
     }
 
-    /// What its metrics and its targets take counts in these as well.
-    pub(super) fn share(&self, series: Option<Arc<Shared>>, targets: Option<Arc<Shared>>) {
+    /// What its metrics, its targets and its lines in the log take counts in these as well.
+    pub(super) fn share(
+        &self,
+        series: Option<Arc<Shared>>,
+        targets: Option<Arc<Shared>>,
+        log: Option<Arc<NamespaceLog>>,
+    ) {
         self.series.share(series);
         self.state().history.share(targets);
+        self.log.share(log);
     }
 
     /// The check as it stands now.
@@ -244,7 +254,9 @@ impl Entry {
             state.denials.push(why.to_owned());
         }
         let why = printable(why);
-        tracing::warn!(check = %self.key, "{why}");
+        if self.log.has_room(why.len()) {
+            tracing::warn!(check = %self.key, "{why}");
+        }
         self.tell(EventKind::Denied, why.into_owned());
     }
 

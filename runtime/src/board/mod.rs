@@ -24,6 +24,7 @@ pub use next::{Next, Quarantine};
 pub use view::{Counts, DURATION_BOUNDS, Module, View};
 
 use crate::{
+    capability::log::{NamespaceLog, NamespaceLogs},
     shared::Namespaces,
     spec::{Check, Key, Size},
 };
@@ -112,6 +113,8 @@ pub struct Board {
     pub files: Files,
     /// What is left over in the cluster.
     pub leftovers: Leftovers,
+    /// What is written into the log about namespaces that are not trusted.
+    pub logs: Arc<NamespaceLogs>,
     entries: RwLock<BTreeMap<Key, Arc<Entry>>>,
     /// What the metrics of their checks take.
     namespaces: Namespaces,
@@ -128,6 +131,7 @@ impl Default for Board {
             lag: Lag::default(),
             files: Files::default(),
             leftovers: Leftovers::default(),
+            logs: Arc::default(),
             entries: RwLock::default(),
             namespaces: Namespaces::default(),
             targets: Namespaces::default(),
@@ -168,8 +172,26 @@ impl Board {
         let of = |all: &Namespaces, most: Option<Size>| most.map(|most| all.of(check.key.namespace(), most));
         // While a check was only refused, nobody knew whose it is.
         let (series, targets) = (check.permit.series(), check.permit.targets());
-        entry.share(of(&self.namespaces, series), of(&self.targets, targets));
+        entry.share(of(&self.namespaces, series), of(&self.targets, targets), self.log_of(check));
         entry
+    }
+
+    fn log_of(&self, check: &Check) -> Option<Arc<NamespaceLog>> {
+        let namespace = check.key.namespace();
+        match check.permit.is_trusted() {
+            // That may be because nobody could read what it asks for.
+            true if check.permit.grants_nothing() => self.logs.get(namespace),
+            true => None,
+            false => Some(self.logs.bound(namespace)),
+        }
+    }
+
+    /// Whether there is room in the log for a line of so many bytes about a check, which then is spent.
+    pub fn has_room_in_log(&self, key: &Key, bytes: usize) -> bool {
+        match self.get(key) {
+            Some(entry) => entry.log.has_room(bytes),
+            None => self.logs.has_room(key.namespace(), bytes),
+        }
     }
 
     /// Takes a check off the board.
@@ -212,7 +234,11 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::Outcome;
+    use crate::{
+        grant::{CLUSTER_DOMAIN, Ceiling, Grants, Permit},
+        outcome::Outcome,
+        spec::Limit,
+    };
 
     #[test]
     fn a_check_that_is_off_the_board_tells_nothing_more() {
@@ -224,5 +250,49 @@ mod tests {
         entry.record_failed_cleanup(&Ok(Outcome::fail("cleanup: no")));
         assert_eq!(told.try_recv().map(|event| event.kind).ok(), Some(EventKind::Removed));
         assert!(told.try_recv().is_err());
+    }
+
+    /// A check of a namespace under a ceiling.
+    fn check(name: &str, ceiling: &Arc<Ceiling>) -> Arc<Check> {
+        let key = Key::new("team-a", name).expect("a key");
+        let permit = Permit::new("team-a", Grants::default(), None, ceiling).expect("a permit");
+        Arc::new(Check { permit, ..Check::bare(key, "test.wasm".parse().expect("a module")) })
+    }
+
+    /// As many lines as so many checks get into the log that all want to write ten.
+    fn lines(board: &Board, ceiling: &Arc<Ceiling>) -> (usize, u64) {
+        let entries: Vec<_> =
+            (0..500).map(|number| board.enter(&check(&format!("c{number}"), ceiling))).collect();
+        let admitted = entries.iter().map(|entry| (0..10).filter(|_| entry.log.admits(1)).count()).sum();
+        (admitted, entries.iter().map(|entry| entry.hits.get(Limit::LogLines)).sum())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_checks_of_a_tenant_write_no_more_lines_than_one_namespace_may_and_what_is_lost_is_counted() {
+        let tenant = Ceiling::tenant("team-a", CLUSTER_DOMAIN, Arc::default());
+        assert_eq!(lines(&Board::default(), &tenant), (200, 4_800));
+        assert_eq!(lines(&Board::default(), &Ceiling::trusted("team-a")), (5_000, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_checks_are_refused_in_different_words_again_and_again_counts_as_well() {
+        let (board, tenant) = (Board::default(), Ceiling::tenant("team-a", CLUSTER_DOMAIN, Arc::default()));
+        for name in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"] {
+            let entry = board.enter(&check(name, &tenant));
+            (0..30).for_each(|number| entry.deny(&format!("not granted: {number}")));
+        }
+        assert!(!board.logs.has_room("team-a", 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_written_about_checks_that_are_refused_or_gone_counts_for_their_namespace() {
+        let board = Board::default();
+        board.logs.bound("team-a");
+        let key: Key = "team-a/refused".parse().expect("a key");
+        board.enter(&Arc::new(Check::bare(key.clone(), "test.wasm".parse().expect("a module"))));
+        assert_eq!((0..500).filter(|_| board.has_room_in_log(&key, 1)).count(), 200);
+        board.remove(&key);
+        assert!(!board.has_room_in_log(&key, 1));
+        assert!(board.has_room_in_log(&"team-b/web".parse().expect("a key"), 1));
     }
 }

@@ -1,15 +1,20 @@
 //! The Kubernetes cluster that the daemon is in, or was pointed at: who asks, and what there is to ask for.
 
 mod failure;
+mod pause;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use failure::{causes, code, in_words, is_too_large, within};
+pub use pause::asked_pause;
 pub(crate) use values::{MOST_VALUES, Values};
 
 use crate::turns::{Turn, Turns};
 use hyper::{Response, Uri, header::CONTENT_TYPE};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Client, Config,
+    Api, Client, Config,
     client::{ClientBuilder, DynBody},
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
     core::{ApiResource, GroupVersionKind},
@@ -24,7 +29,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-use tower::util::MapResponseLayer;
+use tower::util::{AndThenLayer, MapResponseLayer};
 use values::Bounded;
 
 /// The largest answer that a guest's call may bring, in bytes.
@@ -116,7 +121,8 @@ impl Cluster {
     pub fn new(mut config: Config) -> Result<Self, kube::Error> {
         // Calls have deadlines of their own, within which they are repeated.
         config.default_retry = false;
-        let own = Client::try_from(config.clone())?;
+        let own =
+            ClientBuilder::try_from(config.clone())?.with_layer(&AndThenLayer::new(pause::keep)).build();
         let answers = Turns::new(MOST_ANSWERS, MOST_ANSWERS_OF_EACH);
         Ok(Self { config, own, guests: Mutex::default(), kinds: Mutex::default(), answers })
     }
@@ -146,8 +152,10 @@ impl Cluster {
         if let Some(client) = lock(&self.guests).get(&name) {
             return Ok(client.clone());
         }
-        let mut config = self.config.clone();
-        config.auth_info.impersonate = account.map(ToString::to_string).or(config.auth_info.impersonate);
+        let config = match account {
+            Some(account) => self.config_as(account),
+            None => self.config.clone(),
+        };
         let limit = MapResponseLayer::new(move |answer: Response<Box<DynBody>>| {
             // A log has commas of its own.
             let is_text =
@@ -155,7 +163,8 @@ impl Cluster {
             let most_values = if is_text { usize::MAX } else { most_values };
             answer.map(|body| Bounded::new(body, LARGEST_ANSWER, most_values))
         });
-        let client = ClientBuilder::try_from(config)?.with_layer(&limit).build::<Bounded<_>>();
+        let client = ClientBuilder::try_from(config)?.with_layer(&AndThenLayer::new(pause::keep));
+        let client = client.with_layer(&limit).build::<Bounded<_>>();
         let mut clients = lock(&self.guests);
         if clients.len() >= MOST_CLIENTS {
             clients.clear();
@@ -163,9 +172,31 @@ impl Cluster {
         Ok(clients.entry(name).or_insert(client).clone())
     }
 
+    /// The way to the API server with the rights of an account, and nothing of whom the kubeconfig impersonates: its
+    /// groups would come on top.
+    fn config_as(&self, account: &Account) -> Config {
+        let mut config = self.config.clone();
+        let auth = &mut config.auth_info;
+        auth.impersonate = Some(account.to_string());
+        auth.impersonate_uid = None;
+        auth.impersonate_groups = None;
+        auth.impersonate_user_extra = None;
+        config
+    }
+
     /// Waits until a guest of a namespace may have an answer, and keeps room for it.
     pub(crate) async fn turn(&self, namespace: &str) -> Turn {
         self.answers.take(namespace).await
+    }
+
+    /// The uid of a namespace, asked for by the daemon itself; none if there is no such namespace.
+    pub(crate) async fn uid_of(&self, namespace: &str) -> Result<Option<String>, kube::Error> {
+        let api: Api<Namespace> = Api::all(self.own());
+        match api.get_metadata(namespace).await {
+            // Not for any 404: what stands between may answer that too.
+            Err(kube::Error::Api(status)) if status.reason == "NotFound" => Ok(None),
+            found => Ok(Some(found?.metadata.uid.unwrap_or_default())),
+        }
     }
 
     /// The kind of an object, for example of `apps/v1` and `Deployment`.

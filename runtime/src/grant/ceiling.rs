@@ -118,6 +118,11 @@ impl Ceiling {
         self.home.as_deref()
     }
 
+    /// Whether there is none: the operator vouches for who writes there.
+    pub fn is_open(&self) -> bool {
+        self.tenant.is_none()
+    }
+
     /// The account that a check's calls to the Kubernetes API impersonate, given the one that its manifest names;
     /// none is the daemon's own identity.
     pub fn account(&self, namespace: &str, named: Option<&str>) -> Result<Option<Account>, Denied> {

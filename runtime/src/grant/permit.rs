@@ -63,6 +63,16 @@ impl Permit {
         self.account.as_ref()
     }
 
+    /// Whether the operator vouches for who wrote the check, so that nothing is shared with others of its namespace.
+    pub fn is_trusted(&self) -> bool {
+        self.ceiling.is_open()
+    }
+
+    /// Whether nothing at all is granted.
+    pub fn grants_nothing(&self) -> bool {
+        self.grants == Grants::default()
+    }
+
     /// So much memory, code included, may all guests of its namespace hold together; none where there is no limit.
     pub fn memory(&self) -> Option<Size> {
         self.ceiling.memory()

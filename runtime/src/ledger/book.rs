@@ -11,13 +11,10 @@ use kube::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 /// The name of the ConfigMap, in the daemon's namespace.
-const NAME: &str = "aviary-ledger";
+pub(super) const NAME: &str = "aviary-ledger";
 
 /// A kind of objects in a namespace, and with whose rights a check made them there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,16 +40,45 @@ impl fmt::Display for Place {
     }
 }
 
+/// Where a check makes objects, each with the uid of its namespace when that was noted, if it was known.
+pub(super) type Places = BTreeMap<Place, Option<String>>;
+
 pub(super) struct Book {
     api: Api<ConfigMap>,
 }
 
 /// What stands under one key of the ConfigMap.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    check: Key,
-    place: Place,
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Line {
+    pub(super) check: Key,
+    pub(super) place: Place,
+    /// Of another uid, the namespace is another one, and nothing is left of the former.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) namespace_uid: Option<String>,
+}
+
+/// All that the book says.
+#[derive(Default)]
+pub(super) struct Content {
+    /// The lines by the key under which they stand.
+    pub(super) lines: BTreeMap<String, Line>,
+    /// What is wrong with the rest, by key.
+    pub(super) unreadable: BTreeMap<String, serde_json::Error>,
+}
+
+impl Line {
+    pub(super) fn new(check: &Key, place: &Place, namespace_uid: Option<&str>) -> Self {
+        let (check, place) = (check.clone(), place.clone());
+        Self { check, place, namespace_uid: namespace_uid.map(str::to_owned) }
+    }
+
+    /// The key under which it belongs: valid, and the same for the same place. It comes from what is written, so it does
+    /// not change with names in the code.
+    pub(super) fn name(&self) -> String {
+        let text = json!({ "check": self.check, "place": self.place }).to_string();
+        Digest::of(text.as_bytes()).to_string().replace(':', "-")
+    }
 }
 
 impl Book {
@@ -60,42 +86,47 @@ impl Book {
         Self { api: Api::namespaced(cluster.own(), cluster.namespace()) }
     }
 
-    /// All places; none if the book was never written.
-    pub(super) async fn read(&self) -> Result<BTreeMap<Key, BTreeSet<Place>>, kube::Error> {
+    /// All that it says; nothing if it was never written.
+    pub(super) async fn read(&self) -> Result<Content, kube::Error> {
         let book = within(self.api.get_opt(NAME)).await?;
-        let lines = book.and_then(|book| book.data).unwrap_or_default();
-        let mut places: BTreeMap<Key, BTreeSet<Place>> = BTreeMap::new();
-        for (key, line) in lines {
+        let mut content = Content::default();
+        for (name, line) in book.and_then(|book| book.data).unwrap_or_default() {
             match serde_json::from_str(&line) {
-                Ok(Line { check, place }) => {
-                    places.entry(check).or_default().insert(place);
-                }
-                Err(error) => tracing::warn!("the line {key} of ConfigMap {NAME} is left alone: {error}"),
+                Ok(line) => drop(content.lines.insert(name, line)),
+                Err(error) => drop(content.unreadable.insert(name, error)),
             }
         }
-        Ok(places)
+        Ok(content)
     }
 
-    pub(super) async fn add(&self, check: &Key, place: &Place) -> Result<(), kube::Error> {
-        let line = Line { check: check.clone(), place: place.clone() };
-        let line = serde_json::to_string(&line).map_err(kube::Error::SerdeError)?;
-        within(self.write([(name(check, place), Value::String(line))].into_iter().collect())).await
+    pub(super) async fn add(&self, lines: impl IntoIterator<Item = &Line>) -> Result<(), kube::Error> {
+        let written =
+            |line: &Line| serde_json::to_string(line).map(|text| (line.name(), Value::String(text)));
+        let lines: Result<_, _> = lines.into_iter().map(written).collect();
+        self.write(lines.map_err(kube::Error::SerdeError)?).await
     }
 
-    pub(super) async fn remove(&self, check: &Key, places: &BTreeSet<Place>) -> Result<(), kube::Error> {
-        if places.is_empty() {
-            return Ok(());
-        }
-        within(self.write(places.iter().map(|place| (name(check, place), Value::Null)).collect())).await
+    /// Removes what stands under these keys.
+    pub(super) async fn remove<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a String>,
+    ) -> Result<(), kube::Error> {
+        self.write(names.into_iter().map(|name| (name.clone(), Value::Null)).collect()).await
     }
 
     async fn write(&self, lines: Map<String, Value>) -> Result<(), kube::Error> {
-        let patch = Patch::Merge(json!({ "data": lines }));
-        match self.api.patch(NAME, &PatchParams::default(), &patch).await {
-            Err(error) if code(&error) == Some(404) => self.create().await?,
-            done => return done.map(|_| ()),
+        if lines.is_empty() {
+            return Ok(());
         }
-        self.api.patch(NAME, &PatchParams::default(), &patch).await.map(|_| ())
+        within(self.patch(&Patch::Merge(json!({ "data": lines })))).await
+    }
+
+    async fn patch(&self, patch: &Patch<Value>) -> Result<(), kube::Error> {
+        match self.api.patch(NAME, &PatchParams::default(), patch).await {
+            Err(error) if code(&error) == Some(404) => self.create().await?,
+            done => return done.map(drop),
+        }
+        self.api.patch(NAME, &PatchParams::default(), patch).await.map(drop)
     }
 
     async fn create(&self) -> Result<(), kube::Error> {
@@ -104,13 +135,7 @@ impl Book {
         match self.api.create(&PostParams::default(), &empty).await {
             // Another check was faster.
             Err(error) if code(&error) == Some(409) => Ok(()),
-            done => done.map(|_| ()),
+            done => done.map(drop),
         }
     }
-}
-
-/// A key that is valid, and the same for the same place.
-fn name(check: &Key, place: &Place) -> String {
-    let digest = Digest::of(format!("{check} {place:?}").as_bytes()).to_string();
-    digest.replace(':', "-")
 }

@@ -48,6 +48,11 @@ impl Due {
             _ => Self { at: now + pause(self.tries), tries: self.tries + 1, was_clean: false },
         }
     }
+
+    /// The same, but not within a pause, unless that is too long.
+    pub(super) fn no_sooner_than(self, pause: Duration) -> Self {
+        Self { at: self.at.max(Instant::now() + pause.min(LATE)), ..self }
+    }
 }
 
 /// The check to sweep next: of the namespaces with the fewest sweeps under way, the one that waits longest.

@@ -3,6 +3,7 @@
 //! The objects themselves say whose they are, by their labels; the ledger only remembers where to
 //! look. It does so in a ConfigMap, so that a daemon that was killed finds what it left behind.
 
+mod audit;
 mod book;
 mod due;
 mod mark;
@@ -20,21 +21,22 @@ pub use round::{EnterError, Round};
 
 use crate::{
     board::Board,
-    cluster::{Cluster, in_words},
+    cluster::{Cluster, asked_pause, in_words},
     spec::Key,
 };
-use book::Book;
+use book::{Book, Line, NAME, Places};
 use due::{Due, next, pause};
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
-use sweep::sweep;
+use sweep::{Swept, sweep};
 use tokio::{
     sync::Notify,
     task::JoinSet,
@@ -68,7 +70,7 @@ pub struct Ledger {
 
 #[derive(Default)]
 struct State {
-    places: BTreeMap<Key, BTreeSet<Place>>,
+    places: BTreeMap<Key, Places>,
     /// Rounds whose guest lives, by their mark's word.
     open: BTreeMap<Key, BTreeSet<String>>,
     due: BTreeMap<Key, Due>,
@@ -76,6 +78,8 @@ struct State {
     swept: BTreeSet<Key>,
     /// How often places were struck out of the book.
     strikes: u64,
+    /// Something may stand in the book that should not.
+    is_in_doubt: bool,
 }
 
 /// A check that is being swept.
@@ -124,10 +128,12 @@ impl Ledger {
         if stop.run_until_cancelled(self.recover()).await.is_none() {
             return;
         }
+        let mut audit = pin!(self.audit());
         loop {
             let next = self.start_due(&mut sweeps);
             tokio::select! {
                 () = stop.cancelled() => break,
+                () = &mut audit => {}
                 () = self.wake.notified() => {}
                 Some(_) = sweeps.join_next(), if !sweeps.is_empty() => {}
                 () = sleep_until(next) => {}
@@ -140,18 +146,24 @@ impl Ledger {
     async fn recover(&self) {
         let Some(book) = &self.book else { return };
         let mut tries = 0;
-        let places = loop {
-            match book.read().await {
-                Ok(places) => break places,
-                Err(error) => tracing::warn!("cannot read the ledger, trying again: {}", in_words(&error)),
-            }
-            sleep(pause(tries)).await;
+        let content = loop {
+            let error = match book.read().await {
+                Ok(content) => break content,
+                Err(error) => error,
+            };
+            tracing::warn!("cannot read the ledger, trying again: {}", in_words(&error));
+            sleep(pause(tries).max(asked_pause(&error)).min(LATE)).await;
             tries += 1;
         };
+        for (name, error) in content.unreadable {
+            tracing::warn!("the line {name} of ConfigMap {NAME} is left alone: {error}");
+        }
         let mut state = self.state();
-        for (key, found) in places {
-            state.due.insert(key.clone(), Due::now());
-            state.places.entry(key).or_default().extend(found);
+        for Line { check, place, namespace_uid } in content.lines.into_values() {
+            state.is_in_doubt = true;
+            state.due.insert(check.clone(), Due::now());
+            let uid = state.places.entry(check).or_default().entry(place).or_default();
+            *uid = uid.take().or(namespace_uid);
         }
     }
 
@@ -195,10 +207,13 @@ impl Ledger {
         waiting.unwrap_or(now + LATE)
     }
 
-    async fn sweep(&self, key: Key, places: BTreeSet<Place>, due: Due) {
+    async fn sweep(&self, key: Key, places: Places, due: Due) {
         let is_over = |round: &str| !self.state().open.get(&key).is_some_and(|open| open.contains(round));
-        let (left, trouble) = sweep(&self.cluster, &self.daemon, &key, &places, is_over).await;
-        if let Some(error) = &trouble {
+        let Swept { left, trouble, asked_pause } =
+            sweep(&self.cluster, &self.daemon, &key, &places, is_over).await;
+        if let Some(error) = &trouble
+            && self.board.has_room_in_log(&key, error.len())
+        {
             tracing::warn!(check = %key, "cannot delete what it left behind, trying again: {error}");
         }
         // Where it cannot be seen how many there are, there may well be one.
@@ -208,7 +223,8 @@ impl Ledger {
             let mut state = self.state();
             if left > 0 {
                 let (later, ended_meanwhile) = (due.after(left), state.due.contains_key(&key));
-                state.due.insert(key, if ended_meanwhile { later.after_a_round() } else { later });
+                let later = if ended_meanwhile { later.after_a_round() } else { later };
+                state.due.insert(key, later.no_sooner_than(asked_pause));
                 return;
             }
             if !due.was_clean {
@@ -220,25 +236,27 @@ impl Ledger {
             }
             state.places.remove(&key);
         }
-        self.strike(&key, &places).await;
+        let lines = places.iter().map(|(place, uid)| Line::new(&key, place, uid.as_deref()));
+        self.strike(lines.map(|line| (line.name(), line)).collect()).await;
     }
 
-    /// Strikes out of the book where nothing is left. Should a new round have begun meanwhile, its
-    /// places are noted again.
-    async fn strike(&self, key: &Key, places: &BTreeSet<Place>) {
-        let Some(book) = &self.book else { return };
-        if let Err(error) = book.remove(key, places).await {
-            tracing::debug!(check = %key, "the ledger keeps its places: {}", in_words(&error));
-        }
-        let again = {
+    /// Strikes lines out of the book, given by their keys. Should a new round have begun meanwhile, its places are noted
+    /// again.
+    async fn strike(&self, lines: BTreeMap<String, Line>) {
+        let Some(book) = self.book.as_ref().filter(|_| !lines.is_empty()) else { return };
+        let removed = book.remove(lines.keys()).await;
+        let again: Vec<_> = {
             let mut state = self.state();
             state.strikes += 1;
-            state.places.get(key).cloned().unwrap_or_default()
+            state.is_in_doubt |= removed.is_err();
+            let again = lines.values().filter_map(|line| state.line(&line.check, &line.place));
+            again.filter(|line| lines.contains_key(&line.name())).collect()
         };
-        for place in again.intersection(places) {
-            if let Err(error) = book.add(key, place).await {
-                tracing::warn!(check = %key, "cannot note again where it makes objects: {}", in_words(&error));
-            }
+        if let Err(error) = removed {
+            tracing::debug!("the ledger keeps lines that say nothing any more: {}", in_words(&error));
+        }
+        if let Err(error) = book.add(&again).await {
+            tracing::warn!("cannot note again where checks make objects: {}", in_words(&error));
         }
     }
 
@@ -248,14 +266,25 @@ impl Ledger {
 }
 
 impl State {
-    /// Makes every check due of which something may be left.
+    /// Makes every check due of which something may be left, as if it had not been tried before: what lies ahead is short.
     fn make_due(&mut self) {
         for key in self.places.keys() {
             let due = self.due.entry(key.clone()).or_insert_with(Due::now);
             if due.is_in_vain() {
-                due.at = Instant::now();
+                *due = Due::now();
             }
         }
+    }
+
+    /// What should stand in the book about a place of a check.
+    fn line(&self, check: &Key, place: &Place) -> Option<Line> {
+        let uid = self.places.get(check)?.get(place)?;
+        Some(Line::new(check, place, uid.as_deref()))
+    }
+
+    /// Whether the book has to be looked at.
+    fn take_doubt(&mut self) -> bool {
+        std::mem::take(&mut self.is_in_doubt) || !self.places.is_empty()
     }
 }
 

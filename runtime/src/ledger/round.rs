@@ -2,10 +2,11 @@
 
 use super::{
     Ledger, Mark, Place,
+    book::Line,
     due::Due,
     proof::{Unproven, prove},
 };
-use crate::cluster::in_words;
+use crate::cluster::{in_words, within};
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -52,33 +53,40 @@ impl Round {
             return Ok(());
         }
         // In each round, as rights may be taken away.
-        prove(&self.ledger.cluster, &place, &self.ledger.daemon, self.mark.key()).await?;
-        self.note(&place).await?;
+        let proof = prove(&self.ledger.cluster, &place, &self.ledger.daemon, self.mark.key());
+        let (proven, uid) = tokio::join!(proof, self.namespace_uid(&place));
+        proven?;
+        self.note(&place, uid).await?;
         self.proven().insert(place);
         Ok(())
     }
 
-    pub(super) async fn note(&self, place: &Place) -> Result<(), EnterError> {
+    /// The uid of the place's namespace, if the daemon may see it. With its own namespace the ledger would be gone too.
+    async fn namespace_uid(&self, place: &Place) -> Option<String> {
+        let cluster = &self.ledger.cluster;
+        let namespace = place.namespace.as_deref().filter(|namespace| *namespace != cluster.namespace())?;
+        within(cluster.uid_of(namespace)).await.ok().flatten()
+    }
+
+    pub(super) async fn note(&self, place: &Place, uid: Option<String>) -> Result<(), EnterError> {
         let key = self.mark.key();
         loop {
             let strikes = {
                 let mut state = self.ledger.state();
                 let places = state.places.entry(key.clone()).or_default();
-                if places.contains(place) {
-                    return Ok(());
+                match places.get(place) {
+                    Some(known) if uid.is_none() || *known == uid => return Ok(()),
+                    None if places.len() >= MOST_PLACES => return Err(EnterError::TooMany),
+                    _ => state.strikes,
                 }
-                if places.len() >= MOST_PLACES {
-                    return Err(EnterError::TooMany);
-                }
-                state.strikes
             };
             if let Some(book) = &self.ledger.book {
-                book.add(key, place).await?;
+                book.add([&Line::new(key, place, uid.as_deref())]).await?;
             }
             let mut state = self.ledger.state();
             // What was struck out meanwhile may have been this.
             if state.strikes == strikes {
-                state.places.entry(key.clone()).or_default().insert(place.clone());
+                state.places.entry(key.clone()).or_default().insert(place.clone(), uid);
                 return Ok(());
             }
         }

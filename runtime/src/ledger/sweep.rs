@@ -1,11 +1,13 @@
 //! Deletes what is left of the rounds of one check.
 
 use super::{
-    Place, mark,
+    Place,
+    book::Places,
+    mark,
     objects::{Metadata, Objects},
 };
 use crate::{
-    cluster::{Cluster, Kind, code, in_words, is_too_large, within},
+    cluster::{Cluster, Kind, asked_pause, code, in_words, is_too_large, within},
     spec::Key,
 };
 use futures_util::{StreamExt, stream};
@@ -13,14 +15,37 @@ use kube::{
     api::{DeleteParams, ListParams, Preconditions},
     error::DiscoveryError,
 };
-use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// How many objects are listed at once, and fewer where they are large.
 const PAGE: u32 = 100;
+/// What would tell more.
+const HELP: &str = "; it cannot be seen whether its namespace is gone: grant the daemon get on namespaces \
+    (deploy/components/namespaces)";
 /// Deletions of one sweep under way at the same time.
 const CONCURRENT_DELETIONS: usize = 8;
 
-/// What a sweep found, and what went wrong first.
+/// What a sweep of all places of a check came to.
+#[derive(Default)]
+pub(super) struct Swept {
+    /// Objects that are still there, those that are going included.
+    pub(super) left: usize,
+    /// What went wrong first, and where.
+    pub(super) trouble: Option<String>,
+    /// How long the API server asked to wait.
+    pub(super) asked_pause: Duration,
+}
+
+/// What is known of the namespace of a place where nothing can be seen.
+enum Namespace {
+    There,
+    /// Gone, and its objects with it, also where there is another one of that name now.
+    Gone,
+    /// The daemon may not look.
+    Hidden,
+}
+
+/// What a sweep of one place found, and what went wrong first.
 #[derive(Default)]
 struct Found {
     /// Objects that are still there, those that are going included.
@@ -28,25 +53,47 @@ struct Found {
     trouble: Option<kube::Error>,
 }
 
-/// Deletes what rounds that are over left behind. Returns how many objects are still there, those
-/// that are going included, and the first error.
+/// Deletes what rounds that are over left behind.
 pub(super) async fn sweep(
     cluster: &Cluster,
     daemon: &str,
     key: &Key,
-    places: &BTreeSet<Place>,
+    places: &Places,
     is_over: impl Fn(&str) -> bool,
-) -> (usize, Option<String>) {
+) -> Swept {
     let selector = mark::selector(daemon, key);
-    let (mut left, mut trouble) = (0, None);
-    for place in places {
+    let mut swept = Swept::default();
+    for (place, uid) in places {
         let mut found = Found::default();
         let ended = found.sweep(cluster, place, &selector, &is_over).await;
-        left += found.left;
-        let error = found.trouble.or(ended.err());
-        trouble = trouble.or_else(|| Some(format!("{place}: {}", in_words(&error?))));
+        let mut help = "";
+        if let Err(error) = &ended {
+            match namespace(cluster, place, uid.as_deref(), error).await {
+                Namespace::Gone => continue,
+                Namespace::There => {}
+                Namespace::Hidden => help = HELP,
+            }
+        }
+        swept.left += found.left;
+        let Some(error) = found.trouble.or(ended.err()) else { continue };
+        swept.asked_pause = swept.asked_pause.max(asked_pause(&error));
+        swept.trouble.get_or_insert_with(|| format!("{place}: {}{help}", in_words(&error)));
     }
-    (left, trouble)
+    swept
+}
+
+/// Looks, as the daemon, for the namespace of a place where something is refused: the rights of an account go with it.
+async fn namespace(cluster: &Cluster, place: &Place, uid: Option<&str>, refusal: &kube::Error) -> Namespace {
+    let asked = place.namespace.as_deref().filter(|name| *name != cluster.namespace());
+    let Some(name) = asked.filter(|_| matches!(code(refusal), Some(403 | 404))) else {
+        return Namespace::There;
+    };
+    match within(cluster.uid_of(name)).await {
+        Ok(None) => Namespace::Gone,
+        Ok(found) if uid.is_some() && found.as_deref() != uid => Namespace::Gone,
+        Err(error) if code(&error) == Some(403) => Namespace::Hidden,
+        Ok(_) | Err(_) => Namespace::There,
+    }
 }
 
 impl Found {

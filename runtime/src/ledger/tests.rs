@@ -1,3 +1,5 @@
+mod upkeep;
+
 use super::*;
 use axum::{
     Json,
@@ -30,7 +32,7 @@ async fn a_sweep_that_is_broken_off_is_not_taken_for_done() {
     let stop = CancellationToken::new();
     let keeping = tokio::spawn(Arc::clone(&ledger).keep(stop.clone()));
     let round = ledger.open(&key());
-    round.note(&place()).await.expect("noted");
+    round.note(&place(), None).await.expect("noted");
     drop(round);
     let _sweep = server.accept().await.expect("a sweep");
     stop.cancel();
@@ -44,7 +46,7 @@ async fn neither_book_nor_proof_is_waited_for_when_the_server_never_answers() {
     let ledger = Ledger::lasting(cluster, Arc::default());
     let since = Instant::now();
     let round = ledger.open(&key());
-    assert!(matches!(round.note(&place()).await, Err(EnterError::Book(_))));
+    assert!(matches!(round.note(&place(), None).await, Err(EnterError::Book(_))));
     assert!(matches!(round.enter(place()).await, Err(EnterError::Unproven(Unproven::Unknown { .. }))));
     assert!(since.elapsed() < Duration::from_secs(21), "{:?}", since.elapsed());
 }
@@ -99,7 +101,7 @@ fn list(pods: &BTreeSet<String>, query: &str, deletes: bool) -> Value {
 async fn objects_with_large_metadata_are_found_as_well() {
     let (ledger, _) = ledger_over((0..20).map(|number| format!("pod-{number:02}")).collect(), true).await;
     let round = ledger.open(&key());
-    round.note(&place()).await.expect("noted");
+    round.note(&place(), None).await.expect("noted");
     drop(round);
     assert!(ledger.settle(Instant::now() + Duration::from_secs(10)).await, "they are never found");
 }
@@ -111,7 +113,7 @@ async fn short_rounds_do_not_hasten_what_does_not_help() {
     let keeping = tokio::spawn(Arc::clone(&ledger).keep(stop.clone()));
     for _ in 0..50 {
         let round = ledger.open(&key());
-        round.note(&place()).await.expect("noted");
+        round.note(&place(), None).await.expect("noted");
         drop(round);
         sleep(Duration::from_millis(10)).await;
     }

@@ -109,7 +109,7 @@ impl Task {
             return true;
         }
         let well = Box::pin(self.version.clean_up(self.instance)).await;
-        if well {
+        if well && self.version.entry.log.has_room(0) {
             tracing::info!(check = %self.version.check.key, "cleaned up");
         }
         well

@@ -114,6 +114,16 @@ impl Stage {
         Instant::now() + PATIENCE
     }
 
+    /// One more namespace.
+    pub(crate) async fn another_namespace(&self, name: &str) -> String {
+        self.given.namespace(name).await
+    }
+
+    /// Has a namespace deleted, without waiting for it.
+    pub(crate) async fn delete(&self, namespace: &str) {
+        self.given.clear(&[namespace]).await;
+    }
+
     /// Takes the namespace away.
     pub(crate) async fn strike(self) {
         self.given.clear(&[&self.namespace]).await;

@@ -106,15 +106,22 @@ async fn make(stage: &Stage, round: &Round, name: &str) {
 
 /// Lets the account `sweeper` list ConfigMaps and delete those of such names, and no others; none are all.
 async fn let_delete(stage: &Stage, names: &[&str]) {
+    let_delete_in(stage, &stage.namespace, names).await;
+}
+
+/// The same in any namespace, for its own account.
+async fn let_delete_in(stage: &Stage, namespace: &str, names: &[&str]) {
     let rule = |verb: &str, names: &[&str]| json!({ "apiGroups": [""], "resources": ["configmaps"], "verbs": [verb], "resourceNames": names });
     let metadata = json!({ "name": "sweeper" });
     let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": [rule("list", &[]), rule("delete", names)] });
     let role_ref = json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "sweeper" });
-    let subject = json!({ "kind": "ServiceAccount", "name": "sweeper", "namespace": stage.namespace });
+    let subject = json!({ "kind": "ServiceAccount", "name": "sweeper", "namespace": namespace });
     let binding = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata, "roleRef": role_ref, "subjects": [subject] });
     let apply = PatchParams::apply("test");
-    stage.api::<Role>().patch("sweeper", &apply, &Patch::Apply(&role)).await.expect("a role");
-    stage.api::<RoleBinding>().patch("sweeper", &apply, &Patch::Apply(&binding)).await.expect("a binding");
+    let roles: Api<Role> = Api::namespaced(stage.client(), namespace);
+    roles.patch("sweeper", &apply, &Patch::Apply(&role)).await.expect("a role");
+    let bindings: Api<RoleBinding> = Api::namespaced(stage.client(), namespace);
+    bindings.patch("sweeper", &apply, &Patch::Apply(&binding)).await.expect("a binding");
 }
 
 #[tokio::test]
@@ -141,6 +148,48 @@ async fn one_object_that_cannot_be_deleted_does_not_keep_the_others() {
     let_delete(&stage, &[]).await;
     stage.until_config_maps_are(&[]).await;
     until("nothing is shown", async || stage.board.leftovers.all().is_empty()).await;
+    stage.strike().await;
+}
+
+#[tokio::test]
+async fn what_was_made_in_a_namespace_that_is_deleted_is_left_over_no_longer() {
+    let Some(stage) = Stage::set("outlives").await else { return };
+    let _keeping = keep(&stage.ledger).drop_guard();
+    let namespace = stage.another_namespace("preview").await;
+    let account = Account { namespace: namespace.clone(), name: "sweeper".to_owned() };
+    let place = Place { namespace: Some(namespace.clone()), ..place(&stage, Some(account)) };
+    let_delete_in(&stage, &namespace, &[]).await;
+    let key = Key::new(&stage.namespace, "made").expect("a key");
+    let round = stage.ledger.open(&key);
+    until("the rights are known", async || round.enter(place.clone()).await.is_ok()).await;
+    let bindings: Api<RoleBinding> = Api::namespaced(stage.client(), &namespace);
+    bindings.delete("sweeper", &DeleteParams::default()).await.expect("deleted");
+    let another = async || stage.ledger.open(&key).enter(place.clone()).await;
+    until("the rights are gone", async || another().await.is_err()).await;
+    drop(round);
+    until("it is shown", async || stage.board.leftovers.all().get(&key) == Some(&1)).await;
+    stage.delete(&namespace).await;
+    until("nothing is shown", async || stage.board.leftovers.all().is_empty()).await;
+    assert!(stage.ledger.settle(Stage::deadline()).await);
+    stage.strike().await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_somebody_deletes_is_written_again() {
+    let Some(stage) = Stage::set("deleted").await else { return };
+    let key = Key::new(&stage.namespace, "made").expect("a key");
+    let round = stage.ledger.open(&key);
+    round.enter(place(&stage, None)).await.expect("noted");
+    make(&stage, &round, "a").await;
+    let maps = stage.api::<ConfigMap>();
+    maps.delete("aviary-ledger", &DeleteParams::default()).await.expect("deleted");
+    let keeping = keep(&stage.ledger).drop_guard();
+    until("it is there", async || maps.get_opt("aviary-ledger").await.expect("an answer").is_some()).await;
+    drop(keeping);
+    // As if it had been killed.
+    std::mem::forget(round);
+    let _keeping = keep(&stage.reborn()).drop_guard();
+    stage.until_config_maps_are(&[]).await;
     stage.strike().await;
 }
 

@@ -6,10 +6,11 @@ use crate::{
     grant::address::Reach,
 };
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 use url::Origin;
 
 /// How many idle connections a check may have.
@@ -19,7 +20,18 @@ const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
 /// The idle connections of one check.
 #[derive(Default)]
-pub struct Connections(Mutex<Vec<Idle>>);
+pub struct Connections {
+    pool: Arc<Mutex<Pool>>,
+    /// Closes what is idle for too long, while anything is.
+    closing: Mutex<Option<AbortOnDropHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Pool {
+    idle: Vec<Idle>,
+    /// Whether it is looked after.
+    is_tended: bool,
+}
 
 /// What a connection can be used for. How far it reaches belongs to it: other methods may be granted less.
 #[derive(PartialEq, Eq)]
@@ -46,10 +58,10 @@ impl Use {
 impl Connections {
     /// The connection used last that still works.
     pub(super) fn take(&self, wanted: &Use) -> Option<Connection> {
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|idle| idle.since.elapsed() < LONGEST_IDLE);
-        while let Some(index) = idle.iter().rposition(|idle| idle.for_use == *wanted) {
-            let mut connection = idle.remove(index).connection;
+        let mut pool = lock(&self.pool);
+        pool.close_old();
+        while let Some(index) = pool.idle.iter().rposition(|idle| idle.for_use == *wanted) {
+            let mut connection = pool.idle.remove(index).connection;
             if connection.is_ready() {
                 return Some(connection);
             }
@@ -62,11 +74,41 @@ impl Connections {
         if !connection.is_ready() {
             return;
         }
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|idle| idle.since.elapsed() < LONGEST_IDLE);
-        if idle.len() == MOST_IDLE {
-            idle.remove(0);
+        let mut pool = lock(&self.pool);
+        pool.close_old();
+        if pool.idle.len() == MOST_IDLE {
+            pool.idle.remove(0);
         }
-        idle.push(Idle { for_use, since: Instant::now(), connection });
+        pool.idle.push(Idle { for_use, since: Instant::now(), connection });
+        if !std::mem::replace(&mut pool.is_tended, true) {
+            let closing = AbortOnDropHandle::new(tokio::spawn(tend(Arc::downgrade(&self.pool))));
+            *lock(&self.closing) = Some(closing);
+        }
     }
+}
+
+impl Pool {
+    fn close_old(&mut self) {
+        self.idle.retain(|idle| idle.since.elapsed() < LONGEST_IDLE);
+    }
+
+    /// Until when there is nothing to close; none if there is nothing at all, and it is left alone.
+    fn tend(&mut self) -> Option<Instant> {
+        self.close_old();
+        let first = self.idle.first().map(|idle| idle.since + LONGEST_IDLE);
+        self.is_tended = first.is_some();
+        first
+    }
+}
+
+/// Closes connections when they have been idle for too long: the check may not come again for hours, and each has a
+/// socket that others wait for.
+async fn tend(pool: Weak<Mutex<Pool>>) {
+    while let Some(next) = pool.upgrade().and_then(|pool| lock(&pool).tend()) {
+        sleep_until(next).await;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

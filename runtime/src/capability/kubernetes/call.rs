@@ -6,7 +6,7 @@ use crate::{
         bindings::aviary::check::kubernetes::{Error, Kind as KindName},
         shorten,
     },
-    cluster::{Account, Cluster, Kind, in_words},
+    cluster::{Account, Cluster, Kind, asked_pause, in_words},
     grant::{Access, ObjectName},
     ledger::{Ledger, Round},
     spec::Check,
@@ -55,10 +55,8 @@ impl Caller {
     /// The objects of a kind, for a guest that names a namespace or means its own.
     pub(super) async fn objects(&self, kind: &KindName, namespace: Option<&str>) -> Result<Objects, Error> {
         refuse_detours(kind, namespace)?;
-        let turn = self.turn().await;
-        let found = self.cluster.kind(&kind.api_version, &kind.kind).await;
-        drop(turn);
-        let found = found.map_err(|error| failure::answer(&error))?;
+        let find = || self.cluster.kind(&kind.api_version, &kind.kind);
+        let found = self.request(Repeat::Always, find).await?;
         let namespace = match namespace {
             Some(namespace) if found.is_namespaced => Some(namespace.to_owned()),
             Some(namespace) => {
@@ -105,7 +103,7 @@ impl Caller {
                     // Others may have their turn meanwhile.
                     *turn = None;
                     tracing::debug!("the API server is asked again: {}", in_words(&error));
-                    sleep(failure::asked_pause(&error).unwrap_or(pause)).await;
+                    sleep(asked_pause(&error).max(pause)).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 Err(error) => return Err(failure::answer(&error)),
@@ -201,6 +199,19 @@ mod tests {
         for code in [429, 500, 502, 503, 504] {
             assert!(matches!(ask(Repeat::Always, code, 5).await, (Ok(()), 6)), "{code}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_is_left_alone_for_as_long_as_it_asks() {
+        let busy =
+            || serde_json::from_str::<Status>(r#"{ "code": 429, "details": { "retryAfterSeconds": 30 } }"#);
+        let (asked, since) = (AtomicU32::new(0), tokio::time::Instant::now());
+        let send = async || match asked.fetch_add(1, Relaxed) {
+            0 => Err(kube::Error::Api(busy().expect("a status").boxed())),
+            _ => Ok(()),
+        };
+        assert!(caller().request(Repeat::Always, &send).await.is_ok());
+        assert_eq!(since.elapsed().as_secs(), 30);
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,6 @@ use crate::{
     ledger::{EnterError, Unproven},
 };
 use kube::error::DiscoveryError;
-use std::time::Duration;
 
 /// Whether the same request may succeed a moment later. One that is not `safe` to send twice is worth it
 /// only when the server says that it did nothing.
@@ -20,13 +19,6 @@ pub(super) fn is_passing(error: &kube::Error, safe: bool) -> bool {
         kube::Error::HyperError(_) | kube::Error::Service(_) => safe && !is_too_large(error),
         _ => false,
     }
-}
-
-/// How long the server asks to wait.
-pub(super) fn asked_pause(error: &kube::Error) -> Option<Duration> {
-    let kube::Error::Api(status) = error else { return None };
-    let seconds = status.details.as_ref()?.retry_after_seconds;
-    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
 /// What the guest is told.

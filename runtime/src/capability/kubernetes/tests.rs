@@ -8,7 +8,11 @@ use crate::{
     ledger::Ledger,
     spec::{Check, Key},
 };
-use axum::{Json, http::Uri, response::IntoResponse};
+use axum::{
+    Json,
+    http::{StatusCode, Uri},
+    response::IntoResponse,
+};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use tokio::{net::TcpListener, task::JoinSet, time::sleep};
@@ -139,7 +143,7 @@ async fn what_is_selected_stays_within_the_query() {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let pods = "/api/v1/namespaces/team-a/pods";
         let own = path.strip_prefix(pods).is_some_and(|name| ["", "/web", "/aviary-none"].contains(&name));
-        own || path == "/api/v1"
+        own || ["/api/v1", "/api/v1/namespaces/team-a"].contains(&path)
             || path == "/api/v1/namespaces/team-a/pods/web/log" && !query.contains("previous=true")
     };
     assert!(asked.iter().all(|path| plain(&path)), "{asked:?}");
@@ -248,4 +252,20 @@ async fn lists_of_large_objects_are_read_in_small_pages() {
     let page = caller.list(&selection).await.expect("a page");
     assert!(page.items.len() == 20 && !page.truncated);
     assert_eq!(*sizes.lock().expect("no panic"), [100, 50, 25, 12, 12]);
+}
+
+#[tokio::test]
+async fn a_server_that_is_busy_is_asked_again_what_kinds_there_are() {
+    let refusals = Arc::new(Mutex::new(2));
+    let routes = axum::Router::new().fallback(async move |uri: Uri| {
+        let mut left = refusals.lock().expect("no panic");
+        if uri.path() == "/api/v1" && *left > 0 {
+            *left -= 1;
+            return StatusCode::TOO_MANY_REQUESTS.into_response();
+        }
+        Json(answer(uri.path())).into_response()
+    });
+    let caller = caller_in("team-a", &ledger(routes).await);
+    let said = caller.get(&pod("v1", "team-a", "web")).await;
+    assert!(said.is_ok(), "{said:?}");
 }

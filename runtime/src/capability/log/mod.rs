@@ -1,7 +1,9 @@
 //! `log`: levelled lines, and what guests print, capped in rate and size.
 
+mod budget;
 mod printed;
 
+pub use budget::{NamespaceLog, NamespaceLogs};
 pub use printed::Printed;
 
 use super::{
@@ -15,6 +17,7 @@ use crate::{
     spec::{Key, Limit, Limits},
     text::{cut_to, printable},
 };
+use budget::Budget;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -36,42 +39,41 @@ pub struct GuestLog {
 
 #[derive(Debug)]
 struct Spent {
-    most_lines: usize,
-    most_bytes: usize,
-    since: Option<Instant>,
-    lines: usize,
-    bytes: usize,
-    dropped: usize,
+    own: Budget,
+    /// That of all checks of the namespace, unless it is trusted.
+    namespace: Option<Arc<NamespaceLog>>,
     last_words: String,
 }
 
 impl GuestLog {
     /// A log for this check.
     pub fn new(key: Key, hits: Arc<Hits>) -> Self {
-        Self { key, hits, spent: Arc::new(Mutex::new(Spent::nothing(&Limits::default()))) }
+        let own = Budget::of(&Limits::default());
+        let spent = Spent { own, namespace: None, last_words: String::new() };
+        Self { key, hits, spent: Arc::new(Mutex::new(spent)) }
     }
 
     /// Sets the caps.
     pub fn allow(&self, limits: &Limits) {
-        let mut spent = self.spent();
-        (spent.most_lines, spent.most_bytes) = (limits.count(Limit::LogLines), limits.count(Limit::LogBytes));
+        self.spent().own.allow(limits);
+    }
+
+    /// What is written about it counts in this as well.
+    pub fn share(&self, namespace: Option<Arc<NamespaceLog>>) {
+        self.spent().namespace = namespace;
     }
 
     /// Starts the caps anew if it is time, and tells what was lost to them.
     pub fn start_run(&self, now: Instant) {
-        let (dropped, lines, bytes) = {
+        let lost = {
             let mut spent = self.spent();
             spent.last_words.clear();
-            if spent.since.is_some_and(|since| now.duration_since(since) < PERIOD) {
-                return;
-            }
-            let dropped = std::mem::take(&mut spent.dropped);
-            (spent.since, spent.lines, spent.bytes) = (Some(now), 0, 0);
-            (dropped, spent.most_lines, spent.most_bytes)
+            spent.own.renew(now)
         };
-        if dropped > 0 {
-            tracing::warn!(target: "guest", check = %self.key, dropped,
-                "the check wrote more than {lines} lines or {bytes} bytes in {PERIOD:?}");
+        if let Some((dropped, than)) = lost
+            && self.has_room(than.len())
+        {
+            tracing::warn!(target: "guest", check = %self.key, dropped, "the check wrote {than}");
         }
     }
 
@@ -82,20 +84,22 @@ impl GuestLog {
 
     /// Whether the caps leave room for a line about this check of so many bytes, which then is spent.
     pub fn admits(&self, bytes: usize) -> bool {
-        let mut spent = self.spent();
-        let limit = if spent.lines >= spent.most_lines {
-            Limit::LogLines
-        } else if spent.bytes + bytes > spent.most_bytes {
-            Limit::LogBytes
-        } else {
-            spent.lines += 1;
-            spent.bytes += bytes;
-            return true;
-        };
-        spent.dropped += 1;
-        drop(spent);
-        self.hits.count(limit);
-        false
+        let taken = self.spent().own.take(bytes);
+        self.count(taken) && self.has_room(bytes)
+    }
+
+    /// Like [`Self::admits`], for what the check itself cannot make less likely to be seen by writing much: only all of
+    /// its namespace together can.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let namespace = self.spent().namespace.clone();
+        namespace.is_none_or(|namespace| self.count(namespace.take(bytes)))
+    }
+
+    fn count(&self, taken: Result<(), Limit>) -> bool {
+        if let Err(limit) = taken {
+            self.hits.count(limit);
+        }
+        taken.is_ok()
     }
 
     fn write(&self, level: Level, line: &str) {
@@ -115,20 +119,6 @@ impl GuestLog {
 
     fn spent(&self) -> MutexGuard<'_, Spent> {
         self.spent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Spent {
-    fn nothing(limits: &Limits) -> Self {
-        Self {
-            most_lines: limits.count(Limit::LogLines),
-            most_bytes: limits.count(Limit::LogBytes),
-            since: None,
-            lines: 0,
-            bytes: 0,
-            dropped: 0,
-            last_words: String::new(),
-        }
     }
 }
 
@@ -159,14 +149,13 @@ mod tests {
             log.write(Level::Info, "x");
         }
         log.start_run(Instant::now());
-        assert_eq!(log.spent().dropped, 7);
+        assert_eq!(log.spent().own.dropped, 7);
         tokio::time::advance(PERIOD).await;
         log.start_run(Instant::now());
         for _ in 0..20 {
             log.write(Level::Info, &"y".repeat(LINE_LENGTH * 2));
         }
-        let spent = log.spent();
-        assert_eq!((spent.bytes, spent.dropped), (64 * 1024, 4));
-        assert_eq!((log.hits.get(Limit::LogLines), log.hits.get(Limit::LogBytes)), (7, 4));
+        let spent = (log.spent().own.bytes, log.hits.get(Limit::LogLines), log.hits.get(Limit::LogBytes));
+        assert_eq!(spent, (64 * 1024, 7, 4));
     }
 }

@@ -155,9 +155,9 @@ mod tests {
         let mut lines = Lines { log: log.clone(), level: Level::Info, begun: Vec::new() };
         lines.take(b"one\ntw");
         lines.take(b"o\n\nthree");
-        assert_eq!(log.spent().lines, 2);
+        assert_eq!(log.spent().own.lines, 2);
         drop(lines);
-        assert_eq!(log.spent().lines, 3);
+        assert_eq!(log.spent().own.lines, 3);
     }
 
     #[test]
@@ -176,6 +176,6 @@ mod tests {
         lines.take(b"thread 'main' panicked at src/lib.rs:3:5:\nno such thing\n");
         lines.take(b"note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n");
         assert_eq!(log.last_words(), "thread 'main' panicked at src/lib.rs:3:5: no such thing");
-        assert_eq!(log.spent().lines, 2, "advice that nobody can follow is no line of the log");
+        assert_eq!(log.spent().own.lines, 2, "advice that nobody can follow is no line of the log");
     }
 }

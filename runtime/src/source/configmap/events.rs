@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     board::{self, Board, EventKind},
-    cluster::{code, in_words, within},
+    capability::log::NamespaceLogs,
+    cluster::{asked_pause, code, in_words, within},
     schedule::backoff,
     spec::{Digest, Key},
     text::{cut_to, printable},
@@ -66,6 +67,7 @@ pub(super) enum Reason {
 pub(super) struct Desk {
     state: Mutex<State>,
     more: Notify,
+    logs: Arc<NamespaceLogs>,
 }
 
 #[derive(Default)]
@@ -98,6 +100,23 @@ impl Reason {
 }
 
 impl Desk {
+    /// A desk for what is on the board.
+    pub(super) fn beside(board: &Board) -> Self {
+        Self { logs: Arc::clone(&board.logs), ..Self::default() }
+    }
+
+    /// Warns of a ConfigMap in the log, if there is room for that about its namespace.
+    pub(super) fn warn(&self, place: &Place, words: &str) {
+        if self.logs.has_room(&place.namespace, words.len()) {
+            tracing::warn!("{words}");
+        }
+    }
+
+    /// What is written into the log about this namespace, which is not trusted, is bounded from now on.
+    pub(super) fn bound(&self, namespace: &str) {
+        self.logs.bound(namespace);
+    }
+
     /// The check is this ConfigMap's now.
     pub(super) fn own(&self, key: &Key, place: &Place, uid: &str) {
         self.state().owners.insert(key.clone(), (place.clone(), uid.to_owned()));
@@ -214,11 +233,8 @@ async fn post(client: &Client, desk: &Desk) {
             }
             Err(error) if code(&error).is_some_and(|code| (400..500).contains(&code) && code != 429) => {
                 if code(&error) != Some(403) {
-                    tracing::warn!(
-                        "cannot write an event to the ConfigMap {}: {}",
-                        topic.place,
-                        in_words(&error)
-                    );
+                    let (place, why) = (&topic.place, in_words(&error));
+                    desk.warn(place, &format!("cannot write an event to the ConfigMap {place}: {why}"));
                 } else if !is_forbidden {
                     is_forbidden = true;
                     tracing::warn!(
@@ -229,12 +245,13 @@ async fn post(client: &Client, desk: &Desk) {
                 }
                 continue;
             }
-            Err(error) => in_words(&error),
+            Err(error) => error,
         };
-        tracing::debug!("cannot write an event to the ConfigMap {}: {error}; trying again", topic.place);
+        let why = in_words(&error);
+        tracing::debug!("cannot write an event to the ConfigMap {}: {why}; trying again", topic.place);
         desk.state().outbox.put_back(topic, note);
         failures += 1;
-        sleep(backoff(failures, random()).min(LONGEST_PAUSE)).await;
+        sleep(backoff(failures, random()).max(asked_pause(&error)).min(LONGEST_PAUSE)).await;
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     board::Contact,
+    policy::Origin,
     schedule::backoff,
     source::{Change, Taken},
     spec::Key,
@@ -231,6 +232,9 @@ impl Follower {
         let Some(known) = self.known.get_mut(&place) else { return Ok(()) };
         known.reading = None;
         self.start.tried(&place);
+        if !self.source.policy.ceiling_for(Origin::Namespace(&place.namespace)).is_open() {
+            self.desk.bound(&place.namespace);
+        }
         match read {
             Ok(None) => Ok(()),
             Ok(Some(wanted)) => {
@@ -242,7 +246,7 @@ impl Follower {
             Err(error) => {
                 known.failures += 1;
                 let pause = backoff(known.failures, random()).min(LONGEST_PAUSE);
-                tracing::warn!("cannot read the ConfigMap {place}: {error}; trying again");
+                self.desk.warn(&place, &format!("cannot read the ConfigMap {place}: {error}; trying again"));
                 self.want(&place, pause);
                 Ok(())
             }
@@ -291,7 +295,7 @@ impl Follower {
             self.want(place, Duration::ZERO);
         }
         for (place, clash) in plan.clashes {
-            tracing::warn!("ConfigMap {place}: {clash}");
+            self.desk.warn(&place, &format!("ConfigMap {place}: {clash}"));
             let uid = self.shelf.uid(&place).unwrap_or_default();
             self.desk.note(&place, uid, &clash, Reason::ModuleRejected, &clash);
         }

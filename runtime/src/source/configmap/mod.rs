@@ -99,7 +99,7 @@ impl ConfigMaps {
         };
         let contact = board.connect(NAME, places.iter().map(|place| title(place.as_deref()).to_owned()));
         let (sender, sightings) = mpsc::channel(PENDING_SIGHTINGS);
-        let desk = Arc::new(Desk::default());
+        let desk = Arc::new(Desk::beside(&board));
         let listing = Arc::new(Semaphore::new(1));
         let first = places.first().and_then(Option::as_deref);
         let liveness = Arc::new(Liveness::new(&self.client, first));

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     board::Contact,
-    cluster::{code, in_words, within},
+    cluster::{asked_pause, code, in_words, within},
     schedule::backoff,
 };
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -90,6 +90,13 @@ enum Lost {
     Failed(#[from] kube::Error),
 }
 
+impl Lost {
+    /// How long the API server asks to wait.
+    fn asked_pause(&self) -> Duration {
+        if let Self::Failed(error) = self { asked_pause(error) } else { Duration::ZERO }
+    }
+}
+
 /// The name of a namespace, or of all, in messages and on the board.
 pub(super) fn title(namespace: Option<&str>) -> &str {
     namespace.unwrap_or("all namespaces")
@@ -127,7 +134,7 @@ impl Watch {
                 return;
             }
             failures = if began.elapsed() > STEADY { 1 } else { failures + 1 };
-            sleep(backoff(failures, random()).min(LONGEST_PAUSE)).await;
+            sleep(backoff(failures, random()).max(lost.asked_pause()).min(LONGEST_PAUSE)).await;
         }
     }
 

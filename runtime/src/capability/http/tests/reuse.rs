@@ -5,6 +5,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
+use tokio::sync::mpsc;
 
 /// A server that tells the number of the connection, and answers so many requests on each.
 async fn counting(requests_each: usize) -> SocketAddr {
@@ -113,5 +114,31 @@ async fn an_answer_that_nobody_asked_for_is_not_taken_for_the_next() {
         let response =
             send(&network(), &permit(ALL), &connections, request, soon()).await.expect("a response");
         assert_eq!(text(&response), "good");
+    }
+}
+
+#[tokio::test]
+async fn connections_of_a_check_that_rests_are_closed_after_a_while() {
+    let (close, mut closed) = mpsc::channel(4);
+    let address = listen(move |mut stream| {
+        let close = close.clone();
+        async move {
+            while !read_head(&mut stream).await.is_empty() {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+            }
+            let _ = close.send(()).await;
+        }
+    })
+    .await;
+    let (network, permit, connections) = (network(), permit(ALL), Connections::default());
+    let requests = (0..4).map(|_| {
+        let request = Request { reuse_connection: true, ..get(format!("http://{address}/")) };
+        send(&network, &permit, &connections, request, soon())
+    });
+    assert!(join_all(requests).await.iter().all(Result::is_ok));
+    tokio::time::pause();
+    let patience = Instant::now() + Duration::from_secs(40);
+    for number in 0..4 {
+        assert_eq!(timeout_at(patience, closed.recv()).await, Ok(Some(())), "{number} were closed");
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     board::Board,
+    cluster::Cluster,
     policy::Policy,
     source::{
         Change, Taken,
@@ -13,6 +14,7 @@ use axum::{
     Router,
     body::Body,
     extract::RawQuery,
+    http::StatusCode,
     routing::{MethodRouter, get},
 };
 use futures_util::stream;
@@ -62,7 +64,7 @@ async fn client_of(configmaps: MethodRouter) -> Client {
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let router = Router::new().route("/api/v1/namespaces/team-a/configmaps", configmaps);
     tokio::spawn(async move { axum::serve(listener, router).await });
-    Client::try_from(kube::Config::new(url.parse().expect("a url"))).expect("a client")
+    Cluster::new(kube::Config::new(url.parse().expect("a url"))).expect("a cluster").own()
 }
 
 fn contact() -> Arc<Contact> {
@@ -214,4 +216,18 @@ async fn a_watch_that_answers_json_that_is_no_event_is_lost_with_a_reason() {
     let watch = tokio::spawn(watch.run());
     until_lost(&contact, "in team-a: the answer is neither what was asked for nor a reason why not").await;
     watch.abort();
+}
+
+#[tokio::test]
+async fn a_server_that_is_busy_is_left_alone_for_as_long_as_it_asks() {
+    let lists = Arc::new(AtomicUsize::new(0));
+    let listed = Arc::clone(&lists);
+    let busy = async move || {
+        listed.fetch_add(1, Relaxed);
+        (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "30")], "busy")
+    };
+    let (watch, _sightings) = watch(&client_of(get(busy)).await, &contact());
+    // Without being asked, it would come again within a second.
+    assert!(timeout(Duration::from_millis(1200), watch.run()).await.is_err());
+    assert_eq!(lists.load(Relaxed), 1);
 }
