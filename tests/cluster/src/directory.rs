@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Holds everything that a cluster of ours writes; it is gone after `down`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {

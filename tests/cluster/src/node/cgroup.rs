@@ -38,6 +38,11 @@ pub(crate) fn enter(pid: i32) -> Result<()> {
     Ok(())
 }
 
+/// Whether containerd, one of its shims or a pod still runs.
+pub(crate) fn has_processes() -> Result<bool> {
+    Ok(!processes()?.is_empty())
+}
+
 /// Kills everything below the root and waits until it is gone.
 pub(crate) fn end_processes() -> Result<()> {
     let gone = wait::until(LIMIT, || {

@@ -1,15 +1,17 @@
-//! What a node changes in a machine, outside of its own directory: recorded first, then taken back.
+//! What a node changes in a machine, outside of the directory of its cluster: recorded first, then taken back.
 
 use crate::directory::Directory;
 use anyhow::{Context, Result};
 use rustix::mount::{UnmountFlags, unmount};
 use std::{
-    fmt::Write,
-    fs,
+    fmt::Write as _,
+    fs::{self, File},
+    io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
 };
 
-const RECORD: &str = "traces";
+/// Outlives a restart of the machine, as the kubelet's directory does.
+const RECORD: &str = "/var/lib/aviary-test-node";
 /// What the kubelet sets to its liking.
 const SETTINGS: [&str; 6] = [
     "/proc/sys/kernel/keys/root_maxbytes",
@@ -30,9 +32,12 @@ const DIRECTORIES: [&str; 7] = [
     "/run/netns",
 ];
 
-/// Notes the settings as they are, and the directories that are not there yet.
+/// Notes whose node the machine becomes, the settings as they are, and the directories that are not there yet.
+///
+/// The record lies outside of the cluster's directory: so a later cluster can take back what a killed one left, even if
+/// that one's directory is gone.
 pub(crate) fn record(directory: &Directory) -> Result<()> {
-    let mut record = String::new();
+    let mut record = format!("{}\n", directory.text(""));
     for setting in SETTINGS {
         if let Ok(value) = fs::read_to_string(setting) {
             writeln!(record, "{setting} {}", value.trim())?;
@@ -41,16 +46,19 @@ pub(crate) fn record(directory: &Directory) -> Result<()> {
     for absent in DIRECTORIES.iter().filter(|path| !Path::new(path).exists()) {
         writeln!(record, "{absent}")?;
     }
-    directory.write(RECORD, &record)
+    let mut file = File::create_new(RECORD).with_context(|| format!("cannot create {RECORD}"))?;
+    file.write_all(record.as_bytes()).with_context(|| format!("cannot write {RECORD}"))
 }
 
-pub(crate) fn are_recorded(directory: &Directory) -> bool {
-    directory.path(RECORD).exists()
+/// The directory of the cluster that has made this machine its node.
+pub(crate) fn owner() -> Result<Option<Directory>> {
+    let Some(record) = read()? else { return Ok(None) };
+    Directory::at(Path::new(record.lines().next().unwrap_or_default())).map(Some)
 }
 
-/// Sets the settings as they were and removes the directories that were not there.
-pub(crate) fn restore(directory: &Directory) -> Result<()> {
-    for line in directory.read(RECORD)?.lines() {
+/// Sets the settings as they were, and removes the directories that were not there and the record.
+pub(crate) fn restore() -> Result<()> {
+    for line in read()?.unwrap_or_default().lines().skip(1) {
         match line.split_once(' ') {
             Some((setting, value)) => {
                 fs::write(setting, value).with_context(|| format!("cannot write {setting}"))?;
@@ -61,7 +69,14 @@ pub(crate) fn restore(directory: &Directory) -> Result<()> {
             None => {}
         }
     }
-    Ok(())
+    fs::remove_file(RECORD).with_context(|| format!("cannot remove {RECORD}"))
+}
+
+fn read() -> Result<Option<String>> {
+    match fs::read_to_string(RECORD) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        read => read.map(Some).with_context(|| format!("cannot read {RECORD}")),
+    }
 }
 
 /// Unmounts what pods left mounted, lest removing the directory reaches into it.
