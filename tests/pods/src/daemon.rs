@@ -12,6 +12,7 @@ use std::{
 };
 
 const NAMESPACE: &str = "aviary";
+const LABEL: &str = "app.kubernetes.io/name=aviary";
 const PORT: u16 = 10_002;
 const STARTING: Duration = Duration::from_secs(90);
 const ANSWERING: Duration = Duration::from_secs(5);
@@ -46,7 +47,8 @@ impl Daemon {
         let timeout = format!("--timeout={}s", STARTING.as_secs());
         kubectl.run(&["--namespace", NAMESPACE, "rollout", "status", "deployment/aviary", &timeout])?;
         let find = || {
-            let pods = kubectl.json(&["--namespace", NAMESPACE, "get", "pods"]).ok()?;
+            // Pods that checks made are in this namespace as well.
+            let pods = kubectl.json(&["--namespace", NAMESPACE, "get", "pods", "--selector", LABEL]).ok()?;
             let ready = pods["items"].as_array()?.iter().find(|pod| is_ready(pod))?;
             Some(format!("{}:{PORT}", ready["status"]["podIP"].as_str()?))
         };
