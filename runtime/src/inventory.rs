@@ -7,13 +7,14 @@ mod tests;
 
 use crate::{
     board::{self, Board, Module},
+    manifest::Check,
     outcome::{Fault, Reason},
     sandbox::Sandbox,
     schedule::backoff,
     scheduler::{Clock, Ready, Scheduler},
     signature::{KeyId, Keyring},
     source::{Candidate, Change},
-    spec::{self, Check, Key},
+    value::{self, Key},
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -283,7 +284,7 @@ impl Inventory {
             imports: guest.imports.clone(),
             loaded: Timestamp::now(),
         };
-        if entry.log.has_room(0) {
+        if entry.usage.log.has_room(0) {
             tracing::info!(check = %check.key, module = %module.name, digest = %module.digest.short(), "live");
         }
         let slot = self.slots.entry(check.key.clone()).or_default();
@@ -298,7 +299,7 @@ impl Inventory {
     }
 
     fn reject(&mut self, key: &Key, Refusal { check, fault }: Refusal) {
-        let bare = || Arc::new(Check::bare(key.clone(), spec::Module::named_after(key)));
+        let bare = || Arc::new(Check::bare(key.clone(), value::Module::named_after(key)));
         let entry = match &check {
             Some(check) => self.board.enter(check),
             None => self.board.get(key).unwrap_or_else(|| self.board.enter(&bare())),
@@ -308,7 +309,7 @@ impl Inventory {
         }
         let is_running = self.slots.get(key).is_some_and(Slot::is_running);
         let goes_on = if is_running { "; the former one stays" } else { "" };
-        if entry.log.has_room(fault.message.len()) {
+        if entry.usage.log.has_room(fault.message.len()) {
             tracing::warn!(check = %key, "not loaded{goes_on}: {}", fault.message);
         }
         entry.reject(fault);

@@ -5,8 +5,9 @@ mod tests;
 
 use crate::{
     grant::{Bounds, Ceiling, MostGrants, SecretKind, mentioned},
-    spec::{self, Error, Limit, Limits, Size, TimeSpan, WrittenLimits, quote},
-    text::{is_label, is_subdomain},
+    manifest::{self, Error},
+    text::{is_label, is_subdomain, quote},
+    value::{Limit, Limits, Size, TimeSpan, WrittenLimits},
 };
 use serde::Deserialize;
 use serde_saphyr::Spanned;
@@ -105,7 +106,7 @@ impl Policy {
     /// # Errors
     /// When the file is not one valid policy; the error says where.
     pub fn parse(text: &str, own: Option<&str>, domain: &str) -> Result<Self, Error> {
-        let mut documents: Vec<Spanned<Document>> = spec::read(text)?;
+        let mut documents: Vec<Spanned<Document>> = manifest::read(text)?;
         let document = documents
             .pop()
             .filter(|_| documents.is_empty())

@@ -1,6 +1,6 @@
 //! What `deploy/` would put into a cluster.
 
-use aviary::{cli::Arguments, sandbox::Allowance, spec::Size};
+use aviary::{cli::Arguments, settings::Allowance, value::Size};
 use clap::Parser;
 use serde_json::Value;
 use std::{

@@ -2,8 +2,9 @@
 
 use aviary::{
     grant::{CLUSTER_DOMAIN, Ceiling},
+    manifest,
     policy::Policy,
-    spec::{self, Limit},
+    value::Limit,
 };
 use std::{
     fs,
@@ -95,7 +96,7 @@ fn manifests_of_the_demo_are_accepted() {
 }
 
 fn accept(whence: &str, manifest: &str) {
-    if let Err(error) = spec::parse(manifest, "default", &Ceiling::open()) {
+    if let Err(error) = manifest::parse(manifest, "default", &Ceiling::open()) {
         panic!("{whence}: {error}\n{manifest}");
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     board::{Demand, Entry, View},
     history::Run,
-    spec::Check,
+    manifest::Check,
 };
 use futures_util::{
     FutureExt, StreamExt,

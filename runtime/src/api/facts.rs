@@ -2,11 +2,11 @@
 
 use crate::{
     board::{Entry, Module, Quarantine, Standing, View},
-    capability::{Capability, calls::CallResult},
-    grant::Grants,
+    grant::{Capability, Grants},
     history::Run,
+    manifest::Severity,
     outcome::{Blame, Fault, Reason, Status, Target},
-    spec::Severity,
+    usage::CallResult,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -172,7 +172,7 @@ impl Detail {
             quarantine: view.quarantine.as_ref().map(QuarantineFacts::of),
             skipped: view.counts.skipped,
             host_calls: host_calls(entry),
-            limit_hits: entry.hits.all().map(|(limit, hits)| (limit.key(), hits)).collect(),
+            limit_hits: entry.usage.hits.all().map(|(limit, hits)| (limit.key(), hits)).collect(),
             history: entry.history().iter().rev().map(RunFacts::of).collect(),
         }
     }
@@ -180,7 +180,8 @@ impl Detail {
 
 fn host_calls(entry: &Entry) -> BTreeMap<&'static str, BTreeMap<&'static str, u64>> {
     let results = |capability| {
-        let counts = CallResult::ALL.map(|result| (result.label(), entry.tally.get(capability, result)));
+        let counts =
+            CallResult::ALL.map(|result| (result.label(), entry.usage.calls.get(capability, result)));
         counts.into_iter().filter(|(_, count)| *count > 0).collect::<BTreeMap<_, _>>()
     };
     let by_capability = Capability::ALL.map(|capability| (capability.name(), results(capability)));

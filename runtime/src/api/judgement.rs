@@ -2,7 +2,7 @@
 
 use crate::{
     board::{Standing, View},
-    spec::Severity,
+    manifest::Severity,
 };
 use axum::http::StatusCode;
 

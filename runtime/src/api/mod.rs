@@ -22,7 +22,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-pub use guard::{Basic, Bearer, Guard, Rate, RateError};
+pub use guard::{Basic, Bearer, Guard};
 pub use kept::{Kept, Readable};
 pub use serve::{Tls, listen, serve};
 

@@ -118,7 +118,7 @@ impl Selections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Check;
+    use crate::manifest::Check;
 
     fn of(namespace: &str) -> Selection {
         Selection { namespace: Some(namespace.to_owned()), owner: None }

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     history::History,
+    manifest::Check,
     outcome::{Fault, Verdict},
-    spec::Check,
 };
 use jiff::Timestamp;
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
@@ -24,7 +24,6 @@ pub(super) struct State {
     pub(super) counts: Counts,
     pub(super) next: Option<Next>,
     pub(super) memory: usize,
-    pub(super) denials: Vec<String>,
     health: Health,
     last_success: Option<Timestamp>,
     /// When it should have begun to run.
@@ -53,7 +52,6 @@ impl State {
             counts: Counts::default(),
             next: None,
             memory: 0,
-            denials: Vec::new(),
             health: Health::unknown(Timestamp::now()),
             last_success: None,
             settled,

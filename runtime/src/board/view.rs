@@ -3,15 +3,14 @@
 use super::{Quarantine, health::Standing};
 use crate::{
     history::Run,
+    manifest::Check,
     outcome::{Fault, Reason, Status, Verdict},
     signature::KeyId,
-    spec::{Check, Digest},
+    usage::DURATION_BOUNDS,
+    value::Digest,
 };
 use jiff::Timestamp;
 use std::sync::Arc;
-
-/// Upper bounds of the buckets of run durations, in seconds.
-pub const DURATION_BOUNDS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 10.0];
 
 /// The module that a check runs.
 #[derive(Clone, Debug, PartialEq, Eq)]

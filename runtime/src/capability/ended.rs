@@ -1,7 +1,6 @@
 //! How a host call ended: one word for the counts, and a denial for the operators as well.
 
-use super::calls::CallResult;
-use crate::sandbox::State;
+use crate::{capability::HostState, usage::CallResult};
 
 /// How a host call ended.
 #[derive(Clone, Copy)]
@@ -29,13 +28,13 @@ macro_rules! end_calls {
 }
 pub(super) use end_calls;
 
-impl State {
+impl HostState {
     /// Counts the call begun last that has not finished, and tells operators of a denial.
     pub(super) fn finish<'a>(&mut self, ended: impl Into<Ended<'a>>) {
         let ended = ended.into();
         self.calls.finish(ended.result());
         if let Ended::Denied(why) = ended {
-            self.entry.deny(why);
+            self.usage.deny(why);
         }
     }
 }

@@ -1,16 +1,16 @@
 //! Secrets that the manifest lists, read afresh at each call.
 
 use super::{
-    Capability,
     bindings::aviary::check::secrets::{Error, Host},
     ended::Ended,
     shorten,
 };
 use crate::{
+    capability::HostState,
     cluster::{Cluster, in_words},
     file::open_regular,
-    sandbox::State,
-    spec::{Check, SecretSource},
+    grant::Capability,
+    manifest::{Check, SecretSource},
 };
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 use kube::Api;
@@ -24,7 +24,7 @@ use tokio::{
 /// The largest secret, in bytes.
 const LARGEST: usize = 64 * 1024;
 
-impl Host for State {
+impl Host for HostState {
     async fn read(&mut self, name: String) -> Result<Vec<u8>, Error> {
         let deadline = self.calls.begin(Capability::Secrets, shorten(&name), None);
         let deadline = deadline.map_err(|error| Error::Unavailable(error.to_string()))?;
@@ -104,7 +104,7 @@ async fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Secret;
+    use crate::manifest::Secret;
     use futures_util::FutureExt;
     use std::time::Duration;
 

@@ -6,13 +6,13 @@ use super::{
     print::print,
 };
 use crate::{
-    board::Board,
     capability::calls::Call,
     cluster::Cluster,
     ledger::Ledger,
+    manifest::Check as Manifest,
     outcome::{Fault, Outcome, Status, Verdict},
     sandbox::{Guest, Instance, Lost, Sandbox},
-    spec::Check as Manifest,
+    usage::{Leftovers, Usage},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -48,7 +48,7 @@ struct Round<'a> {
     sandbox: &'a Sandbox,
     guest: Arc<Guest>,
     check: Arc<Manifest>,
-    board: Arc<Board>,
+    usage: Arc<Usage>,
     calls: Vec<Call>,
 }
 
@@ -61,15 +61,16 @@ impl Check {
                 serde_json::from_str(settings).context("--settings takes a JSON object")?;
             subject.check.settings = Value::from(settings).to_string().into();
         }
-        let board = Arc::new(Board::default());
+        let leftovers = Arc::<Leftovers>::default();
         let cluster = Cluster::find(self.kubeconfig.as_deref()).await?;
-        let ledger = cluster.map(|cluster| Ledger::fleeting(Arc::new(cluster), Arc::clone(&board)));
+        let ledger = cluster.map(|cluster| Ledger::fleeting(Arc::new(cluster), Arc::clone(&leftovers)));
         let sandbox = sandbox(&self.compiling, ledger.clone())?;
         let begun = Instant::now();
         let (check, guest) = subject.load(&self.signatures.keyring(), &sandbox).await?;
         print(format_args!("check    {} ({} {})", check.key, check.module, guest.digest.short()));
         step("compile", begun.elapsed(), "done");
-        let mut round = Round { sandbox: &sandbox, guest, check: Arc::new(check), board, calls: Vec::new() };
+        let usage = Arc::new(Usage::new(check.key.clone(), &check.limits));
+        let mut round = Round { sandbox: &sandbox, guest, check: Arc::new(check), usage, calls: Vec::new() };
         let verdict = round.run().await;
         for call in &round.calls {
             print(format_args!(
@@ -80,12 +81,12 @@ impl Check {
                 call.result.label()
             ));
         }
-        for (limit, hits) in round.board.enter(&round.check).hits.all() {
+        for (limit, hits) in round.usage.hits.all() {
             print(format_args!("limit    {hits:>9}  times {}", limit.path()));
         }
         let code = report(&verdict);
         match ledger {
-            Some(ledger) => sweep(&ledger, &round.board).await.map(|()| code),
+            Some(ledger) => sweep(&ledger, &leftovers).await.map(|()| code),
             None => Ok(code),
         }
     }
@@ -141,16 +142,16 @@ impl Round<'_> {
     }
 
     async fn live(&self) -> Result<Instance, Fault> {
-        let entry = self.board.enter(&self.check);
-        Instance::new(self.sandbox, &self.guest, Arc::clone(&self.check), entry, true).await
+        let (check, usage) = (Arc::clone(&self.check), Arc::clone(&self.usage));
+        Instance::new(self.sandbox, &self.guest, check, usage, true).await
     }
 }
 
 /// Deletes what the check left behind.
-async fn sweep(ledger: &Arc<Ledger>, board: &Board) -> Result<()> {
+async fn sweep(ledger: &Arc<Ledger>, leftovers: &Leftovers) -> Result<()> {
     if !ledger.settle(Instant::now() + SWEEPING).await {
         let left: Vec<_> =
-            board.leftovers.all().iter().map(|(key, count)| format!("{count} objects of {key}")).collect();
+            leftovers.all().iter().map(|(key, count)| format!("{count} objects of {key}")).collect();
         bail!("the check left behind what cannot be deleted: {}", left.join(", "));
     }
     Ok(())

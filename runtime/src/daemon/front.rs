@@ -1,9 +1,10 @@
 //! How the settings want the daemon to be asked.
 
 use crate::{
-    api::{self, Basic, Bearer, Guard, Kept, Rate, Readable, Tls},
+    api::{self, Basic, Bearer, Guard, Kept, Readable, Tls},
     board::Board,
-    cli::Run,
+    settings::Rate,
+    settings::Settings,
 };
 use anyhow::{Result, anyhow};
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -20,11 +21,10 @@ pub(super) struct Front {
 
 impl Front {
     /// Refuses to go without the files that are named.
-    pub(super) fn find(settings: &Run) -> Result<Self> {
-        // Without its key, a certificate is no setting; the command line sees to that.
-        let pair = settings.tls_cert.as_ref().zip(settings.tls_key.as_ref());
+    pub(super) fn find(settings: &Settings) -> Result<Self> {
+        let pair = settings.tls.as_ref().map(|files| vec![files.certificates.clone(), files.key.clone()]);
         Ok(Self {
-            tls: read("--tls-cert and --tls-key", pair.map(|(cert, key)| vec![cert.clone(), key.clone()]))?,
+            tls: read("--tls-cert and --tls-key", pair)?,
             bearer: read("--token-file", settings.token_file.clone().map(|file| vec![file]))?,
             basic: read("--basic-file", settings.basic_file.clone().map(|file| vec![file]))?,
             rate: settings.rate_limit,

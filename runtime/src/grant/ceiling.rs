@@ -10,8 +10,8 @@ use super::{
     territory::{Place, Territory},
 };
 use crate::{
-    cluster::Account,
-    spec::{Limit, Limits, Size},
+    grant::Account,
+    value::{Limit, Limits, Size},
 };
 use serde::{Deserialize, Deserializer};
 use std::{net::SocketAddr, sync::Arc};

@@ -1,6 +1,8 @@
 //! What one check may reach. Pure: judging a grant needs neither the network nor a guest.
 
+mod account;
 pub mod address;
+mod capability;
 mod ceiling;
 mod dns;
 mod host;
@@ -10,6 +12,8 @@ mod permit;
 mod tcp;
 mod territory;
 
+pub use account::Account;
+pub use capability::Capability;
 pub(crate) use ceiling::mentioned;
 pub use ceiling::{ACCOUNT, Bounds, Ceiling, MostGrants, SecretKind};
 pub use dns::{DnsGrant, NamePattern, ServerPattern};
@@ -21,7 +25,6 @@ pub use kubernetes::{
 pub use permit::Permit;
 pub use tcp::{TargetPattern, TcpGrant};
 
-use crate::capability::Capability;
 use address::{Class, Reach};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,10 @@ use super::{
     address::{Class, Reach},
     dns, http, kubernetes, tcp,
 };
-use crate::{capability::Capability, cluster::Account, spec::Size};
+use crate::{
+    grant::{Account, Capability},
+    value::Size,
+};
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,

@@ -3,13 +3,14 @@
 use super::slot::Live;
 use crate::{
     board::Entry,
+    fair_semaphore::FairSemaphore,
+    manifest::Check,
     outcome::{Fault, Reason},
-    sandbox::{Guest, Housed, Instance, Lost, Sandbox},
+    sandbox::{Guest, GuestLease, Instance, Lost, Sandbox},
     scheduler::{Ready, Version},
     signature::{KeyId, Keyring, Signature},
     source::{Candidate, Packed},
-    spec::{Blob, Check, Digest},
-    turns::Turns,
+    value::{Blob, Digest},
 };
 use std::{
     collections::HashMap,
@@ -30,7 +31,7 @@ const LONGEST_BEGINNING: Duration = Duration::from_secs(30);
 pub(super) struct Loader {
     sandbox: Arc<Sandbox>,
     keyring: Keyring,
-    turns: Turns,
+    turns: FairSemaphore,
     guests: Arc<Mutex<HashMap<Wanted, Weak<Shared>>>>,
 }
 
@@ -55,7 +56,7 @@ struct Wanted {
 /// A check whose module is signed as asked for, compiled, and granted what it asks for.
 pub(super) struct Compiled {
     check: Arc<Check>,
-    guest: Housed,
+    guest: GuestLease,
     signer: Option<KeyId>,
 }
 
@@ -82,7 +83,12 @@ pub(super) struct Rejected {
 
 impl Loader {
     pub(super) fn new(sandbox: Arc<Sandbox>, keyring: Keyring) -> Self {
-        Self { sandbox, keyring, turns: Turns::new(MOST_MODULES, MOST_OF_EACH), guests: Arc::default() }
+        Self {
+            sandbox,
+            keyring,
+            turns: FairSemaphore::new(MOST_MODULES, MOST_OF_EACH),
+            guests: Arc::default(),
+        }
     }
 
     /// Makes a check ready to run, of which the board tells in `entry`. Where a `former` version of it is live, it

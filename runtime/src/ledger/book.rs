@@ -1,8 +1,9 @@
 //! The ConfigMap in which the ledger outlives the daemon: one key for each place of each check.
 
 use crate::{
-    cluster::{Account, Cluster, code, within},
-    spec::{Digest, Key},
+    cluster::{Cluster, code, within},
+    grant::Account,
+    value::{Digest, Key},
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{

@@ -20,9 +20,9 @@ pub use proof::Unproven;
 pub use round::{EnterError, Round};
 
 use crate::{
-    board::Board,
     cluster::{Cluster, asked_pause, in_words},
-    spec::Key,
+    usage::{Leftovers, log::NamespaceLogs},
+    value::Key,
 };
 use book::{Book, Line, NAME, Places};
 use due::{Due, next, pause};
@@ -59,7 +59,8 @@ const LATE: Duration = Duration::from_secs(60);
 /// What the checks of one daemon made in a cluster.
 pub struct Ledger {
     cluster: Arc<Cluster>,
-    board: Arc<Board>,
+    leftovers: Arc<Leftovers>,
+    logs: Arc<NamespaceLogs>,
     /// Tells the objects of this daemon from those of others.
     daemon: String,
     book: Option<Book>,
@@ -89,23 +90,28 @@ struct Sweep {
 }
 
 impl Ledger {
-    /// The ledger of a daemon, kept in a ConfigMap of its namespace. What is left over stands on
-    /// the board; where the cluster does not tell how much, it is at least one.
-    pub fn lasting(cluster: Arc<Cluster>, board: Arc<Board>) -> Arc<Self> {
+    /// The ledger of a daemon, kept in a ConfigMap of its namespace. `leftovers` tells how much each check left over;
+    /// where the cluster does not say, it is at least one. What is logged about a namespace counts in `logs`.
+    pub fn lasting(cluster: Arc<Cluster>, leftovers: Arc<Leftovers>, logs: Arc<NamespaceLogs>) -> Arc<Self> {
         let book = Book::new(&cluster);
         let daemon = cluster.namespace().to_owned();
-        Arc::new(Self::with(cluster, board, daemon, Some(book)))
+        Arc::new(Self { book: Some(book), ..Self::new(cluster, leftovers, logs, daemon) })
     }
 
     /// A ledger for one short life, which nothing survives.
-    pub fn fleeting(cluster: Arc<Cluster>, board: Arc<Board>) -> Arc<Self> {
+    pub fn fleeting(cluster: Arc<Cluster>, leftovers: Arc<Leftovers>) -> Arc<Self> {
         let daemon = format!("{}-{:x}", std::process::id(), Timestamp::now().as_millisecond());
-        Arc::new(Self::with(cluster, board, daemon, None))
+        Arc::new(Self::new(cluster, leftovers, Arc::default(), daemon))
     }
 
-    fn with(cluster: Arc<Cluster>, board: Arc<Board>, daemon: String, book: Option<Book>) -> Self {
+    fn new(
+        cluster: Arc<Cluster>,
+        leftovers: Arc<Leftovers>,
+        logs: Arc<NamespaceLogs>,
+        daemon: String,
+    ) -> Self {
         let (state, wake, rounds) = (Mutex::default(), Notify::new(), AtomicU64::new(0));
-        Self { cluster, board, daemon, book, state, wake, rounds }
+        Self { cluster, leftovers, logs, daemon, book: None, state, wake, rounds }
     }
 
     /// The cluster that it is about.
@@ -212,13 +218,13 @@ impl Ledger {
         let Swept { left, trouble, asked_pause } =
             sweep(&self.cluster, &self.daemon, &key, &places, is_over).await;
         if let Some(error) = &trouble
-            && self.board.has_room_in_log(&key, error.len())
+            && self.logs.has_room(key.namespace(), error.len())
         {
             tracing::warn!(check = %key, "cannot delete what it left behind, trying again: {error}");
         }
         // Where it cannot be seen how many there are, there may well be one.
         let left = left.max(usize::from(trouble.is_some()));
-        self.board.leftovers.set(&key, left);
+        self.leftovers.set(&key, left);
         {
             let mut state = self.state();
             if left > 0 {

@@ -3,7 +3,7 @@
 use super::{Place, mark, objects::Objects};
 use crate::{
     cluster::{Cluster, Kind, code, in_words, within},
-    spec::Key,
+    value::Key,
 };
 use kube::api::{DeleteParams, ListParams, Preconditions};
 

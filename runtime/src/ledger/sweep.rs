@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, Kind, asked_pause, code, in_words, is_too_large, within},
-    spec::Key,
+    value::Key,
 };
 use futures_util::{StreamExt, stream};
 use kube::{

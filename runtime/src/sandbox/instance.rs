@@ -5,23 +5,16 @@ use super::{
     answer::Answers,
     blame::{not_live, overspent, trapped},
     guest::{Guest, misfit},
-    inbox::Inbox,
-    limits::{Limiter, RANDOM_BYTES},
     meter::{Metered, Overspent},
     queue::Queue,
-    state::State,
+    store::{self, StoreData},
 };
 use crate::{
-    board::Entry,
-    capability::{
-        Capability, bindings,
-        calls::{Call, Calls},
-        http::Connections,
-        kubernetes::Caller,
-        log::Printed,
-    },
+    capability::{bindings, calls::Call},
+    manifest::Check,
     outcome::{Fault, Outcome, Reason, Verdict},
-    spec::{Check, Limit},
+    usage::Usage,
+    value::Limit,
 };
 use futures_util::FutureExt;
 use std::{
@@ -35,12 +28,11 @@ use tokio::{
     task::coop::unconstrained,
     time::{Instant, sleep_until, timeout},
 };
-use wasmtime::{Store, component::ResourceTable};
-use wasmtime_wasi::WasiCtx;
+use wasmtime::Store;
 
 /// One live guest. After a call that lost it, only dropping is left.
 pub struct Instance {
-    store: Store<State>,
+    store: Store<StoreData>,
     exports: bindings::Check,
     queue: Option<Queue>,
 }
@@ -90,13 +82,13 @@ impl Instance {
         sandbox: &Sandbox,
         guest: &Guest,
         check: Arc<Check>,
-        entry: Arc<Entry>,
+        usage: Arc<Usage>,
         record: bool,
     ) -> Result<Self, Fault> {
         let budget = Budget::from_now(&check, Limit::InitCpu);
         let queue = sandbox.queue(&check);
-        let mut store = store(sandbox, state(sandbox, guest, check, entry, record));
-        store.data().log.start_run(Instant::now());
+        let mut store = store::new(sandbox, guest, check, usage, record);
+        store.data().host.usage.log.start_run(Instant::now());
         let started = {
             let start = pin!(guest.pre.instance_pre().instantiate_async(&mut store));
             timeout(budget.wall, Metered::new(start, budget.cpu, std::time::Instant::now(), queue.as_ref()))
@@ -105,11 +97,11 @@ impl Instance {
         let started = match started {
             Ok(Ok(started)) => started,
             Ok(Err(Overspent)) => {
-                store.data().entry.hits.count(budget.limit);
+                store.data().host.usage.hits.count(budget.limit);
                 return Err(overspent("start", budget.cpu));
             }
             Err(_) => {
-                store.data().entry.hits.count(Limit::Timeout);
+                store.data().host.usage.hits.count(Limit::Timeout);
                 let wall = humantime::format_duration(budget.wall);
                 return Err(Fault::new(Reason::Timeout, format!("start timed out after {wall}")));
             }
@@ -118,7 +110,7 @@ impl Instance {
             Ok(instance) => match bindings::Check::new(&mut store, &instance) {
                 Ok(exports) => Ok(Self { store, exports, queue }),
                 Err(error) => {
-                    let module = store.data().check.module.to_string();
+                    let module = store.data().host.check.module.to_string();
                     Err(Fault::new(Reason::Module, misfit(&module, &error)))
                 }
             },
@@ -128,9 +120,9 @@ impl Instance {
 
     /// Starts a round. The inner error is the guest's own.
     pub async fn init(&mut self) -> Result<Result<(), String>, Lost> {
-        let check = Arc::clone(&self.store.data().check);
+        let check = Arc::clone(&self.store.data().host.check);
         let budget = Budget::from_now(&check, Limit::InitCpu);
-        let call = async |exports: &bindings::Check, store: &mut Store<State>| {
+        let call = async |exports: &bindings::Check, store: &mut Store<StoreData>| {
             exports.aviary_check_lifecycle().call_init(store, &check.settings).await
         };
         Ok(self.call("init", budget, call).await?.map_err(|message| self.answers().message(message)))
@@ -147,8 +139,8 @@ impl Instance {
     }
 
     async fn judge(&mut self, deadline: Instant, retry: bool) -> Result<Outcome, Lost> {
-        let budget = Budget { retry, ..Budget::until(deadline, &self.store.data().check, Limit::Cpu) };
-        let call = async |exports: &bindings::Check, store: &mut Store<State>| {
+        let budget = Budget { retry, ..Budget::until(deadline, &self.store.data().host.check, Limit::Cpu) };
+        let call = async |exports: &bindings::Check, store: &mut Store<StoreData>| {
             exports.aviary_check_lifecycle().call_poll(store).await
         };
         Ok(match self.call("poll", budget, call).await? {
@@ -159,8 +151,8 @@ impl Instance {
 
     /// Ends a round. The inner error is the guest's own.
     pub async fn cleanup(&mut self) -> Result<Result<(), String>, Lost> {
-        let budget = Budget::from_now(&self.store.data().check, Limit::Cpu);
-        let call = async |exports: &bindings::Check, store: &mut Store<State>| {
+        let budget = Budget::from_now(&self.store.data().host.check, Limit::Cpu);
+        let call = async |exports: &bindings::Check, store: &mut Store<StoreData>| {
             exports.aviary_check_lifecycle().call_cleanup(store).await
         };
         Ok(self.call("cleanup", budget, call).await?.map_err(|message| self.answers().message(message)))
@@ -173,33 +165,33 @@ impl Instance {
 
     /// The host calls since the last time, if they are recorded.
     pub fn take_calls(&mut self) -> Vec<Call> {
-        self.store.data_mut().calls.take_record()
+        self.store.data_mut().host.calls.take_record()
     }
 
     async fn call<T>(
         &mut self,
         name: &str,
         budget: Budget,
-        call: impl AsyncFnOnce(&bindings::Check, &mut Store<State>) -> wasmtime::Result<T>,
+        call: impl AsyncFnOnce(&bindings::Check, &mut Store<StoreData>) -> wasmtime::Result<T>,
     ) -> Result<T, Lost> {
-        let (state, now) = (self.store.data_mut(), Instant::now());
+        let (data, now) = (self.store.data_mut(), Instant::now());
         if !budget.retry {
-            state.calls.start_run(now, budget.deadline);
+            data.host.calls.start_run(now, budget.deadline);
         }
-        state.log.start_run(now);
-        state.limiter.start_run();
+        data.host.usage.log.start_run(now);
+        data.limiter.start_run();
         self.store.set_epoch_deadline(1);
         let ended = {
             let call = pin!(call(&self.exports, &mut self.store));
             let call = Metered::new(call, budget.cpu, now.into_std(), self.queue.as_ref());
             until(budget.deadline, call).await
         };
-        self.store.data_mut().inbox.clear();
+        self.store.data_mut().host.in_flight.clear();
         match ended {
             Some(Ok(Ok(value))) => Ok(value),
             Some(Ok(Err(error))) => Err(Lost::Fault(trapped(self.store.data(), name, &error))),
             Some(Err(Overspent)) => {
-                self.store.data().entry.hits.count(budget.limit);
+                self.store.data().host.usage.hits.count(budget.limit);
                 Err(Lost::Fault(overspent(name, budget.cpu)))
             }
             None => Err(self.timed_out(name, budget.wall)),
@@ -207,14 +199,14 @@ impl Instance {
     }
 
     fn answers(&self) -> Answers<'_> {
-        let State { check, entry, .. } = self.store.data();
-        Answers { limits: &check.limits, hits: &entry.hits }
+        let host = &self.store.data().host;
+        Answers { limits: &host.check.limits, hits: &host.usage.hits }
     }
 
     fn timed_out(&mut self, name: &str, wall: Duration) -> Lost {
-        self.store.data().entry.hits.count(Limit::Timeout);
+        self.store.data().host.usage.hits.count(Limit::Timeout);
         let wall = humantime::format_duration(wall);
-        match self.store.data_mut().calls.abandon() {
+        match self.store.data_mut().host.calls.abandon() {
             Some(waiting) => {
                 let (capability, target) = (waiting.capability.name(), waiting.target);
                 Lost::Waiting(format!("{name} timed out after {wall} waiting for {capability} {target}"))
@@ -247,48 +239,6 @@ async fn until<T>(deadline: Instant, mut call: impl Future<Output = T> + Unpin) 
         timer.as_mut().as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(context).map(|()| None))
     })
     .await
-}
-
-fn store(sandbox: &Sandbox, state: State) -> Store<State> {
-    let limits = Arc::clone(&state.check.limits);
-    let mut store = Store::new(sandbox.linker.engine(), state);
-    store.limiter(|state| &mut state.limiter);
-    store.set_hostcall_fuel(limits.count(Limit::HostCallBytes));
-    store.set_max_component_handles(limits.count(Limit::Handles));
-    store.epoch_deadline_async_yield_and_update(1);
-    store.set_epoch_deadline(1);
-    store
-}
-
-fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>, record: bool) -> State {
-    let ledger = sandbox.ledger.as_ref().filter(|_| guest.asks.contains(&Capability::Kubernetes));
-    let kubernetes = ledger.map(|ledger| Arc::new(Caller::new(ledger, Arc::clone(&check))));
-    let log = entry.log.clone();
-    let wasi = WasiCtx::builder()
-        .stdout(Printed::stdout(log.clone()))
-        .stderr(Printed::stderr(log.clone()))
-        // Connecting is denied anyway, but each socket would take a file descriptor of the daemon's.
-        .allow_tcp(false)
-        .allow_udp(false)
-        .max_random_size(RANDOM_BYTES)
-        .build();
-    let mut table = ResourceTable::new();
-    table.set_max_capacity(check.limits.count(Limit::Handles));
-    let shared = sandbox.shared(&check);
-    State {
-        calls: Calls::new(&check.limits, &entry.tally, &entry.hits, record),
-        limiter: Limiter::new(Arc::clone(&check.limits), Arc::clone(&entry.hits), shared.clone()),
-        inbox: Inbox::new(shared, Arc::clone(&entry.hits)),
-        connections: Connections::default(),
-        network: Arc::clone(&sandbox.network),
-        cluster: sandbox.ledger.as_ref().map(|ledger| ledger.cluster()),
-        kubernetes,
-        check,
-        entry,
-        log,
-        table,
-        wasi,
-    }
 }
 
 #[cfg(test)]

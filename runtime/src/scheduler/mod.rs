@@ -11,10 +11,11 @@ pub(crate) use version::Version;
 
 use crate::{
     board::{Board, Entry},
-    sandbox::{Housed, Instance, Sandbox},
+    fair_semaphore::FairSemaphore,
+    manifest::Check,
+    sandbox::{GuestLease, Instance, Sandbox},
     signature::KeyId,
-    spec::{Check, Key},
-    turns::Turns,
+    value::Key,
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use supervise::supervise;
@@ -39,7 +40,7 @@ pub struct Ready {
     /// Its place on the board.
     pub entry: Arc<Entry>,
     /// Its module.
-    pub guest: Housed,
+    pub guest: GuestLease,
     /// Who signed the module, if that was asked for.
     pub signer: Option<KeyId>,
     /// A live guest whose round has begun, if there is one already.
@@ -52,7 +53,7 @@ pub struct Scheduler {
     board: Arc<Board>,
     clock: Clock,
     tasks: HashMap<Key, Running>,
-    on_demand: Turns,
+    on_demand: FairSemaphore,
     /// Ends runs that hang, at the end of the daemon.
     hurry: CancellationToken,
 }
@@ -123,8 +124,8 @@ impl Scheduler {
     }
 }
 
-fn turns_on_demand() -> Turns {
-    Turns::sparing(RUNS_ON_DEMAND, OF_ONE_NAMESPACE)
+fn turns_on_demand() -> FairSemaphore {
+    FairSemaphore::sparing(RUNS_ON_DEMAND, OF_ONE_NAMESPACE)
 }
 
 /// Runs a check once its former version has left, of which the board tells how. If it is replaced itself before that, it

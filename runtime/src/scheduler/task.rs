@@ -3,11 +3,11 @@
 use super::{Clock, version::Version};
 use crate::{
     board::{Board, Next, Quarantine},
+    fair_semaphore::{FairPermit, FairSemaphore},
     lifecycle::{Lifecycle, Step},
     outcome::{Fault, Outcome, Reason, Status, Verdict},
     sandbox::{Instance, Lost},
     schedule::Due,
-    turns::{Turn, Turns},
 };
 use jiff::Timestamp;
 use std::{sync::Arc, time::Duration};
@@ -26,9 +26,9 @@ pub(super) struct Task {
     lifecycle: Lifecycle,
     spread: u64,
     due: Due,
-    on_demand: Turns,
+    on_demand: FairSemaphore,
     /// The place of a run on demand.
-    turn: Option<Turn>,
+    turn: Option<FairPermit>,
 }
 
 impl Task {
@@ -37,7 +37,7 @@ impl Task {
         version: Version,
         board: Arc<Board>,
         clock: Clock,
-        on_demand: Turns,
+        on_demand: FairSemaphore,
         instance: Option<Instance>,
     ) -> Self {
         let (check, now) = (&version.check, clock.uptime());
@@ -109,7 +109,7 @@ impl Task {
             return true;
         }
         let well = Box::pin(self.version.clean_up(self.instance)).await;
-        if well && self.version.entry.log.has_room(0) {
+        if well && self.version.entry.usage.log.has_room(0) {
             tracing::info!(check = %self.version.check.key, "cleaned up");
         }
         well

@@ -2,10 +2,10 @@
 
 use crate::{
     board::Entry,
+    manifest::Check,
     outcome::{Fault, Outcome, Verdict},
-    sandbox::{Housed, Instance, Lost, Sandbox},
+    sandbox::{GuestLease, Instance, Lost, Sandbox},
     schedule::backoff,
-    spec::Check,
 };
 use std::sync::Arc;
 use tokio::time::sleep;
@@ -19,14 +19,14 @@ pub(crate) struct Version {
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) check: Arc<Check>,
     pub(crate) entry: Arc<Entry>,
-    pub(crate) guest: Housed,
+    pub(crate) guest: GuestLease,
 }
 
 impl Version {
     /// Makes its guest live.
     pub(crate) async fn live(&self) -> Result<Instance, Fault> {
-        let (check, entry) = (Arc::clone(&self.check), Arc::clone(&self.entry));
-        Instance::new(&self.sandbox, &self.guest, check, entry, false).await
+        let (check, usage) = (Arc::clone(&self.check), Arc::clone(&self.entry.usage));
+        Instance::new(&self.sandbox, &self.guest, check, usage, false).await
     }
 
     /// Ends a round, in a few attempts with pauses; false if none of them worked, which the board is told of each.

@@ -7,9 +7,10 @@ pub(super) use files::Bundle;
 use super::{Candidate, Change, Packed, stem};
 use crate::{
     grant::Ceiling,
+    manifest::{self, Check, Named, Refused},
     outcome::{Fault, Reason},
     signature::Signature,
-    spec::{self, Check, Digest, Key, Named, Refused},
+    value::{Digest, Key},
 };
 use files::Claims;
 use std::{
@@ -65,7 +66,7 @@ pub(super) fn is_manifest(name: &str) -> bool {
 
 /// The documents in the text of a manifest file, whose checks reach no further than a ceiling.
 pub(super) fn parse(name: &str, text: &str, namespace: &str, ceiling: &Arc<Ceiling>) -> Manifest {
-    let documents = spec::documents(text, namespace, ceiling).into_iter();
+    let documents = manifest::documents(text, namespace, ceiling).into_iter();
     let broken = |Refused { error, named }| Broken { why: format!("{name}: {error}"), named };
     documents.map(|document| document.map(Arc::new).map_err(broken)).collect()
 }

@@ -6,7 +6,7 @@ use crate::{
     over_cluster,
     support::{Aviary, Files},
 };
-use aviary::{board::Standing, spec::Digest};
+use aviary::{board::Standing, value::Digest};
 use std::{
     fs,
     time::{Duration, Instant},

@@ -10,7 +10,7 @@ use aviary::{
     board::{Board, Standing},
     cluster,
     ledger::{Ledger, Place},
-    spec::Key,
+    value::Key,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, api::PostParams};
@@ -82,7 +82,7 @@ async fn what_a_round_leaves_behind_during_an_outage_is_shown_and_goes_after_it(
     config.default_namespace.clone_from(&namespace);
     let reached = Arc::new(cluster::Cluster::new(config).expect("a cluster"));
     let (board, stop) = (Arc::new(Board::default()), CancellationToken::new());
-    let ledger = Ledger::lasting(reached, Arc::clone(&board));
+    let ledger = Ledger::lasting(reached, Arc::clone(&board.leftovers), Arc::clone(&board.logs));
     let _keeping = stop.clone().drop_guard();
     tokio::spawn(Arc::clone(&ledger).keep(stop));
 

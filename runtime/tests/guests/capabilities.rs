@@ -4,11 +4,7 @@ use crate::{
     self as guests,
     support::{Subject, fault, outcome},
 };
-use aviary::{
-    board::EventKind,
-    capability::{Capability, calls::CallResult},
-    outcome::Status,
-};
+use aviary::{board::EventKind, grant::Capability, outcome::Status, usage::CallResult};
 use std::{fs, net::SocketAddr, process::Command};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -48,7 +44,7 @@ async fn a_page_is_fetched_and_described() {
         outcome.targets[0].labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
     };
     assert_eq!((label("bytes"), label("address")), (Some("5".into()), Some(address.to_string())));
-    assert_eq!(subject.entry.tally.get(Capability::Http, CallResult::Ok), 1);
+    assert_eq!(subject.entry.usage.calls.get(Capability::Http, CallResult::Ok), 1);
 }
 
 #[tokio::test]
@@ -102,7 +98,7 @@ async fn many_pages_are_fetched_in_order_and_each_is_judged_by_the_grant() {
     let statuses: Vec<_> = outcome.targets.iter().map(|target| target.status).collect();
     assert_eq!(statuses, [Status::Pass, Status::Fail, Status::Pass]);
     assert!(outcome.targets[1].message.contains("grant it with"), "{:?}", outcome.targets[1]);
-    let count = |result| subject.entry.tally.get(Capability::Http, result);
+    let count = |result| subject.entry.usage.calls.get(Capability::Http, result);
     assert_eq!((count(CallResult::Ok), count(CallResult::Denied)), (2, 1));
 }
 
@@ -120,7 +116,7 @@ async fn a_server_that_never_answers_leaves_the_guest_time_to_say_so() {
         assert_eq!(outcome.status, Status::Fail);
         assert!(outcome.targets[0].message.contains("Timeout"), "{:?}", outcome.targets);
     }
-    assert_eq!(subject.entry.tally.get(Capability::Http, CallResult::Timeout), 2);
+    assert_eq!(subject.entry.usage.calls.get(Capability::Http, CallResult::Timeout), 2);
 }
 
 #[tokio::test]

@@ -3,16 +3,16 @@
 use crate::{
     self as guests,
     inventory::{Aviary, PATIENCE, message},
-    support::{sandbox, sandbox_in, workshop},
+    support::{compiler, sandbox, sandbox_in},
 };
 use aviary::{
     board::{Demand, EventKind, Standing, View},
     grant::{Bounds, Ceiling},
     history::Run,
     outcome::Reason,
-    sandbox::Workshop,
+    settings::CompilerConfig,
     signature::Keyring,
-    spec::Size,
+    value::Size,
 };
 use std::{
     fs,
@@ -37,7 +37,7 @@ async fn a_compiler_that_is_not_to_be_had_is_tried_again() {
     let elsewhere = tempfile::tempdir().expect("a directory");
     let program = elsewhere.path().join("aviary");
     let aviary = Aviary::start_in(
-        sandbox_in(Workshop { program: program.clone(), ..workshop() }),
+        sandbox_in(CompilerConfig { program: program.clone(), ..compiler() }),
         Keyring::default(),
         PATIENCE,
         Ceiling::open(),
@@ -45,7 +45,7 @@ async fn a_compiler_that_is_not_to_be_had_is_tried_again() {
     aviary.put_guest("subject.wasm", guests::PASSES);
     let view = aviary.until("rejected", |view| view.rejected.is_some()).await;
     assert_eq!(view.rejected.map(|fault| fault.reason), Some(Reason::Resources));
-    symlink(workshop().program, program).expect("linked");
+    symlink(compiler().program, program).expect("linked");
     aviary.until("passing", |view| view.standing == Standing::Pass && view.rejected.is_none()).await;
     assert!(aviary.stop().await, "ended clean");
 }
@@ -57,7 +57,7 @@ async fn a_daemon_that_stops_does_not_wait_for_a_compiler() {
     fs::write(&program, "#!/bin/sh\nexec sleep 60\n").expect("written");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
     let aviary = Aviary::start_in(
-        sandbox_in(Workshop { program, ..workshop() }),
+        sandbox_in(CompilerConfig { program, ..compiler() }),
         Keyring::default(),
         PATIENCE,
         Ceiling::open(),

@@ -5,9 +5,9 @@ use crate::{
     given::PATIENCE,
 };
 use aviary::{
-    cluster::Account,
+    grant::Account,
     ledger::{Ledger, Place, Round},
-    spec::Key,
+    value::Key,
 };
 use k8s_openapi::{
     api::{

@@ -9,7 +9,7 @@ use aviary::{
     outcome::{Reason, Verdict},
     policy::{Origin, Policy},
     sandbox::Sandbox,
-    spec::{Limit, Size},
+    value::{Limit, Size},
 };
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 use tokio::{
@@ -163,7 +163,7 @@ async fn every_limit_is_held_and_counted_when_a_guest_runs_into_it() {
     let mut seen = BTreeSet::new();
     for (limit, guest, spec, says) in cases {
         let (subject, verdict) = run(&sandbox, guest, &spec).await;
-        assert!(subject.entry.hits.get(limit) > 0, "{limit:?} is not counted: {verdict:?}");
+        assert!(subject.entry.usage.hits.get(limit) > 0, "{limit:?} is not counted: {verdict:?}");
         assert!(message(&verdict).contains(&says), "{limit:?}: {verdict:?}");
         seen.insert(limit);
         // Who is held is not compiled again.
@@ -176,7 +176,7 @@ async fn every_limit_is_held_and_counted_when_a_guest_runs_into_it() {
 async fn a_check_within_its_limits_runs_into_none() {
     let (subject, verdict) = run(&Arc::new(sandbox()), guests::PASSES, "").await;
     assert!(verdict.is_ok());
-    assert_eq!(subject.entry.hits.all().count(), 0);
+    assert_eq!(subject.entry.usage.hits.all().count(), 0);
 }
 
 #[tokio::test]
@@ -187,7 +187,7 @@ async fn a_run_that_has_received_its_share_is_refused_further_calls() {
     );
     let (subject, verdict) = run(&sandbox, guests::CALLS_TCP, &spec).await;
     assert!(message(&verdict).contains("this run has received its 1Ki"), "{verdict:?}");
-    assert!(subject.entry.hits.get(Limit::BytesIn) > 0);
+    assert!(subject.entry.usage.hits.get(Limit::BytesIn) > 0);
 }
 
 #[tokio::test]
@@ -207,7 +207,7 @@ async fn guests_of_a_tenant_hold_no_more_memory_together_than_the_policy_allows(
         fault.message.contains("the guests of the namespace team-a may hold 2 MiB of memory together"),
         "{fault}"
     );
-    assert_eq!(second.entry.hits.get(Limit::Memory), 1);
+    assert_eq!(second.entry.usage.hits.get(Limit::Memory), 1);
     other.live().await;
     drop(live);
     second.live().await;
@@ -230,7 +230,7 @@ async fn answers_on_their_way_count_as_memory_of_a_tenants_guests() {
         for _ in 0..polls {
             latest = message(&subject.poll(&mut instance).await);
         }
-        (latest, subject.entry.hits.get(Limit::Memory))
+        (latest, subject.entry.usage.hits.get(Limit::Memory))
     };
     let (crowded, refused) = answers(2, 2).await;
     let refusal = "the guests of this namespace hold all of the memory that they may have together, 2 MiB";

@@ -4,7 +4,7 @@ use crate::{
     self as guests,
     inventory::{Aviary, message},
 };
-use aviary::{board::Standing, spec::Severity};
+use aviary::{board::Standing, manifest::Severity};
 
 #[tokio::test]
 async fn a_refused_version_changes_who_is_told_and_not_what_runs() {

@@ -3,9 +3,9 @@
 use crate::{self as guests, support::Subject};
 use aviary::{
     board::{Entry, Standing},
+    manifest::Check,
     outcome::Reason,
     scheduler::{Clock, Ready, Scheduler},
-    spec::Check,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{

@@ -4,11 +4,13 @@ use aviary::{
     board::{Board, Entry},
     capability::dial::{Network, NetworkOptions},
     grant::Ceiling,
+    manifest::{self, Check},
     outcome::{Fault, Outcome, Reason, Verdict},
-    sandbox::{Guest, Instance, Sandbox, Workshop},
+    sandbox::{Guest, Instance, Sandbox},
     scheduler::Ready,
+    settings::CompilerConfig,
     signature::Keyring,
-    spec::{self, Blob, Check},
+    value::Blob,
 };
 use std::{fs, sync::Arc};
 use tokio::time::Instant;
@@ -23,19 +25,19 @@ pub(crate) struct Subject {
 }
 
 /// The real compiler, and nothing kept.
-pub(crate) fn workshop() -> Workshop {
-    Workshop { program: env!("CARGO_BIN_EXE_aviary").into(), ..Workshop::default() }
+pub(crate) fn compiler() -> CompilerConfig {
+    CompilerConfig { program: env!("CARGO_BIN_EXE_aviary").into(), ..CompilerConfig::default() }
 }
 
 /// A sandbox for a few guests.
 pub(crate) fn sandbox() -> Sandbox {
-    sandbox_in(workshop())
+    sandbox_in(compiler())
 }
 
-/// A sandbox for a few guests that are compiled in this workshop.
-pub(crate) fn sandbox_in(workshop: Workshop) -> Sandbox {
+/// A sandbox for a few guests that are compiled in this compiler.
+pub(crate) fn sandbox_in(compiler: CompilerConfig) -> Sandbox {
     let network = Network::new(&NetworkOptions::default()).expect("a network");
-    Sandbox::new(8, workshop, Arc::new(network), None).expect("a sandbox")
+    Sandbox::new(8, compiler, Arc::new(network), None).expect("a sandbox")
 }
 
 /// The check of a manifest with these lines under `spec`.
@@ -48,7 +50,7 @@ pub(crate) fn check_in(namespace: &str, spec: &str, ceiling: &Arc<Ceiling>) -> A
     let text = format!(
         "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: subject }}\nspec:\n  module: subject.wasm\n{spec}"
     );
-    let mut checks = spec::parse(&text, namespace, ceiling).expect("a manifest");
+    let mut checks = manifest::parse(&text, namespace, ceiling).expect("a manifest");
     Arc::new(checks.remove(0))
 }
 
@@ -93,8 +95,8 @@ impl Subject {
 
     /// Makes the guest live, or tells why that did not work.
     pub(crate) async fn try_live(&self) -> Result<Instance, Fault> {
-        let (check, entry) = (Arc::clone(&self.check), Arc::clone(&self.entry));
-        Instance::new(&self.sandbox, &self.guest, check, entry, true).await
+        let (check, usage) = (Arc::clone(&self.check), Arc::clone(&self.entry.usage));
+        Instance::new(&self.sandbox, &self.guest, check, usage, true).await
     }
 
     /// Polls a live guest.

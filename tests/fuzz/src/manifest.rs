@@ -3,8 +3,9 @@
 use super::judge_error;
 use aviary::{
     grant::{Ceiling, Grants},
+    manifest::{Check, MAX_DOCUMENTS, Refused, documents, parse},
     schedule::{Due, Now},
-    spec::{Check, Key, Limit, MAX_DOCUMENTS, Module, Refused, documents, parse},
+    value::{Key, Limit, Module},
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
 

@@ -3,10 +3,10 @@
 mod rate;
 mod tokens;
 
-pub use rate::{Rate, RateError};
 pub use tokens::{Basic, Bearer};
 
 use super::{answer::Refusal, client::Client, kept::Kept};
+use crate::settings::Rate;
 use axum::{
     Router,
     extract::{Request, State},

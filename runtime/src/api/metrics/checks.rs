@@ -6,10 +6,12 @@ use super::{
 };
 use crate::{
     api::judgement::{Judgement, judge_settled},
-    board::{Board, Counts, DURATION_BOUNDS, Entry, Standing, View},
-    capability::{Capability, calls::CallResult, metrics::Kind},
+    board::{Board, Counts, Entry, Standing, View},
+    grant::Capability,
+    manifest::Severity,
     outcome::{Reason, Status, Target},
-    spec::{Limit, Severity},
+    usage::{CallResult, DURATION_BOUNDS, metrics::Kind},
+    value::Limit,
 };
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -244,7 +246,7 @@ fn host_calls(out: &mut Exposition, rows: &[Row]) {
     for row in rows {
         for capability in Capability::ALL {
             for result in CallResult::ALL {
-                let count = row.entry.tally.get(capability, result);
+                let count = row.entry.usage.calls.get(capability, result);
                 if count > 0 {
                     let more = labels(&[("capability", capability.name()), ("result", result.label())]);
                     family.number(&row.labels, &more, count as f64);
@@ -258,7 +260,7 @@ fn denials(out: &mut Exposition, rows: &[Row]) {
     let mut family = out.family(Kind::Counter, "aviary_grant_denied", "Host calls that no grant covers.");
     for row in rows {
         for capability in Capability::ALL {
-            let count = row.entry.tally.get(capability, CallResult::Denied);
+            let count = row.entry.usage.calls.get(capability, CallResult::Denied);
             if count > 0 {
                 family.number(&row.labels, &labels(&[("capability", capability.name())]), count as f64);
             }
@@ -270,7 +272,7 @@ fn limit_hits(out: &mut Exposition, rows: &[Row]) {
     let help = "How often the check ran into one of its limits.";
     let mut family = out.family(Kind::Counter, "aviary_limit_hits", help);
     for row in rows {
-        for (limit, hits) in row.entry.hits.all() {
+        for (limit, hits) in row.entry.usage.hits.all() {
             family.number(&row.labels, &labels(&[("limit", limit.key())]), hits as f64);
         }
     }

@@ -1,7 +1,7 @@
 //! The daemon itself: its version and what the machine says about its process.
 
 use super::exposition::{Exposition, labels};
-use crate::capability::metrics::Kind;
+use crate::usage::metrics::Kind;
 use std::fs;
 
 /// Ticks per second of the times in `/proc`, which is the same on every Linux.

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
+    manifest::Severity,
     outcome::{Outcome, Reason, Status},
-    spec::{Digest, Limit, Severity},
+    value::{Digest, Limit},
 };
 
 fn module() -> Module {
@@ -37,7 +38,7 @@ async fn cleanups_that_fail_do_not_fill_the_log() {
     for _ in 0..lines + 5 {
         entry.record_failed_cleanup(&Ok(Outcome::fail("cleanup: no")));
     }
-    assert_eq!(entry.hits.get(Limit::LogLines), 5);
+    assert_eq!(entry.usage.hits.get(Limit::LogLines), 5);
 }
 
 #[tokio::test(start_paused = true)]

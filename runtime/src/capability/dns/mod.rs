@@ -8,13 +8,15 @@ mod tests;
 pub use exchange::Question;
 
 use super::{
-    Capability,
     bindings::aviary::check::dns::{Answer, Error, Host, Query, RecordType, ResourceRecord, Transport},
     dial::Network,
     ended::end_calls,
     milliseconds, shorten,
 };
-use crate::{grant::Permit, sandbox::State};
+use crate::{
+    capability::HostState,
+    grant::{Capability, Permit},
+};
 use hickory_resolver::proto::{op::Message, rr::Name};
 use std::net::{IpAddr, SocketAddr};
 use tokio::time::{Instant, timeout_at};
@@ -22,7 +24,7 @@ use tokio::time::{Instant, timeout_at};
 /// The longest answer section, in records.
 const MOST_RECORDS: usize = 256;
 
-impl Host for State {
+impl Host for HostState {
     async fn lookup(&mut self, query: Query) -> Result<Answer, Error> {
         let booked = self.calls.send(Capability::Dns, query.name.len());
         let timeout = milliseconds(query.timeout_ms);

@@ -100,10 +100,10 @@ impl Exchange<'_> {
         head: Head,
     ) -> Result<Response, Error> {
         let (head, mut body) = head.into_parts();
-        let inbox = self.client.inbox;
+        let in_flight = self.client.in_flight;
         let length = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        inbox.hold(length)?;
-        let read = connection.read(&mut body, outgoing.limit, inbox);
+        in_flight.hold(length)?;
+        let read = connection.read(&mut body, outgoing.limit, in_flight);
         let (body, truncated) = self.progress.measure(Phase::Transfer, read).await?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes())));

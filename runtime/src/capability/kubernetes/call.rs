@@ -6,12 +6,12 @@ use crate::{
         bindings::aviary::check::kubernetes::{Error, Kind as KindName},
         shorten,
     },
-    cluster::{Account, Cluster, Kind, asked_pause, in_words},
-    grant::{Access, ObjectName},
+    cluster::{Cluster, Kind, asked_pause, in_words},
+    fair_semaphore::FairPermit,
+    grant::{Access, Account, ObjectName},
     ledger::{Ledger, Round},
-    spec::Check,
+    manifest::Check,
     text::{is_label, is_subdomain},
-    turns::Turn,
 };
 use kube::{Api, api::DynamicObject};
 use std::{sync::Arc, time::Duration};
@@ -85,7 +85,7 @@ impl Caller {
     /// Like [`Self::request`], and keeps the turn for what is done with the answer.
     pub(super) async fn request_in_turn<T, F>(
         &self,
-        turn: &mut Option<Turn>,
+        turn: &mut Option<FairPermit>,
         repeat: Repeat,
         send: impl Fn() -> F,
     ) -> Result<T, Error>
@@ -112,7 +112,7 @@ impl Caller {
     }
 
     /// Waits for room for answers to this guest.
-    async fn turn(&self) -> Turn {
+    async fn turn(&self) -> FairPermit {
         self.cluster.turn(self.check.key.namespace()).await
     }
 
@@ -169,7 +169,7 @@ fn refuse_detours(kind: &KindName, namespace: Option<&str>) -> Result<(), Error>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Key;
+    use crate::value::Key;
     use futures_util::FutureExt;
     use kube::core::Status;
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};

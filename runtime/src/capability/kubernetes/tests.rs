@@ -2,11 +2,8 @@
 
 use super::*;
 use crate::{
-    capability::bindings::aviary::check::kubernetes::Kind,
-    cluster::Cluster,
-    grant::testing::permit,
-    ledger::Ledger,
-    spec::{Check, Key},
+    capability::bindings::aviary::check::kubernetes::Kind, cluster::Cluster, grant::testing::permit,
+    ledger::Ledger, manifest::Check, value::Key,
 };
 use axum::{
     Json,

@@ -10,8 +10,8 @@ use crate::{
         dial::{self, DialError, Network},
         tls::{Alpn, Stream, handshake, server_name},
     },
+    fair_semaphore::FairPermit,
     grant::Permit,
-    turns::Turn,
 };
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
@@ -28,7 +28,7 @@ const LARGEST_RECEIVED: usize = 64 * 1024;
 /// An open connection of a guest. After a failure that leaves it in the middle of something, it is closed.
 pub struct Connection {
     stream: Option<Stream>,
-    _socket: Turn,
+    _socket: FairPermit,
     /// The address that was dialled.
     pub(super) address: SocketAddr,
     /// From the start of resolving to the connection.

@@ -6,8 +6,8 @@ use crate::{
         bindings::aviary::check::tls::TlsError,
         testing::{Authority, NOW, closed_port, listen, listen_at, network, permit, soon, within},
     },
+    fair_semaphore::FairSemaphore,
     grant::{Ceiling, Permit},
-    turns::Turns,
 };
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -172,7 +172,7 @@ async fn tls_can_be_started_once_and_reports_the_certificate() {
 async fn a_namespace_has_so_many_sockets_and_who_wants_more_waits_for_one_of_its_own() {
     let address = listen(echo).await;
     let mut network = network();
-    network.sockets = Turns::new(2, 1);
+    network.sockets = FairSemaphore::new(2, 1);
     let connect = async |namespace: &str, patience| {
         let grants =
             serde_json::from_value(serde_json::json!({ "tcp": [{ "targets": [address.to_string()] }] }));

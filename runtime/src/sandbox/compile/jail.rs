@@ -1,14 +1,13 @@
 //! The outside of the jail: starts the child, feeds it, reads what it makes, and ends it.
 
 use super::{trusted::Code, worker::REFUSED};
-use crate::spec::Size;
+use crate::settings::Allowance;
 use std::{
     io,
     os::unix::process::ExitStatusExt,
     path::PathBuf,
     process::{ExitStatus, Stdio},
     sync::Once,
-    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
@@ -34,17 +33,6 @@ const SIGABRT: i32 = 6;
 const SIGKILL: i32 = 9;
 const SIGXCPU: i32 = 24;
 
-/// What one module may use up while it is compiled.
-#[derive(Clone, Copy, Debug)]
-pub struct Allowance {
-    /// Address space of the compiling process.
-    pub memory: Size,
-    /// Its processor time, in whole seconds.
-    pub cpu: Duration,
-    /// How long it may take by the clock.
-    pub wall: Duration,
-}
-
 /// Compiles one module at a time, in a process that can do nothing else.
 pub(super) struct Jail {
     program: PathBuf,
@@ -68,13 +56,6 @@ struct Ended {
     status: ExitStatus,
     output: Vec<u8>,
     complaint: String,
-}
-
-impl Default for Allowance {
-    /// Enough for all that comes in at the default `--max-module-size`.
-    fn default() -> Self {
-        Self { memory: Size::mebibytes(512), cpu: Duration::from_secs(10), wall: Duration::from_secs(30) }
-    }
 }
 
 impl Jail {

@@ -3,10 +3,11 @@
 use super::{Broken, Manifest, Stored, Wish};
 use crate::{
     grant::Ceiling,
+    manifest::{self, Check},
     outcome::{Fault, Reason},
     signature::{self, Signature},
     source::stem,
-    spec::{self, Check, Digest, Key, Module, ModuleError},
+    value::{Digest, Key, Module, ModuleError},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -88,7 +89,7 @@ impl Bundle<'_> {
         let mut wish = Wish { origin: self.place.join(name), ..Wish::default() };
         let module = name.parse().map_err(|error: ModuleError| error.to_string());
         let check = module.and_then(|module| {
-            spec::alone(key.clone(), module, self.ceiling).map_err(|error| error.to_string())
+            manifest::alone(key.clone(), module, self.ceiling).map_err(|error| error.to_string())
         });
         match check {
             Ok(check) => wish.check = Some(Arc::new(check)),

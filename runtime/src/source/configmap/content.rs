@@ -3,12 +3,13 @@
 use super::Place;
 use crate::{
     grant::Ceiling,
+    manifest::Check,
     signature::{Signature, is_signature},
     source::{
         bundle::{self, Bundle, Manifest, Wish, Wishes, is_manifest},
         decode, is_module,
     },
-    spec::{Check, Digest, Key},
+    value::{Digest, Key},
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use std::{

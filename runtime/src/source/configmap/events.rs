@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{
     board::{self, Board, EventKind},
-    capability::log::NamespaceLogs,
     cluster::{asked_pause, code, in_words, within},
     schedule::backoff,
-    spec::{Digest, Key},
     text::{cut_to, printable},
+    usage::log::NamespaceLogs,
+    value::{Digest, Key},
 };
 use jiff::Timestamp;
 use k8s_openapi::{

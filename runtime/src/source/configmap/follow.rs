@@ -16,7 +16,7 @@ use crate::{
     policy::Origin,
     schedule::backoff,
     source::{Change, Taken},
-    spec::Key,
+    value::Key,
 };
 use futures_util::StreamExt;
 use std::{

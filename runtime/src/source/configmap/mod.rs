@@ -14,14 +14,14 @@ mod shelf;
 mod watch;
 
 use super::{Change, Taken};
-use crate::{board::Board, policy::Policy, schedule::backoff};
+use crate::{board::Board, policy::Policy, schedule::backoff, settings::Namespaces};
 use events::Desk;
 use follow::Follower;
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use kube::Client;
 use liveness::Liveness;
-use std::{collections::BTreeSet, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, mpsc, watch as observe},
     task::JoinSet,
@@ -49,15 +49,6 @@ pub struct ConfigMaps {
     pub policy: Arc<Policy>,
     /// The largest module in bytes, once decoded.
     pub max_module_size: usize,
-}
-
-/// The namespaces in which ConfigMaps are looked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Namespaces {
-    /// All that there are.
-    All,
-    /// These.
-    Only(BTreeSet<String>),
 }
 
 /// Where a ConfigMap is: its namespace and name.
@@ -133,17 +124,5 @@ async fn lasting<F: Future<Output = ()>>(what: &str, begin: impl Fn() -> F) {
 impl fmt::Display for Place {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}/{}", self.namespace, self.name)
-    }
-}
-
-impl fmt::Display for Namespaces {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => out.write_str(title(None)),
-            Self::Only(names) => {
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                out.write_str(&names.join(", "))
-            }
-        }
     }
 }

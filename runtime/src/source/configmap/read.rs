@@ -7,10 +7,10 @@ use super::{
 };
 use crate::{
     cluster::{in_words, within},
+    fair_semaphore::{FairPermit, FairSemaphore},
     policy::{Origin, Policy},
     source::{Decode, Packed, bundle::Wish},
-    spec::{Digest, Key},
-    turns::{Turn, Turns},
+    value::{Digest, Key},
 };
 use futures_util::FutureExt;
 use kube::Client;
@@ -35,7 +35,7 @@ pub(super) struct Reader {
     client: Client,
     policy: Arc<Policy>,
     limit: usize,
-    turns: Turns,
+    turns: FairSemaphore,
     reads: Arc<Semaphore>,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Wanted {
 
 /// The modules of a ConfigMap, and how to read it again. Those who wait for one of them hold all of them.
 pub(super) struct Held {
-    modules: Arc<(Modules, Turn)>,
+    modules: Arc<(Modules, FairPermit)>,
     place: Place,
     reader: Reader,
 }
@@ -64,7 +64,7 @@ impl Reader {
             client: source.client.clone(),
             policy: Arc::clone(&source.policy),
             limit: source.max_module_size,
-            turns: Turns::new(MOST_HELD, MOST_OF_EACH),
+            turns: FairSemaphore::new(MOST_HELD, MOST_OF_EACH),
             reads: Arc::new(Semaphore::new(READS)),
         }
     }

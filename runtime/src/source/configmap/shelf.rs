@@ -10,7 +10,7 @@ use crate::{
         Change, Packed, Taken,
         bundle::{Wish, stand_in},
     },
-    spec::{Digest, Key},
+    value::{Digest, Key},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     board::Contact,
     file,
+    manifest::MAX_FILE,
     outcome::{Fault, Reason},
     signature::{Signature, is_signature},
     source::{
@@ -16,7 +17,7 @@ use crate::{
         bundle::{self, Bundle, Manifest, Wishes},
         is_module,
     },
-    spec::{Digest, MAX_FILE},
+    value::Digest,
 };
 use std::{
     collections::{BTreeSet, HashMap},

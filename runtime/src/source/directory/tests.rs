@@ -12,7 +12,7 @@ use crate::{
     board::Contact,
     grant::Ceiling,
     source::{Change, Taken},
-    spec::Key,
+    value::Key,
 };
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::{

@@ -2,8 +2,9 @@
 
 use super::files;
 use crate::{
+    manifest::Check,
     source::{Change, Packed, Taken, bundle::Wish},
-    spec::{Check, Key},
+    value::Key,
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 use tokio::sync::watch;

@@ -6,10 +6,11 @@ use anyhow::{Context, Result, anyhow, ensure};
 use aviary::{
     board::{Board, Entry},
     capability::dial::{Network, NetworkOptions},
+    manifest::Check,
     outcome::{Fault, Status},
     sandbox::{Guest, Instance, Lost, Sandbox},
     signature::Keyring,
-    spec::{Blob, Check, Key},
+    value::{Blob, Key},
 };
 use std::{
     fs,
@@ -59,7 +60,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
 impl Subject {
     async fn load(bench: &Bench, settings: &str) -> Result<Self> {
         let network = Arc::new(Network::new(&NetworkOptions::default())?);
-        let sandbox = Sandbox::new(16, bench.workshop(), network, None).map_err(anyhow::Error::from)?;
+        let sandbox = Sandbox::new(16, bench.compiler(), network, None).map_err(anyhow::Error::from)?;
         let guest = bench.guests.join("counts.wasm");
         let bytes = fs::read(&guest).with_context(|| format!("cannot read {}", guest.display()))?;
         let module = Keyring::default().admit("the guest", Blob::of(bytes), None).await?;
@@ -71,9 +72,9 @@ impl Subject {
     }
 
     async fn live(&self) -> Result<Instance> {
-        let (check, entry) = (Arc::clone(&self.check), Arc::clone(&self.entry));
+        let (check, usage) = (Arc::clone(&self.check), Arc::clone(&self.entry.usage));
         let mut instance =
-            Instance::new(&self.sandbox, &self.guest, check, entry, false).await.map_err(fault)?;
+            Instance::new(&self.sandbox, &self.guest, check, usage, false).await.map_err(fault)?;
         instance
             .init()
             .await

@@ -45,8 +45,8 @@ async fn send(
     request: Request,
     deadline: Instant,
 ) -> Result<Response, Error> {
-    let inbox = Inbox::new(None, Arc::default());
-    Client { network, permit, connections, inbox: &inbox }.send(request, deadline).await
+    let in_flight = InFlightBytes::new(None, Arc::default());
+    Client { network, permit, connections, in_flight: &in_flight }.send(request, deadline).await
 }
 
 /// Sends a request that may go to every server of the tests.

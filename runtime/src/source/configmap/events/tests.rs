@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     board::{Entry, Module, Next, Quarantine},
+    manifest::Check,
     outcome::{self, Fault},
-    spec::Check,
 };
 use std::{
     convert::Infallible,

@@ -1,11 +1,7 @@
 //! What reads that are slow lead to.
 
 use super::*;
-use crate::{
-    policy::Policy,
-    source::configmap::{Age, Namespaces},
-    spec::Digest,
-};
+use crate::{policy::Policy, settings::Namespaces, source::configmap::Age, value::Digest};
 use axum::{Json, Router, extract::Path, routing::get};
 use jiff::Timestamp;
 use kube::Client;

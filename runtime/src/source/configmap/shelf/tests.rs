@@ -1,7 +1,7 @@
 //! Who has which check, change after change.
 
 use super::*;
-use crate::{source::bundle::Stored, spec::Check};
+use crate::{manifest::Check, source::bundle::Stored};
 use jiff::Timestamp;
 use std::sync::Arc;
 

@@ -5,10 +5,8 @@ use crate::{
     board::Board,
     cluster::Cluster,
     policy::Policy,
-    source::{
-        Change, Taken,
-        configmap::{ConfigMaps, Namespaces},
-    },
+    settings::Namespaces,
+    source::{Change, Taken, configmap::ConfigMaps},
 };
 use axum::{
     Router,

@@ -1,0 +1,18 @@
+//! The Check manifest: the shapes people write, and the types in which only valid values can exist.
+//!
+//! [`parse`] turns the text of a file into [`Check`]s; nothing else in the daemon reads manifests.
+
+mod build;
+mod check;
+mod error;
+mod file;
+mod raw;
+mod secret;
+
+pub use build::alone;
+pub use check::{Check, Severity};
+pub use error::{Error, Position};
+pub(crate) use file::read;
+pub use file::{Document, MAX_DOCUMENTS, MAX_FILE, Named, Refused, documents, parse};
+pub use raw::schema;
+pub use secret::{Secret, SecretError, SecretSource};
