@@ -4,7 +4,7 @@ mod calendar;
 
 pub use calendar::Calendar;
 
-use crate::value::TimeSpan;
+use crate::{text::quote, value::TimeSpan};
 use jiff::Timestamp;
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -57,13 +57,13 @@ pub enum ScheduleError {
     #[error("interval is {}: choose at least {}", TimeSpan::from(*.0), TimeSpan::from(SHORTEST))]
     TooShort(Duration),
     /// Not a cron expression; the second part says why.
-    #[error("schedule {text} is not a cron expression: {1}", text = crate::text::quote(.0))]
+    #[error("schedule {text} is not a cron expression: {1}", text = quote(.0))]
     NotCron(String, String),
     /// Such a time never comes.
-    #[error("impossible schedule {}: no such time ever comes", crate::text::quote(.0))]
+    #[error("impossible schedule {}: no such time ever comes", quote(.0))]
     Never(String),
     /// Neither in the system's time zone database nor in the built-in one.
-    #[error("time zone {} is not known: write for example `Europe/Berlin`", crate::text::quote(.0))]
+    #[error("time zone {} is not known: write for example `Europe/Berlin`", quote(.0))]
     UnknownZone(String),
     /// An interval is the same in every time zone.
     #[error("timeZone means nothing to an interval: remove it, or write a cron expression")]
