@@ -71,7 +71,7 @@ impl Inventory {
         clock: Clock,
         sources: usize,
     ) -> Self {
-        let scheduler = Scheduler::new(Arc::clone(&sandbox), Arc::clone(&board), clock);
+        let scheduler = Scheduler::new(Arc::clone(&board), clock);
         let stop = CancellationToken::new();
         Self {
             loader: Loader::new(sandbox, keyring),
@@ -275,7 +275,8 @@ impl Inventory {
             Loaded::Ready(ready) => ready,
             Loaded::Same(entry, signer) => return confirm(&entry, signer),
         };
-        let Ready { check, entry, guest, signer, .. } = &ready;
+        let Ready { entry, round, signer } = &ready;
+        let (check, guest) = (round.check(), &round.version().guest);
         let module = Module {
             name: check.module.to_string(),
             digest: guest.digest,
@@ -292,7 +293,7 @@ impl Inventory {
         slot.live = Some(Live { check: Arc::clone(check), digest: module.digest });
         entry.accept(Arc::clone(check), module);
         if check.suspend {
-            self.scheduler.stop(&check.key);
+            self.scheduler.stop(&entry.key);
         } else {
             self.scheduler.start(ready);
         }

@@ -6,12 +6,10 @@ use super::{
     print::print,
 };
 use crate::{
-    capability::calls::Call,
     cluster::Cluster,
     ledger::Ledger,
-    manifest::Check as Manifest,
-    outcome::{Fault, Outcome, Status, Verdict},
-    sandbox::{Guest, Instance, Lost, Sandbox},
+    outcome::{Status, Verdict},
+    sandbox::{Ended, Round, Version},
     usage::{Leftovers, Usage},
 };
 use anyhow::{Context, Result, bail};
@@ -43,15 +41,6 @@ pub(super) struct Check {
 /// How long it may take to delete what the check left behind in the cluster.
 const SWEEPING: Duration = Duration::from_secs(30);
 
-/// A round in progress: its guest and how long each step took.
-struct Round<'a> {
-    sandbox: &'a Sandbox,
-    guest: Arc<Guest>,
-    check: Arc<Manifest>,
-    usage: Arc<Usage>,
-    calls: Vec<Call>,
-}
-
 impl Check {
     pub(super) async fn execute(self) -> Result<ExitCode> {
         let found = read(&self.file, LARGEST_MODULE).and_then(|found| self.choose(found));
@@ -70,9 +59,12 @@ impl Check {
         print(format_args!("check    {} ({} {})", check.key, check.module, guest.digest.short()));
         step("compile", begun.elapsed(), "done");
         let usage = Arc::new(Usage::new(check.key.clone(), &check.limits));
-        let mut round = Round { sandbox: &sandbox, guest, check: Arc::new(check), usage, calls: Vec::new() };
-        let verdict = round.run().await;
-        for call in &round.calls {
+        let guest = sandbox.house(guest, &check)?;
+        let version =
+            Version { sandbox: Arc::new(sandbox), guest, check: Arc::new(check), usage: Arc::clone(&usage) };
+        let mut round = Round::new(version).recorded();
+        let verdict = run(&mut round).await;
+        for call in round.take_calls() {
             print(format_args!(
                 "call     {:>9}  {} {}: {}",
                 took(call.duration),
@@ -81,7 +73,7 @@ impl Check {
                 call.result.label()
             ));
         }
-        for (limit, hits) in round.usage.hits.all() {
+        for (limit, hits) in usage.hits.all() {
             print(format_args!("limit    {hits:>9}  times {}", limit.path()));
         }
         let code = report(&verdict);
@@ -107,44 +99,32 @@ impl Check {
     }
 }
 
-impl Round<'_> {
-    async fn run(&mut self) -> Verdict {
-        let mut instance = self.live().await?;
-        let begun = Instant::now();
-        let ended = instance.init().await;
-        step("init", begun.elapsed(), &told(&ended));
-        let mut verdict = match ended {
-            Ok(Ok(())) => {
-                let begun = Instant::now();
-                let ended = instance.poll(begun + self.check.timeout).await;
-                step("poll", begun.elapsed(), if ended.is_ok() { "done" } else { "lost" });
-                ended.map_or_else(|lost| (lost.into(), true), |outcome| (Ok(outcome), false))
-            }
-            Ok(Err(message)) => (Ok(Outcome::fail(format!("init: {message}"))), false),
-            Err(lost) => (lost.into(), true),
-        };
-        self.calls.extend(instance.take_calls());
-        if verdict.1 {
-            instance = self.live().await?;
-        }
-        let begun = Instant::now();
-        let ended = instance.cleanup().await;
-        step("cleanup", begun.elapsed(), &told(&ended));
-        self.calls.extend(instance.take_calls());
-        if verdict.0.as_ref().is_ok_and(|outcome| outcome.status != Status::Fail) {
-            match ended {
-                Ok(Ok(())) => {}
-                Ok(Err(message)) => verdict.0 = Ok(Outcome::fail(format!("cleanup: {message}"))),
-                Err(lost) => verdict.0 = lost.into(),
-            }
-        }
-        verdict.0
+/// Init, one poll and cleanup, each told with how long it took.
+async fn run(round: &mut Round) -> Verdict {
+    let begun = Instant::now();
+    let ended = round.init().await;
+    if let (Ended::Fault(fault), false) = (&ended, round.has_begun()) {
+        return Err(fault.clone());
     }
+    step("init", begun.elapsed(), &told(&ended));
+    let verdict = match ended.done_in("init") {
+        Ok(()) => poll(round).await,
+        Err(verdict) => verdict,
+    };
+    let begun = Instant::now();
+    let ended = round.cleanup().await;
+    step("cleanup", begun.elapsed(), &told(&ended));
+    match ended.done_in("cleanup") {
+        Err(failure) if verdict.as_ref().is_ok_and(|outcome| outcome.status != Status::Fail) => failure,
+        _ => verdict,
+    }
+}
 
-    async fn live(&self) -> Result<Instance, Fault> {
-        let (check, usage) = (Arc::clone(&self.check), Arc::clone(&self.usage));
-        Instance::new(self.sandbox, &self.guest, check, usage, true).await
-    }
+async fn poll(round: &mut Round) -> Verdict {
+    let begun = Instant::now();
+    let ended = round.poll(begun + round.check().timeout, 0).await;
+    step("poll", begun.elapsed(), if ended.is_answered() { "done" } else { "lost" });
+    ended.into()
 }
 
 /// Deletes what the check left behind.
@@ -157,11 +137,11 @@ async fn sweep(ledger: &Arc<Ledger>, leftovers: &Leftovers) -> Result<()> {
     Ok(())
 }
 
-fn told(ended: &Result<Result<(), String>, Lost>) -> String {
+fn told(ended: &Ended<()>) -> String {
     match ended {
-        Ok(Ok(())) => "done".to_owned(),
-        Ok(Err(message)) => message.clone(),
-        Err(_) => "lost".to_owned(),
+        Ended::Done(()) => "done".to_owned(),
+        Ended::Failed(message) => message.clone(),
+        Ended::TimedOut(_) | Ended::Fault(_) => "lost".to_owned(),
     }
 }
 

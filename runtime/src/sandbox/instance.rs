@@ -4,6 +4,7 @@ use super::{
     Sandbox,
     answer::Answers,
     blame::{not_live, overspent, trapped},
+    ended::Ended,
     guest::{Guest, misfit},
     meter::{Metered, Overspent},
     queue::Queue,
@@ -12,7 +13,7 @@ use super::{
 use crate::{
     capability::{bindings, calls::Call},
     manifest::Check,
-    outcome::{Fault, Outcome, Reason, Verdict},
+    outcome::{Fault, Outcome, Reason},
     usage::Usage,
     value::Limit,
 };
@@ -35,24 +36,6 @@ pub struct Instance {
     store: Store<StoreData>,
     exports: bindings::Check,
     queue: Option<Queue>,
-}
-
-/// A call that did not come back, and so lost its instance.
-#[derive(Debug)]
-pub enum Lost {
-    /// The guest waited on the world beyond its deadline: the check's own failure.
-    Waiting(String),
-    /// The guest or the host is at fault.
-    Fault(Fault),
-}
-
-impl From<Lost> for Verdict {
-    fn from(lost: Lost) -> Self {
-        match lost {
-            Lost::Waiting(message) => Ok(Outcome::fail(message)),
-            Lost::Fault(fault) => Err(fault),
-        }
-    }
 }
 
 /// What a call may take.
@@ -118,44 +101,45 @@ impl Instance {
         }
     }
 
-    /// Starts a round. The inner error is the guest's own.
-    pub async fn init(&mut self) -> Result<Result<(), String>, Lost> {
+    /// Starts a round.
+    pub async fn init(&mut self) -> Ended<()> {
         let check = Arc::clone(&self.store.data().host.check);
         let budget = Budget::from_now(&check, Limit::InitCpu);
         let call = async |exports: &bindings::Check, store: &mut Store<StoreData>| {
             exports.aviary_check_lifecycle().call_init(store, &check.settings).await
         };
-        Ok(self.call("init", budget, call).await?.map_err(|message| self.answers().message(message)))
+        self.call("init", budget, call).await
     }
 
     /// Judges once, before `deadline`.
-    pub async fn poll(&mut self, deadline: Instant) -> Result<Outcome, Lost> {
+    pub async fn poll(&mut self, deadline: Instant) -> Ended<Outcome> {
         self.judge(deadline, false).await
     }
 
     /// Judges once more in the same run, with the host calls that the run has left.
-    pub async fn retry(&mut self, deadline: Instant) -> Result<Outcome, Lost> {
+    pub async fn retry(&mut self, deadline: Instant) -> Ended<Outcome> {
         self.judge(deadline, true).await
     }
 
-    async fn judge(&mut self, deadline: Instant, retry: bool) -> Result<Outcome, Lost> {
+    async fn judge(&mut self, deadline: Instant, retry: bool) -> Ended<Outcome> {
         let budget = Budget { retry, ..Budget::until(deadline, &self.store.data().host.check, Limit::Cpu) };
         let call = async |exports: &bindings::Check, store: &mut Store<StoreData>| {
             exports.aviary_check_lifecycle().call_poll(store).await
         };
-        Ok(match self.call("poll", budget, call).await? {
-            Ok(outcome) => self.answers().outcome(outcome),
-            Err(message) => Outcome::fail(self.answers().message(message)),
-        })
+        match self.call("poll", budget, call).await {
+            // What a guest answers to a poll is always an outcome.
+            Ended::Failed(message) => Ended::Done(Outcome::fail(message)),
+            ended => ended.map(|outcome| self.answers().outcome(outcome)),
+        }
     }
 
-    /// Ends a round. The inner error is the guest's own.
-    pub async fn cleanup(&mut self) -> Result<Result<(), String>, Lost> {
+    /// Ends a round.
+    pub async fn cleanup(&mut self) -> Ended<()> {
         let budget = Budget::from_now(&self.store.data().host.check, Limit::Cpu);
         let call = async |exports: &bindings::Check, store: &mut Store<StoreData>| {
             exports.aviary_check_lifecycle().call_cleanup(store).await
         };
-        Ok(self.call("cleanup", budget, call).await?.map_err(|message| self.answers().message(message)))
+        self.call("cleanup", budget, call).await
     }
 
     /// Bytes of linear memory that the guest holds.
@@ -172,8 +156,8 @@ impl Instance {
         &mut self,
         name: &str,
         budget: Budget,
-        call: impl AsyncFnOnce(&bindings::Check, &mut Store<StoreData>) -> wasmtime::Result<T>,
-    ) -> Result<T, Lost> {
+        call: impl AsyncFnOnce(&bindings::Check, &mut Store<StoreData>) -> wasmtime::Result<Result<T, String>>,
+    ) -> Ended<T> {
         let (data, now) = (self.store.data_mut(), Instant::now());
         if !budget.retry {
             data.host.calls.start_run(now, budget.deadline);
@@ -188,13 +172,14 @@ impl Instance {
         };
         self.store.data_mut().host.in_flight.clear();
         match ended {
-            Some(Ok(Ok(value))) => Ok(value),
-            Some(Ok(Err(error))) => Err(Lost::Fault(trapped(self.store.data(), name, &error))),
+            Some(Ok(Ok(Ok(answer)))) => Ended::Done(answer),
+            Some(Ok(Ok(Err(message)))) => Ended::Failed(self.answers().message(message)),
+            Some(Ok(Err(error))) => Ended::Fault(trapped(self.store.data(), name, &error)),
             Some(Err(Overspent)) => {
                 self.store.data().host.usage.hits.count(budget.limit);
-                Err(Lost::Fault(overspent(name, budget.cpu)))
+                Ended::Fault(overspent(name, budget.cpu))
             }
-            None => Err(self.timed_out(name, budget.wall)),
+            None => self.timed_out(name, budget.wall),
         }
     }
 
@@ -203,13 +188,13 @@ impl Instance {
         Answers { limits: &host.check.limits, hits: &host.usage.hits }
     }
 
-    fn timed_out(&mut self, name: &str, wall: Duration) -> Lost {
+    fn timed_out<T>(&mut self, name: &str, wall: Duration) -> Ended<T> {
         self.store.data().host.usage.hits.count(Limit::Timeout);
         let wall = humantime::format_duration(wall);
         match self.store.data_mut().host.calls.abandon() {
             Some(waiting) => {
                 let (capability, target) = (waiting.capability.name(), waiting.target);
-                Lost::Waiting(format!("{name} timed out after {wall} waiting for {capability} {target}"))
+                Ended::TimedOut(format!("{name} timed out after {wall} waiting for {capability} {target}"))
             }
             None => {
                 let others = match self.queue {
@@ -219,7 +204,7 @@ impl Instance {
                 let message = format!(
                     "{name} timed out after {wall} without waiting for host calls most of the time: it slept or computed{others}"
                 );
-                Lost::Fault(Fault::new(Reason::Timeout, message))
+                Ended::Fault(Fault::new(Reason::Timeout, message))
             }
         }
     }

@@ -5,17 +5,21 @@ mod answer;
 mod blame;
 mod code;
 mod compile;
+mod ended;
 mod engine;
 mod guest;
 mod instance;
 mod limits;
 mod meter;
 mod queue;
+mod round;
 mod store;
 
 pub use compile::{COMMAND, work};
+pub use ended::Ended;
 pub use guest::{Guest, GuestLease};
-pub use instance::{Instance, Lost};
+pub use instance::Instance;
+pub use round::{Round, Version};
 
 use crate::{
     capability::{World, add_to_linker, dial::Network},

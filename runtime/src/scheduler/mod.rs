@@ -1,19 +1,18 @@
 //! The tasks that obey schedule and lifecycle, one for each check.
 
+mod cleanup;
 mod clock;
 mod supervise;
 mod task;
-mod version;
 
 pub use clock::Clock;
 
-pub(crate) use version::Version;
+pub(crate) use cleanup::clean_up;
 
 use crate::{
     board::{Board, Entry},
     fair_semaphore::FairSemaphore,
-    manifest::Check,
-    sandbox::{GuestLease, Instance, Sandbox},
+    sandbox::Round,
     signature::KeyId,
     value::Key,
 };
@@ -35,21 +34,16 @@ const OF_ONE_NAMESPACE: usize = 32;
 
 /// A check that is ready to run.
 pub struct Ready {
-    /// Its manifest.
-    pub check: Arc<Check>,
     /// Its place on the board.
     pub entry: Arc<Entry>,
-    /// Its module.
-    pub guest: GuestLease,
+    /// What runs it. It may have begun already.
+    pub round: Round,
     /// Who signed the module, if that was asked for.
     pub signer: Option<KeyId>,
-    /// A live guest whose round has begun, if there is one already.
-    pub instance: Option<Instance>,
 }
 
 /// Owns the task of every check.
 pub struct Scheduler {
-    sandbox: Arc<Sandbox>,
     board: Arc<Board>,
     clock: Clock,
     tasks: HashMap<Key, Running>,
@@ -70,26 +64,24 @@ struct Running {
 
 impl Scheduler {
     /// No tasks yet.
-    pub fn new(sandbox: Arc<Sandbox>, board: Arc<Board>, clock: Clock) -> Self {
+    pub fn new(board: Arc<Board>, clock: Clock) -> Self {
         let (tasks, hurry) = (HashMap::new(), CancellationToken::new());
-        Self { sandbox, board, clock, tasks, on_demand: turns_on_demand(), hurry }
+        Self { board, clock, tasks, on_demand: turns_on_demand(), hurry }
     }
 
     /// Runs a check from now on. What ran under its name finishes its run and cleans up first; what
     /// only waited to run leaves at once, so that of many versions two are live.
     pub fn start(&mut self, ready: Ready) {
-        let running = self.tasks.entry(ready.check.key.clone()).or_default();
+        let running = self.tasks.entry(ready.entry.key.clone()).or_default();
         running.stop.cancel();
         running.stop = CancellationToken::new();
-        let Ready { check, entry, guest, instance, .. } = ready;
-        let version = Version { sandbox: Arc::clone(&self.sandbox), check, entry, guest };
+        let Ready { entry, round, .. } = ready;
         let (board, clock, on_demand) = (Arc::clone(&self.board), self.clock, self.on_demand.clone());
-        let begin = move |instance| {
-            Task::new(version.clone(), Arc::clone(&board), clock, on_demand.clone(), instance)
-        };
+        let begin =
+            move |round| Task::new(Arc::clone(&entry), round, Arc::clone(&board), clock, on_demand.clone());
         let (seat, stop, hurry) = (Arc::clone(&running.seat), running.stop.clone(), self.hurry.clone());
         running.versions.retain(|version| !version.is_finished());
-        running.versions.push(tokio::spawn(run_seated(seat, begin, instance, stop, hurry)));
+        running.versions.push(tokio::spawn(run_seated(seat, begin, round, stop, hurry)));
     }
 
     /// Lets a check finish its run and clean up. Its task goes on alone; a successor waits for it.
@@ -132,14 +124,16 @@ fn turns_on_demand() -> FairSemaphore {
 /// only ends the round that it may have begun. If it panics, it begins again.
 async fn run_seated(
     seat: Arc<Mutex<()>>,
-    begin: impl Fn(Option<Instance>) -> Task,
-    instance: Option<Instance>,
+    begin: impl Fn(Round) -> Task,
+    round: Round,
     stop: CancellationToken,
     hurry: CancellationToken,
 ) -> bool {
-    let task = begin(instance);
+    let version = round.version().clone();
+    let task = begin(round);
     let Some(_seat) = stop.run_until_cancelled(seat.lock()).await else { return task.leave().await };
-    let (spread, recover) = (task.spread(), |why: &str, pause| begin(None).recovered(why, pause));
+    let (spread, recover) =
+        (task.spread(), |why: &str, pause| begin(Round::new(version.clone())).recovered(why, pause));
     let run = |task: Task| task.run(stop.clone(), hurry.clone());
     supervise(task, &stop, spread, run, recover).await.unwrap_or(false)
 }

@@ -29,7 +29,7 @@ impl Denials {
     }
 
     /// The refusals since the last time, in words that can be shown safely.
-    pub(crate) fn take_new(&self) -> Vec<String> {
+    pub fn take_new(&self) -> Vec<String> {
         let mut known = self.known();
         let new = known.all[known.told..].iter().map(|why| printable(why).into_owned()).collect();
         known.told = known.all.len();

@@ -68,7 +68,7 @@ impl Stage {
     pub(crate) async fn play(&self, grants: Option<&str>, script: &Value) -> (Instance, Verdict) {
         let subject = self.subject(grants, script).await;
         let mut instance = subject.live().await;
-        instance.init().await.expect("init returns").expect("a round");
+        instance.init().await.done().expect("a round");
         let verdict = subject.poll(&mut instance).await;
         (instance, verdict)
     }

@@ -51,7 +51,7 @@ async fn what_a_round_leaves_behind_is_deleted_when_its_guest_goes() {
     let (mut instance, verdict) = stage.play(None, &script).await;
     verdict.expect("an outcome");
     assert_eq!(stage.config_maps().await, ["a", "b"]);
-    instance.cleanup().await.expect("cleanup returns").expect("and is content");
+    instance.cleanup().await.done().expect("and is content");
     drop(instance);
     stage.until_config_maps_are(&[]).await;
     stage.strike().await;

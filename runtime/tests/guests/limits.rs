@@ -39,12 +39,9 @@ async fn server(bytes: usize) -> SocketAddr {
 async fn run(sandbox: &Arc<Sandbox>, guest: &str, spec: &str) -> (Subject, Verdict) {
     let subject = Subject::load_in(Arc::clone(sandbox), check(spec), guest).await.expect("loaded");
     let verdict = match subject.try_live().await {
-        Ok(mut instance) => match instance.init().await {
-            Ok(begun) => {
-                begun.expect("a round");
-                subject.poll(&mut instance).await
-            }
-            Err(lost) => lost.into(),
+        Ok(mut instance) => match instance.init().await.done() {
+            Ok(()) => subject.poll(&mut instance).await,
+            Err(verdict) => verdict,
         },
         Err(fault) => Err(fault),
     };
@@ -225,7 +222,7 @@ async fn answers_on_their_way_count_as_memory_of_a_tenants_guests() {
         let check = check_in("team-a", &spec, &policy.ceiling_for(Origin::Namespace("team-a")));
         let subject = Subject::load_in(Arc::new(sandbox()), check, guests::CALLS_HTTP).await.expect("loaded");
         let mut instance = subject.live().await;
-        instance.init().await.expect("no fault").expect("a round");
+        instance.init().await.done().expect("a round");
         let mut latest = String::new();
         for _ in 0..polls {
             latest = message(&subject.poll(&mut instance).await);

@@ -6,7 +6,7 @@ use aviary::{
     grant::Ceiling,
     manifest::{self, Check},
     outcome::{Fault, Outcome, Reason, Verdict},
-    sandbox::{Guest, Instance, Sandbox},
+    sandbox::{Guest, Instance, Round, Sandbox, Version},
     scheduler::Ready,
     settings::CompilerConfig,
     signature::Keyring,
@@ -18,7 +18,6 @@ use tokio::time::Instant;
 /// A module with a manifest, loaded and ready to become live.
 pub(crate) struct Subject {
     pub(crate) check: Arc<Check>,
-    pub(crate) board: Board,
     pub(crate) entry: Arc<Entry>,
     sandbox: Arc<Sandbox>,
     guest: Arc<Guest>,
@@ -71,21 +70,16 @@ impl Subject {
         let module = Keyring::default().admit("subject.wasm", Blob::of(module), None).await?;
         let guest = sandbox.load("subject.wasm", module).await?;
         guest.require_for(&check)?;
-        let board = Board::default();
-        let entry = board.enter(&check);
-        Ok(Self { check, board, entry, sandbox, guest })
-    }
-
-    /// Where the guest runs.
-    pub(crate) fn sandbox(&self) -> Arc<Sandbox> {
-        Arc::clone(&self.sandbox)
+        let entry = Board::default().enter(&check);
+        Ok(Self { check, entry, sandbox, guest })
     }
 
     /// The check for a scheduler.
     pub(crate) fn ready(&self) -> Ready {
         let guest = self.sandbox.house(Arc::clone(&self.guest), &self.check).expect("room");
-        let (check, entry) = (Arc::clone(&self.check), Arc::clone(&self.entry));
-        Ready { check, entry, guest, signer: None, instance: None }
+        let (check, usage) = (Arc::clone(&self.check), Arc::clone(&self.entry.usage));
+        let round = Round::new(Version { sandbox: Arc::clone(&self.sandbox), guest, check, usage });
+        Ready { entry: Arc::clone(&self.entry), round, signer: None }
     }
 
     /// Makes the guest live.
@@ -101,17 +95,16 @@ impl Subject {
 
     /// Polls a live guest.
     pub(crate) async fn poll(&self, instance: &mut Instance) -> Verdict {
-        instance.poll(Instant::now() + self.check.timeout).await.map_err(Verdict::from).or_else(|lost| lost)
+        instance.poll(Instant::now() + self.check.timeout).await.into()
     }
 
     /// Init and one poll.
     pub(crate) async fn run(&self) -> Verdict {
         let mut instance = self.live().await;
-        match instance.init().await {
-            Ok(begun) => begun.expect("a round"),
-            Err(lost) => return lost.into(),
+        match instance.init().await.done() {
+            Ok(()) => self.poll(&mut instance).await,
+            Err(verdict) => verdict,
         }
-        self.poll(&mut instance).await
     }
 }
 

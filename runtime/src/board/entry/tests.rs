@@ -54,6 +54,20 @@ async fn a_failed_cleanup_is_counted_and_is_no_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_guest_was_refused_in_a_run_is_told_once_and_before_the_run() {
+    let events = broadcast::Sender::new(8);
+    let entry = Entry::new(Arc::new(check()), None, events.clone());
+    let mut told = events.subscribe();
+    for _ in 0..2 {
+        entry.usage.deny("http a: not granted");
+        record(&entry, Ok(Outcome::fail("down")));
+    }
+    let told: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).map(|event| event.kind).collect();
+    let changed = EventKind::Changed { from: Standing::Unknown, to: Standing::Fail };
+    assert_eq!(told, [EventKind::Denied, changed]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_manifest_says_that_needs_no_module_is_taken_in_and_the_rest_is_not() {
     let entry = entry();
     entry.accept(Arc::new(check()), module());

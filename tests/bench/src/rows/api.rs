@@ -75,13 +75,13 @@ async fn guest(bench: &Bench, cluster: &Cluster) -> Result<Instance> {
     let guest = sandbox.load("check.wasm", module).await?;
     let usage = Arc::new(Usage::new(check.key.clone(), &check.limits));
     let mut instance = Instance::new(&sandbox, &guest, check, usage, false).await?;
-    instance.init().await.map_err(|lost| anyhow!("{lost:?}"))?.map_err(|message| anyhow!(message))?;
+    instance.init().await.done().map_err(|verdict| anyhow!("{verdict:?}"))?;
     Ok(instance)
 }
 
 async fn poll(guest: &mut Instance) -> Result<()> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    let outcome = guest.poll(deadline).await.map_err(|lost| anyhow!("{lost:?}"))?;
+    let outcome = guest.poll(deadline).await.done().map_err(|verdict| anyhow!("{verdict:?}"))?;
     ensure!(outcome.status == Status::Pass, "the guest fails: {}", outcome.message);
     Ok(())
 }

@@ -7,8 +7,8 @@ use aviary::{
     board::{Board, Entry},
     capability::dial::{Network, NetworkOptions},
     manifest::Check,
-    outcome::{Fault, Status},
-    sandbox::{Guest, Instance, Lost, Sandbox},
+    outcome::{Fault, Status, Verdict},
+    sandbox::{Guest, Instance, Sandbox},
     signature::Keyring,
     value::{Blob, Key},
 };
@@ -75,11 +75,7 @@ impl Subject {
         let (check, usage) = (Arc::clone(&self.check), Arc::clone(&self.entry.usage));
         let mut instance =
             Instance::new(&self.sandbox, &self.guest, check, usage, false).await.map_err(fault)?;
-        instance
-            .init()
-            .await
-            .map_err(|lost| describe(&lost))?
-            .map_err(|message| anyhow!("init: {message}"))?;
+        instance.init().await.done().map_err(describe)?;
         Ok(instance)
     }
 
@@ -89,11 +85,7 @@ impl Subject {
             let start = Instant::now();
             let mut instance = self.live().await?;
             poll(&mut instance, deadline()).await?;
-            instance
-                .cleanup()
-                .await
-                .map_err(|lost| describe(&lost))?
-                .map_err(|message| anyhow!("cleanup: {message}"))?;
+            instance.cleanup().await.done().map_err(describe)?;
             drop(instance);
             times.push(start.elapsed());
         }
@@ -121,7 +113,7 @@ fn deadline() -> tokio::time::Instant {
 }
 
 async fn poll(instance: &mut Instance, deadline: tokio::time::Instant) -> Result<()> {
-    let outcome = instance.poll(deadline).await.map_err(|lost| describe(&lost))?;
+    let outcome = instance.poll(deadline).await.done().map_err(describe)?;
     ensure!(outcome.status == Status::Pass, "the check fails: {}", outcome.message);
     Ok(())
 }
@@ -130,6 +122,6 @@ fn fault(fault: Fault) -> anyhow::Error {
     anyhow!(fault.message)
 }
 
-fn describe(lost: &Lost) -> anyhow::Error {
-    anyhow!("{lost:?}")
+fn describe(verdict: Verdict) -> anyhow::Error {
+    anyhow!("{verdict:?}")
 }
