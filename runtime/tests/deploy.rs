@@ -82,6 +82,22 @@ fn the_daemon_understands_its_arguments() {
 }
 
 #[test]
+fn the_kubelet_asks_where_nobody_else_is_answered() {
+    for (whence, container) in containers() {
+        let named = |list: &str, name: &str| {
+            let all = container[list].as_array().expect("a list");
+            all.iter().find(|one| one["name"] == name).cloned().unwrap_or_default()
+        };
+        let port = named("ports", "probes")["containerPort"].clone();
+        assert_eq!(named("env", "AVIARY_PROBE_LISTEN")["value"], format!(":{port}"), "{whence}");
+        for probe in ["livenessProbe", "readinessProbe"] {
+            let asked = &container[probe]["httpGet"];
+            assert!(asked["port"] == "probes" && asked["scheme"].is_null(), "{whence}: {asked}");
+        }
+    }
+}
+
+#[test]
 fn the_daemon_runs_with_the_least_that_it_needs() {
     for (whence, container) in containers() {
         let security = &container["securityContext"];

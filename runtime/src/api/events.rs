@@ -41,7 +41,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
     )
 )]
 pub(super) async fn events(State(api): State<Api>, client: Client) -> Result<impl IntoResponse, Refusal> {
-    let seat = api.listeners.take(client).map_err(refused)?;
+    let seat = api.listeners.take(Some(client)).map_err(refused)?;
     let events = stream::unfold((api.board.listen(), seat), |(mut events, seat)| async {
         let event = next(&mut events).await?;
         Some((Ok::<_, Infallible>(event), (events, seat)))

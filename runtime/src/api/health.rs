@@ -8,7 +8,7 @@ use super::{
     judgement::{judge, judge_settled},
     selection::Selection,
 };
-use crate::board::View;
+use crate::board::{Board, View};
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, StatusCode, header},
@@ -154,12 +154,8 @@ pub(super) async fn livez() -> &'static str {
         (status = 503, description = "Not yet, or no longer", body = String, content_type = "text/plain"),
     )
 )]
-pub(super) async fn readyz(State(api): State<Api>) -> (StatusCode, &'static str) {
-    if api.board.is_ready() {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
-    }
+pub(super) async fn readyz(State(board): State<Arc<Board>>) -> (StatusCode, &'static str) {
+    if board.is_ready() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }
 
 /// Run once and written once for all who ask for the same checks at about the same time.

@@ -22,18 +22,21 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
+pub use client::TrustedProxies;
 pub use guard::{Basic, Bearer, Guard};
 pub use kept::{Kept, Readable};
-pub use serve::{Tls, listen, serve};
+pub use serve::{Entrance, Tls, listen, serve};
 
 use crate::board::Board;
 use answer::{Large, Refusal};
+use axum::extract::FromRef;
 use axum::{
     Router,
     body::{Body, Bytes},
     http::{StatusCode, Uri, header},
     middleware::map_response,
     response::{IntoResponse, Response},
+    routing::get,
 };
 use futures_util::stream;
 use seats::Seats;
@@ -68,6 +71,12 @@ struct Api {
     description: Bytes,
 }
 
+impl FromRef<Api> for Arc<Board> {
+    fn from_ref(api: &Api) -> Self {
+        Self::clone(&api.board)
+    }
+}
+
 /// All routes. Streams of events end at `shutdown`.
 pub fn router(board: Arc<Board>, shutdown: CancellationToken) -> Router {
     let (router, description) = routes().split_for_parts();
@@ -83,6 +92,19 @@ pub fn router(board: Arc<Board>, shutdown: CancellationToken) -> Router {
     });
     // A layer of the routes themselves would not see which methods they allow.
     Router::new().fallback_service(router).layer(map_response(name_methods))
+}
+
+/// What the kubelet asks for, and nothing else: `/livez` and `/readyz`.
+pub fn probes(board: Arc<Board>) -> Router {
+    let router = Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
+    router.fallback(only_probes).with_state(board)
+}
+
+async fn only_probes() -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        "here are only /livez and /readyz; all else is on the address of --listen",
+    )
 }
 
 fn routes() -> OpenApiRouter<Api> {

@@ -23,7 +23,7 @@ struct Taken {
 /// A seat, free again when it is dropped.
 pub(super) struct Seat {
     seats: Seats,
-    client: Client,
+    client: Option<Client>,
 }
 
 /// Why there is no seat.
@@ -41,25 +41,26 @@ impl Seats {
         Self { most, of_each, taken: Arc::default() }
     }
 
-    /// Takes a seat, if there is one for this client.
-    pub(super) fn take(&self, client: Client) -> Result<Seat, Full> {
+    /// Takes a seat, if there is one for this client; without one, for somebody who has no share but may have all.
+    pub(super) fn take(&self, client: Option<Client>) -> Result<Seat, Full> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = taken.by_client.get(&client).copied().unwrap_or_default();
-        if own >= self.of_each {
+        let own = |client| taken.by_client.get(&client).copied().unwrap_or_default();
+        let own = client.map(|client| (client, own(client)));
+        if own.is_some_and(|(_, own)| own >= self.of_each) {
             return Err(Full::Share);
         }
         if taken.total >= self.most {
             return Err(Full::All);
         }
         taken.total += 1;
-        taken.by_client.insert(client, own + 1);
+        taken.by_client.extend(own.map(|(client, own)| (client, own + 1)));
         Ok(Seat { seats: self.clone(), client })
     }
 }
 
 impl Seat {
     /// Whose it is.
-    pub(super) fn client(&self) -> Client {
+    pub(super) fn client(&self) -> Option<Client> {
         self.client
     }
 }
@@ -68,10 +69,12 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.total -= 1;
-        if let Some(own) = taken.by_client.get_mut(&self.client) {
+        if let Some(client) = self.client
+            && let Some(own) = taken.by_client.get_mut(&client)
+        {
             *own -= 1;
             if *own == 0 {
-                taken.by_client.remove(&self.client);
+                taken.by_client.remove(&client);
             }
         }
     }
@@ -81,8 +84,8 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
-    fn client(number: u32) -> Client {
-        Client::of(number.to_be_bytes().into())
+    fn client(number: u32) -> Option<Client> {
+        Some(Client::of(number.to_be_bytes().into()))
     }
 
     #[test]
@@ -100,6 +103,7 @@ mod tests {
         let seats = Seats::new(3, 2);
         let held: Vec<_> = (0..3).map(|number| seats.take(client(number)).expect("a seat")).collect();
         assert_eq!(seats.take(client(3)).err(), Some(Full::All));
+        assert_eq!(seats.take(None).err(), Some(Full::All));
         drop(held);
         assert!(seats.taken.lock().expect("not poisoned").by_client.is_empty());
         assert!(seats.take(client(3)).is_ok());

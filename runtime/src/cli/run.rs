@@ -3,7 +3,7 @@
 use super::{Compiling, MODULE_SIZE, module, parse_duration, parse_namespace};
 use crate::{
     grant::CLUSTER_DOMAIN,
-    settings::{Namespaces, Rate, Settings, TlsFiles},
+    settings::{Namespaces, Network, Rate, Settings, TlsFiles},
     text::is_subdomain,
     value::Size,
 };
@@ -37,6 +37,16 @@ pub(super) struct Run {
     /// Where to answer HTTP requests; `:10002` is every address of this machine.
     #[arg(long, value_name = "ADDRESS", env = "AVIARY_LISTEN", default_value = ":10002", value_parser = parse_listen)]
     listen: SocketAddr,
+    /// Where to answer the kubelet's probes as well: `/livez` and `/readyz` only, over plain HTTP.
+    ///
+    /// There no flood of requests and no certificate stands in their way.
+    #[arg(long, value_name = "ADDRESS", env = "AVIARY_PROBE_LISTEN", value_parser = parse_listen)]
+    probe_listen: Option<SocketAddr>,
+    /// Networks of proxies in front of the daemon, separated by commas: their X-Forwarded-For tells who asks.
+    ///
+    /// Limits for each client then hold for those behind them.
+    #[arg(long, value_name = "CIDR", env = "AVIARY_TRUSTED_PROXIES", value_delimiter = ',')]
+    trusted_proxies: Vec<Network>,
     /// A file of bearer tokens, one in each line: only who has one, or a line of --basic-file, is answered.
     ///
     /// It is read again when it changes. /livez and /readyz are open to everybody.
@@ -97,6 +107,8 @@ impl Run {
             namespaces: self.namespaces,
             configmap_selector: self.configmap_selector,
             listen: self.listen,
+            probe_listen: self.probe_listen,
+            trusted_proxies: self.trusted_proxies.into_iter().collect(),
             token_file: self.token_file,
             basic_file: self.basic_file,
             rate_limit: self.rate_limit,

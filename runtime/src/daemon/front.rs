@@ -1,7 +1,7 @@
 //! How the settings want the daemon to be asked.
 
 use crate::{
-    api::{self, Basic, Bearer, Guard, Kept, Readable, Tls},
+    api::{self, Basic, Bearer, Entrance, Guard, Kept, Readable, Tls, TrustedProxies},
     board::Board,
     settings::Rate,
     settings::Settings,
@@ -17,6 +17,7 @@ pub(super) struct Front {
     bearer: Option<Arc<Kept<Bearer>>>,
     basic: Option<Arc<Kept<Basic>>>,
     rate: Option<Rate>,
+    proxies: TrustedProxies,
 }
 
 impl Front {
@@ -28,6 +29,7 @@ impl Front {
             bearer: read("--token-file", settings.token_file.clone().map(|file| vec![file]))?,
             basic: read("--basic-file", settings.basic_file.clone().map(|file| vec![file]))?,
             rate: settings.rate_limit,
+            proxies: TrustedProxies::new(settings.trusted_proxies.clone()),
         })
     }
 
@@ -39,13 +41,14 @@ impl Front {
         stop: CancellationToken,
         close_after: Duration,
     ) {
-        let Self { tls, bearer, basic, rate } = self;
+        let Self { tls, bearer, basic, rate, proxies } = self;
         let keeping = async {
             tokio::join!(keep(&tls, &board, &stop), keep(&bearer, &board, &stop), keep(&basic, &board, &stop))
         };
         let guard = Guard::new(bearer.clone(), basic.clone(), rate);
         let router = guard.protect(api::router(Arc::clone(&board), stop.clone()));
-        tokio::join!(keeping, api::serve(listener, tls.clone(), router, stop.clone(), close_after));
+        let entrance = Entrance { tls: tls.clone(), proxies };
+        tokio::join!(keeping, api::serve(listener, entrance, router, stop.clone(), close_after));
     }
 }
 

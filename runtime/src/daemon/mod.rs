@@ -6,7 +6,7 @@ mod signals;
 mod sources;
 
 use crate::{
-    api,
+    api::{self, Entrance},
     board::Board,
     capability::{
         dial::{Network, NetworkOptions},
@@ -29,8 +29,9 @@ use parts::Parts;
 use sd_notify::NotifyState;
 use signals::Signals;
 use sources::Sources;
-use std::{io, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
+    net::TcpListener,
     runtime::{Builder, Runtime},
     sync::mpsc,
     task::spawn_blocking,
@@ -85,8 +86,8 @@ async fn start(settings: Settings) -> Result<Running> {
     let sandbox = Sandbox::new(settings.max_checks, settings.compiler, network, ledger.clone())
         .map_err(anyhow::Error::from)
         .context("cannot run WebAssembly on this machine")?;
-    let listener = api::listen(settings.listen)
-        .with_context(|| format!("cannot listen on {}; --listen chooses another address", settings.listen))?;
+    let listener = listen(settings.listen, "--listen")?;
+    let probed = settings.probe_listen.map(|address| listen(address, "--probe-listen")).transpose()?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %listener.local_addr()?, "listening");
 
     let (stop, mut parts) = (CancellationToken::new(), Parts::default());
@@ -101,8 +102,18 @@ async fn start(settings: Settings) -> Result<Running> {
     sources.watch(changes, &board, &stop, &mut parts);
     let serving = front.serve(listener, Arc::clone(&board), stop.clone(), settings.close_after);
     parts.start("the HTTP server", serving.map(|()| true));
+    if let Some(listener) = probed {
+        let (router, close_after) = (api::probes(Arc::clone(&board)), settings.close_after);
+        let serving = api::serve(listener, Entrance::default(), router, stop.clone(), close_after);
+        parts.start("the server for the kubelet", serving.map(|()| true));
+    }
     parts.start("the announcement that it is ready", announce_ready(board, stop.clone()).map(|()| true));
     Ok(Running { parts, ledger, stop, kill_after: settings.kill_after })
+}
+
+fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener> {
+    api::listen(address)
+        .with_context(|| format!("cannot listen on {address}; {flag} chooses another address"))
 }
 
 /// A daemon whose parts run.

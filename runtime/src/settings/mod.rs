@@ -2,10 +2,12 @@
 
 mod compiler;
 mod namespaces;
+mod networks;
 mod rate;
 
 pub use compiler::{Allowance, CompilerConfig};
 pub use namespaces::Namespaces;
+pub use networks::{Network, NetworkError, Networks};
 pub use rate::{Rate, RateError};
 
 use crate::{signature::Keyring, value::Size};
@@ -24,6 +26,10 @@ pub struct Settings {
     pub configmap_selector: String,
     /// Where HTTP requests are answered.
     pub listen: SocketAddr,
+    /// Where the kubelet's probes are answered as well, over plain HTTP; without it, nowhere else.
+    pub probe_listen: Option<SocketAddr>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Networks,
     /// A file of bearer tokens.
     pub token_file: Option<PathBuf>,
     /// A file of `user:password` lines.

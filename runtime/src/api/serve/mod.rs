@@ -1,23 +1,19 @@
 //! The HTTP server: every connection is bounded, owned, and gone when the server is.
 
-mod lobby;
 mod patience;
 mod seating;
 mod tls;
 
 pub use tls::Tls;
 
-use super::{answer::Refusal, client::Client, guard::is_probe, kept::Kept};
-use axum::{
-    Extension, Router,
-    extract::Request,
-    http::StatusCode,
-    middleware::{AddExtension, Next, from_fn},
-    response::{IntoResponse, Response},
+use super::{
+    answer::Refusal,
+    client::{Client, TrustedProxies},
+    kept::Kept,
 };
-use hyper::{server::conn::http1, service::service_fn};
+use axum::{Router, http::StatusCode};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use lobby::Lobby;
 use patience::Patient;
 use seating::{Answer, Seated, Seating};
 use std::{
@@ -30,25 +26,27 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpSocket, TcpStream},
+    sync::Semaphore,
     task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tower::{Layer, ServiceExt};
+use tower::ServiceExt;
 use tower_http::limit::RequestBodyLimitLayer;
 
 /// The most connections that wait to be accepted; the kernel allows `net.core.somaxconn` of them, which is 4,096 as a
 /// rule. Of one beyond them the client hears nothing and tries again after a second.
 const BACKLOG: u32 = 4096;
-/// The most connections at a time, of all and of one client, beside those in the lobby.
+/// The most connections at a time, of all and of one client.
 const SEATS: usize = 1024;
 const SEATS_EACH: usize = 64;
 /// How long a client may take to send a request's head, or to send nothing between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_BODY: usize = 64 * 1024;
-/// How long a connection in the lobby may last.
-const LOBBY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many connections beyond them are told to come again, at a time and for how long; more are closed without a word.
+const MOST_TURNED_AWAY: usize = 256;
+const TURNING_AWAY: Duration = Duration::from_secs(5);
 /// When somebody for whom there was no seat should come again.
 const COME_AGAIN: Duration = Duration::from_secs(1);
 /// How long to wait when the machine has no file descriptor left for a connection.
@@ -66,16 +64,25 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// How connections are taken.
+#[derive(Clone, Default)]
+pub struct Entrance {
+    /// The certificate, where clients have to speak TLS.
+    pub tls: Option<Arc<Kept<Tls>>>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub proxies: TrustedProxies,
+}
+
 /// Serves HTTP/1.1 until `shutdown`, over TLS if there is a certificate. Then nothing more is accepted,
 /// requests under way get `close_after` to finish, and what is left is dropped.
 pub async fn serve(
     listener: TcpListener,
-    tls: Option<Arc<Kept<Tls>>>,
+    entrance: Entrance,
     router: Router,
     shutdown: CancellationToken,
     close_after: Duration,
 ) {
-    let mut house = House::new(tls, router, shutdown.clone());
+    let mut house = House::new(entrance, router, shutdown.clone());
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
@@ -90,52 +97,54 @@ pub async fn serve(
     house.close(close_after).await;
 }
 
-/// All connections. Those that find no seat, as all are busy, stay in the lobby for one request: the kubelet's are answered
-/// there, so that a flood does not get the daemon restarted, and others are told to come again.
+/// All connections.
 struct House {
     door: Door,
-    seated: Router,
-    standing: Router,
+    router: Router,
+    /// Answers those who find no seat, as all are busy.
+    full: Router,
+    /// For those answers.
+    waiting: Arc<Semaphore>,
     seating: Seating,
-    lobby: Lobby,
     connections: JoinSet<()>,
 }
 
 /// What every connection passes.
 #[derive(Clone)]
 struct Door {
-    tls: Option<Arc<Kept<Tls>>>,
+    entrance: Entrance,
     shutdown: CancellationToken,
 }
 
 impl House {
-    fn new(tls: Option<Arc<Kept<Tls>>>, router: Router, shutdown: CancellationToken) -> Self {
-        let seated = router.layer(RequestBodyLimitLayer::new(MAX_BODY));
+    fn new(entrance: Entrance, router: Router, shutdown: CancellationToken) -> Self {
         Self {
-            door: Door { tls, shutdown },
-            standing: seated.clone().layer(from_fn(only_probes)),
-            seated,
+            door: Door { entrance, shutdown },
+            router: router.layer(RequestBodyLimitLayer::new(MAX_BODY)),
+            full: Router::new().fallback(full),
+            waiting: Arc::new(Semaphore::new(MOST_TURNED_AWAY)),
             seating: Seating::new(SEATS, SEATS_EACH),
-            lobby: Lobby::default(),
             connections: JoinSet::new(),
         }
     }
 
     fn admit(&mut self, stream: TcpStream, address: IpAddr) {
-        let client = Client::of(address);
         let door = self.door.clone();
+        // A proxy asks for many clients, each of which has its own limits.
+        let client = (!door.entrance.proxies.trust(address)).then(|| Client::of(address));
         if let Some(seated) = self.seating.admit(client) {
-            let service = Extension(client).layer(self.seated.clone());
+            let router = self.router.clone();
             self.connections.spawn(async move {
-                seated.stay(door.enter(stream, service, http(), Some(&seated))).await;
+                seated.stay(door.enter(stream, address, router, http(), Some(&seated))).await;
             });
-        } else {
-            let service = Extension(client).layer(self.standing.clone());
+        } else if let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() {
+            let router = self.full.clone();
             let mut http = http();
             http.keep_alive(false);
-            let brief =
-                async move { drop(timeout(LOBBY_TIMEOUT, door.enter(stream, service, http, None)).await) };
-            self.lobby.admit(self.connections.spawn(brief));
+            self.connections.spawn(async move {
+                let _place = place;
+                drop(timeout(TURNING_AWAY, door.enter(stream, address, router, http, None)).await);
+            });
         }
     }
 
@@ -149,12 +158,9 @@ impl House {
     }
 }
 
-async fn only_probes(request: Request, next: Next) -> Response {
-    if is_probe(request.uri().path()) {
-        return next.run(request).await;
-    }
-    let error = "too many connections, from this address or altogether; close some, or come again";
-    Refusal::later(StatusCode::SERVICE_UNAVAILABLE, error, COME_AGAIN).into_response()
+async fn full() -> Refusal {
+    let error = "too many requests under way, from this address or altogether; let some end, or come again";
+    Refusal::later(StatusCode::SERVICE_UNAVAILABLE, error, COME_AGAIN)
 }
 
 /// A client that is gone already is no trouble; a lack of file descriptors passes.
@@ -175,15 +181,16 @@ impl Door {
     async fn enter(
         &self,
         stream: TcpStream,
-        service: AddExtension<Router, Client>,
+        address: IpAddr,
+        router: Router,
         http: http1::Builder,
         seated: Option<&Arc<Seated>>,
     ) {
-        let Some(tls) = &self.tls else {
-            return self.talk(Patient::new(stream), service, http, seated).await;
+        let Some(tls) = &self.entrance.tls else {
+            return self.talk(Patient::new(stream), address, router, http, seated).await;
         };
         match self.shutdown.run_until_cancelled(tls.get().accept(stream)).await {
-            Some(Ok(stream)) => self.talk(stream, service, http, seated).await,
+            Some(Ok(stream)) => self.talk(stream, address, router, http, seated).await,
             Some(Err(error)) => tracing::debug!(%error, "no TLS with a client"),
             None => {}
         }
@@ -192,13 +199,16 @@ impl Door {
     async fn talk(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin,
-        service: AddExtension<Router, Client>,
+        address: IpAddr,
+        router: Router,
         http: http1::Builder,
         seated: Option<&Arc<Seated>>,
     ) {
-        let service = service_fn(|request| {
+        let service = service_fn(|mut request: Request<Incoming>| {
             let attended = seated.and_then(Seated::attend);
-            let answer = service.clone().oneshot(request);
+            let client = self.entrance.proxies.client(address, request.headers());
+            request.extensions_mut().insert(client);
+            let answer = router.clone().oneshot(request);
             async { answer.await.map(|answer| answer.map(|body| Answer { body, _attended: attended })) }
         });
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));

@@ -58,9 +58,9 @@ impl Seating {
         Self { seats: Seats::new(most, of_each), silent: Arc::default() }
     }
 
-    /// Gives a new connection of this client a seat, if need be of who has said nothing for longest: one of its own
+    /// Gives a new connection of this client, or of somebody without a share, a seat, if need be of who has said nothing for longest: one of its own
     /// where it has its share, else anybody.
-    pub(super) fn admit(&self, client: Client) -> Option<Arc<Seated>> {
+    pub(super) fn admit(&self, client: Option<Client>) -> Option<Arc<Seated>> {
         let mut silent = lock(&self.silent);
         let seat = loop {
             match self.seats.take(client) {
