@@ -1,7 +1,7 @@
 //! What `/api/v1/checks` tells about a check.
 
 use crate::{
-    board::{Entry, Module, Quarantine, Standing, View},
+    board::{CheckState, Entry, Module, Quarantine, View},
     grant::{Capability, Grants},
     history::Run,
     manifest::Severity,
@@ -27,7 +27,7 @@ pub(super) struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
     severity: Severity,
-    status: Standing,
+    status: CheckState,
     /// When it came to stand there.
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
@@ -163,7 +163,7 @@ impl Detail {
             timeout_seconds: view.check.timeout.as_secs_f64(),
             failure_threshold: view.check.failure_threshold.get(),
             success_threshold: view.check.success_threshold.get(),
-            grants: view.check.permit.grants().clone(),
+            grants: view.check.authorization.grants().clone(),
             secrets: view.check.secrets.iter().map(|secret| secret.name.to_string()).collect(),
             module: view.module.as_deref().map(ModuleFacts::of),
             rejected: view.rejected.as_deref().map(FaultFacts::of),

@@ -1,9 +1,9 @@
 //! What the daemon serves over HTTP; everything is read from the board.
 
-mod accept;
 mod answer;
 mod checks;
 mod client;
+mod client_limit;
 mod demand;
 mod events;
 mod facts;
@@ -11,20 +11,20 @@ mod formats;
 mod guard;
 mod health;
 mod judgement;
-mod kept;
 mod metrics;
+mod negotiate;
 mod openapi;
-mod seats;
+mod reloading_file;
+mod response_cache;
 mod selection;
 mod serve;
-mod shelf;
 mod sources;
 #[cfg(test)]
 mod tests;
 
 pub use client::TrustedProxies;
 pub use guard::{Basic, Bearer, Guard};
-pub use kept::{Kept, Readable};
+pub use reloading_file::{FileContent, ReloadingFile};
 pub use serve::{Entrance, Tls, listen, serve};
 
 use crate::board::Board;
@@ -38,10 +38,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use client_limit::ClientLimit;
 use futures_util::stream;
-use seats::Seats;
+use response_cache::{ResponseCache, Store};
 use selection::Selections;
-use shelf::{Shelf, Store};
 use std::{array, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -63,10 +63,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Api {
     board: Arc<Board>,
     shutdown: CancellationToken,
-    listeners: Seats,
+    listeners: ClientLimit,
     large: Arc<Semaphore>,
     /// By format.
-    metrics: Arc<[Shelf; metrics::FORMS]>,
+    metrics: Arc<[ResponseCache; metrics::FORMS]>,
     selections: Arc<Selections>,
     description: Bytes,
 }
@@ -84,9 +84,9 @@ pub fn router(board: Arc<Board>, shutdown: CancellationToken) -> Router {
     let router = router.fallback(not_found).with_state(Api {
         board,
         shutdown,
-        listeners: Seats::new(events::MAX_LISTENERS, events::LISTENERS_EACH),
+        listeners: ClientLimit::new(events::MAX_LISTENERS, events::LISTENERS_EACH),
         large: Arc::new(Semaphore::new(MAX_LARGE)),
-        metrics: Arc::new(array::from_fn(|_| Shelf::new(&store))),
+        metrics: Arc::new(array::from_fn(|_| ResponseCache::new(&store))),
         selections: Arc::new(Selections::new(store)),
         description: openapi::text(description),
     });

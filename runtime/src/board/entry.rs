@@ -3,7 +3,7 @@
 use super::{
     Event, EventKind, Next,
     demand::{Demand, Demands},
-    health::Standing,
+    health::CheckState,
     state::{Recorded, State},
     view::{Module, View},
 };
@@ -160,7 +160,7 @@ impl Entry {
         }
     }
 
-    fn tell_change(&self, from: Standing, to: Standing) {
+    fn tell_change(&self, from: CheckState, to: CheckState) {
         let (was, is) = (from.label(), to.label());
         let words = self.view().words();
         let says = cut_to(&words, LONGEST_LINE);

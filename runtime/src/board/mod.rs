@@ -1,22 +1,22 @@
 //! The latest state and short history of every check; every reader reads only this.
 
-mod contact;
 mod demand;
 mod entry;
 mod files;
 mod health;
 mod lag;
 mod next;
+mod source_status;
 mod state;
 mod view;
 
-pub use contact::{Contact, Source};
 pub use demand::Demand;
 pub use entry::Entry;
 pub use files::{Files, Reload};
-pub use health::{Standing, Thresholds};
+pub use health::{CheckState, Thresholds};
 pub use lag::Lag;
 pub use next::{Next, Quarantine};
+pub use source_status::{Source, SourceStatus};
 pub use view::{Counts, Module, View};
 
 use crate::{
@@ -75,9 +75,9 @@ pub enum EventKind {
     /// The check stands elsewhere than before.
     Changed {
         /// Where it stood.
-        from: Standing,
+        from: CheckState,
         /// Where it stands.
-        to: Standing,
+        to: CheckState,
     },
     /// The guest asked for something that is not granted.
     Denied,
@@ -120,7 +120,7 @@ pub struct Board {
     namespaces: NamespaceQuotas,
     /// What the targets of their checks hold.
     targets: NamespaceQuotas,
-    contacts: RwLock<Vec<Arc<Contact>>>,
+    contacts: RwLock<Vec<Arc<SourceStatus>>>,
     events: broadcast::Sender<Arc<Event>>,
     ready: AtomicBool,
 }
@@ -172,16 +172,16 @@ impl Board {
         let of =
             |all: &NamespaceQuotas, most: Option<Size>| most.map(|most| all.of(check.key.namespace(), most));
         // While a check was only refused, nobody knew whose it is.
-        let (series, targets) = (check.permit.series(), check.permit.targets());
+        let (series, targets) = (check.authorization.series(), check.authorization.targets());
         entry.share(of(&self.namespaces, series), of(&self.targets, targets), self.log_of(check));
         entry
     }
 
     fn log_of(&self, check: &Check) -> Option<Arc<NamespaceLog>> {
         let namespace = check.key.namespace();
-        match check.permit.is_trusted() {
+        match check.authorization.is_trusted() {
             // That may be because nobody could read what it asks for.
-            true if check.permit.grants_nothing() => self.logs.get(namespace),
+            true if check.authorization.grants_nothing() => self.logs.get(namespace),
             true => None,
             false => Some(self.logs.bound(namespace)),
         }
@@ -204,8 +204,8 @@ impl Board {
     }
 
     /// Puts a source with these places on the board, all of them not reached yet.
-    pub fn connect(&self, name: &'static str, places: impl IntoIterator<Item = String>) -> Arc<Contact> {
-        let contact = Arc::new(Contact::new(name, places));
+    pub fn connect(&self, name: &'static str, places: impl IntoIterator<Item = String>) -> Arc<SourceStatus> {
+        let contact = Arc::new(SourceStatus::new(name, places));
         self.contacts.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&contact));
         contact
     }
@@ -236,7 +236,7 @@ impl Board {
 mod tests {
     use super::*;
     use crate::{
-        grant::{CLUSTER_DOMAIN, Ceiling, Grants, Permit},
+        grant::{Authorization, CLUSTER_DOMAIN, Ceiling, Grants},
         outcome::Outcome,
         value::Limit,
     };
@@ -256,8 +256,9 @@ mod tests {
     /// A check of a namespace under a ceiling.
     fn check(name: &str, ceiling: &Arc<Ceiling>) -> Arc<Check> {
         let key = Key::new("team-a", name).expect("a key");
-        let permit = Permit::new("team-a", Grants::default(), None, ceiling).expect("a permit");
-        Arc::new(Check { permit, ..Check::bare(key, "test.wasm".parse().expect("a module")) })
+        let authorization =
+            Authorization::new("team-a", Grants::default(), None, ceiling).expect("an authorization");
+        Arc::new(Check { authorization, ..Check::bare(key, "test.wasm".parse().expect("a module")) })
     }
 
     /// As many lines as so many checks get into the log that all want to write ten.

@@ -10,7 +10,7 @@ use wasmtime::component::ResourceTable;
 
 /// What belongs to one live guest of what the host offers; the capabilities are implemented on it.
 pub struct HostState {
-    /// The manifest: permit, secrets and limits.
+    /// The manifest: authorization, secrets and limits.
     pub(crate) check: Arc<Check>,
     /// What the check has used; its guests count there.
     pub(crate) usage: Arc<Usage>,

@@ -1,9 +1,9 @@
 //! What the host offers to guests: one word and one file for each interface of `wit/`.
 
+mod call_end;
 pub mod calls;
 pub mod dial;
 pub mod dns;
-mod ended;
 mod host;
 pub mod http;
 mod in_flight;

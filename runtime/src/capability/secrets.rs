@@ -2,7 +2,7 @@
 
 use super::{
     bindings::aviary::check::secrets::{Error, Host},
-    ended::Ended,
+    call_end::CallEnd,
     shorten,
 };
 use crate::{
@@ -31,9 +31,9 @@ impl Host for HostState {
         let result = read(&self.check, self.cluster.as_deref(), &name, deadline).await;
         let unlisted = format!("the manifest lists no secret {}", shorten(&name));
         self.finish(match &result {
-            Ok(_) => Ended::Ok,
-            Err(Error::Denied) => Ended::Denied(&unlisted),
-            Err(_) => Ended::Error,
+            Ok(_) => CallEnd::Ok,
+            Err(Error::Denied) => CallEnd::Denied(&unlisted),
+            Err(_) => CallEnd::Error,
         });
         result
     }
@@ -84,7 +84,7 @@ async fn read_key(
     key: &str,
 ) -> Result<Vec<u8>, String> {
     let cluster = cluster.ok_or("the daemon knows no cluster")?;
-    let client = cluster.guest(check.permit.account()).map_err(|error| in_words(&error))?;
+    let client = cluster.guest(check.authorization.account()).map_err(|error| in_words(&error))?;
     let secrets: Api<KubernetesSecret> = Api::namespaced(client, check.key.namespace());
     let _turn = cluster.turn(check.key.namespace()).await;
     let secret = secrets.get(name).await.map_err(|error| in_words(&error))?;

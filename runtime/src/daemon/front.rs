@@ -1,7 +1,7 @@
 //! How the settings want the daemon to be asked.
 
 use crate::{
-    api::{self, Basic, Bearer, Entrance, Guard, Kept, Readable, Tls, TrustedProxies},
+    api::{self, Basic, Bearer, Entrance, FileContent, Guard, ReloadingFile, Tls, TrustedProxies},
     board::Board,
     settings::Rate,
     settings::Settings,
@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 /// What stands between a client and the board.
 pub(super) struct Front {
-    tls: Option<Arc<Kept<Tls>>>,
-    bearer: Option<Arc<Kept<Bearer>>>,
-    basic: Option<Arc<Kept<Basic>>>,
+    tls: Option<Arc<ReloadingFile<Tls>>>,
+    bearer: Option<Arc<ReloadingFile<Bearer>>>,
+    basic: Option<Arc<ReloadingFile<Basic>>>,
     rate: Option<Rate>,
     proxies: TrustedProxies,
 }
@@ -52,12 +52,12 @@ impl Front {
     }
 }
 
-fn read<T: Readable>(setting: &str, files: Option<Vec<PathBuf>>) -> Result<Option<Arc<Kept<T>>>> {
-    let kept = files.map(|files| Kept::read(files).map(Arc::new)).transpose();
+fn read<T: FileContent>(setting: &str, files: Option<Vec<PathBuf>>) -> Result<Option<Arc<ReloadingFile<T>>>> {
+    let kept = files.map(|files| ReloadingFile::read(files).map(Arc::new)).transpose();
     kept.map_err(|error| anyhow!("{setting}: {error}"))
 }
 
-async fn keep<T: Readable>(kept: &Option<Arc<Kept<T>>>, board: &Board, stop: &CancellationToken) {
+async fn keep<T: FileContent>(kept: &Option<Arc<ReloadingFile<T>>>, board: &Board, stop: &CancellationToken) {
     if let Some(kept) = kept {
         kept.keep(board, stop).await;
     }

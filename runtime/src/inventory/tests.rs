@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    board::{EventKind, Standing},
+    board::{CheckState, EventKind},
     capability::dial::{Network, NetworkOptions},
     manifest::Severity,
     settings::CompilerConfig,
@@ -263,7 +263,7 @@ async fn what_a_manifest_says_that_needs_no_module_is_in_force_while_the_module_
     assert_eq!((view().check.severity, view().check.owner.as_deref()), (Severity::Warning, Some("team")));
     let suspended = check("a/web", |check| check.suspend = true);
     fixture.tell(Change::Reject(key("a/web"), Some(suspended), missing())).await;
-    fixture.until("suspended", |_| view().standing == Standing::Suspended).await;
+    fixture.until("suspended", |_| view().standing == CheckState::Suspended).await;
     fixture.stop(&Gate::default()).await;
 }
 

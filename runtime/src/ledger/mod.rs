@@ -14,7 +14,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
-pub use book::Place;
+pub use book::ObjectLocation;
 pub use mark::{Mark, PREFIX, TEMPLATES, Template};
 pub use proof::Unproven;
 pub use round::{EnterError, Round};
@@ -24,7 +24,7 @@ use crate::{
     usage::{Leftovers, log::NamespaceLogs},
     value::Key,
 };
-use book::{Book, Line, NAME, Places};
+use book::{Book, Line, NAME, ObjectLocations};
 use due::{Due, next, pause};
 use jiff::Timestamp;
 use std::{
@@ -71,7 +71,7 @@ pub struct Ledger {
 
 #[derive(Default)]
 struct State {
-    places: BTreeMap<Key, Places>,
+    places: BTreeMap<Key, ObjectLocations>,
     /// Rounds whose guest lives, by their mark's word.
     open: BTreeMap<Key, BTreeSet<String>>,
     due: BTreeMap<Key, Due>,
@@ -213,7 +213,7 @@ impl Ledger {
         waiting.unwrap_or(now + LATE)
     }
 
-    async fn sweep(&self, key: Key, places: Places, due: Due) {
+    async fn sweep(&self, key: Key, places: ObjectLocations, due: Due) {
         let is_over = |round: &str| !self.state().open.get(&key).is_some_and(|open| open.contains(round));
         let Swept { left, trouble, asked_pause } =
             sweep(&self.cluster, &self.daemon, &key, &places, is_over).await;
@@ -283,7 +283,7 @@ impl State {
     }
 
     /// What should stand in the book about a place of a check.
-    fn line(&self, check: &Key, place: &Place) -> Option<Line> {
+    fn line(&self, check: &Key, place: &ObjectLocation) -> Option<Line> {
         let uid = self.places.get(check)?.get(place)?;
         Some(Line::new(check, place, uid.as_deref()))
     }

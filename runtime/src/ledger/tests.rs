@@ -21,8 +21,8 @@ fn key() -> Key {
     "team-a/web".parse().expect("a key")
 }
 
-fn place() -> Place {
-    Place { api_version: "v1".to_owned(), kind: "Pod".to_owned(), namespace: None, account: None }
+fn place() -> ObjectLocation {
+    ObjectLocation { api_version: "v1".to_owned(), kind: "Pod".to_owned(), namespace: None, account: None }
 }
 
 #[tokio::test]

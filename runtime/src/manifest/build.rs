@@ -1,7 +1,7 @@
 //! From what was written to what is meant: every rule that concerns more than one value.
 
 use crate::{
-    grant::{Ceiling, Grants, Permit},
+    grant::{Authorization, Ceiling, Grants},
     lifecycle::DEFAULT_TTL,
     manifest::{Check, Error, Secret, check::INTERVAL, raw},
     schedule::{Schedule, ScheduleError},
@@ -43,7 +43,7 @@ pub(super) fn build(
         owner: spec.owner.as_ref().map(owner).transpose()?,
         settings: spec.settings.as_ref().map_or_else(|| Ok("{}".into()), settings)?,
         secrets: secrets(&spec.secrets, ceiling)?,
-        permit: permit(&key, spec.grants, spec.service_account.as_ref(), ceiling)?,
+        authorization: authorization(&key, spec.grants, spec.service_account.as_ref(), ceiling)?,
         limits: limits(&spec.limits, ceiling)?,
         ..Check::bare(key, spec.module)
     })
@@ -57,7 +57,7 @@ pub fn alone(key: Key, module: Module, ceiling: &Arc<Ceiling>) -> Result<Check, 
     let bare = Check::bare(key, module);
     Ok(Check {
         timeout: timeout(None, &bare.schedule, ceiling)?,
-        permit: permit(&bare.key, Grants::default(), None, ceiling)?,
+        authorization: authorization(&bare.key, Grants::default(), None, ceiling)?,
         limits: limits(&WrittenLimits::default(), ceiling)?,
         ..bare
     })
@@ -90,12 +90,12 @@ pub(super) fn key(
     }
 }
 
-fn permit(
+fn authorization(
     key: &Key,
     grants: Grants,
     account: Option<&Spanned<String>>,
     ceiling: &Arc<Ceiling>,
-) -> Result<Permit, Error> {
+) -> Result<Authorization, Error> {
     let refuse = |error: String| {
         account.map_or_else(|| Error::whole(&error), |account| Error::at(account.referenced, &error))
     };
@@ -106,7 +106,7 @@ fn permit(
         )));
     }
     let named = account.map(|account| account.value.as_str());
-    Permit::new(key.namespace(), grants, named, ceiling).map_err(|denied| refuse(denied.to_string()))
+    Authorization::new(key.namespace(), grants, named, ceiling).map_err(|denied| refuse(denied.to_string()))
 }
 
 fn schedule(spec: &raw::Spec) -> Result<Schedule, Error> {
@@ -221,7 +221,7 @@ fn settings(settings: &Spanned<Map<String, Value>>) -> Result<Arc<str>, Error> {
     }
 }
 
-fn secrets(secrets: &[Spanned<raw::Secret>], ceiling: &Ceiling) -> Result<Vec<Secret>, Error> {
+fn secrets(secrets: &[Spanned<raw::WrittenSecret>], ceiling: &Ceiling) -> Result<Vec<Secret>, Error> {
     let mut names = HashSet::new();
     secrets
         .iter()

@@ -1,7 +1,7 @@
 //! A check as the operator configured it.
 
 use crate::{
-    grant::Permit,
+    grant::Authorization,
     manifest::Secret,
     schedule::Schedule,
     value::{Digest, Key, Limit, Limits, Module},
@@ -47,7 +47,7 @@ pub struct Check {
     /// What it may read as secrets; no name twice.
     pub secrets: Vec<Secret>,
     /// What it may reach.
-    pub permit: Permit,
+    pub authorization: Authorization,
     /// What it may spend.
     pub limits: Arc<Limits>,
 }
@@ -81,7 +81,7 @@ impl Check {
     /// The check of a module of the operator's without a manifest: every 30 s, no settings, no grants.
     pub fn bare(key: Key, module: Module) -> Self {
         Self {
-            permit: Permit::nothing(key.namespace()),
+            authorization: Authorization::nothing(key.namespace()),
             key,
             module,
             digest: None,

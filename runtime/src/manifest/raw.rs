@@ -129,8 +129,8 @@ pub(super) struct Spec {
     pub(super) settings: Option<Spanned<Map<String, Value>>>,
     /// What the module may read as secrets.
     #[serde(default)]
-    #[schemars(with = "Vec<Secret>")]
-    pub(super) secrets: Vec<Spanned<Secret>>,
+    #[schemars(with = "Vec<WrittenSecret>")]
+    pub(super) secrets: Vec<Spanned<WrittenSecret>>,
     /// What the module may reach; nothing else.
     #[serde(default)]
     pub(super) grants: Grants,
@@ -145,7 +145,7 @@ pub(super) struct Spec {
 /// One secret, from exactly one source.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Secret {
+pub(super) struct WrittenSecret {
     /// The name under which the module asks for it.
     #[schemars(length(min = 1, max = 253))]
     pub(super) name: String,
@@ -153,15 +153,15 @@ pub(super) struct Secret {
     pub(super) file: Option<String>,
     /// The variable of the daemon's environment that holds the value.
     pub(super) env: Option<String>,
-    /// The key of a Kubernetes Secret, in the check's namespace, that holds the value.
+    /// The key of a Kubernetes WrittenSecret, in the check's namespace, that holds the value.
     pub(super) secret_key_ref: Option<SecretKeyRef>,
 }
 
-/// A key of a Kubernetes Secret.
+/// A key of a Kubernetes WrittenSecret.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct SecretKeyRef {
-    /// The name of the Secret.
+    /// The name of the WrittenSecret.
     #[schemars(length(min = 1, max = 253))]
     pub(super) name: String,
     /// The key within it.

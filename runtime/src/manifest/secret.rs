@@ -60,8 +60,8 @@ pub enum SecretError {
 
 impl Secret {
     /// What the manifest says, if it names exactly one source.
-    pub(super) fn new(raw: &raw::Secret) -> Result<Self, SecretError> {
-        let raw::Secret { name, file, env, secret_key_ref } = raw;
+    pub(super) fn new(raw: &raw::WrittenSecret) -> Result<Self, SecretError> {
+        let raw::WrittenSecret { name, file, env, secret_key_ref } = raw;
         if !is_key(name) {
             return Err(SecretError::Name(name.clone()));
         }

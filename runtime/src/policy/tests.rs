@@ -84,7 +84,7 @@ fn a_tenants_manifest_with_the_daemons_secrets_is_refused_where_they_stand() {
 
 #[test]
 fn a_tenants_manifest_with_another_account_is_refused_where_it_stands() {
-    let permitted = |check: Check| check.permit.account().map(ToString::to_string);
+    let permitted = |check: Check| check.authorization.account().map(ToString::to_string);
     assert_eq!(
         check(&none(), "team-a", "", "").map(permitted),
         Ok(Some("system:serviceaccount:team-a:aviary-check".to_owned()))
@@ -129,11 +129,11 @@ fn the_first_rule_that_names_a_namespace_counts() {
     assert_eq!(policy.ceiling_for(Origin::Directory), Ceiling::open());
     let grants =
         ", grants: { kubernetes: [{ apiGroups: [\"\"], resources: [pods, secrets], verbs: [get] }] }";
-    let permit = check(&policy, "team-b", "", grants).expect("valid").permit;
+    let authorization = check(&policy, "team-b", "", grants).expect("valid").authorization;
     let access =
         |resource| Access { verb: "get", group: "", resource, namespace: Some("team-b"), name: None };
-    assert_eq!(permit.kubernetes(&access("pods")), Ok(()));
-    assert!(permit.kubernetes(&access("secrets")).is_err());
+    assert_eq!(authorization.kubernetes(&access("pods")), Ok(()));
+    assert!(authorization.kubernetes(&access("secrets")).is_err());
 }
 
 const LEAN: &str =
@@ -291,6 +291,6 @@ fn a_tenants_module_without_a_manifest_has_no_more_than_one_with_it() {
     let key = "team-a/web".parse().expect("a key");
     let check = manifest::alone(key, "web.wasm".parse().expect("a module"), &ceiling).expect("a check");
     assert_eq!((check.limits.get(Limit::Memory), check.timeout), (16 << 20, Duration::from_secs(2)));
-    assert_eq!(check.permit.memory(), ceiling.memory());
-    assert!(check.permit.account().is_some(), "not the daemon's own identity");
+    assert_eq!(check.authorization.memory(), ceiling.memory());
+    assert!(check.authorization.account().is_some(), "not the daemon's own identity");
 }

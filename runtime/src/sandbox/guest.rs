@@ -112,7 +112,7 @@ impl Guest {
     fn require_grants(&self, check: &Check) -> Result<(), Fault> {
         let covered = |capability: &Capability| match capability {
             Capability::Secrets => !check.secrets.is_empty(),
-            other => check.permit.covers(*other),
+            other => check.authorization.covers(*other),
         };
         let missing: Vec<_> = self.asks.iter().copied().filter(|asked| !covered(asked)).collect();
         if missing.is_empty() {

@@ -136,12 +136,12 @@ impl Sandbox {
 
     /// The memory that the guest of a check shares with others; none if they may hold any amount.
     fn shared(&self, check: &Check) -> Option<Arc<Quota>> {
-        check.permit.memory().map(|most| self.namespaces.of(check.key.namespace(), most))
+        check.authorization.memory().map(|most| self.namespaces.of(check.key.namespace(), most))
     }
 
     /// Where the guest of a check waits for a processor; none if it is trusted.
     fn queue(&self, check: &Arc<Check>) -> Option<Queue> {
-        check.permit.memory().map(|_| Queue::new(self.processors.clone(), Arc::clone(check)))
+        check.authorization.memory().map(|_| Queue::new(self.processors.clone(), Arc::clone(check)))
     }
 
     /// The guest of this digest, if a check uses it now.

@@ -2,7 +2,7 @@
 
 use crate::{self as guests, support::Subject};
 use aviary::{
-    board::{Entry, Standing},
+    board::{CheckState, Entry},
     manifest::Check,
     outcome::Reason,
     sandbox::{Round, Version},
@@ -64,7 +64,7 @@ async fn a_cleanup_that_never_works_is_tried_three_times_and_moves_no_threshold(
     scheduler.start(subject.ready());
     until_cleanups_failed(&subject.entry, 3).await;
     let (view, passed) = (subject.entry.view(), runs(&subject.entry));
-    assert_eq!((view.standing, view.consecutive_failures), (Standing::Pass, 0));
+    assert_eq!((view.standing, view.consecutive_failures), (CheckState::Pass, 0));
     assert_eq!(view.counts.runs, [passed, 0, 0, 0]);
     assert!(!scheduler.shutdown(PATIENCE).await, "not clean");
     assert_eq!(subject.entry.view().counts.failed_cleanups, 6);

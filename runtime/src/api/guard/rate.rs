@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// Counts what clients ask for. Each has one of 65,536 accounts, by a hash that nobody can foresee: however
 /// many there are, no more than that is kept, and nobody can choose whose account to share.
-pub(super) struct Limit {
+pub(super) struct RateLimit {
     limiter: RateLimiter<u16, HashMapStateStore<u16>, Uptime, NoOpMiddleware<Duration>>,
     accounts: RandomState,
     clock: Uptime,
@@ -20,7 +20,7 @@ pub(super) struct Limit {
 #[derive(Clone, Copy)]
 struct Uptime(Instant);
 
-impl Limit {
+impl RateLimit {
     /// Nobody has asked for anything yet.
     pub(super) fn new(rate: Rate) -> Self {
         let clock = Uptime(Instant::now());
@@ -55,7 +55,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_share_may_be_used_at_once_and_grows_back_evenly() {
-        let limit = Limit::new("3-M".parse().expect("a rate"));
+        let limit = RateLimit::new("3-M".parse().expect("a rate"));
         let (one, other) = (client("10.0.0.1"), client("10.0.0.2"));
         for _ in 0..3 {
             assert_eq!(limit.exceeded(one), None);
@@ -69,7 +69,7 @@ mod tests {
 
     #[tokio::test]
     async fn accounts_are_bounded_however_many_clients_there_are() {
-        let limit = Limit::new("1-D".parse().expect("a rate"));
+        let limit = RateLimit::new("1-D".parse().expect("a rate"));
         for number in 0..200_000_u32 {
             limit.exceeded(Client::of(number.to_be_bytes().into()));
         }

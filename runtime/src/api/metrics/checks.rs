@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     api::judgement::{Judgement, judge_settled},
-    board::{Board, Counts, Entry, Standing, View},
+    board::{Board, CheckState, Counts, Entry, View},
     grant::Capability,
     manifest::Severity,
     outcome::{Reason, Status, Target},
@@ -37,7 +37,7 @@ impl Row {
 
     /// Whether it comes from where the operator writes, or vouches for who does.
     pub(super) fn is_trusted(&self) -> bool {
-        self.view.check.permit.series().is_none()
+        self.view.check.authorization.series().is_none()
     }
 
     fn targets(&self) -> &[Target] {
@@ -95,7 +95,7 @@ const GAUGES: [Gauge; 8] = [
     Gauge {
         name: "aviary_check_stale",
         help: "Whether the check has not run for three intervals.",
-        value: |view| Some(flag(view.standing == Standing::Stale)),
+        value: |view| Some(flag(view.standing == CheckState::Stale)),
     },
     Gauge {
         name: "aviary_check_quarantined",

@@ -1,21 +1,20 @@
 //! The HTTP server: every connection is bounded, owned, and gone when the server is.
 
-mod patience;
-mod seating;
+mod connection_limit;
 mod tls;
+mod write_timeout;
 
 pub use tls::Tls;
 
 use super::{
     answer::Refusal,
     client::{Client, TrustedProxies},
-    kept::Kept,
+    reloading_file::ReloadingFile,
 };
 use axum::{Router, http::StatusCode};
+use connection_limit::{Answer, Connection, ConnectionLimit};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use patience::Patient;
-use seating::{Answer, Seated, Seating};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -33,13 +32,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tower_http::limit::RequestBodyLimitLayer;
+use write_timeout::WriteTimeout;
 
 /// The most connections that wait to be accepted; the kernel allows `net.core.somaxconn` of them, which is 4,096 as a
 /// rule. Of one beyond them the client hears nothing and tries again after a second.
 const BACKLOG: u32 = 4096;
 /// The most connections at a time, of all and of one client.
-const SEATS: usize = 1024;
-const SEATS_EACH: usize = 64;
+const MOST_CONNECTIONS: usize = 1024;
+const MOST_OF_EACH: usize = 64;
 /// How long a client may take to send a request's head, or to send nothing between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 64 * 1024;
@@ -47,7 +47,7 @@ const MAX_BODY: usize = 64 * 1024;
 /// How many connections beyond them are told to come again, at a time and for how long; more are closed without a word.
 const MOST_TURNED_AWAY: usize = 256;
 const TURNING_AWAY: Duration = Duration::from_secs(5);
-/// When somebody for whom there was no seat should come again.
+/// When somebody for whom there was no permit should come again.
 const COME_AGAIN: Duration = Duration::from_secs(1);
 /// How long to wait when the machine has no file descriptor left for a connection.
 const BREATH: Duration = Duration::from_millis(100);
@@ -68,7 +68,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 #[derive(Clone, Default)]
 pub struct Entrance {
     /// The certificate, where clients have to speak TLS.
-    pub tls: Option<Arc<Kept<Tls>>>,
+    pub tls: Option<Arc<ReloadingFile<Tls>>>,
     /// Whose `X-Forwarded-For` is believed.
     pub proxies: TrustedProxies,
 }
@@ -82,60 +82,60 @@ pub async fn serve(
     shutdown: CancellationToken,
     close_after: Duration,
 ) {
-    let mut house = House::new(entrance, router, shutdown.clone());
+    let mut server = Server::new(entrance, router, shutdown.clone());
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
-            Some(_) = house.connections.join_next() => {}
+            Some(_) = server.connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, address)) => house.admit(stream, address.ip()),
+                Ok((stream, address)) => server.admit(stream, address.ip()),
                 Err(error) => rest(&error).await,
             }
         }
     }
     drop(listener);
-    house.close(close_after).await;
+    server.close(close_after).await;
 }
 
 /// All connections.
-struct House {
-    door: Door,
+struct Server {
+    acceptor: Acceptor,
     router: Router,
-    /// Answers those who find no seat, as all are busy.
+    /// Answers those for whom there is no permit, as all are busy.
     full: Router,
     /// For those answers.
     waiting: Arc<Semaphore>,
-    seating: Seating,
+    limit: ConnectionLimit,
     connections: JoinSet<()>,
 }
 
 /// What every connection passes.
 #[derive(Clone)]
-struct Door {
+struct Acceptor {
     entrance: Entrance,
     shutdown: CancellationToken,
 }
 
-impl House {
+impl Server {
     fn new(entrance: Entrance, router: Router, shutdown: CancellationToken) -> Self {
         Self {
-            door: Door { entrance, shutdown },
+            acceptor: Acceptor { entrance, shutdown },
             router: router.layer(RequestBodyLimitLayer::new(MAX_BODY)),
             full: Router::new().fallback(full),
             waiting: Arc::new(Semaphore::new(MOST_TURNED_AWAY)),
-            seating: Seating::new(SEATS, SEATS_EACH),
+            limit: ConnectionLimit::new(MOST_CONNECTIONS, MOST_OF_EACH),
             connections: JoinSet::new(),
         }
     }
 
     fn admit(&mut self, stream: TcpStream, address: IpAddr) {
-        let door = self.door.clone();
+        let acceptor = self.acceptor.clone();
         // A proxy asks for many clients, each of which has its own limits.
-        let client = (!door.entrance.proxies.trust(address)).then(|| Client::of(address));
-        if let Some(seated) = self.seating.admit(client) {
+        let client = (!acceptor.entrance.proxies.trust(address)).then(|| Client::of(address));
+        if let Some(connection) = self.limit.admit(client) {
             let router = self.router.clone();
             self.connections.spawn(async move {
-                seated.stay(door.enter(stream, address, router, http(), Some(&seated))).await;
+                connection.stay(acceptor.enter(stream, address, router, http(), Some(&connection))).await;
             });
         } else if let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() {
             let router = self.full.clone();
@@ -143,7 +143,7 @@ impl House {
             http.keep_alive(false);
             self.connections.spawn(async move {
                 let _place = place;
-                drop(timeout(TURNING_AWAY, door.enter(stream, address, router, http, None)).await);
+                drop(timeout(TURNING_AWAY, acceptor.enter(stream, address, router, http, None)).await);
             });
         }
     }
@@ -177,20 +177,20 @@ fn http() -> http1::Builder {
     http
 }
 
-impl Door {
+impl Acceptor {
     async fn enter(
         &self,
         stream: TcpStream,
         address: IpAddr,
         router: Router,
         http: http1::Builder,
-        seated: Option<&Arc<Seated>>,
+        connection: Option<&Arc<Connection>>,
     ) {
         let Some(tls) = &self.entrance.tls else {
-            return self.talk(Patient::new(stream), address, router, http, seated).await;
+            return self.talk(WriteTimeout::new(stream), address, router, http, connection).await;
         };
         match self.shutdown.run_until_cancelled(tls.get().accept(stream)).await {
-            Some(Ok(stream)) => self.talk(stream, address, router, http, seated).await,
+            Some(Ok(stream)) => self.talk(stream, address, router, http, connection).await,
             Some(Err(error)) => tracing::debug!(%error, "no TLS with a client"),
             None => {}
         }
@@ -202,14 +202,14 @@ impl Door {
         address: IpAddr,
         router: Router,
         http: http1::Builder,
-        seated: Option<&Arc<Seated>>,
+        connection: Option<&Arc<Connection>>,
     ) {
         let service = service_fn(|mut request: Request<Incoming>| {
-            let attended = seated.and_then(Seated::attend);
+            let guard = connection.and_then(Connection::attend);
             let client = self.entrance.proxies.client(address, request.headers());
             request.extensions_mut().insert(client);
             let answer = router.clone().oneshot(request);
-            async { answer.await.map(|answer| answer.map(|body| Answer { body, _attended: attended })) }
+            async { answer.await.map(|answer| answer.map(|body| Answer { body, _guard: guard })) }
         });
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
         let result = tokio::select! {

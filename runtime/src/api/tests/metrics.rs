@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    grant::{Capability, Ceiling, Grants, Permit},
+    grant::{Authorization, Capability, Ceiling, Grants},
     manifest::Severity,
     outcome::{Fault, Reason, Target},
     usage::CallResult,
@@ -276,8 +276,9 @@ async fn where_checks_disagree_about_a_name_the_first_user_decides_and_the_other
 fn enter_tenant(board: &Board, key: &str) -> Arc<Entry> {
     let check = check(key);
     let ceiling = Ceiling::tenant(check.key.namespace(), "cluster.local", Arc::default());
-    let permit = Permit::new(check.key.namespace(), Grants::default(), None, &ceiling).expect("a permit");
-    enter(board, Check { permit, ..check })
+    let authorization = Authorization::new(check.key.namespace(), Grants::default(), None, &ceiling)
+        .expect("an authorization");
+    enter(board, Check { authorization, ..check })
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    api::{Entrance, Kept, Tls, listen, probes, serve},
+    api::{Entrance, ReloadingFile, Tls, listen, probes, serve},
     capability::sockets::allow_as_many_as_possible,
 };
 use axum::{Router, routing::get};
@@ -29,7 +29,7 @@ fn listen_anywhere() -> TcpListener {
 }
 
 pub(super) async fn start_with(
-    tls: Option<Arc<Kept<Tls>>>,
+    tls: Option<Arc<ReloadingFile<Tls>>>,
     router: Router,
     shutdown: CancellationToken,
 ) -> Server {

@@ -34,7 +34,7 @@ const LONGEST_HEAD: u32 = 64 * 1024;
 const WINDOW: u32 = 256 * 1024;
 
 /// An open connection, for one request at a time.
-pub(super) struct Connection {
+pub(super) struct HttpConnection {
     /// The address that was dialled.
     pub(super) address: SocketAddr,
     /// The server's certificate, over TLS.
@@ -50,7 +50,7 @@ enum Sender {
     Http2(http2::SendRequest<Full<Bytes>>),
 }
 
-impl Connection {
+impl HttpConnection {
     /// Starts HTTP on a fresh stream.
     pub(super) async fn open(
         stream: Stream,

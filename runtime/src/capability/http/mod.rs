@@ -14,13 +14,13 @@ pub use pool::Connections;
 
 use super::{
     bindings::aviary::check::http::{Error, Host, Request, Response},
+    call_end::end_calls,
     dial::Network,
-    ended::end_calls,
     milliseconds,
 };
 use crate::{
     capability::{Crowded, HostState, InFlightBytes},
-    grant::{Capability, Permit},
+    grant::{Authorization, Capability},
     value::Limit,
 };
 use exchange::{Exchange, Progress};
@@ -87,7 +87,7 @@ impl HostState {
     fn client(&self) -> Client<'_> {
         Client {
             network: &self.network,
-            permit: &self.check.permit,
+            authorization: &self.check.authorization,
             connections: &self.connections,
             in_flight: &self.in_flight,
         }
@@ -129,7 +129,7 @@ type Booked = Result<(Request, Instant), Error>;
 #[derive(Clone, Copy)]
 struct Client<'a> {
     network: &'a Network,
-    permit: &'a Permit,
+    authorization: &'a Authorization,
     connections: &'a Connections,
     in_flight: &'a InFlightBytes,
 }

@@ -49,7 +49,7 @@ impl Caller {
     /// For a guest whose round begins now.
     pub(crate) fn new(ledger: &Arc<Ledger>, check: Arc<Check>) -> Self {
         let round = ledger.open(&check.key);
-        Self { cluster: ledger.cluster(), account: check.permit.account().cloned(), round, check }
+        Self { cluster: ledger.cluster(), account: check.authorization.account().cloned(), round, check }
     }
 
     /// The objects of a kind, for a guest that names a namespace or means its own.
@@ -143,7 +143,7 @@ impl Caller {
         let group = objects.kind.resource.group.as_str();
         let namespace = objects.namespace.as_deref();
         let access = Access { verb, group, resource, namespace, name };
-        self.check.permit.kubernetes(&access).map_err(|denied| Error::Denied(denied.to_string()))
+        self.check.authorization.kubernetes(&access).map_err(|denied| Error::Denied(denied.to_string()))
     }
 }
 

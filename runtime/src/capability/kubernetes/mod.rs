@@ -15,7 +15,7 @@ use super::{
     bindings::aviary::check::kubernetes::{
         Error, Host, LogRequest, Object, Page, PatchType, Propagation, Selection,
     },
-    ended::{Ended, end_calls},
+    call_end::{CallEnd, end_calls},
     milliseconds, shorten,
 };
 use crate::{
@@ -98,7 +98,7 @@ impl HostState {
         let deadline = self.calls.begin(Capability::Kubernetes, target, timeout);
         let deadline = deadline.map_err(|error| Error::Denied(error.to_string()))?;
         let Some(caller) = &self.kubernetes else {
-            self.finish(Ended::Error);
+            self.finish(CallEnd::Error);
             let why = "the daemon knows no cluster: run it in one, or give it a --kubeconfig";
             return Err(Error::Unavailable(why.to_owned()));
         };

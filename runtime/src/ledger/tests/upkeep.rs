@@ -116,13 +116,13 @@ fn lock(server: &Shared) -> MutexGuard<'_, Server> {
     server.lock().expect("no panic")
 }
 
-fn place_in(namespace: &str) -> Place {
+fn place_in(namespace: &str) -> ObjectLocation {
     let account = Account { namespace: namespace.to_owned(), name: "aviary-check".to_owned() };
-    Place { namespace: Some(namespace.to_owned()), account: Some(account), ..place() }
+    ObjectLocation { namespace: Some(namespace.to_owned()), account: Some(account), ..place() }
 }
 
 /// Begins a round that makes something at a place.
-async fn enter(ledger: &Arc<Ledger>, place: Place) -> Round {
+async fn enter(ledger: &Arc<Ledger>, place: ObjectLocation) -> Round {
     let round = ledger.open(&key());
     round.enter(place).await.expect("noted");
     round

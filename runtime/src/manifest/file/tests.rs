@@ -63,7 +63,7 @@ spec:
         r#"{"deep":{"on":1.5,"yes":"no"},"names":["kubernetes.default.svc.cluster.local"]}"#
     );
     assert_eq!(check.secrets[0].from, SecretSource::File("/run/token".into()));
-    let account = check.permit.account().map(ToString::to_string);
+    let account = check.authorization.account().map(ToString::to_string);
     assert_eq!(account.as_deref(), Some("system:serviceaccount:platform:dns-check"));
     assert_eq!(check.secrets[1].from, SecretSource::Env("API_KEY".to_owned()));
     let limits = [Limit::Memory, Limit::Cpu, Limit::HostCalls].map(|limit| check.limits.get(limit));

@@ -5,17 +5,17 @@
 
 mod content;
 mod events;
+mod fair_queue;
 mod follow;
 mod liveness;
+mod name_claims;
 mod objects;
-mod outbox;
 mod read;
-mod shelf;
 mod watch;
 
 use super::{Change, Taken};
 use crate::{board::Board, policy::Policy, schedule::backoff, settings::Namespaces};
-use events::Desk;
+use events::EventQueue;
 use follow::Follower;
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -53,7 +53,7 @@ pub struct ConfigMaps {
 
 /// Where a ConfigMap is: its namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Place {
+struct ConfigMapName {
     namespace: String,
     name: String,
 }
@@ -61,7 +61,7 @@ struct Place {
 /// A ConfigMap as its metadata tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
-    place: Place,
+    place: ConfigMapName,
     age: Age,
     /// Another one after each change.
     version: String,
@@ -90,7 +90,7 @@ impl ConfigMaps {
         };
         let contact = board.connect(NAME, places.iter().map(|place| title(place.as_deref()).to_owned()));
         let (sender, sightings) = mpsc::channel(PENDING_SIGHTINGS);
-        let desk = Arc::new(Desk::beside(&board));
+        let desk = Arc::new(EventQueue::beside(&board));
         let listing = Arc::new(Semaphore::new(1));
         let first = places.first().and_then(Option::as_deref);
         let liveness = Arc::new(Liveness::new(&self.client, first));
@@ -121,7 +121,7 @@ async fn lasting<F: Future<Output = ()>>(what: &str, begin: impl Fn() -> F) {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ConfigMapName {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}/{}", self.namespace, self.name)
     }

@@ -3,11 +3,11 @@
 use super::{
     Directories,
     files::{self, Entry},
-    known::Known,
+    known::KnownFiles,
     told::Told,
 };
 use crate::{
-    board::Contact,
+    board::SourceStatus,
     file,
     manifest::MAX_FILE,
     outcome::{Fault, Reason},
@@ -40,11 +40,11 @@ const UNREADABLE: &str = "unreadable-directory";
 pub(super) struct Scanner {
     source: Directories,
     told: Told,
-    manifests: Known<Manifest>,
-    digests: Known<Result<Digest, String>>,
-    signatures: Known<Signature>,
+    manifests: KnownFiles<Manifest>,
+    digests: KnownFiles<Result<Digest, String>>,
+    signatures: KnownFiles<Signature>,
     homes: HashMap<PathBuf, Home>,
-    contact: Arc<Contact>,
+    contact: Arc<SourceStatus>,
 }
 
 /// A directory as it was when it last held something.
@@ -67,13 +67,13 @@ pub(super) struct Scanned {
 
 impl Scanner {
     /// A scanner that says in `taken` which checks are a directory's.
-    pub(super) fn new(source: Directories, contact: Arc<Contact>, taken: watch::Sender<Taken>) -> Self {
+    pub(super) fn new(source: Directories, contact: Arc<SourceStatus>, taken: watch::Sender<Taken>) -> Self {
         Self {
             source,
             told: Told::new(taken),
-            manifests: Known::default(),
-            digests: Known::default(),
-            signatures: Known::default(),
+            manifests: KnownFiles::default(),
+            digests: KnownFiles::default(),
+            signatures: KnownFiles::default(),
             homes: HashMap::new(),
             contact,
         }

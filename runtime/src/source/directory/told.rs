@@ -3,7 +3,7 @@
 use super::files;
 use crate::{
     manifest::Check,
-    source::{Change, Packed, Taken, bundle::Wish},
+    source::{Change, Packed, Taken, bundle::Desired},
     value::Key,
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 /// What was told of each check, as far as that came: a scan that breaks off loses nothing of it.
 pub(super) struct Told {
-    wishes: BTreeMap<Key, Wish>,
+    wishes: BTreeMap<Key, Desired>,
     /// Which checks are a directory's, for other sources.
     taken: watch::Sender<Taken>,
 }
@@ -24,7 +24,7 @@ impl Told {
     /// Tells all that is new about what is wanted now, until nobody listens any more; true if all was heard.
     pub(super) fn tell(
         &mut self,
-        wanted: BTreeMap<Key, Wish>,
+        wanted: BTreeMap<Key, Desired>,
         limit: usize,
         mut tell: impl FnMut(Change) -> bool,
     ) -> bool {
@@ -60,7 +60,7 @@ impl Told {
     }
 
     /// What the files of a directory wanted before, without the one of this name.
-    pub(super) fn of(&self, directory: &Path, without: &str) -> impl Iterator<Item = (Key, Wish)> {
+    pub(super) fn of(&self, directory: &Path, without: &str) -> impl Iterator<Item = (Key, Desired)> {
         let without = directory.join(without);
         let here = move |path: &Path| home(path) == Some(directory) && path != without;
         let wishes = self.wishes.iter().filter(move |(_, wish)| here(&wish.origin));

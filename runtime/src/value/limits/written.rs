@@ -38,7 +38,7 @@ impl<'de> Visitor<'de> for Amounts {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WrittenLimits, A::Error> {
         let mut amounts = Vec::new();
-        while let Some(Key(limit)) = map.next_key()? {
+        while let Some(LimitKey(limit)) = map.next_key()? {
             let amount = match limit.unit() {
                 Unit::Bytes => spanned(map.next_value()?, Size::get),
                 Unit::Time => spanned(map.next_value()?, TimeSpan::milliseconds),
@@ -54,9 +54,9 @@ fn spanned<T>(written: Spanned<T>, amount: impl FnOnce(T) -> u64) -> Spanned<u64
     Spanned { value: amount(written.value), referenced: written.referenced, defined: written.defined }
 }
 
-struct Key(Limit);
+struct LimitKey(Limit);
 
-impl<'de> Deserialize<'de> for Key {
+impl<'de> Deserialize<'de> for LimitKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_identifier(KeyName)
     }
@@ -65,15 +65,15 @@ impl<'de> Deserialize<'de> for Key {
 struct KeyName;
 
 impl Visitor<'_> for KeyName {
-    type Value = Key;
+    type Value = LimitKey;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("the name of a limit")
     }
 
-    fn visit_str<E: Error>(self, key: &str) -> Result<Key, E> {
+    fn visit_str<E: Error>(self, key: &str) -> Result<LimitKey, E> {
         let limit = under_limits().find(|limit| limit.key() == key);
-        limit.map(Key).ok_or_else(|| E::unknown_field(key, &KEYS))
+        limit.map(LimitKey).ok_or_else(|| E::unknown_field(key, &KEYS))
     }
 }
 

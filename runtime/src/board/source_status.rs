@@ -20,9 +20,9 @@ const MOST_ERRORS: usize = 3;
 ///
 /// A source has one or more places, such as directories or namespaces, each reached by itself.
 #[derive(Debug)]
-pub struct Contact {
+pub struct SourceStatus {
     name: &'static str,
-    places: Mutex<BTreeMap<String, Place>>,
+    places: Mutex<BTreeMap<String, PlaceStatus>>,
     refused: AtomicUsize,
 }
 
@@ -48,20 +48,20 @@ pub struct Source {
 }
 
 #[derive(Debug)]
-struct Place {
+struct PlaceStatus {
     since: Timestamp,
     last_contact: Option<Timestamp>,
     /// Why it cannot be reached.
     error: Option<String>,
 }
 
-impl Contact {
+impl SourceStatus {
     /// A source with these places, none of them reached yet.
     pub fn new(name: &'static str, places: impl IntoIterator<Item = String>) -> Self {
         let now = Timestamp::now();
         let unknown = |place: String| {
             let error = Some(format!("{place} has not answered yet"));
-            (place, Place { since: now, last_contact: None, error })
+            (place, PlaceStatus { since: now, last_contact: None, error })
         };
         Self {
             name,
@@ -121,7 +121,7 @@ impl Contact {
         }
     }
 
-    fn places(&self) -> MutexGuard<'_, BTreeMap<String, Place>> {
+    fn places(&self) -> MutexGuard<'_, BTreeMap<String, PlaceStatus>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -130,8 +130,8 @@ impl Contact {
 mod tests {
     use super::*;
 
-    fn contact(places: &[&str]) -> Contact {
-        Contact::new("configmap", places.iter().map(|place| (*place).to_owned()))
+    fn contact(places: &[&str]) -> SourceStatus {
+        SourceStatus::new("configmap", places.iter().map(|place| (*place).to_owned()))
     }
 
     #[test]

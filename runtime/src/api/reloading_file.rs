@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const MAX_FILE: u64 = 1024 * 1024;
 
 /// Something that can be made of the contents of files.
-pub trait Readable: Sized + Send + Sync + 'static {
+pub trait FileContent: Sized + Send + Sync + 'static {
     /// What it is, in the log and as a label in `/metrics`.
     const WHAT: &'static str;
 
@@ -37,7 +37,7 @@ pub trait Readable: Sized + Send + Sync + 'static {
 }
 
 /// The latest that could be made of some files.
-pub struct Kept<T> {
+pub struct ReloadingFile<T> {
     files: Vec<PathBuf>,
     value: Mutex<Arc<T>>,
 }
@@ -45,7 +45,7 @@ pub struct Kept<T> {
 /// Digest of the contents, or why they cannot be read.
 type Seen = Result<[u8; 32], String>;
 
-impl<T: Readable> Kept<T> {
+impl<T: FileContent> ReloadingFile<T> {
     /// Reads the files for the first time.
     ///
     /// # Errors
@@ -113,7 +113,7 @@ fn content(file: &Path) -> Result<Vec<u8>, String> {
     Ok(content)
 }
 
-fn parse<T: Readable>(files: &[PathBuf], contents: &[Vec<u8>]) -> Result<T, String> {
+fn parse<T: FileContent>(files: &[PathBuf], contents: &[Vec<u8>]) -> Result<T, String> {
     T::parse(contents).map_err(|error| {
         let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
         format!("{}: {error}", files.join(" and "))

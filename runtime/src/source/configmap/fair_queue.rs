@@ -1,6 +1,6 @@
 //! Events that wait to be written, at a bounded rate.
 
-use super::Place;
+use super::ConfigMapName;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     time::Duration,
@@ -19,23 +19,23 @@ const MOST: usize = 5_000;
 /// What an event is about: only the latest of one topic is written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Topic {
-    pub(super) place: Place,
+    pub(super) place: ConfigMapName,
     pub(super) about: String,
 }
 
 /// Events that wait, one for each topic. Namespaces have their turns, and in each of them its ConfigMaps, so that
 /// nobody waits for all that another one has to say.
-pub(super) struct Outbox<T> {
-    waiting: BTreeMap<Place, VecDeque<(String, T)>>,
+pub(super) struct FairQueue<T> {
+    waiting: BTreeMap<ConfigMapName, VecDeque<(String, T)>>,
     /// How many wait in all.
     count: usize,
     /// ConfigMaps of which an event waits, and when one may be written; at once if there is no time.
-    resting: BTreeSet<(Option<Instant>, Place)>,
+    resting: BTreeSet<(Option<Instant>, ConfigMapName)>,
     /// ConfigMaps that may write now, and their namespaces; the first is the next.
-    ready: HashMap<String, VecDeque<Place>>,
+    ready: HashMap<String, VecDeque<ConfigMapName>>,
     turns: VecDeque<String>,
     all: Budget,
-    each: HashMap<Place, Budget>,
+    each: HashMap<ConfigMapName, Budget>,
 }
 
 #[derive(Clone, Copy)]
@@ -48,7 +48,7 @@ struct Pace {
 #[derive(Clone, Copy, Default)]
 struct Budget(Option<Instant>);
 
-impl<T> Default for Outbox<T> {
+impl<T> Default for FairQueue<T> {
     fn default() -> Self {
         Self {
             waiting: BTreeMap::new(),
@@ -62,7 +62,7 @@ impl<T> Default for Outbox<T> {
     }
 }
 
-impl<T> Outbox<T> {
+impl<T> FairQueue<T> {
     /// Adds an event instead of an earlier one of its topic. If too many wait, it is dropped.
     pub(super) fn put(&mut self, topic: Topic, event: T) {
         let Topic { place, about } = topic;
@@ -109,7 +109,7 @@ impl<T> Outbox<T> {
     }
 
     /// Drops all events about this ConfigMap.
-    pub(super) fn forget(&mut self, place: &Place) {
+    pub(super) fn forget(&mut self, place: &ConfigMapName) {
         let Some(events) = self.waiting.remove(place) else { return };
         self.count -= events.len();
         self.resting.retain(|(_, other)| other != place);
@@ -122,21 +122,21 @@ impl<T> Outbox<T> {
         }
     }
 
-    fn earlier(&mut self, place: &Place, about: &str) -> Option<&mut T> {
+    fn earlier(&mut self, place: &ConfigMapName, about: &str) -> Option<&mut T> {
         let mut events = self.waiting.get_mut(place)?.iter_mut();
         events.find(|(other, _)| other == about).map(|(_, event)| event)
     }
 
-    fn has_room(&self, place: &Place) -> bool {
+    fn has_room(&self, place: &ConfigMapName) -> bool {
         let of_one = self.waiting.get(place).map_or(0, VecDeque::len);
-        let first = Place { namespace: place.namespace.clone(), name: String::new() };
+        let first = ConfigMapName { namespace: place.namespace.clone(), name: String::new() };
         let neighbours =
             self.waiting.range(first..).take_while(|(other, _)| other.namespace == place.namespace);
         let of_namespace: usize = neighbours.map(|(_, events)| events.len()).sum();
         of_one < MOST_OF_ONE && of_namespace < MOST_OF_NAMESPACE && self.count < MOST
     }
 
-    fn add(&mut self, place: &Place, add: impl FnOnce(&mut VecDeque<(String, T)>)) {
+    fn add(&mut self, place: &ConfigMapName, add: impl FnOnce(&mut VecDeque<(String, T)>)) {
         let events = self.waiting.entry(place.clone()).or_default();
         let is_first = events.is_empty();
         add(events);
@@ -147,7 +147,7 @@ impl<T> Outbox<T> {
     }
 
     /// Lets a ConfigMap wait for its time.
-    fn rest(&mut self, place: &Place) {
+    fn rest(&mut self, place: &ConfigMapName) {
         let at = self.each.get(place).and_then(|budget| budget.again(OF_ONE));
         self.resting.insert((at, place.clone()));
     }
@@ -204,15 +204,15 @@ mod tests {
     }
 
     fn topic_in(namespace: &str, place: &str, about: usize) -> Topic {
-        let place = Place { namespace: namespace.to_owned(), name: place.to_owned() };
+        let place = ConfigMapName { namespace: namespace.to_owned(), name: place.to_owned() };
         Topic { place, about: about.to_string() }
     }
 
     /// Takes all that may be written now; also tells when the next may be.
-    fn drain(outbox: &mut Outbox<usize>, now: Instant) -> (Vec<usize>, Option<Duration>) {
+    fn drain(queue: &mut FairQueue<usize>, now: Instant) -> (Vec<usize>, Option<Duration>) {
         let mut taken = Vec::new();
         loop {
-            match outbox.take(now) {
+            match queue.take(now) {
                 Ok((_, event)) => taken.push(event),
                 Err(at) => return (taken, at.map(|at| at - now)),
             }
@@ -221,71 +221,71 @@ mod tests {
 
     #[test]
     fn only_the_latest_of_a_topic_is_written() {
-        let mut outbox = Outbox::default();
-        outbox.put(topic("one", 1), 1);
-        outbox.put(topic("one", 2), 2);
-        outbox.put(topic("one", 1), 3);
-        outbox.put_back(topic("one", 2), 9);
-        assert_eq!(drain(&mut outbox, Instant::now()), (vec![3, 2], None));
+        let mut queue = FairQueue::default();
+        queue.put(topic("one", 1), 1);
+        queue.put(topic("one", 2), 2);
+        queue.put(topic("one", 1), 3);
+        queue.put_back(topic("one", 2), 9);
+        assert_eq!(drain(&mut queue, Instant::now()), (vec![3, 2], None));
     }
 
     #[test]
     fn a_configmap_that_has_much_to_say_waits_and_others_do_not() {
-        let (mut outbox, now) = (Outbox::default(), Instant::now());
+        let (mut queue, now) = (FairQueue::default(), Instant::now());
         for number in 0..12 {
-            outbox.put(topic("loud", number), number);
+            queue.put(topic("loud", number), number);
         }
-        outbox.put(topic("quiet", 0), 99);
-        let (taken, next) = drain(&mut outbox, now);
+        queue.put(topic("quiet", 0), 99);
+        let (taken, next) = drain(&mut queue, now);
         assert_eq!((taken.len(), next), (11, Some(Duration::from_secs(30))));
         assert_eq!(taken[1], 99, "it is its turn after the first");
-        assert_eq!(drain(&mut outbox, now + Duration::from_secs(30)).0, [10]);
-        assert_eq!(drain(&mut outbox, now + Duration::from_secs(300)), (vec![11], None));
+        assert_eq!(drain(&mut queue, now + Duration::from_secs(30)).0, [10]);
+        assert_eq!(drain(&mut queue, now + Duration::from_secs(300)), (vec![11], None));
     }
 
     #[test]
     fn all_configmaps_together_are_bounded_and_nothing_is_lost() {
-        let (mut outbox, now) = (Outbox::default(), Instant::now());
+        let (mut queue, now) = (FairQueue::default(), Instant::now());
         for number in 0..60 {
-            outbox.put(topic(&number.to_string(), 0), number);
+            queue.put(topic(&number.to_string(), 0), number);
         }
-        let (taken, next) = drain(&mut outbox, now);
+        let (taken, next) = drain(&mut queue, now);
         assert_eq!((taken.len(), next), (50, Some(Duration::from_millis(500))));
-        assert_eq!(drain(&mut outbox, now + Duration::from_secs(5)).0.len(), 10);
+        assert_eq!(drain(&mut queue, now + Duration::from_secs(5)).0.len(), 10);
     }
 
     #[test]
     fn what_one_configmap_can_make_grow_is_capped_and_goes_with_it() {
-        let mut outbox = Outbox::default();
+        let mut queue = FairQueue::default();
         for number in 0..1000 {
-            outbox.put(topic("loud", number), number);
+            queue.put(topic("loud", number), number);
         }
-        assert_eq!(outbox.count, MOST_OF_ONE);
-        outbox.forget(&topic("loud", 0).place);
-        assert_eq!(drain(&mut outbox, Instant::now()), (vec![], None));
-        assert!(outbox.turns.is_empty() && outbox.ready.is_empty() && outbox.resting.is_empty());
+        assert_eq!(queue.count, MOST_OF_ONE);
+        queue.forget(&topic("loud", 0).place);
+        assert_eq!(drain(&mut queue, Instant::now()), (vec![], None));
+        assert!(queue.turns.is_empty() && queue.ready.is_empty() && queue.resting.is_empty());
     }
 
     #[test]
     fn a_namespace_with_many_configmaps_keeps_no_other_waiting() {
-        let (mut outbox, now) = (Outbox::default(), Instant::now());
+        let (mut queue, now) = (FairQueue::default(), Instant::now());
         for number in 0..60 {
-            outbox.put(topic_in("loud", &number.to_string(), 0), number);
+            queue.put(topic_in("loud", &number.to_string(), 0), number);
         }
-        assert_eq!(drain(&mut outbox, now).0.len(), 50, "more have to wait");
-        outbox.put(topic_in("quiet", "one", 0), 99);
-        let (taken, _) = drain(&mut outbox, now + Duration::from_secs(1));
+        assert_eq!(drain(&mut queue, now).0.len(), 50, "more have to wait");
+        queue.put(topic_in("quiet", "one", 0), 99);
+        let (taken, _) = drain(&mut queue, now + Duration::from_secs(1));
         assert!(taken.len() == 2 && taken.contains(&99), "{taken:?}");
     }
 
     #[test]
     fn what_waits_is_capped_for_each_namespace_and_in_all() {
-        let mut outbox = Outbox::default();
+        let mut queue = FairQueue::default();
         for namespace in 0..100 {
             for number in 0..MOST_OF_NAMESPACE + 10 {
-                outbox.put(topic_in(&namespace.to_string(), &number.to_string(), 0), number);
+                queue.put(topic_in(&namespace.to_string(), &number.to_string(), 0), number);
             }
-            assert_eq!(outbox.count, ((namespace + 1) * MOST_OF_NAMESPACE).min(MOST));
+            assert_eq!(queue.count, ((namespace + 1) * MOST_OF_NAMESPACE).min(MOST));
         }
     }
 }

@@ -30,28 +30,28 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// The most that is held of all answers, in bytes. The newest of each kind are held in any case.
 const MAX_HELD: usize = 64 * 1024 * 1024;
 /// The longest answer that is shared while it is written.
-const MAX_SHEET: usize = 32 * 1024 * 1024;
+const MAX_CACHED: usize = 32 * 1024 * 1024;
 /// How much of an answer a connection holds for itself.
 const PIECE: usize = 64 * 1024;
 
 /// The answers of all shelves, oldest first.
 #[derive(Clone, Default)]
-pub(super) struct Store(Arc<Mutex<VecDeque<Weak<Sheet>>>>);
+pub(super) struct Store(Arc<Mutex<VecDeque<Weak<CachedResponse>>>>);
 
 /// The place of one kind of answer.
-pub(super) struct Shelf {
+pub(super) struct ResponseCache {
     store: Store,
     newest: Arc<Mutex<Option<Newest>>>,
     overflows: Arc<AtomicBool>,
 }
 
 struct Newest {
-    sheet: Arc<Sheet>,
+    response: Arc<CachedResponse>,
     _writing: AbortOnDropHandle<()>,
 }
 
 /// One answer, which may be read while it is written.
-pub(super) struct Sheet {
+pub(super) struct CachedResponse {
     begun: Instant,
     text: watch::Sender<Text>,
 }
@@ -75,12 +75,12 @@ enum Stage {
 }
 
 /// What writes an answer.
-pub(super) struct Pen {
-    sheet: Arc<Sheet>,
+pub(super) struct ResponseWriter {
+    response: Arc<CachedResponse>,
     overflows: Arc<AtomicBool>,
 }
 
-impl Shelf {
+impl ResponseCache {
     /// An empty place.
     pub(super) fn new(store: &Store) -> Self {
         Self { store: store.clone(), newest: Arc::default(), overflows: Arc::default() }
@@ -91,10 +91,10 @@ impl Shelf {
     pub(super) async fn take(
         &self,
         since: Option<Instant>,
-        write: impl FnOnce(&Pen) -> StatusCode + Send + 'static,
+        write: impl FnOnce(&ResponseWriter) -> StatusCode + Send + 'static,
     ) -> Result<(StatusCode, Body), Refusal> {
-        let sheet = self.current(since, write).await;
-        let mut text = sheet.text.subscribe();
+        let response = self.current(since, write).await;
+        let mut text = response.text.subscribe();
         let begun = text.wait_for(|text| text.code.is_some() || text.stage != Stage::Writing).await;
         let (code, whole) = match begun.as_deref() {
             Ok(Text { code: Some(code), pieces, stage: Stage::Whole(_), .. }) if pieces.len() == 1 => {
@@ -107,23 +107,24 @@ impl Shelf {
             }
         };
         drop(begun);
-        Ok((code, whole.map_or_else(|| Body::from_stream(read(Arc::clone(&sheet))), Body::from)))
+        Ok((code, whole.map_or_else(|| Body::from_stream(read(Arc::clone(&response))), Body::from)))
     }
 
     async fn current(
         &self,
         since: Option<Instant>,
-        write: impl FnOnce(&Pen) -> StatusCode + Send + 'static,
-    ) -> Arc<Sheet> {
+        write: impl FnOnce(&ResponseWriter) -> StatusCode + Send + 'static,
+    ) -> Arc<CachedResponse> {
         loop {
             let old = {
                 let mut newest = lock(&self.newest);
-                match newest.as_ref().map(|newest| &newest.sheet).filter(|sheet| sheet.is_in_force()) {
-                    Some(sheet) if since.is_none_or(|since| sheet.begun >= since) => {
-                        return Arc::clone(sheet);
+                match newest.as_ref().map(|newest| &newest.response).filter(|response| response.is_in_force())
+                {
+                    Some(response) if since.is_none_or(|since| response.begun >= since) => {
+                        return Arc::clone(response);
                     }
                     Some(old) => Arc::clone(old),
-                    None => return Arc::clone(&newest.insert(self.begin(write)).sheet),
+                    None => return Arc::clone(&newest.insert(self.begin(write)).response),
                 }
             };
             old.has_had_its_time().await;
@@ -137,29 +138,30 @@ impl Shelf {
 
     /// Says how long the latest answer was that was not shared.
     pub(super) fn measured(&self, size: usize) {
-        self.overflows.store(size > MAX_SHEET, Relaxed);
+        self.overflows.store(size > MAX_CACHED, Relaxed);
     }
 
-    fn begin(&self, write: impl FnOnce(&Pen) -> StatusCode + Send + 'static) -> Newest {
-        let sheet = Arc::new(Sheet { begun: Instant::now(), text: watch::Sender::default() });
-        self.store.add(&sheet);
-        let pen = Pen { sheet: Arc::clone(&sheet), overflows: Arc::clone(&self.overflows) };
+    fn begin(&self, write: impl FnOnce(&ResponseWriter) -> StatusCode + Send + 'static) -> Newest {
+        let response = Arc::new(CachedResponse { begun: Instant::now(), text: watch::Sender::default() });
+        self.store.add(&response);
+        let writer =
+            ResponseWriter { response: Arc::clone(&response), overflows: Arc::clone(&self.overflows) };
         let newest = Arc::downgrade(&self.newest);
-        let (store, own) = (self.store.clone(), Arc::clone(&sheet));
+        let (store, own) = (self.store.clone(), Arc::clone(&response));
         let writing = tokio::spawn(async move {
-            // One that breaks down drops its pen, which says so.
-            let _ = spawn_blocking(move || pen.write(write)).await;
+            // One that breaks down drops its writer, which says so.
+            let _ = spawn_blocking(move || writer.write(write)).await;
             store.make_room(&own);
             own.has_had_its_time().await;
             let Some(newest) = newest.upgrade() else { return };
             // Memory for which nobody asks is given back.
-            lock(&newest).take_if(|newest| Arc::ptr_eq(&newest.sheet, &own));
+            lock(&newest).take_if(|newest| Arc::ptr_eq(&newest.response, &own));
         });
-        Newest { sheet, _writing: AbortOnDropHandle::new(writing) }
+        Newest { response, _writing: AbortOnDropHandle::new(writing) }
     }
 }
 
-impl Sheet {
+impl CachedResponse {
     fn is_in_force(&self) -> bool {
         match self.text.borrow().stage {
             Stage::Writing => true,
@@ -193,12 +195,12 @@ impl Text {
     }
 }
 
-impl Pen {
+impl ResponseWriter {
     fn write(self, write: impl FnOnce(&Self) -> StatusCode) {
         let begun = std::time::Instant::now();
         let code = write(&self);
         let until = Instant::now() + (begun.elapsed() * WORTH).min(LONGEST);
-        self.sheet.text.send_modify(|text| {
+        self.response.text.send_modify(|text| {
             if text.stage == Stage::Writing {
                 text.code = Some(code);
                 text.stage = Stage::Whole(until);
@@ -208,16 +210,16 @@ impl Pen {
 
     /// Whoever waits can have this code and what follows.
     pub(super) fn begin(&self, code: StatusCode) {
-        self.sheet.text.send_modify(|text| text.code = Some(code));
+        self.response.text.send_modify(|text| text.code = Some(code));
     }
 
     /// Appends a piece, unless that makes the answer too long to be shared.
     pub(super) fn append(&self, piece: Bytes) {
-        if self.sheet.size() + piece.len() > MAX_SHEET {
+        if self.response.size() + piece.len() > MAX_CACHED {
             self.overflows.store(true, Relaxed);
-            self.sheet.withdraw();
+            self.response.withdraw();
         }
-        self.sheet.text.send_if_modified(|text| {
+        self.response.text.send_if_modified(|text| {
             let is_wanted = text.stage == Stage::Writing;
             if is_wanted {
                 text.push(piece);
@@ -228,7 +230,7 @@ impl Pen {
 
     /// Appends what had to be made as a whole.
     pub(super) fn append_all(&self, body: Vec<u8>) {
-        self.sheet.text.send_modify(|text| {
+        self.response.text.send_modify(|text| {
             if body.len() <= PIECE {
                 text.push(body.into());
             } else {
@@ -238,39 +240,39 @@ impl Pen {
     }
 }
 
-impl Drop for Pen {
+impl Drop for ResponseWriter {
     fn drop(&mut self) {
-        if self.sheet.text.borrow().stage == Stage::Writing {
-            self.sheet.withdraw();
+        if self.response.text.borrow().stage == Stage::Writing {
+            self.response.withdraw();
         }
     }
 }
 
 impl Store {
-    fn add(&self, sheet: &Arc<Sheet>) {
+    fn add(&self, response: &Arc<CachedResponse>) {
         let mut sheets = lock(&self.0);
-        sheets.retain(|sheet| sheet.strong_count() > 0);
-        sheets.push_back(Arc::downgrade(sheet));
+        sheets.retain(|response| response.strong_count() > 0);
+        sheets.push_back(Arc::downgrade(response));
     }
 
     /// Those who read slowly do not fill the memory: the oldest answers make room for the newest.
-    fn make_room(&self, newest: &Arc<Sheet>) {
+    fn make_room(&self, newest: &Arc<CachedResponse>) {
         let sheets: Vec<_> = lock(&self.0).iter().filter_map(Weak::upgrade).collect();
-        let mut held: usize = sheets.iter().map(|sheet| sheet.size()).sum();
-        for sheet in sheets.iter().filter(|sheet| !Arc::ptr_eq(sheet, newest)) {
+        let mut held: usize = sheets.iter().map(|response| response.size()).sum();
+        for response in sheets.iter().filter(|response| !Arc::ptr_eq(response, newest)) {
             if held <= MAX_HELD {
                 return;
             }
-            held -= sheet.size();
-            sheet.withdraw();
+            held -= response.size();
+            response.withdraw();
         }
     }
 }
 
 /// A connection that does not read on holds one piece, and not all of the answer.
-fn read(sheet: Arc<Sheet>) -> impl Stream<Item = io::Result<Bytes>> {
-    let text = sheet.text.subscribe();
-    stream::try_unfold((sheet, text, 0), async |(sheet, mut text, index)| {
+fn read(response: Arc<CachedResponse>) -> impl Stream<Item = io::Result<Bytes>> {
+    let text = response.text.subscribe();
+    stream::try_unfold((response, text, 0), async |(response, mut text, index)| {
         let next = text.wait_for(|text| index < text.pieces.len() || text.stage != Stage::Writing).await;
         let piece = match next.as_deref() {
             Ok(Text { pieces, .. }) if index < pieces.len() => pieces[index].clone(),
@@ -278,7 +280,7 @@ fn read(sheet: Arc<Sheet>) -> impl Stream<Item = io::Result<Bytes>> {
             _ => return Err(io::Error::other("the answer had to make room for newer ones")),
         };
         drop(next);
-        Ok(Some((piece, (sheet, text, index + 1))))
+        Ok(Some((piece, (response, text, index + 1))))
     })
 }
 

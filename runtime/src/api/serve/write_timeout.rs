@@ -18,14 +18,14 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const ENOUGH: usize = 64 * 1024;
 
 /// A connection that ends when its client stops reading: what waits to be sent takes up memory.
-pub(super) struct Patient {
+pub(super) struct WriteTimeout {
     stream: TcpStream,
     /// Runs since the client kept us waiting, until it has taken enough, or everything.
     stalled: Option<Pin<Box<Sleep>>>,
     taken: usize,
 }
 
-impl Patient {
+impl WriteTimeout {
     /// Watches over this connection.
     pub(super) fn new(stream: TcpStream) -> Self {
         Self { stream, stalled: None, taken: 0 }
@@ -55,7 +55,7 @@ impl Patient {
     }
 }
 
-impl AsyncRead for Patient {
+impl AsyncRead for WriteTimeout {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -65,7 +65,7 @@ impl AsyncRead for Patient {
     }
 }
 
-impl AsyncWrite for Patient {
+impl AsyncWrite for WriteTimeout {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -18,14 +18,14 @@ use url::{Host, Url};
 /// What one check may reach. Every judgement takes both keys: the grants of the manifest, and the ceiling of the
 /// place it comes from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Permit {
+pub struct Authorization {
     namespace: String,
     grants: Grants,
     account: Option<Account>,
     ceiling: Arc<Ceiling>,
 }
 
-impl Permit {
+impl Authorization {
     /// For a check of that namespace whose manifest has these grants, and this `serviceAccount`.
     ///
     /// # Errors

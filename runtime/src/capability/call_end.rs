@@ -4,7 +4,7 @@ use crate::{capability::HostState, usage::CallResult};
 
 /// How a host call ended.
 #[derive(Clone, Copy)]
-pub(super) enum Ended<'a> {
+pub(super) enum CallEnd<'a> {
     Ok,
     Error,
     Timeout,
@@ -15,7 +15,7 @@ pub(super) enum Ended<'a> {
 /// How the errors of an interface end a call: all have a denial with its reason, and a case for too late.
 macro_rules! end_calls {
     ($error:ident, $timeout:pat) => {
-        impl<'a> From<&'a $error> for $crate::capability::ended::Ended<'a> {
+        impl<'a> From<&'a $error> for $crate::capability::call_end::CallEnd<'a> {
             fn from(error: &'a $error) -> Self {
                 match error {
                     $error::Denied(why) => Self::Denied(why),
@@ -30,16 +30,16 @@ pub(super) use end_calls;
 
 impl HostState {
     /// Counts the call begun last that has not finished, and tells operators of a denial.
-    pub(super) fn finish<'a>(&mut self, ended: impl Into<Ended<'a>>) {
+    pub(super) fn finish<'a>(&mut self, ended: impl Into<CallEnd<'a>>) {
         let ended = ended.into();
         self.calls.finish(ended.result());
-        if let Ended::Denied(why) = ended {
+        if let CallEnd::Denied(why) = ended {
             self.usage.deny(why);
         }
     }
 }
 
-impl Ended<'_> {
+impl CallEnd<'_> {
     fn result(self) -> CallResult {
         match self {
             Self::Ok => CallResult::Ok,
@@ -50,9 +50,9 @@ impl Ended<'_> {
     }
 }
 
-impl<'a, T, E> From<&'a Result<T, E>> for Ended<'a>
+impl<'a, T, E> From<&'a Result<T, E>> for CallEnd<'a>
 where
-    &'a E: Into<Ended<'a>>,
+    &'a E: Into<CallEnd<'a>>,
 {
     fn from(result: &'a Result<T, E>) -> Self {
         result.as_ref().map_or_else(Into::into, |_| Self::Ok)

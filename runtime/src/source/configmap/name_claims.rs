@@ -3,12 +3,12 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Age, Place, Seen};
+use super::{Age, ConfigMapName, Seen};
 use crate::{
     outcome::{Fault, Reason},
     source::{
         Change, Packed, Taken,
-        bundle::{Wish, stand_in},
+        bundle::{Desired, stand_in},
     },
     value::{Digest, Key},
 };
@@ -23,36 +23,36 @@ const MOST_REFUSED: usize = 10;
 /// What all ConfigMaps want. Of two that want one check the older has it; before all others comes
 /// another source that has taken it.
 #[derive(Default)]
-pub(super) struct Shelf {
-    maps: BTreeMap<Place, Held>,
+pub(super) struct NameClaims {
+    maps: BTreeMap<ConfigMapName, HeldConfigMap>,
     /// Who wants each check: whoever has one first, and then the oldest.
-    claims: BTreeMap<Key, BTreeSet<Claim>>,
+    claims: BTreeMap<Key, BTreeSet<NameClaim>>,
     /// What was told of each check, and whose it is.
-    told: BTreeMap<Key, (Place, Wish)>,
+    told: BTreeMap<Key, (ConfigMapName, Desired)>,
     taken: Taken,
-    namespaces: BTreeMap<String, Tally>,
+    namespaces: BTreeMap<String, NamespaceUse>,
 }
 
 /// What the ConfigMaps of one namespace have together.
 #[derive(Default)]
-struct Tally {
+struct NamespaceUse {
     checks: usize,
     /// Those that want more than there is room for, the oldest first.
-    refused: BTreeSet<(Age, Place)>,
+    refused: BTreeSet<(Age, ConfigMapName)>,
 }
 
 /// A wish for a check. What only stands for a file that makes none never gets the name of a check that there is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Claim {
+struct NameClaim {
     is_stand_in: bool,
     age: Age,
-    place: Place,
+    place: ConfigMapName,
 }
 
 /// One ConfigMap.
-struct Held {
+struct HeldConfigMap {
     age: Age,
-    wishes: BTreeMap<Key, Wish>,
+    wishes: BTreeMap<Key, Desired>,
     /// How many checks it would have, had the namespace room for them.
     refused: Option<usize>,
     /// The checks that others have, with what was told about that.
@@ -69,19 +69,19 @@ pub(super) struct Plan {
     /// Checks of the ConfigMap that has just been read, to be told with its content.
     pub(super) tell: Vec<Key>,
     /// ConfigMaps to be read again: they have a check now that another one had.
-    pub(super) read: BTreeSet<Place>,
+    pub(super) read: BTreeSet<ConfigMapName>,
     /// ConfigMaps that do not get what they want, and why.
-    pub(super) clashes: Vec<(Place, String)>,
+    pub(super) clashes: Vec<(ConfigMapName, String)>,
 }
 
-impl Shelf {
+impl NameClaims {
     /// What the ConfigMap wanted when it was last read.
-    pub(super) fn wishes(&self, place: &Place) -> BTreeMap<Key, Wish> {
+    pub(super) fn wishes(&self, place: &ConfigMapName) -> BTreeMap<Key, Desired> {
         self.maps.get(place).map(|held| held.wishes.clone()).unwrap_or_default()
     }
 
     /// The ConfigMap has been read and wants this; its namespace may have so many checks.
-    pub(super) fn put(&mut self, seen: &Seen, wishes: BTreeMap<Key, Wish>, most: usize) -> Plan {
+    pub(super) fn put(&mut self, seen: &Seen, wishes: BTreeMap<Key, Desired>, most: usize) -> Plan {
         let mut clashes = Vec::new();
         let wanted = wishes.len();
         let (wishes, refused) = match self.others(&seen.place).saturating_add(wanted) <= most {
@@ -89,7 +89,7 @@ impl Shelf {
             false => (self.refuse(&seen.place, wanted, most, &mut clashes), Some(wanted)),
         };
         let mut touched: BTreeSet<Key> = wishes.keys().cloned().collect();
-        let mut held = Held { age: seen.age.clone(), wishes, refused, beaten: BTreeMap::new() };
+        let mut held = HeldConfigMap { age: seen.age.clone(), wishes, refused, beaten: BTreeMap::new() };
         if let Some(former) = self.withdraw(&seen.place) {
             touched.extend(former.wishes.into_keys());
             if former.age == held.age {
@@ -113,7 +113,7 @@ impl Shelf {
     }
 
     /// The ConfigMap is gone; its namespace may have so many checks.
-    pub(super) fn remove(&mut self, place: &Place, most: usize) -> Plan {
+    pub(super) fn remove(&mut self, place: &ConfigMapName, most: usize) -> Plan {
         let wishes = self.withdraw(place).map(|held| held.wishes).unwrap_or_default();
         let mut plan = self.settle(&wishes.into_keys().collect(), None);
         plan.read.extend(self.next_refused(&place.namespace, most));
@@ -149,21 +149,21 @@ impl Shelf {
     }
 
     /// The uid of a ConfigMap.
-    pub(super) fn uid(&self, place: &Place) -> Option<&str> {
+    pub(super) fn uid(&self, place: &ConfigMapName) -> Option<&str> {
         self.maps.get(place).map(|held| held.age.uid.as_str())
     }
 
     /// Who has the check: the oldest ConfigMap that makes it.
-    pub(super) fn owner(&self, key: &Key) -> Option<(&Place, &Wish)> {
+    pub(super) fn owner(&self, key: &Key) -> Option<(&ConfigMapName, &Desired)> {
         if self.taken.contains(key) {
             return None;
         }
-        let Claim { place, .. } = self.claims.get(key)?.first()?;
+        let NameClaim { place, .. } = self.claims.get(key)?.first()?;
         Some((place, self.maps.get(place)?.wishes.get(key)?))
     }
 
-    /// Takes a ConfigMap and its claims off the shelf.
-    fn withdraw(&mut self, place: &Place) -> Option<Held> {
+    /// Takes a ConfigMap and its claims off the claims.
+    fn withdraw(&mut self, place: &ConfigMapName) -> Option<HeldConfigMap> {
         let held = self.maps.remove(place)?;
         if let Entry::Occupied(mut tally) = self.namespaces.entry(place.namespace.clone()) {
             tally.get_mut().checks -= held.checks(place);
@@ -184,7 +184,7 @@ impl Shelf {
     }
 
     /// How many checks the other ConfigMaps of the namespace have.
-    fn others(&self, place: &Place) -> usize {
+    fn others(&self, place: &ConfigMapName) -> usize {
         let all = self.namespaces.get(&place.namespace).map_or(0, |tally| tally.checks);
         all - self.maps.get(place).map_or(0, |held| held.checks(place))
     }
@@ -193,12 +193,12 @@ impl Shelf {
     /// refused stands on the board under its own name, as long as these are few.
     fn refuse(
         &self,
-        place: &Place,
+        place: &ConfigMapName,
         wanted: usize,
         most: usize,
-        clashes: &mut Vec<(Place, String)>,
-    ) -> BTreeMap<Key, Wish> {
-        let Place { namespace, name } = place;
+        clashes: &mut Vec<(ConfigMapName, String)>,
+    ) -> BTreeMap<Key, Desired> {
+        let ConfigMapName { namespace, name } = place;
         let why = format!(
             "the {wanted} checks of the ConfigMap {name} are more than there is room for in the namespace \
              {namespace}, which may have {most}: remove some, or have the operator's policy allow more `checks`"
@@ -209,7 +209,7 @@ impl Shelf {
         if self.standing(namespace, Some(place)) < MOST_REFUSED {
             let key = stand_in(&origin, namespace, &kept, &mut BTreeMap::new());
             let trouble = Some(Fault::new(Reason::Manifest, why));
-            kept.insert(key, Wish { origin, trouble, ..Wish::default() });
+            kept.insert(key, Desired { origin, trouble, ..Desired::default() });
         } else {
             clashes.push((place.clone(), why));
         }
@@ -217,27 +217,28 @@ impl Shelf {
     }
 
     /// How many ConfigMaps of a namespace, besides this one, stand on the board as refused.
-    fn standing(&self, namespace: &str, besides: Option<&Place>) -> usize {
+    fn standing(&self, namespace: &str, besides: Option<&ConfigMapName>) -> usize {
         let refused = self.namespaces.get(namespace).into_iter().flat_map(|tally| &tally.refused);
         let others = refused.map(|(_, place)| place).filter(|place| Some(*place) != besides);
         others.filter(|place| self.stands(place)).count()
     }
 
-    fn stands(&self, place: &Place) -> bool {
+    fn stands(&self, place: &ConfigMapName) -> bool {
         let refusal = self.maps.get(place).and_then(|held| held.refusal(place));
         refusal.and_then(|key| self.owner(key)).is_some_and(|(owner, _)| owner == place)
     }
 
     /// The oldest ConfigMap that was refused and for whose checks there is room now, or else that could now stand on
     /// the board.
-    fn next_refused(&self, namespace: &str, most: usize) -> Option<Place> {
+    fn next_refused(&self, namespace: &str, most: usize) -> Option<ConfigMapName> {
         let refused = || self.namespaces.get(namespace).into_iter().flat_map(|tally| &tally.refused);
-        let held = |place: &Place| self.maps.get(place);
-        let fits = |place: &&Place| {
+        let held = |place: &ConfigMapName| self.maps.get(place);
+        let fits = |place: &&ConfigMapName| {
             let wanted = held(place).and_then(|held| held.refused);
             wanted.is_some_and(|wanted| self.others(place).saturating_add(wanted) <= most)
         };
-        let is_unheard = |place: &&Place| held(place).is_some_and(|held| held.refusal(place).is_none());
+        let is_unheard =
+            |place: &&ConfigMapName| held(place).is_some_and(|held| held.refusal(place).is_none());
         let fitting = refused().map(|(_, place)| place).find(fits);
         let unheard = || {
             let mut unheard = refused().map(|(_, place)| place).filter(is_unheard);
@@ -246,7 +247,7 @@ impl Shelf {
         fitting.or_else(unheard).cloned()
     }
 
-    fn settle(&mut self, touched: &BTreeSet<Key>, at_hand: Option<&Place>) -> Plan {
+    fn settle(&mut self, touched: &BTreeSet<Key>, at_hand: Option<&ConfigMapName>) -> Plan {
         let mut plan = Plan::default();
         for key in touched {
             self.find_clashes(key, &mut plan.clashes);
@@ -279,9 +280,9 @@ impl Shelf {
     }
 
     /// Finds who wants the check and does not get it, and has not been told so.
-    fn find_clashes(&mut self, key: &Key, clashes: &mut Vec<(Place, String)>) {
+    fn find_clashes(&mut self, key: &Key, clashes: &mut Vec<(ConfigMapName, String)>) {
         let winner = self.owner(key).map(|(place, _)| place.clone());
-        for Claim { place, is_stand_in, .. } in self.claims.get(key).into_iter().flatten() {
+        for NameClaim { place, is_stand_in, .. } in self.claims.get(key).into_iter().flatten() {
             let Some(held) = self.maps.get_mut(place) else { continue };
             let trouble =
                 held.wishes.get(key).and_then(|wish| wish.trouble.as_ref()).filter(|_| *is_stand_in);
@@ -307,19 +308,19 @@ impl Shelf {
     }
 }
 
-impl Held {
+impl HeldConfigMap {
     /// The name under which it stands for itself, if it is refused.
-    fn refusal(&self, place: &Place) -> Option<&Key> {
-        let own = |(_, wish): &(&Key, &Wish)| wish.origin == Path::new(&place.name);
+    fn refusal(&self, place: &ConfigMapName) -> Option<&Key> {
+        let own = |(_, wish): &(&Key, &Desired)| wish.origin == Path::new(&place.name);
         self.refused.and_then(|_| self.wishes.iter().find(own)).map(|(key, _)| key)
     }
 
     /// How many checks it has. That it is refused is none.
-    fn checks(&self, place: &Place) -> usize {
+    fn checks(&self, place: &ConfigMapName) -> usize {
         self.wishes.len() - usize::from(self.refusal(place).is_some())
     }
 
-    fn claim(&self, wish: &Wish, place: &Place) -> Claim {
-        Claim { is_stand_in: wish.check.is_none(), age: self.age.clone(), place: place.clone() }
+    fn claim(&self, wish: &Desired, place: &ConfigMapName) -> NameClaim {
+        NameClaim { is_stand_in: wish.check.is_none(), age: self.age.clone(), place: place.clone() }
     }
 }
