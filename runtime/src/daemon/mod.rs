@@ -2,11 +2,12 @@
 
 mod front;
 mod parts;
+mod probes;
 mod signals;
 mod sources;
 
 use crate::{
-    api::{self, Entrance},
+    api,
     board::Board,
     capability::{
         dial::{Network, NetworkOptions},
@@ -103,9 +104,8 @@ async fn start(settings: Settings) -> Result<Running> {
     let serving = front.serve(listener, Arc::clone(&board), stop.clone(), settings.close_after);
     parts.start("the HTTP server", serving.map(|()| true));
     if let Some(listener) = probed {
-        let (router, close_after) = (api::probes(Arc::clone(&board)), settings.close_after);
-        let serving = api::serve(listener, Entrance::default(), router, stop.clone(), close_after);
-        parts.start("the server for the kubelet", serving.map(|()| true));
+        let serving = probes::serve(listener, Arc::clone(&board), stop.clone(), settings.close_after)?;
+        parts.start("the server for the kubelet", serving);
     }
     parts.start("the announcement that it is ready", announce_ready(board, stop.clone()).map(|()| true));
     Ok(Running { parts, ledger, stop, kill_after: settings.kill_after })

@@ -145,6 +145,7 @@ pub(super) struct Spec {
 /// One secret, from exactly one source.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Secret")]
 pub(super) struct WrittenSecret {
     /// The name under which the module asks for it.
     #[schemars(length(min = 1, max = 253))]
@@ -153,15 +154,15 @@ pub(super) struct WrittenSecret {
     pub(super) file: Option<String>,
     /// The variable of the daemon's environment that holds the value.
     pub(super) env: Option<String>,
-    /// The key of a Kubernetes WrittenSecret, in the check's namespace, that holds the value.
+    /// The key of a Kubernetes Secret, in the check's namespace, that holds the value.
     pub(super) secret_key_ref: Option<SecretKeyRef>,
 }
 
-/// A key of a Kubernetes WrittenSecret.
+/// A key of a Kubernetes Secret.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct SecretKeyRef {
-    /// The name of the WrittenSecret.
+    /// The name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub(super) name: String,
     /// The key within it.

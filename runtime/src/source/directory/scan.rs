@@ -171,7 +171,8 @@ impl Scanner {
             modules: self.digests.of(entries).map(|(name, digest, _)| (name, digest)).collect(),
             signatures: self.signatures.of(entries).map(|(name, file, _)| (name, file)).collect(),
         };
-        let named = wishes.read(&bundle, |origin| self.told.former(origin));
+        let former = self.told.by_file();
+        let named = wishes.read(&bundle, |origin| former.of(origin));
         let settled = unsettled().map(|(_, settled)| settled).min();
         self.homes.entry(directory.to_path_buf()).or_default().named = named;
         settled
@@ -200,9 +201,7 @@ impl Scanner {
             self.contact.reached(&place);
             return;
         };
-        if self.contact.lost(&place, &why) {
-            tracing::warn!("{why}; its checks stay as they are");
-        }
+        self.contact.lost(&place, &why);
         let why = format!("{why}; its checks stay as they are, and others that it may hold are not known");
         wishes.refuse(directory.join(UNREADABLE), Fault::new(Reason::Resources, why));
     }
