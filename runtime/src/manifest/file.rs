@@ -5,7 +5,7 @@ use crate::{
     manifest::{
         Check, Error, Position,
         build::{build, key},
-        raw,
+        spec::{CheckDocument, Outline},
     },
     value::{Key, Module},
 };
@@ -102,10 +102,11 @@ impl Part<'_> {
         default_namespace: &str,
         ceiling: &Arc<Ceiling>,
     ) -> Result<Vec<(Position, Check)>, Refused> {
-        let checks = read::<Spanned<raw::Manifest>>(self.text).and_then(|documents| {
-            let checks = documents.into_iter().map(|Spanned { value, referenced, .. }| {
+        let checks = read::<Spanned<CheckDocument>>(self.text).and_then(|documents| {
+            let checks = documents.into_iter().enumerate().map(|(number, Spanned { value, referenced, .. })| {
                 let place = Position { line: referenced.line() + self.above, column: referenced.column() };
-                Ok((place, build(value, default_namespace, ceiling)?))
+                let check = build(value, default_namespace, ceiling);
+                Ok((place, check.map_err(|problem| problem.locate(self.text, number))?))
             });
             checks.collect()
         });
@@ -117,7 +118,7 @@ impl Part<'_> {
 
     /// What a document that is refused names.
     fn outline(&self, default_namespace: &str, ceiling: &Ceiling) -> Option<Named> {
-        let raw::Outline { metadata, spec } = read(self.text).ok()?.into_iter().next()?;
+        let Outline { metadata, spec } = read(self.text).ok()?.into_iter().next()?;
         let module = spec["module"].as_str().and_then(|module| module.parse().ok());
         Some(Named { key: key(&metadata, default_namespace, ceiling).ok(), module })
     }

@@ -6,13 +6,16 @@ mod build;
 mod check;
 mod error;
 mod file;
-mod raw;
+mod problem;
 mod secret;
+mod spec;
 
 pub use build::alone;
 pub use check::{Check, Severity};
 pub use error::{Error, Position};
 pub(crate) use file::read;
 pub use file::{Document, MAX_DOCUMENTS, MAX_FILE, Named, Refused, documents, parse};
-pub use raw::schema;
+pub use problem::Problem;
+pub(crate) use problem::Step;
 pub use secret::{Secret, SecretError, SecretSource};
+pub use spec::{CheckSpec, SecretKeyRef, SecretSpec, schema};

@@ -2,7 +2,7 @@
 
 use crate::{
     grant::SecretKind,
-    manifest::raw,
+    manifest::spec::{SecretKeyRef, SecretSpec},
     text::{is_subdomain, quote},
 };
 use std::{path::PathBuf, sync::Arc};
@@ -60,8 +60,8 @@ pub enum SecretError {
 
 impl Secret {
     /// What the manifest says, if it names exactly one source.
-    pub(super) fn new(raw: &raw::WrittenSecret) -> Result<Self, SecretError> {
-        let raw::WrittenSecret { name, file, env, secret_key_ref } = raw;
+    pub(super) fn new(written: &SecretSpec) -> Result<Self, SecretError> {
+        let SecretSpec { name, file, env, secret_key_ref } = written;
         if !is_key(name) {
             return Err(SecretError::Name(name.clone()));
         }
@@ -99,14 +99,14 @@ impl SecretSource {
         }
     }
 
-    fn key_ref(raw: &raw::SecretKeyRef) -> Result<Self, SecretError> {
-        if !is_subdomain(&raw.name) {
-            return Err(SecretError::KeyName(raw.name.clone()));
+    fn key_ref(written: &SecretKeyRef) -> Result<Self, SecretError> {
+        if !is_subdomain(&written.name) {
+            return Err(SecretError::KeyName(written.name.clone()));
         }
-        if !is_key(&raw.key) {
-            return Err(SecretError::Key(raw.key.clone()));
+        if !is_key(&written.key) {
+            return Err(SecretError::Key(written.key.clone()));
         }
-        Ok(Self::KeyRef { name: raw.name.clone(), key: raw.key.clone() })
+        Ok(Self::KeyRef { name: written.name.clone(), key: written.key.clone() })
     }
 }
 

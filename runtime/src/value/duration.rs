@@ -2,7 +2,7 @@
 
 use crate::text::quote;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr, time::Duration};
 
 /// Longer than this is a mistake, and would overflow clocks further on.
@@ -12,8 +12,8 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// A span of time of whole milliseconds: `500ms`, `2s`, `1m30s`, `1h`, `14d`. At most 365 days.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
 #[schemars(inline, extend("minLength" = 2, "pattern" = r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$"))]
 pub struct TimeSpan(Duration);
 
@@ -89,6 +89,12 @@ impl TryFrom<String> for TimeSpan {
 
     fn try_from(text: String) -> Result<Self, DurationError> {
         text.parse()
+    }
+}
+
+impl From<TimeSpan> for String {
+    fn from(span: TimeSpan) -> Self {
+        span.to_string()
     }
 }
 

@@ -4,7 +4,7 @@
 mod tests;
 mod written;
 
-pub(crate) use written::WrittenLimits;
+pub use written::WrittenLimits;
 
 use crate::value::{Size, TimeSpan};
 use std::{

@@ -3,19 +3,18 @@
 use crate::value::{Limit, Size, TimeSpan, Unit};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{Error, MapAccess, Visitor},
 };
 use serde_json::{Map, Value};
-use serde_saphyr::Spanned;
 use std::{borrow::Cow, fmt, sync::LazyLock};
 
 /// The keys under `limits`.
 static KEYS: LazyLock<Vec<&'static str>> = LazyLock::new(|| under_limits().map(Limit::key).collect());
 
-/// The amounts that somebody wrote under `limits`, each where it stands, in its own unit.
-#[derive(Debug, Default)]
-pub(crate) struct WrittenLimits(pub(crate) Vec<(Limit, Spanned<u64>)>);
+/// The amounts that somebody wrote under `limits`, each in its own unit, in the order in which they were written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WrittenLimits(pub(crate) Vec<(Limit, u64)>);
 
 fn under_limits() -> impl Iterator<Item = Limit> {
     Limit::ALL.into_iter().filter(|limit| limit.is_under_limits())
@@ -40,9 +39,9 @@ impl<'de> Visitor<'de> for Amounts {
         let mut amounts = Vec::new();
         while let Some(LimitKey(limit)) = map.next_key()? {
             let amount = match limit.unit() {
-                Unit::Bytes => spanned(map.next_value()?, Size::get),
-                Unit::Time => spanned(map.next_value()?, TimeSpan::milliseconds),
-                Unit::Count => spanned(map.next_value::<Spanned<u32>>()?, u64::from),
+                Unit::Bytes => map.next_value::<Size>()?.get(),
+                Unit::Time => map.next_value::<TimeSpan>()?.milliseconds(),
+                Unit::Count => map.next_value::<u32>()?.into(),
             };
             amounts.push((limit, amount));
         }
@@ -50,8 +49,10 @@ impl<'de> Visitor<'de> for Amounts {
     }
 }
 
-fn spanned<T>(written: Spanned<T>, amount: impl FnOnce(T) -> u64) -> Spanned<u64> {
-    Spanned { value: amount(written.value), referenced: written.referenced, defined: written.defined }
+impl Serialize for WrittenLimits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(limit, amount)| (limit.key(), limit.written(*amount))))
+    }
 }
 
 struct LimitKey(Limit);

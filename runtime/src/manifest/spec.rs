@@ -3,24 +3,23 @@
 use crate::{
     grant::Grants,
     manifest::Severity,
-    value::{Digest, Module, TimeSpan, WrittenLimits},
+    value::{Digest, ModuleRef, TimeSpan, WrittenLimits},
 };
 use schemars::{JsonSchema, generate::SchemaSettings};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use serde_saphyr::Spanned;
 use std::collections::BTreeMap;
 
 /// The JSON schema of one Check document, for editors and for `deploy/check.schema.json`.
 pub fn schema() -> Value {
-    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Manifest>().into()
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<CheckDocument>().into()
 }
 
 /// One health check: a WebAssembly module with its settings, its schedule and what it may reach.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "Check")]
-pub(super) struct Manifest {
+pub(super) struct CheckDocument {
     /// The version of this format.
     #[serde(rename = "apiVersion")]
     _api_version: ApiVersion,
@@ -30,40 +29,38 @@ pub(super) struct Manifest {
     /// Who the check is.
     pub(super) metadata: Metadata,
     /// What the check does.
-    pub(super) spec: Spec,
+    pub(super) spec: CheckSpec,
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 enum ApiVersion {
     #[serde(rename = "aviary.dev/v1alpha1")]
     V1alpha1,
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 enum Kind {
     Check,
 }
 
 /// Who the check is.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Metadata {
     /// Lower-case letters, digits, dashes and dots; unique within the namespace.
     #[schemars(
-        with = "String",
         length(max = 63),
         regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
     )]
-    pub(super) name: Spanned<String>,
+    pub(super) name: String,
     /// Lower-case letters, digits and dashes. Without it, the namespace of the place where the manifest lies.
     #[schemars(
-        with = "Option<String>",
         length(max = 63),
         regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
     )]
-    pub(super) namespace: Option<Spanned<String>>,
+    pub(super) namespace: Option<String>,
     /// Accepted for kubectl's sake and not used.
     #[serde(default, rename = "labels")]
     _labels: BTreeMap<String, String>,
@@ -80,94 +77,87 @@ pub(super) struct Outline {
     pub(super) spec: Value,
 }
 
-/// What the check does.
-#[derive(Debug, Deserialize, JsonSchema)]
+/// What people write of one check, as it is; [`super::parse`] tells whether it can be meant.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Spec {
+#[schemars(rename = "Spec")]
+pub struct CheckSpec {
     /// The module's file beside this manifest, or key of the same ConfigMap.
-    pub(super) module: Module,
+    pub module: ModuleRef,
     /// The only digest that the module may have; another one is refused.
-    pub(super) digest: Option<Digest>,
+    pub digest: Option<Digest>,
     /// How often the check runs, for example `30s`, which is the default. Not together with `schedule`.
-    #[schemars(with = "Option<TimeSpan>")]
-    pub(super) interval: Option<Spanned<TimeSpan>>,
+    pub interval: Option<TimeSpan>,
     /// When the check runs: a cron expression of 5 or 6 fields, `@hourly` and its like, or `@every 90s`.
-    #[schemars(with = "Option<String>")]
-    pub(super) schedule: Option<Spanned<String>>,
+    pub schedule: Option<String>,
     /// The time zone of `schedule`, for example `Europe/Berlin`; without it, UTC.
-    #[schemars(with = "Option<String>")]
-    pub(super) time_zone: Option<Spanned<String>>,
+    pub time_zone: Option<String>,
     /// How long one run may take, retries included: by default 10s, or the interval if that is shorter.
-    #[schemars(with = "Option<TimeSpan>")]
-    pub(super) timeout: Option<Spanned<TimeSpan>>,
+    pub timeout: Option<TimeSpan>,
     /// After this long, the check cleans up and starts a new round.
-    #[schemars(with = "Option<TimeSpan>")]
-    pub(super) ttl: Option<Spanned<TimeSpan>>,
+    pub ttl: Option<TimeSpan>,
     /// Polls that fail this soon after init do not count. By default 0s.
-    #[schemars(with = "Option<TimeSpan>")]
-    pub(super) startup_grace: Option<Spanned<TimeSpan>>,
+    pub startup_grace: Option<TimeSpan>,
     /// So many bad runs in a row make the check bad.
-    #[schemars(with = "Option<u32>", range(min = 1))]
-    pub(super) failure_threshold: Option<Spanned<u32>>,
+    #[schemars(range(min = 1))]
+    pub failure_threshold: Option<u32>,
     /// So many good runs in a row make the check good again.
-    #[schemars(with = "Option<u32>", range(min = 1))]
-    pub(super) success_threshold: Option<Spanned<u32>>,
+    #[schemars(range(min = 1))]
+    pub success_threshold: Option<u32>,
     /// Immediate further tries within one run.
-    #[schemars(with = "Option<u32>", range(max = 10))]
-    pub(super) retries: Option<Spanned<u32>>,
+    #[schemars(range(max = 10))]
+    pub retries: Option<u32>,
     /// Whether the check rests.
     #[serde(default)]
-    pub(super) suspend: bool,
+    pub suspend: bool,
     /// Whether a fail of this check makes `/health` answer 503.
     #[serde(default)]
-    pub(super) severity: Severity,
+    pub severity: Severity,
     /// Who looks after the check; `/health?owner=` selects by it.
-    #[schemars(with = "Option<String>", length(min = 1, max = 128))]
-    pub(super) owner: Option<Spanned<String>>,
+    #[schemars(length(min = 1, max = 128))]
+    pub owner: Option<String>,
     /// What the module gets to know, in its own words.
-    #[schemars(with = "Option<Map<String, Value>>")]
-    pub(super) settings: Option<Spanned<Map<String, Value>>>,
+    pub settings: Option<Map<String, Value>>,
     /// What the module may read as secrets.
     #[serde(default)]
-    #[schemars(with = "Vec<WrittenSecret>")]
-    pub(super) secrets: Vec<Spanned<WrittenSecret>>,
+    pub secrets: Vec<SecretSpec>,
     /// What the module may reach; nothing else.
     #[serde(default)]
-    pub(super) grants: Grants,
+    pub grants: Grants,
     /// The service account, of the check's namespace, whose rights the module's calls to the Kubernetes API have.
-    #[schemars(with = "Option<String>", length(max = 253))]
-    pub(super) service_account: Option<Spanned<String>>,
+    #[schemars(length(max = 253))]
+    pub service_account: Option<String>,
     /// What the module may spend.
     #[serde(default)]
-    pub(super) limits: WrittenLimits,
+    pub limits: WrittenLimits,
 }
 
 /// One secret, from exactly one source.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "Secret")]
-pub(super) struct WrittenSecret {
+pub struct SecretSpec {
     /// The name under which the module asks for it.
     #[schemars(length(min = 1, max = 253))]
-    pub(super) name: String,
+    pub name: String,
     /// The absolute path of a file that holds the value.
-    pub(super) file: Option<String>,
+    pub file: Option<String>,
     /// The variable of the daemon's environment that holds the value.
-    pub(super) env: Option<String>,
+    pub env: Option<String>,
     /// The key of a Kubernetes Secret, in the check's namespace, that holds the value.
-    pub(super) secret_key_ref: Option<SecretKeyRef>,
+    pub secret_key_ref: Option<SecretKeyRef>,
 }
 
 /// A key of a Kubernetes Secret.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct SecretKeyRef {
+pub struct SecretKeyRef {
     /// The name of the Secret.
     #[schemars(length(min = 1, max = 253))]
-    pub(super) name: String,
+    pub name: String,
     /// The key within it.
     #[schemars(length(min = 1, max = 253))]
-    pub(super) key: String,
+    pub key: String,
 }
 
 #[cfg(test)]

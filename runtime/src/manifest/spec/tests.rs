@@ -2,7 +2,7 @@
 
 use crate::{
     grant::Ceiling,
-    manifest::{parse, raw::schema, read},
+    manifest::{parse, read, schema},
 };
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::Value;
