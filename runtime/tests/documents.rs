@@ -124,8 +124,10 @@ fn each_decision_has_its_three_parts_and_a_row_in_the_index() {
     let names: Vec<_> = names.collect();
     assert_eq!(rows.len(), names.len());
     for (place, (name, row)) in names.iter().zip(rows).enumerate() {
-        assert!(name.starts_with(&format!("{:04}-", place + 1)), "{name} is not number {}", place + 1);
-        assert!(row.contains(&format!("({name})")), "not the row of {name}: {row}");
+        let number = format!("{:04}", place + 1);
+        assert!(name.starts_with(&format!("{number}-")), "{name} is not number {number}");
+        assert!(index.contains(&format!("\n[{number}]: {name}\n")), "the index has no link to {name}");
+        assert!(row.starts_with(&format!("| [{number}] |")), "not the row of {name}: {row}");
         let page = read(&format!("docs/decisions/{name}"));
         let title = page.lines().next().unwrap_or_default().trim_start_matches("# ");
         assert!(row.contains(title.split_once(". ").expect("a number").1), "{name} has another title: {row}");
@@ -202,8 +204,10 @@ fn prose(page: &str) -> String {
 /// Where the links of a page lead.
 fn links(page: &str) -> Vec<String> {
     let prose = prose(page);
-    let links = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
-    links.map(|(target, _)| target.to_owned()).collect()
+    let links = prose.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+    let below =
+        prose.lines().filter(|line| line.starts_with('[')).filter_map(|line| Some(line.split_once("]: ")?.1));
+    links.chain(below).map(str::to_owned).collect()
 }
 
 /// What a link to each heading of a page is called, as GitHub has it.
