@@ -105,8 +105,8 @@ fn each_path_that_newcomers_are_told_of_is_there() {
     let page = read("CONTRIBUTING.md");
     let prose = prose(&page);
     let words = prose.split('`').skip(1).step_by(2);
-    let is_path =
-        |word: &&str| word.contains('/') && !word.contains([' ', '*', '<']) && !word.starts_with('/');
+    let is_other = |word: &str| word.contains([' ', '*', '<', ':']) || word.starts_with(['/', '~']);
+    let is_path = |word: &&str| word.contains('/') && !is_other(word) && !word.starts_with("target/");
     let paths: Vec<_> = words.filter(is_path).collect();
     assert!(paths.len() > 20, "{paths:?}");
     for path in paths {
