@@ -155,7 +155,7 @@ fn the_alerts_of_the_documentation_are_those_that_are_shipped() {
     let rules = rules();
     let rules = rules["spec"]["groups"][0]["rules"].as_array().expect("rules");
     let shipped: BTreeSet<_> = rules.iter().filter_map(|rule| rule["alert"].as_str()).collect();
-    let text = fs::read_to_string(deploy("../docs/operating.md")).expect("the documentation");
+    let text = fs::read_to_string(deploy("../docs/operating/reference.md")).expect("the documentation");
     let documented = text.lines().filter_map(|line| line.strip_prefix("| `Aviary")?.split_once('`'));
     let documented: BTreeSet<_> = documented.map(|(name, _)| format!("Aviary{name}")).collect();
     assert_eq!(shipped, documented.iter().map(String::as_str).collect());
