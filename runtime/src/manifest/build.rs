@@ -68,11 +68,7 @@ pub fn alone(key: Key, module: Module, ceiling: &Arc<Ceiling>) -> Result<Check, 
     })
 }
 
-pub(super) fn key(
-    metadata: &Metadata,
-    default_namespace: &str,
-    ceiling: &Ceiling,
-) -> Result<Key, Problem> {
+pub(super) fn key(metadata: &Metadata, default_namespace: &str, ceiling: &Ceiling) -> Result<Key, Problem> {
     let namespace = metadata.namespace.as_deref();
     let named = if namespace.is_some() { "namespace" } else { "name" };
     let wrong = |key, why: &dyn Display| Problem::at([Step::Key("metadata"), Step::Key(key)], why);
@@ -82,7 +78,8 @@ pub(super) fn key(
     })?;
     match ceiling.home() {
         Some(home) if key.namespace() != home => {
-            let why = format!("a check that lies in namespace {home} cannot be in another: remove `namespace`");
+            let why =
+                format!("a check that lies in namespace {home} cannot be in another: remove `namespace`");
             Err(wrong(named, &why))
         }
         _ => Ok(key),
@@ -132,11 +129,7 @@ fn schedule(spec: &CheckSpec) -> Result<Schedule, Problem> {
     })
 }
 
-fn timeout(
-    timeout: Option<TimeSpan>,
-    schedule: &Schedule,
-    ceiling: &Ceiling,
-) -> Result<Duration, Problem> {
+fn timeout(timeout: Option<TimeSpan>, schedule: &Schedule, ceiling: &Ceiling) -> Result<Duration, Problem> {
     let wrong = |why: &dyn Display| Problem::in_spec("timeout", why);
     let gap = schedule.shortest_gap();
     let Some(timeout) = timeout else {
@@ -196,7 +189,8 @@ fn retries(retries: Option<u32>) -> Result<u32, Problem> {
 
 fn owner(owner: &str) -> Result<Arc<str>, Problem> {
     if owner.is_empty() || owner.len() > LONGEST_OWNER || owner.contains(char::is_control) {
-        let why = format!("owner {} is not valid: write 1 to {LONGEST_OWNER} bytes in one line", quote(owner));
+        let why =
+            format!("owner {} is not valid: write 1 to {LONGEST_OWNER} bytes in one line", quote(owner));
         return Err(Problem::in_spec("owner", why));
     }
     Ok(owner.into())
@@ -214,9 +208,8 @@ fn settings(settings: &Map<String, Value>) -> Result<Arc<str>, Problem> {
 fn secrets(secrets: &[SecretSpec], ceiling: &Ceiling) -> Result<Vec<Secret>, Problem> {
     let mut names = HashSet::new();
     let parse = |(item, written): (usize, &SecretSpec)| {
-        let wrong = |why: &dyn Display| {
-            Problem::at([Step::Key("spec"), Step::Key("secrets"), Step::Item(item)], why)
-        };
+        let wrong =
+            |why: &dyn Display| Problem::at([Step::Key("spec"), Step::Key("secrets"), Step::Item(item)], why);
         if !names.insert(written.name.clone()) {
             return Err(wrong(&format!("secret {} is named twice", quote(&written.name))));
         }

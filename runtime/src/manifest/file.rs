@@ -103,11 +103,13 @@ impl Part<'_> {
         ceiling: &Arc<Ceiling>,
     ) -> Result<Vec<(Position, Check)>, Refused> {
         let checks = read::<Spanned<CheckDocument>>(self.text).and_then(|documents| {
-            let checks = documents.into_iter().enumerate().map(|(number, Spanned { value, referenced, .. })| {
-                let place = Position { line: referenced.line() + self.above, column: referenced.column() };
-                let check = build(value, default_namespace, ceiling);
-                Ok((place, check.map_err(|problem| problem.locate(self.text, number))?))
-            });
+            let checks =
+                documents.into_iter().enumerate().map(|(number, Spanned { value, referenced, .. })| {
+                    let place =
+                        Position { line: referenced.line() + self.above, column: referenced.column() };
+                    let check = build(value, default_namespace, ceiling);
+                    Ok((place, check.map_err(|problem| problem.locate(self.text, number))?))
+                });
             checks.collect()
         });
         checks.map_err(|error: Error| Refused {

@@ -71,7 +71,9 @@ enum Places {
 fn find(from: &Spanned<Places>, path: &[Step]) -> Location {
     let Some((step, rest)) = path.split_first() else { return from.referenced };
     let next = match (&from.value, step) {
-        (Places::Map(values), Step::Key(key)) => values.iter().find(|(name, _)| name == key).map(|(_, to)| to),
+        (Places::Map(values), Step::Key(key)) => {
+            values.iter().find(|(name, _)| name == key).map(|(_, to)| to)
+        }
         (Places::List(items), Step::Item(item)) => items.get(*item),
         _ => None,
     };

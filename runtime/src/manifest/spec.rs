@@ -56,10 +56,7 @@ pub(super) struct Metadata {
     )]
     pub(super) name: String,
     /// Lower-case letters, digits and dashes. Without it, the namespace of the place where the manifest lies.
-    #[schemars(
-        length(max = 63),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-    )]
+    #[schemars(length(max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub(super) namespace: Option<String>,
     /// Accepted for kubectl's sake and not used.
     #[serde(default, rename = "labels")]
