@@ -74,10 +74,10 @@ pub(super) struct Outline {
     pub(super) spec: Value,
 }
 
-/// What people write of one check, as it is; [`super::parse`] tells whether it can be meant.
+/// What people write under `spec`, as it is. Whether it can be meant, [`super::parse`] tells.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(rename = "Spec")]
+#[schemars(rename = "Spec", description = "What the check does.")]
 pub struct CheckSpec {
     /// The module's file beside this manifest, or key of the same ConfigMap.
     pub module: ModuleRef,
