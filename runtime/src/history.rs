@@ -1,16 +1,16 @@
 //! The latest runs of one check.
 
-mod room;
+mod target_quota;
 
 use crate::{
-    board::Hits,
     outcome::{Fault, Outcome, Verdict},
-    shared::Shared,
+    quota::Quota,
     text::cut_to,
+    usage::LimitHits,
 };
 use jiff::Timestamp;
-use room::Room;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
+use target_quota::TargetQuota;
 
 /// How many runs are kept per check.
 pub const CAPACITY: usize = 100;
@@ -50,17 +50,17 @@ pub struct History {
     shortened: usize,
     counted: Option<Run>,
     excused: Option<Run>,
-    room: Room,
+    room: TargetQuota,
 }
 
 impl History {
     /// No runs yet. Targets for which there is no room count in `hits`.
-    pub(crate) fn counting(hits: Arc<Hits>) -> Self {
-        Self { room: Room { hits, ..Room::default() }, ..Self::default() }
+    pub(crate) fn counting(hits: Arc<LimitHits>) -> Self {
+        Self { room: TargetQuota { hits, ..TargetQuota::default() }, ..Self::default() }
     }
 
     /// What targets of later runs take counts in `shared` as well.
-    pub(crate) fn share(&mut self, shared: Option<Arc<Shared>>) {
+    pub(crate) fn share(&mut self, shared: Option<Arc<Quota>>) {
         self.room.shared = shared;
     }
 

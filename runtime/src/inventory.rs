@@ -7,13 +7,14 @@ mod tests;
 
 use crate::{
     board::{self, Board, Module},
+    manifest::Check,
     outcome::{Fault, Reason},
     sandbox::Sandbox,
     schedule::backoff,
     scheduler::{Clock, Ready, Scheduler},
     signature::{KeyId, Keyring},
     source::{Candidate, Change},
-    spec::{self, Check, Key},
+    value::{self, Key},
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -70,7 +71,7 @@ impl Inventory {
         clock: Clock,
         sources: usize,
     ) -> Self {
-        let scheduler = Scheduler::new(Arc::clone(&sandbox), Arc::clone(&board), clock);
+        let scheduler = Scheduler::new(Arc::clone(&board), clock);
         let stop = CancellationToken::new();
         Self {
             loader: Loader::new(sandbox, keyring),
@@ -274,7 +275,8 @@ impl Inventory {
             Loaded::Ready(ready) => ready,
             Loaded::Same(entry, signer) => return confirm(&entry, signer),
         };
-        let Ready { check, entry, guest, signer, .. } = &ready;
+        let Ready { entry, round, signer } = &ready;
+        let (check, guest) = (round.check(), &round.version().guest);
         let module = Module {
             name: check.module.to_string(),
             digest: guest.digest,
@@ -283,7 +285,7 @@ impl Inventory {
             imports: guest.imports.clone(),
             loaded: Timestamp::now(),
         };
-        if entry.log.has_room(0) {
+        if entry.usage.log.has_room(0) {
             tracing::info!(check = %check.key, module = %module.name, digest = %module.digest.short(), "live");
         }
         let slot = self.slots.entry(check.key.clone()).or_default();
@@ -291,14 +293,14 @@ impl Inventory {
         slot.live = Some(Live { check: Arc::clone(check), digest: module.digest });
         entry.accept(Arc::clone(check), module);
         if check.suspend {
-            self.scheduler.stop(&check.key);
+            self.scheduler.stop(&entry.key);
         } else {
             self.scheduler.start(ready);
         }
     }
 
     fn reject(&mut self, key: &Key, Refusal { check, fault }: Refusal) {
-        let bare = || Arc::new(Check::bare(key.clone(), spec::Module::named_after(key)));
+        let bare = || Arc::new(Check::bare(key.clone(), value::Module::named_after(key)));
         let entry = match &check {
             Some(check) => self.board.enter(check),
             None => self.board.get(key).unwrap_or_else(|| self.board.enter(&bare())),
@@ -308,7 +310,7 @@ impl Inventory {
         }
         let is_running = self.slots.get(key).is_some_and(Slot::is_running);
         let goes_on = if is_running { "; the former one stays" } else { "" };
-        if entry.log.has_room(fault.message.len()) {
+        if entry.usage.log.has_room(fault.message.len()) {
             tracing::warn!(check = %key, "not loaded{goes_on}: {}", fault.message);
         }
         entry.reject(fault);

@@ -5,12 +5,12 @@ mod tests;
 
 use crate::{
     grant::{Bounds, Ceiling, MostGrants, SecretKind, mentioned},
-    spec::{self, Error, Limit, Limits, Size, TimeSpan, WrittenLimits, quote},
-    text::{is_label, is_subdomain},
+    manifest::{self, Error, Problem, Step},
+    text::{is_label, is_subdomain, quote},
+    value::{Limit, Limits, Size, TimeSpan, WrittenLimits},
 };
 use serde::Deserialize;
-use serde_saphyr::Spanned;
-use std::{str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 /// How many checks a tenant's namespace may have, unless a rule says otherwise.
 const MOST_CHECKS: usize = 500;
@@ -40,7 +40,7 @@ struct Document {
     _api_version: ApiVersion,
     #[serde(rename = "kind")]
     _kind: Kind,
-    rules: Vec<Spanned<RawRule>>,
+    rules: Vec<RawRule>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -63,11 +63,11 @@ struct RawRule {
     #[serde(default, deserialize_with = "mentioned")]
     grants: Option<MostGrants>,
     #[serde(default, deserialize_with = "mentioned")]
-    service_accounts: Option<Vec<Spanned<String>>>,
+    service_accounts: Option<Vec<String>>,
     #[serde(default, deserialize_with = "mentioned")]
     secrets: Option<Vec<SecretKind>>,
     #[serde(default, deserialize_with = "mentioned")]
-    timeout: Option<Spanned<TimeSpan>>,
+    timeout: Option<TimeSpan>,
     #[serde(default, deserialize_with = "mentioned")]
     limits: Option<WrittenLimits>,
     #[serde(default, deserialize_with = "mentioned")]
@@ -105,12 +105,18 @@ impl Policy {
     /// # Errors
     /// When the file is not one valid policy; the error says where.
     pub fn parse(text: &str, own: Option<&str>, domain: &str) -> Result<Self, Error> {
-        let mut documents: Vec<Spanned<Document>> = spec::read(text)?;
+        let mut documents: Vec<Document> = manifest::read(text)?;
         let document = documents
             .pop()
             .filter(|_| documents.is_empty())
             .ok_or_else(|| Error::whole("the file has to hold one document with `kind: Policy`"))?;
-        let rules = document.value.rules.into_iter().map(RawRule::build).collect::<Result<_, _>>()?;
+        let rules = document.rules.into_iter().enumerate().map(|(number, rule)| {
+            rule.build().map_err(|WrongRule { path, why }| {
+                let to_rule = [Step::Key("rules"), Step::Item(number)];
+                Problem::at([&to_rule[..], &path].concat(), why).locate(text, 0)
+            })
+        });
+        let rules = rules.collect::<Result<_, Error>>()?;
         Ok(Self { rules, ..Self::new(own, domain) })
     }
 
@@ -145,28 +151,29 @@ impl Policy {
     }
 }
 
+/// What is wrong with a rule, and the way to it within the rule.
+struct WrongRule {
+    path: Vec<Step>,
+    why: String,
+}
+
 impl RawRule {
-    fn build(rule: Spanned<Self>) -> Result<Rule, Error> {
-        let Spanned { value: rule, referenced, .. } = rule;
-        let has_bounds = rule.has_bounds();
+    fn build(self) -> Result<Rule, WrongRule> {
+        let has_bounds = self.has_bounds();
         let Self { namespaces, trusted, grants, service_accounts, secrets, timeout, limits, checks, memory } =
-            rule;
+            self;
         if namespaces.is_empty() {
-            return Err(Error::at(
-                referenced,
-                "the rule names no namespace: write for example `namespaces: [\"team-*\"]`",
-            ));
+            let why = "the rule names no namespace: write for example `namespaces: [\"team-*\"]`";
+            return Err(WrongRule::at([], why));
         }
         if trusted && has_bounds {
-            return Err(Error::at(
-                referenced,
-                "who is trusted has no bounds: remove `trusted`, or all of the rule but `namespaces`",
-            ));
+            let why = "who is trusted has no bounds: remove `trusted`, or all of the rule but `namespaces`";
+            return Err(WrongRule::at([], why));
         }
         let accounts = service_accounts.map(accounts).transpose()?;
         if limits.as_ref().is_some_and(|limits| limits.0.is_empty()) {
             let why = "`limits` is empty: write for example `limits: { memory: 128Mi }`, or remove the key";
-            return Err(Error::at(referenced, why));
+            return Err(WrongRule::at([], why));
         }
         let limits = most(timeout, limits.unwrap_or_default())?;
         let bounds = Bounds { grants: grants.unwrap_or_default(), accounts, secrets, limits, memory };
@@ -186,27 +193,31 @@ impl RawRule {
 }
 
 /// The most that manifests can ask for, if the rule mentions any of it.
-fn most(timeout: Option<Spanned<TimeSpan>>, written: WrittenLimits) -> Result<Option<Limits>, Error> {
-    let timeout =
-        timeout.map(|Spanned { value, referenced, .. }| (Limit::Timeout, value.milliseconds(), referenced));
-    let limits =
-        written.0.into_iter().map(|(limit, Spanned { value, referenced, .. })| (limit, value, referenced));
+fn most(timeout: Option<TimeSpan>, written: WrittenLimits) -> Result<Option<Limits>, WrongRule> {
+    let timeout = timeout.map(|timeout| (Limit::Timeout, timeout.milliseconds()));
     let mut most = None;
-    for (limit, amount, at) in timeout.into_iter().chain(limits) {
+    for (limit, amount) in timeout.into_iter().chain(written.0) {
         let most = most.get_or_insert_with(Limits::most_of_tenants);
-        most.set(limit, amount).map_err(|error| Error::at(at, error))?;
+        most.set(limit, amount).map_err(|error| match limit.is_under_limits() {
+            true => WrongRule::at([Step::Key("limits"), Step::Key(limit.key())], error),
+            false => WrongRule::at([Step::Key(limit.key())], error),
+        })?;
     }
     Ok(most)
 }
 
-fn accounts(accounts: Vec<Spanned<String>>) -> Result<Vec<String>, Error> {
-    let valid = |Spanned { value, referenced, .. }: Spanned<String>| match is_subdomain(&value) {
-        true => Ok(value),
-        false => {
-            Err(Error::at(referenced, format!("{} is no service account: write its name", quote(&value))))
-        }
-    };
-    accounts.into_iter().map(valid).collect()
+fn accounts(accounts: Vec<String>) -> Result<Vec<String>, WrongRule> {
+    if let Some(item) = accounts.iter().position(|account| !is_subdomain(account)) {
+        let why = format!("{} is no service account: write its name", quote(&accounts[item]));
+        return Err(WrongRule::at([Step::Key("serviceAccounts"), Step::Item(item)], why));
+    }
+    Ok(accounts)
+}
+
+impl WrongRule {
+    fn at(path: impl Into<Vec<Step>>, why: impl fmt::Display) -> Self {
+        Self { path: path.into(), why: why.to_string() }
+    }
 }
 
 impl Rule {

@@ -4,7 +4,7 @@ mod calendar;
 
 pub use calendar::Calendar;
 
-use crate::spec::TimeSpan;
+use crate::{text::quote, value::TimeSpan};
 use jiff::Timestamp;
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -57,13 +57,13 @@ pub enum ScheduleError {
     #[error("interval is {}: choose at least {}", TimeSpan::from(*.0), TimeSpan::from(SHORTEST))]
     TooShort(Duration),
     /// Not a cron expression; the second part says why.
-    #[error("schedule {text} is not a cron expression: {1}", text = crate::spec::quote(.0))]
+    #[error("schedule {text} is not a cron expression: {1}", text = quote(.0))]
     NotCron(String, String),
     /// Such a time never comes.
-    #[error("impossible schedule {}: no such time ever comes", crate::spec::quote(.0))]
+    #[error("impossible schedule {}: no such time ever comes", quote(.0))]
     Never(String),
     /// Neither in the system's time zone database nor in the built-in one.
-    #[error("time zone {} is not known: write for example `Europe/Berlin`", crate::spec::quote(.0))]
+    #[error("time zone {} is not known: write for example `Europe/Berlin`", quote(.0))]
     UnknownZone(String),
     /// An interval is the same in every time zone.
     #[error("timeZone means nothing to an interval: remove it, or write a cron expression")]
@@ -95,7 +95,7 @@ impl Schedule {
     }
 
     /// The first due time strictly after `now`. `spread` places the runs of an interval within it, see
-    /// [`crate::spec::Key::spread`]; a cron expression means the times it says.
+    /// [`crate::value::Key::spread`]; a cron expression means the times it says.
     pub fn next(&self, now: Now, spread: u64) -> Due {
         match self {
             Self::Interval(interval) => Due::Uptime(next_multiple(*interval, spread, now.uptime)),

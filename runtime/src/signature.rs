@@ -6,7 +6,7 @@ mod tests;
 use crate::{
     file::open_regular,
     outcome::{Fault, Reason},
-    spec::{Blob, ENDINGS},
+    value::{Blob, ENDINGS},
 };
 use minisign::SignatureBox;
 use std::{

@@ -29,6 +29,23 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(escape).collect())
 }
 
+/// Shows a piece of input in a message: in backticks, what could not be shown safely escaped, long text cut.
+pub(crate) fn quote(text: &str) -> String {
+    const SHOWN: usize = 64;
+    let mut shown = String::new();
+    for character in text.chars().take(SHOWN) {
+        if is_odd(character) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    match text.chars().count().saturating_sub(SHOWN) {
+        0 => format!("`{shown}`"),
+        _ => format!("`{shown}…`"),
+    }
+}
+
 /// Whether Kubernetes takes it as the name of a namespace: a DNS-1123 label.
 pub(crate) fn is_label(text: &str) -> bool {
     let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -53,5 +70,12 @@ mod tests {
         assert_eq!(printable("a\nERROR b\u{1b}[31m\r"), "a\\nERROR b\\u{1b}[31m\\r");
         assert_eq!(printable("a\u{202e}b\u{2028}c\u{2066}"), "a\\u{202e}b\\u{2028}c\\u{2066}");
         assert!(matches!(printable("plain ünïcode"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn quoted_input_can_neither_break_a_line_nor_flood_it() {
+        assert_eq!(quote("dns.wasm"), "`dns.wasm`");
+        assert_eq!(quote("a\nb\0c"), "`a\\nb\\u{0}c`");
+        assert!(quote(&"x".repeat(10_000)).len() < 80);
     }
 }

@@ -1,6 +1,6 @@
 //! What `deploy/` would put into a cluster.
 
-use aviary::{cli::Arguments, sandbox::Allowance, spec::Size};
+use aviary::{cli::Arguments, settings::Allowance, value::Size};
 use clap::Parser;
 use serde_json::Value;
 use std::{
@@ -82,6 +82,22 @@ fn the_daemon_understands_its_arguments() {
 }
 
 #[test]
+fn the_kubelet_asks_where_nobody_else_is_answered() {
+    for (whence, container) in containers() {
+        let named = |list: &str, name: &str| {
+            let all = container[list].as_array().expect("a list");
+            all.iter().find(|one| one["name"] == name).cloned().unwrap_or_default()
+        };
+        let port = named("ports", "probes")["containerPort"].clone();
+        assert_eq!(named("env", "AVIARY_PROBE_LISTEN")["value"], format!(":{port}"), "{whence}");
+        for probe in ["livenessProbe", "readinessProbe"] {
+            let asked = &container[probe]["httpGet"];
+            assert!(asked["port"] == "probes" && asked["scheme"].is_null(), "{whence}: {asked}");
+        }
+    }
+}
+
+#[test]
 fn the_daemon_runs_with_the_least_that_it_needs() {
     for (whence, container) in containers() {
         let security = &container["securityContext"];
@@ -139,7 +155,7 @@ fn the_alerts_of_the_documentation_are_those_that_are_shipped() {
     let rules = rules();
     let rules = rules["spec"]["groups"][0]["rules"].as_array().expect("rules");
     let shipped: BTreeSet<_> = rules.iter().filter_map(|rule| rule["alert"].as_str()).collect();
-    let text = fs::read_to_string(deploy("../docs/operating.md")).expect("the documentation");
+    let text = fs::read_to_string(deploy("../docs/operating/reference.md")).expect("the documentation");
     let documented = text.lines().filter_map(|line| line.strip_prefix("| `Aviary")?.split_once('`'));
     let documented: BTreeSet<_> = documented.map(|(name, _)| format!("Aviary{name}")).collect();
     assert_eq!(shipped, documented.iter().map(String::as_str).collect());

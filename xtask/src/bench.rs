@@ -1,13 +1,27 @@
 //! `cargo xtask bench`: the figures that the daemon is held to.
 
 use crate::steps;
-use anyhow::Result;
+use anyhow::{Result, bail};
+
+/// The rows with what they measure; a test of the bench holds this list to what there is.
+const ROWS: &str = include_str!("../../tests/bench/rows.txt");
 
 /// Guests to measure: one that makes a host call in each call, and one that calls Kubernetes.
 const GUESTS: [&str; 2] = ["counts", "calls_kubernetes"];
 
-/// Builds everything and measures the rows, or all of them if none is named.
+/// Builds everything and measures the rows, or all of them if none is named; with `--help`, only tells which there are.
 pub(crate) fn run(rows: &[String]) -> Result<()> {
+    if rows.iter().any(|row| matches!(row.as_str(), "--help" | "-h")) {
+        print!(
+            "cargo xtask bench [ROW…]   builds everything optimised, and measures these rows or all of them\n\n{ROWS}"
+        );
+        return Ok(());
+    }
+    // Before a build of many minutes.
+    let is_known = |row: &String| ROWS.lines().any(|line| line.split_whitespace().next() == Some(row));
+    if let Some(unknown) = rows.iter().find(|row| !is_known(row)) {
+        bail!("there is no row {unknown}; `cargo xtask bench --help` lists them");
+    }
     steps::build_checks()?;
     let examples = GUESTS.iter().flat_map(|guest| ["--example", guest]);
     let guests: Vec<&str> = ["--package", "test-guests"].into_iter().chain(examples).collect();

@@ -1,6 +1,6 @@
 //! `cargo xtask run`: the demo.
 
-use crate::steps::{build_checks, build_daemon, target};
+use crate::steps::{build_checks, build_demo, target};
 use anyhow::{Context, Result};
 use std::{fs, net::TcpListener, os::unix::process::CommandExt, path::Path, process::Command};
 
@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         format!("cannot listen on {address}; `cargo xtask run -- --listen 127.0.0.1:10003` chooses another address")
     })?;
     build_checks()?;
-    let daemon = build_daemon()?;
+    let daemon = build_demo()?;
     let manifests = manifests(Path::new(DEMO))?;
     for module in fs::read_dir(target().join("checks"))? {
         let module = module?;

@@ -1,6 +1,6 @@
 //! What requests and answers have in common.
 
-use crate::spec::Key;
+use crate::value::Key;
 use axum::{
     body::Bytes,
     extract::{FromRequestParts, Path, Query},

@@ -5,8 +5,8 @@ use super::{
     answer::{Asked, Document, Identity, Named, Problem, Refusal, json},
     demand::run,
     facts::{CheckList, Detail, Summary},
+    response_cache::ResponseWriter,
     selection::Selection,
-    shelf::Pen,
 };
 use crate::board::Demand;
 use axum::{
@@ -20,7 +20,7 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Wish {
+pub(super) struct ListQuery {
     /// Only the checks of this namespace.
     namespace: Option<String>,
     /// Only the checks of this owner.
@@ -33,7 +33,7 @@ pub(super) struct Wish {
     operation_id = "list_checks",
     path = "/api/v1/checks",
     tag = "programs",
-    params(Wish),
+    params(ListQuery),
     responses(
         (status = 200, description = "The checks", body = CheckList),
         (status = 400, description = "The query has an unknown key", body = Problem),
@@ -42,15 +42,15 @@ pub(super) struct Wish {
 )]
 pub(super) async fn list(
     State(api): State<Api>,
-    Asked(Wish { namespace, owner }): Asked<Wish>,
+    Asked(ListQuery { namespace, owner }): Asked<ListQuery>,
 ) -> Result<impl IntoResponse, Refusal> {
     let selection = Selection { namespace, owner };
     let body = match api.selections.of(&selection, &api.board) {
         Some(answers) => {
-            let write = move |pen: &Pen| {
+            let write = move |writer: &ResponseWriter| {
                 let checks =
                     selection.entries(&api.board).iter().map(|entry| Summary::of(&entry.view())).collect();
-                pen.append_all(json(&CheckList { checks }));
+                writer.append_all(json(&CheckList { checks }));
                 StatusCode::OK
             };
             answers.checks.take(None, write).await?.1

@@ -1,17 +1,21 @@
 //! Who asks, as far as limits are concerned.
 
+use crate::settings::Networks;
 use axum::{
     extract::FromRequestParts,
-    http::{Extensions, request::Parts},
+    http::{Extensions, HeaderMap, request::Parts},
 };
 use std::{
     convert::Infallible,
     net::{IpAddr, Ipv6Addr},
 };
 
+/// The header in which each proxy adds the address that it was asked from, after those that others added.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
 /// A client: an IPv4 address, or all of a /64 of IPv6, of which one machine may have every address.
 ///
-/// It is the address at the other end of the connection; what headers say is not believed.
+/// It is the address at the other end of the connection, or the one for which a trusted proxy asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Client(IpAddr);
 
@@ -36,6 +40,47 @@ impl Client {
     }
 }
 
+/// Whose `X-Forwarded-For` is believed.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies(Networks);
+
+impl TrustedProxies {
+    /// All proxies in these networks.
+    pub fn new(networks: Networks) -> Self {
+        Self(networks)
+    }
+
+    /// Whether a proxy has this address.
+    pub(super) fn trust(&self, address: IpAddr) -> bool {
+        self.0.contain(address.to_canonical())
+    }
+
+    /// Who asks over a connection from this address: behind trusted proxies, the last that was none. Whoever that is can
+    /// only write what stands before itself.
+    pub(super) fn client(&self, address: IpAddr, headers: &HeaderMap) -> Client {
+        if !self.trust(address) {
+            return Client::of(address);
+        }
+        let lines = headers.get_all(FORWARDED_FOR).into_iter().filter_map(|line| line.to_str().ok());
+        let added: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+        let mut client = address;
+        for word in added.into_iter().rev() {
+            let Some(address) = parse_address(word) else { break };
+            client = address;
+            if !self.trust(address) {
+                break;
+            }
+        }
+        Client::of(client)
+    }
+}
+
+/// An address as proxies write it: some add the port.
+fn parse_address(word: &str) -> Option<IpAddr> {
+    let with_port = || word.parse().ok().map(|address: std::net::SocketAddr| address.ip());
+    word.parse().ok().or_else(with_port)
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Client {
     type Rejection = Infallible;
 
@@ -50,6 +95,39 @@ mod tests {
 
     fn client(text: &str) -> Client {
         Client::of(text.parse().expect("an address"))
+    }
+
+    /// Who asks from an address with such headers, where 10.0.0.0/8 and 2001:db8:1::/48 are proxies.
+    fn behind(address: &str, lines: &[&str]) -> Client {
+        let networks = "10.0.0.0/8,2001:db8:1::/48".split(',').map(|text| text.parse().expect("a network"));
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(FORWARDED_FOR, line.parse().expect("a header"));
+        }
+        let proxies = TrustedProxies::new(networks.collect());
+        proxies.client(address.parse().expect("an address"), &headers)
+    }
+
+    #[test]
+    fn a_trusted_proxy_tells_who_asks() {
+        assert_eq!(behind("10.0.0.1", &["192.0.2.1"]), client("192.0.2.1"));
+        assert_eq!(behind("::ffff:10.0.0.1", &["192.0.2.1, 10.9.9.9"]), client("192.0.2.1"));
+        assert_eq!(behind("2001:db8:1::1", &["[2001:db8::7]:4711"]), client("2001:db8::7"));
+        assert_eq!(behind("10.0.0.1", &["192.0.2.1:4711"]), client("192.0.2.1"));
+        assert_eq!(behind("10.0.0.1", &["192.0.2.7", "192.0.2.1", "10.9.9.9"]), client("192.0.2.1"));
+        assert_eq!(behind("10.0.0.1", &[]), client("10.0.0.1"));
+    }
+
+    #[test]
+    fn nobody_else_is_believed_about_who_asks() {
+        assert_eq!(behind("192.0.2.1", &["198.51.100.1"]), client("192.0.2.1"));
+        assert_eq!(
+            behind("10.0.0.1", &["198.51.100.1, 192.0.2.1"]),
+            client("192.0.2.1"),
+            "forged by 192.0.2.1"
+        );
+        assert_eq!(behind("10.0.0.1", &["198.51.100.1, rubbish, 10.9.9.9"]), client("10.9.9.9"));
+        assert_eq!(behind("10.0.0.1", &["rubbish"]), client("10.0.0.1"));
     }
 
     #[test]

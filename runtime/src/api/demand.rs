@@ -3,7 +3,7 @@
 use crate::{
     board::{Demand, Entry, View},
     history::Run,
-    spec::Check,
+    manifest::Check,
 };
 use futures_util::{
     FutureExt, StreamExt,
@@ -82,13 +82,13 @@ fn age(entry: &Entry, former: &Run) -> Option<Duration> {
 
 /// Sweeps over checks: whoever asks while one is under way shares it.
 #[derive(Default)]
-pub(super) struct Sweeps(Mutex<Newest>);
+pub(super) struct Sweeps(Mutex<NewestSweep>);
 
 /// A sweep under way. Each of those who wait for it keeps it going, and without them it ends.
 type Sweeping = BoxFuture<'static, Sweep>;
 
 #[derive(Default)]
-struct Newest {
+struct NewestSweep {
     sweep: Option<WeakShared<Sweeping>>,
     begun: Option<Instant>,
 }
@@ -131,7 +131,7 @@ impl Sweeps {
         let now = Instant::now();
         let begun = newest.begun.map_or(now, |before| now.max(before + PAUSE));
         let sweep = sweep(begun, entries, stop.clone()).boxed().shared();
-        *newest = Newest { sweep: sweep.downgrade(), begun: Some(begun) };
+        *newest = NewestSweep { sweep: sweep.downgrade(), begun: Some(begun) };
         sweep
     }
 }

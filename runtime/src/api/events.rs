@@ -4,7 +4,7 @@ use super::{
     Api,
     answer::{Problem, Refusal},
     client::Client,
-    seats::Full,
+    client_limit::Full,
 };
 use crate::board::Event;
 use axum::{
@@ -41,10 +41,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
     )
 )]
 pub(super) async fn events(State(api): State<Api>, client: Client) -> Result<impl IntoResponse, Refusal> {
-    let seat = api.listeners.take(client).map_err(refused)?;
-    let events = stream::unfold((api.board.listen(), seat), |(mut events, seat)| async {
+    let permit = api.listeners.take(Some(client)).map_err(refused)?;
+    let events = stream::unfold((api.board.listen(), permit), |(mut events, permit)| async {
         let event = next(&mut events).await?;
-        Some((Ok::<_, Infallible>(event), (events, seat)))
+        Some((Ok::<_, Infallible>(event), (events, permit)))
     });
     let events = events.take_until(api.shutdown.clone().cancelled_owned());
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))

@@ -1,12 +1,12 @@
 //! What `/api/v1/checks` tells about a check.
 
 use crate::{
-    board::{Entry, Module, Quarantine, Standing, View},
-    capability::{Capability, calls::CallResult},
-    grant::Grants,
+    board::{CheckState, Entry, Module, Quarantine, View},
+    grant::{Capability, Grants},
     history::Run,
+    manifest::Severity,
     outcome::{Blame, Fault, Reason, Status, Target},
-    spec::Severity,
+    usage::CallResult,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -27,7 +27,7 @@ pub(super) struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
     severity: Severity,
-    status: Standing,
+    status: CheckState,
     /// When it came to stand there.
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
@@ -163,7 +163,7 @@ impl Detail {
             timeout_seconds: view.check.timeout.as_secs_f64(),
             failure_threshold: view.check.failure_threshold.get(),
             success_threshold: view.check.success_threshold.get(),
-            grants: view.check.permit.grants().clone(),
+            grants: view.check.authorization.grants().clone(),
             secrets: view.check.secrets.iter().map(|secret| secret.name.to_string()).collect(),
             module: view.module.as_deref().map(ModuleFacts::of),
             rejected: view.rejected.as_deref().map(FaultFacts::of),
@@ -172,7 +172,7 @@ impl Detail {
             quarantine: view.quarantine.as_ref().map(QuarantineFacts::of),
             skipped: view.counts.skipped,
             host_calls: host_calls(entry),
-            limit_hits: entry.hits.all().map(|(limit, hits)| (limit.key(), hits)).collect(),
+            limit_hits: entry.usage.hits.all().map(|(limit, hits)| (limit.key(), hits)).collect(),
             history: entry.history().iter().rev().map(RunFacts::of).collect(),
         }
     }
@@ -180,7 +180,8 @@ impl Detail {
 
 fn host_calls(entry: &Entry) -> BTreeMap<&'static str, BTreeMap<&'static str, u64>> {
     let results = |capability| {
-        let counts = CallResult::ALL.map(|result| (result.label(), entry.tally.get(capability, result)));
+        let counts =
+            CallResult::ALL.map(|result| (result.label(), entry.usage.calls.get(capability, result)));
         counts.into_iter().filter(|(_, count)| *count > 0).collect::<BTreeMap<_, _>>()
     };
     let by_capability = Capability::ALL.map(|capability| (capability.name(), results(capability)));

@@ -2,7 +2,7 @@
 
 use super::{answer::json, judgement::Judgement};
 use crate::{
-    board::{Standing, View},
+    board::{CheckState, View},
     history::Run,
     outcome::Target,
 };
@@ -14,16 +14,16 @@ const NAMED: usize = 5;
 
 /// A format of `/health`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum HealthFormat {
     /// An object with an entry per check.
     Json,
     /// One line.
     Text,
-    /// The draft "Health Check Response Format for HTTP APIs" of the IETF.
+    /// The draft "Health Check Response HealthFormat for HTTP APIs" of the IETF.
     Draft,
 }
 
-impl Format {
+impl HealthFormat {
     /// The formats by media type, the preferred one first.
     pub(super) const OFFERS: [(&str, Self); 3] = [
         ("application/json", Self::Json),
@@ -48,7 +48,7 @@ pub(super) struct CheckHealth<'a> {
     ok: bool,
     /// Why it is not; otherwise empty.
     error: String,
-    status: Standing,
+    status: CheckState,
     /// When it came to stand there.
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
@@ -85,11 +85,11 @@ impl<'a> CheckHealth<'a> {
 }
 
 /// The body of `/health` for these checks.
-pub(super) fn write(format: Format, views: &[View], judgement: Judgement) -> Vec<u8> {
+pub(super) fn write(format: HealthFormat, views: &[View], judgement: Judgement) -> Vec<u8> {
     match format {
-        Format::Json => json(&ByCheck { views, entry: CheckHealth::entry }),
-        Format::Text => line(views, judgement).into_bytes(),
-        Format::Draft => json(&Draft::of(views, judgement)),
+        HealthFormat::Json => json(&ByCheck { views, entry: CheckHealth::entry }),
+        HealthFormat::Text => line(views, judgement).into_bytes(),
+        HealthFormat::Draft => json(&Draft::of(views, judgement)),
     }
 }
 
@@ -119,10 +119,10 @@ fn line(views: &[View], judgement: Judgement) -> String {
 fn words(view: &View) -> String {
     let has_run = view.latest.is_some() || view.excused.is_some() || view.rejected.is_some();
     match view.standing {
-        Standing::Pass | Standing::Warn => "poll success".to_owned(),
-        Standing::Suspended => "suspended".to_owned(),
-        Standing::Unknown if !has_run => "routine is not polling yet".to_owned(),
-        Standing::Fail | Standing::Unknown | Standing::Stale => format!("poll error: {}", view.error()),
+        CheckState::Pass | CheckState::Warn => "poll success".to_owned(),
+        CheckState::Suspended => "suspended".to_owned(),
+        CheckState::Unknown if !has_run => "routine is not polling yet".to_owned(),
+        CheckState::Fail | CheckState::Unknown | CheckState::Stale => format!("poll error: {}", view.error()),
     }
 }
 
@@ -167,7 +167,8 @@ struct Component {
 
 impl Draft<()> {
     fn of(views: &[View], judgement: Judgement) -> Draft<impl Serialize> {
-        let all_pass = views.iter().all(|view| matches!(view.standing, Standing::Pass | Standing::Suspended));
+        let all_pass =
+            views.iter().all(|view| matches!(view.standing, CheckState::Pass | CheckState::Suspended));
         let status = match judgement {
             Judgement::Healthy if all_pass => "pass",
             Judgement::Healthy => "warn",
@@ -185,13 +186,13 @@ impl Component {
 
     fn of(view: &View) -> Self {
         let status = match view.standing {
-            Standing::Pass | Standing::Suspended => "pass",
-            Standing::Warn => "warn",
-            Standing::Fail | Standing::Unknown | Standing::Stale => "fail",
+            CheckState::Pass | CheckState::Suspended => "pass",
+            CheckState::Warn => "warn",
+            CheckState::Fail | CheckState::Unknown | CheckState::Stale => "fail",
         };
         let output = match (view.standing, view.latest.as_ref().map(|run| run.verdict.as_ref())) {
-            (Standing::Suspended, _) => "suspended".to_owned(),
-            (Standing::Warn, Some(Ok(outcome))) => outcome.message.clone(),
+            (CheckState::Suspended, _) => "suspended".to_owned(),
+            (CheckState::Warn, Some(Ok(outcome))) => outcome.message.clone(),
             _ => view.error(),
         };
         Self {

@@ -1,14 +1,15 @@
 //! `/health`: what all checks together say, in three formats, and `/livez` and `/readyz`.
 
 use super::{
-    Api, accept,
+    Api,
     answer::{Asked, Identity, InPath, Named, Problem, Refusal},
     demand::run_one,
-    formats::{self, CheckHealth, Format},
+    formats::{self, CheckHealth, HealthFormat},
     judgement::{judge, judge_settled},
+    negotiate,
     selection::Selection,
 };
-use crate::board::View;
+use crate::board::{Board, View};
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, StatusCode, header},
@@ -21,7 +22,7 @@ use std::{sync::Arc, time::Duration};
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Wish {
+pub(super) struct HealthQuery {
     /// Runs the checks now and waits for them, a minute at most; `?run` is enough. The header `Age` then tells how many
     /// seconds old the oldest outcome is that no new run has replaced.
     #[serde(default, deserialize_with = "flag")]
@@ -48,7 +49,7 @@ pub(super) struct RunWish {
     method(get, head),
     path = "/health",
     tag = "machines",
-    params(Wish),
+    params(HealthQuery),
     responses(
         (status = 200, description = "Every critical check passes, warns or is suspended", content(
             (BTreeMap<String, CheckHealth> = "application/json"),
@@ -64,7 +65,7 @@ pub(super) struct RunWish {
 pub(super) async fn health(
     State(api): State<Api>,
     headers: HeaderMap,
-    Asked(Wish { run, namespace, owner }): Asked<Wish>,
+    Asked(HealthQuery { run, namespace, owner }): Asked<HealthQuery>,
 ) -> Result<Response, Refusal> {
     of_many(api, &headers, run, Selection { namespace, owner }).await
 }
@@ -122,7 +123,7 @@ pub(super) async fn check_health(
 ) -> Result<Response, Refusal> {
     let entry = api.board.get(&key).ok_or_else(|| Refusal::unknown(&key))?;
     let age = if wish.run { run_one(&entry, &api.shutdown).await } else { None };
-    let format = accept::choose(&headers, &Format::OFFERS);
+    let format = negotiate::choose(&headers, &HealthFormat::OFFERS);
     let is_ready = api.board.is_ready();
     let write = move || {
         let views = [entry.view()];
@@ -154,12 +155,8 @@ pub(super) async fn livez() -> &'static str {
         (status = 503, description = "Not yet, or no longer", body = String, content_type = "text/plain"),
     )
 )]
-pub(super) async fn readyz(State(api): State<Api>) -> (StatusCode, &'static str) {
-    if api.board.is_ready() {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
-    }
+pub(super) async fn readyz(State(board): State<Arc<Board>>) -> (StatusCode, &'static str) {
+    if board.is_ready() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }
 
 /// Run once and written once for all who ask for the same checks at about the same time.
@@ -176,21 +173,21 @@ async fn of_many(
     } else {
         (None, None)
     };
-    let format = accept::choose(headers, &Format::OFFERS);
-    let shared = answers.health[format as usize].take(since, move |pen| {
+    let format = negotiate::choose(headers, &HealthFormat::OFFERS);
+    let shared = answers.health[format as usize].take(since, move |writer| {
         let is_ready = api.board.is_ready();
         let views: Vec<View> = selection.entries(&api.board).iter().map(|entry| entry.view()).collect();
         if views.is_empty() && !selection.is_all() {
-            pen.append_all(selection.matches_nothing().text());
+            writer.append_all(selection.matches_nothing().text());
             return StatusCode::NOT_FOUND;
         }
         let judgement = judge_settled(&views, is_ready);
-        pen.append_all(formats::write(format, &views, judgement));
+        writer.append_all(formats::write(format, &views, judgement));
         judgement.code()
     });
     let (code, body) = shared.await?;
     // What is left to say of checks that have gone meanwhile is said in JSON.
-    let format = if code == StatusCode::NOT_FOUND { Format::Json } else { format };
+    let format = if code == StatusCode::NOT_FOUND { HealthFormat::Json } else { format };
     Ok((code, told(age), head(format), body).into_response())
 }
 
@@ -198,7 +195,7 @@ fn told(age: Option<Duration>) -> Option<[(HeaderName, String); 1]> {
     age.map(|age| [(header::AGE, age.as_secs().to_string())])
 }
 
-fn head(format: Format) -> [(HeaderName, &'static str); 2] {
+fn head(format: HealthFormat) -> [(HeaderName, &'static str); 2] {
     [(header::CONTENT_TYPE, format.content_type()), (header::CACHE_CONTROL, "no-store")]
 }
 

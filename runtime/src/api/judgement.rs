@@ -1,8 +1,8 @@
 //! What all checks together say; the same for `/health` and for `aviary_cluster_healthy`.
 
 use crate::{
-    board::{Standing, View},
-    spec::Severity,
+    board::{CheckState, View},
+    manifest::Severity,
 };
 use axum::http::StatusCode;
 
@@ -43,8 +43,8 @@ pub(super) fn judge<'a>(views: impl IntoIterator<Item = &'a View>, is_ready: boo
     }
     let critical = views.filter(|view| view.check.severity == Severity::Critical);
     critical.fold(Judgement::Healthy, |judgement, view| match (judgement, view.standing) {
-        (Judgement::Failing, _) | (_, Standing::Fail) => Judgement::Failing,
-        (_, Standing::Unknown | Standing::Stale) => Judgement::Unsure,
-        (judgement, Standing::Pass | Standing::Warn | Standing::Suspended) => judgement,
+        (Judgement::Failing, _) | (_, CheckState::Fail) => Judgement::Failing,
+        (_, CheckState::Unknown | CheckState::Stale) => Judgement::Unsure,
+        (judgement, CheckState::Pass | CheckState::Warn | CheckState::Suspended) => judgement,
     })
 }

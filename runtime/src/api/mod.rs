@@ -1,9 +1,9 @@
 //! What the daemon serves over HTTP; everything is read from the board.
 
-mod accept;
 mod answer;
 mod checks;
 mod client;
+mod client_limit;
 mod demand;
 mod events;
 mod facts;
@@ -11,34 +11,37 @@ mod formats;
 mod guard;
 mod health;
 mod judgement;
-mod kept;
 mod metrics;
+mod negotiate;
 mod openapi;
-mod seats;
+mod reloading_file;
+mod response_cache;
 mod selection;
 mod serve;
-mod shelf;
 mod sources;
 #[cfg(test)]
 mod tests;
 
-pub use guard::{Basic, Bearer, Guard, Rate, RateError};
-pub use kept::{Kept, Readable};
-pub use serve::{Tls, listen, serve};
+pub use client::TrustedProxies;
+pub use guard::{Basic, Bearer, Guard};
+pub use reloading_file::{FileContent, ReloadingFile};
+pub use serve::{Entrance, Tls, listen, serve};
 
 use crate::board::Board;
 use answer::{Large, Refusal};
+use axum::extract::FromRef;
 use axum::{
     Router,
     body::{Body, Bytes},
     http::{StatusCode, Uri, header},
     middleware::map_response,
     response::{IntoResponse, Response},
+    routing::get,
 };
+use client_limit::ClientLimit;
 use futures_util::stream;
-use seats::Seats;
+use response_cache::{ResponseCache, Store};
 use selection::Selections;
-use shelf::{Shelf, Store};
 use std::{array, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -60,12 +63,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Api {
     board: Arc<Board>,
     shutdown: CancellationToken,
-    listeners: Seats,
+    listeners: ClientLimit,
     large: Arc<Semaphore>,
     /// By format.
-    metrics: Arc<[Shelf; metrics::FORMS]>,
+    metrics: Arc<[ResponseCache; metrics::FORMS]>,
     selections: Arc<Selections>,
     description: Bytes,
+}
+
+impl FromRef<Api> for Arc<Board> {
+    fn from_ref(api: &Api) -> Self {
+        Self::clone(&api.board)
+    }
 }
 
 /// All routes. Streams of events end at `shutdown`.
@@ -75,14 +84,27 @@ pub fn router(board: Arc<Board>, shutdown: CancellationToken) -> Router {
     let router = router.fallback(not_found).with_state(Api {
         board,
         shutdown,
-        listeners: Seats::new(events::MAX_LISTENERS, events::LISTENERS_EACH),
+        listeners: ClientLimit::new(events::MAX_LISTENERS, events::LISTENERS_EACH),
         large: Arc::new(Semaphore::new(MAX_LARGE)),
-        metrics: Arc::new(array::from_fn(|_| Shelf::new(&store))),
+        metrics: Arc::new(array::from_fn(|_| ResponseCache::new(&store))),
         selections: Arc::new(Selections::new(store)),
         description: openapi::text(description),
     });
     // A layer of the routes themselves would not see which methods they allow.
     Router::new().fallback_service(router).layer(map_response(name_methods))
+}
+
+/// What the kubelet asks for, and nothing else: `/livez` and `/readyz`.
+pub fn probes(board: Arc<Board>) -> Router {
+    let router = Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
+    router.fallback(only_probes).with_state(board)
+}
+
+async fn only_probes() -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        "here are only /livez and /readyz; all else is on the address of --listen",
+    )
 }
 
 fn routes() -> OpenApiRouter<Api> {

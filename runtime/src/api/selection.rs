@@ -3,8 +3,8 @@
 use super::{
     answer::Refusal,
     demand::Sweeps,
-    formats::Format,
-    shelf::{Shelf, Store},
+    formats::HealthFormat,
+    response_cache::{ResponseCache, Store},
 };
 use crate::board::{Board, Entry};
 use axum::http::StatusCode;
@@ -27,8 +27,8 @@ pub(super) struct Selection {
 
 /// What those share who ask for the same checks.
 pub(super) struct Answers {
-    pub(super) health: [Shelf; Format::OFFERS.len()],
-    pub(super) checks: Shelf,
+    pub(super) health: [ResponseCache; HealthFormat::OFFERS.len()],
+    pub(super) checks: ResponseCache,
     pub(super) sweeps: Sweeps,
 }
 
@@ -70,8 +70,8 @@ impl Selection {
 
 impl Answers {
     fn new(store: &Store) -> Self {
-        let shelf = |_| Shelf::new(store);
-        Self { health: array::from_fn(shelf), checks: shelf(0), sweeps: Sweeps::default() }
+        let response_cache = |_| ResponseCache::new(store);
+        Self { health: array::from_fn(response_cache), checks: response_cache(0), sweeps: Sweeps::default() }
     }
 }
 
@@ -118,7 +118,7 @@ impl Selections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Check;
+    use crate::manifest::Check;
 
     fn of(namespace: &str) -> Selection {
         Selection { namespace: Some(namespace.to_owned()), owner: None }

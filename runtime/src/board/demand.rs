@@ -28,13 +28,13 @@ pub enum Demand {
 /// The wishes for runs of one check.
 #[derive(Debug)]
 pub(super) struct Demands {
-    state: Mutex<State>,
+    state: Mutex<DemandState>,
     made: Notify,
     finished: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct DemandState {
     /// Somebody waits for a run.
     is_open: bool,
     /// When the next one may be made.
@@ -96,7 +96,7 @@ impl Demands {
         self.finished.send_modify(|runs| *runs += 1);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, DemandState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,23 +1,20 @@
 //! What is known about one check.
 
 use super::{
-    Event, EventKind, Hits, Next,
+    Event, EventKind, Next,
     demand::{Demand, Demands},
-    health::Standing,
+    health::CheckState,
     state::{Recorded, State},
     view::{Module, View},
 };
 use crate::{
-    capability::{
-        calls::Tally,
-        log::{GuestLog, NamespaceLog},
-        metrics::Series,
-    },
     history::{History, Run},
+    manifest::Check,
     outcome::{Fault, Verdict},
-    shared::Shared,
-    spec::{Check, Key},
-    text::{cut_to, printable},
+    quota::Quota,
+    text::cut_to,
+    usage::{Usage, log::NamespaceLog},
+    value::Key,
 };
 use jiff::Timestamp;
 use std::{
@@ -28,22 +25,14 @@ use tokio::{sync::broadcast, time::Instant};
 
 /// Of an error, as much goes into the log.
 const LONGEST_LINE: usize = 512;
-/// How many different refusals of one module are told.
-const MOST_DENIALS: usize = 20;
 
 /// One check on the board: its task writes, everybody else reads.
 #[derive(Debug)]
 pub struct Entry {
     /// The check's identity.
     pub key: Key,
-    /// Host calls by capability and result.
-    pub tally: Arc<Tally>,
-    /// The limits that the check ran into.
-    pub hits: Arc<Hits>,
-    /// The check's own metrics.
-    pub series: Arc<Series>,
-    /// The check's lines in the daemon's log.
-    pub log: GuestLog,
+    /// What the check has used, which its guests write.
+    pub usage: Arc<Usage>,
     state: Mutex<State>,
     demands: Demands,
     /// Nothing once it is off the board.
@@ -56,18 +45,11 @@ impl Entry {
         settled: Option<Instant>,
         events: broadcast::Sender<Arc<Event>>,
     ) -> Self {
-        let hits = Arc::<Hits>::default();
-        let log = GuestLog::new(check.key.clone(), Arc::clone(&hits));
-        let series = Arc::<Series>::default();
-        let history = History::counting(Arc::clone(&hits));
-        log.allow(&check.limits);
-        series.allow(&check.limits);
+        let usage = Usage::new(check.key.clone(), &check.limits);
+        let history = History::counting(Arc::clone(&usage.hits));
         Self {
             key: check.key.clone(),
-            tally: Arc::default(),
-            hits,
-            series,
-            log,
+            usage: Arc::new(usage),
             state: Mutex::new(State::new(check, settled, history)),
             demands: Demands::default(),
             events: Mutex::new(Some(events)),
@@ -77,13 +59,13 @@ impl Entry {
     /// What its metrics, its targets and its lines in the log take counts in these as well.
     pub(super) fn share(
         &self,
-        series: Option<Arc<Shared>>,
-        targets: Option<Arc<Shared>>,
+        series: Option<Arc<Quota>>,
+        targets: Option<Arc<Quota>>,
         log: Option<Arc<NamespaceLog>>,
     ) {
-        self.series.share(series);
+        self.usage.metrics.share(series);
         self.state().history.share(targets);
-        self.log.share(log);
+        self.usage.log.share(log);
     }
 
     /// The check as it stands now.
@@ -109,16 +91,16 @@ impl Entry {
 
     /// A new manifest and module are in force.
     pub fn accept(&self, check: Arc<Check>, module: Module) {
+        self.tell_denials();
         let message = module.is_live();
-        self.log.allow(&check.limits);
-        self.series.allow(&check.limits);
+        self.usage.allow(&check.limits);
+        self.usage.denials.clear();
         {
             let mut state = self.state();
             state.adopt(&check);
             state.check = check;
             state.module = Some(Arc::new(module));
             state.rejected = None;
-            state.denials.clear();
             if let Some(next) = &mut state.next {
                 next.quarantine = None;
             }
@@ -128,6 +110,7 @@ impl Entry {
 
     /// The newest manifest or module is no good; whatever ran before goes on.
     pub fn reject(&self, fault: Fault) {
+        self.tell_denials();
         let message = fault.message.clone();
         {
             let mut state = self.state();
@@ -139,11 +122,13 @@ impl Entry {
 
     /// The check has a plan.
     pub fn expect_run(&self, next: Next) {
+        self.tell_denials();
         self.state().expect_run(next);
     }
 
     /// A run has finished.
     pub fn record(&self, started: Timestamp, duration: Duration, verdict: Verdict, next: Next) {
+        self.tell_denials();
         let fault = verdict.as_ref().err().cloned();
         let Recorded { former, standing, failures, quarantined } =
             self.state().record(started, duration, verdict, next);
@@ -161,6 +146,7 @@ impl Entry {
 
     /// A run has finished that does not count, because its round has only begun.
     pub fn excuse(&self, started: Timestamp, duration: Duration, verdict: Verdict, next: Next) {
+        self.tell_denials();
         self.state().excuse(started, duration, verdict, next);
         self.demands.fulfil();
     }
@@ -168,17 +154,17 @@ impl Entry {
     /// The first fault in a row, where the check stands as it did before.
     fn tell_fault(&self, fault: &Fault) {
         let line = cut_to(&fault.message, LONGEST_LINE);
-        if self.log.admits(line.len()) {
+        if self.usage.log.admits(line.len()) {
             let reason = fault.reason.label();
             tracing::warn!(check = %self.key, reason, "{line}");
         }
     }
 
-    fn tell_change(&self, from: Standing, to: Standing) {
+    fn tell_change(&self, from: CheckState, to: CheckState) {
         let (was, is) = (from.label(), to.label());
         let words = self.view().words();
         let says = cut_to(&words, LONGEST_LINE);
-        if !self.log.admits(says.len()) {
+        if !self.usage.log.admits(says.len()) {
             // A check that flaps all the time fills the events, which forget, and not the log.
         } else if to.is_ok() {
             tracing::info!(check = %self.key, was, is, says, "changed");
@@ -191,7 +177,7 @@ impl Entry {
     fn tell_quarantine(&self) {
         let error = self.view().error();
         let line = cut_to(&error, LONGEST_LINE);
-        if self.log.admits(line.len()) {
+        if self.usage.log.admits(line.len()) {
             tracing::warn!(check = %self.key, "quarantined: {line}");
         }
         self.tell(EventKind::Quarantined, error);
@@ -199,6 +185,7 @@ impl Entry {
 
     /// A cleanup failed. That is no run: the check stands where its runs have brought it.
     pub fn record_failed_cleanup(&self, failure: &Verdict) {
+        self.tell_denials();
         {
             let counts = &mut self.state().counts;
             counts.failed_cleanups += 1;
@@ -211,7 +198,7 @@ impl Entry {
             Err(fault) => fault.message.clone(),
         };
         let line = cut_to(&message, LONGEST_LINE);
-        if self.log.admits(line.len()) {
+        if self.usage.log.admits(line.len()) {
             tracing::warn!(check = %self.key, "{line}");
         }
         self.tell(EventKind::CleanupFailed, message);
@@ -244,20 +231,11 @@ impl Entry {
         self.demands.remind();
     }
 
-    /// The guest was refused something for want of a grant. Each refusal is told once per module.
-    pub fn deny(&self, why: &str) {
-        {
-            let mut state = self.state();
-            if state.denials.len() >= MOST_DENIALS || state.denials.iter().any(|known| known == why) {
-                return;
-            }
-            state.denials.push(why.to_owned());
+    /// Publishes what the guest was refused since the last time.
+    fn tell_denials(&self) {
+        for why in self.usage.denials.take_new() {
+            self.tell(EventKind::Denied, why);
         }
-        let why = printable(why);
-        if self.log.has_room(why.len()) {
-            tracing::warn!(check = %self.key, "{why}");
-        }
-        self.tell(EventKind::Denied, why.into_owned());
     }
 
     /// Publishes something that happened to this check, as long as it is on the board.

@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 /// Where a check stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Standing {
+pub enum CheckState {
     /// All is well.
     Pass,
     /// It works, and somebody should look.
@@ -23,7 +23,7 @@ pub enum Standing {
     Suspended,
 }
 
-impl Standing {
+impl CheckState {
     /// Neither failing nor in doubt.
     pub fn is_ok(self) -> bool {
         matches!(self, Self::Pass | Self::Warn | Self::Suspended)
@@ -66,7 +66,7 @@ pub struct Thresholds {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Health {
     /// Where it stands; never `stale` or `suspended`, which only a reader can tell.
-    pub(super) standing: Standing,
+    pub(super) standing: CheckState,
     /// When it came to stand there.
     pub(super) since: Timestamp,
     /// Runs in a row without a good outcome.
@@ -77,7 +77,7 @@ pub(super) struct Health {
 impl Health {
     /// Nothing is known yet.
     pub(super) fn unknown(now: Timestamp) -> Self {
-        Self { standing: Standing::Unknown, since: now, consecutive_failures: 0, consecutive_successes: 0 }
+        Self { standing: CheckState::Unknown, since: now, consecutive_failures: 0, consecutive_successes: 0 }
     }
 
     /// Takes in a run and tells the former standing if it changed.
@@ -86,8 +86,8 @@ impl Health {
         verdict: &Verdict,
         thresholds: Thresholds,
         now: Timestamp,
-    ) -> Option<Standing> {
-        let next = Standing::after(verdict);
+    ) -> Option<CheckState> {
+        let next = CheckState::after(verdict);
         let settled = if next.is_ok() {
             self.consecutive_failures = 0;
             self.consecutive_successes = self.consecutive_successes.saturating_add(1);
@@ -114,7 +114,7 @@ mod tests {
         Ok(Outcome { status, message: String::new(), targets: Vec::new() })
     }
 
-    fn standings(failure: u32, success: u32, verdicts: &[Verdict]) -> Vec<Standing> {
+    fn standings(failure: u32, success: u32, verdicts: &[Verdict]) -> Vec<CheckState> {
         let threshold = |count| NonZeroU32::new(count).expect("a positive threshold");
         let thresholds = Thresholds { failure: threshold(failure), success: threshold(success) };
         let mut health = Health::unknown(Timestamp::UNIX_EPOCH);
@@ -128,32 +128,32 @@ mod tests {
     #[test]
     fn each_outcome_counts_at_once_when_both_thresholds_are_one() {
         let runs = [outcome(Status::Pass), outcome(Status::Fail), outcome(Status::Warn)];
-        assert_eq!(standings(1, 1, &runs), [Standing::Pass, Standing::Fail, Standing::Warn]);
+        assert_eq!(standings(1, 1, &runs), [CheckState::Pass, CheckState::Fail, CheckState::Warn]);
     }
 
     #[test]
     fn a_single_failure_below_the_threshold_changes_nothing() {
         let runs =
             [outcome(Status::Pass), outcome(Status::Fail), outcome(Status::Pass), outcome(Status::Fail)];
-        assert_eq!(standings(2, 1, &runs), [Standing::Pass; 4]);
+        assert_eq!(standings(2, 1, &runs), [CheckState::Pass; 4]);
     }
 
     #[test]
     fn faults_and_failures_add_up_and_the_last_one_decides() {
         let fault = Err(Fault::new(Reason::Trap, "unreachable"));
         let runs = [outcome(Status::Pass), outcome(Status::Fail), fault];
-        assert_eq!(standings(2, 1, &runs), [Standing::Pass, Standing::Pass, Standing::Unknown]);
+        assert_eq!(standings(2, 1, &runs), [CheckState::Pass, CheckState::Pass, CheckState::Unknown]);
     }
 
     #[test]
     fn a_recovery_needs_as_many_good_runs_as_the_success_threshold() {
         let runs = [outcome(Status::Fail), outcome(Status::Pass), outcome(Status::Pass)];
-        assert_eq!(standings(1, 2, &runs), [Standing::Fail, Standing::Fail, Standing::Pass]);
+        assert_eq!(standings(1, 2, &runs), [CheckState::Fail, CheckState::Fail, CheckState::Pass]);
     }
 
     #[test]
     fn a_warning_replaces_a_pass_without_waiting() {
         let runs = [outcome(Status::Pass), outcome(Status::Pass), outcome(Status::Warn)];
-        assert_eq!(standings(1, 2, &runs), [Standing::Unknown, Standing::Pass, Standing::Warn]);
+        assert_eq!(standings(1, 2, &runs), [CheckState::Unknown, CheckState::Pass, CheckState::Warn]);
     }
 }

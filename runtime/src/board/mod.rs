@@ -1,32 +1,32 @@
 //! The latest state and short history of every check; every reader reads only this.
 
-mod contact;
 mod demand;
 mod entry;
 mod files;
 mod health;
-mod hits;
 mod lag;
-mod leftovers;
 mod next;
+mod source_status;
 mod state;
 mod view;
 
-pub use contact::{Contact, Source};
 pub use demand::Demand;
 pub use entry::Entry;
 pub use files::{Files, Reload};
-pub use health::{Standing, Thresholds};
-pub use hits::Hits;
+pub use health::{CheckState, Thresholds};
 pub use lag::Lag;
-pub use leftovers::Leftovers;
 pub use next::{Next, Quarantine};
-pub use view::{Counts, DURATION_BOUNDS, Module, View};
+pub use source_status::{Source, SourceStatus};
+pub use view::{Counts, Module, View};
 
 use crate::{
-    capability::log::{NamespaceLog, NamespaceLogs},
-    shared::Namespaces,
-    spec::{Check, Key, Size},
+    manifest::Check,
+    quota::NamespaceQuotas,
+    usage::{
+        Leftovers,
+        log::{NamespaceLog, NamespaceLogs},
+    },
+    value::{Key, Size},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -75,9 +75,9 @@ pub enum EventKind {
     /// The check stands elsewhere than before.
     Changed {
         /// Where it stood.
-        from: Standing,
+        from: CheckState,
         /// Where it stands.
-        to: Standing,
+        to: CheckState,
     },
     /// The guest asked for something that is not granted.
     Denied,
@@ -112,15 +112,15 @@ pub struct Board {
     /// The daemon's own files.
     pub files: Files,
     /// What is left over in the cluster.
-    pub leftovers: Leftovers,
+    pub leftovers: Arc<Leftovers>,
     /// What is written into the log about namespaces that are not trusted.
     pub logs: Arc<NamespaceLogs>,
     entries: RwLock<BTreeMap<Key, Arc<Entry>>>,
     /// What the metrics of their checks take.
-    namespaces: Namespaces,
+    namespaces: NamespaceQuotas,
     /// What the targets of their checks hold.
-    targets: Namespaces,
-    contacts: RwLock<Vec<Arc<Contact>>>,
+    targets: NamespaceQuotas,
+    contacts: RwLock<Vec<Arc<SourceStatus>>>,
     events: broadcast::Sender<Arc<Event>>,
     ready: AtomicBool,
 }
@@ -130,11 +130,11 @@ impl Default for Board {
         Self {
             lag: Lag::default(),
             files: Files::default(),
-            leftovers: Leftovers::default(),
+            leftovers: Arc::default(),
             logs: Arc::default(),
             entries: RwLock::default(),
-            namespaces: Namespaces::default(),
-            targets: Namespaces::default(),
+            namespaces: NamespaceQuotas::default(),
+            targets: NamespaceQuotas::default(),
             contacts: RwLock::default(),
             events: broadcast::Sender::new(EVENT_BACKLOG),
             ready: AtomicBool::new(false),
@@ -169,18 +169,19 @@ impl Board {
         let settled = self.is_ready().then(|| Instant::now() + SETTLING);
         let fresh = || Arc::new(Entry::new(Arc::clone(check), settled, self.events.clone()));
         let entry = Arc::clone(entries.entry(check.key.clone()).or_insert_with(fresh));
-        let of = |all: &Namespaces, most: Option<Size>| most.map(|most| all.of(check.key.namespace(), most));
+        let of =
+            |all: &NamespaceQuotas, most: Option<Size>| most.map(|most| all.of(check.key.namespace(), most));
         // While a check was only refused, nobody knew whose it is.
-        let (series, targets) = (check.permit.series(), check.permit.targets());
+        let (series, targets) = (check.authorization.series(), check.authorization.targets());
         entry.share(of(&self.namespaces, series), of(&self.targets, targets), self.log_of(check));
         entry
     }
 
     fn log_of(&self, check: &Check) -> Option<Arc<NamespaceLog>> {
         let namespace = check.key.namespace();
-        match check.permit.is_trusted() {
+        match check.authorization.is_trusted() {
             // That may be because nobody could read what it asks for.
-            true if check.permit.grants_nothing() => self.logs.get(namespace),
+            true if check.authorization.grants_nothing() => self.logs.get(namespace),
             true => None,
             false => Some(self.logs.bound(namespace)),
         }
@@ -189,7 +190,7 @@ impl Board {
     /// Whether there is room in the log for a line of so many bytes about a check, which then is spent.
     pub fn has_room_in_log(&self, key: &Key, bytes: usize) -> bool {
         match self.get(key) {
-            Some(entry) => entry.log.has_room(bytes),
+            Some(entry) => entry.usage.log.has_room(bytes),
             None => self.logs.has_room(key.namespace(), bytes),
         }
     }
@@ -203,8 +204,8 @@ impl Board {
     }
 
     /// Puts a source with these places on the board, all of them not reached yet.
-    pub fn connect(&self, name: &'static str, places: impl IntoIterator<Item = String>) -> Arc<Contact> {
-        let contact = Arc::new(Contact::new(name, places));
+    pub fn connect(&self, name: &'static str, places: impl IntoIterator<Item = String>) -> Arc<SourceStatus> {
+        let contact = Arc::new(SourceStatus::new(name, places));
         self.contacts.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&contact));
         contact
     }
@@ -235,9 +236,9 @@ impl Board {
 mod tests {
     use super::*;
     use crate::{
-        grant::{CLUSTER_DOMAIN, Ceiling, Grants, Permit},
+        grant::{Authorization, CLUSTER_DOMAIN, Ceiling, Grants},
         outcome::Outcome,
-        spec::Limit,
+        value::Limit,
     };
 
     #[test]
@@ -255,16 +256,18 @@ mod tests {
     /// A check of a namespace under a ceiling.
     fn check(name: &str, ceiling: &Arc<Ceiling>) -> Arc<Check> {
         let key = Key::new("team-a", name).expect("a key");
-        let permit = Permit::new("team-a", Grants::default(), None, ceiling).expect("a permit");
-        Arc::new(Check { permit, ..Check::bare(key, "test.wasm".parse().expect("a module")) })
+        let authorization =
+            Authorization::new("team-a", Grants::default(), None, ceiling).expect("an authorization");
+        Arc::new(Check { authorization, ..Check::bare(key, "test.wasm".parse().expect("a module")) })
     }
 
     /// As many lines as so many checks get into the log that all want to write ten.
     fn lines(board: &Board, ceiling: &Arc<Ceiling>) -> (usize, u64) {
         let entries: Vec<_> =
             (0..500).map(|number| board.enter(&check(&format!("c{number}"), ceiling))).collect();
-        let admitted = entries.iter().map(|entry| (0..10).filter(|_| entry.log.admits(1)).count()).sum();
-        (admitted, entries.iter().map(|entry| entry.hits.get(Limit::LogLines)).sum())
+        let admitted =
+            entries.iter().map(|entry| (0..10).filter(|_| entry.usage.log.admits(1)).count()).sum();
+        (admitted, entries.iter().map(|entry| entry.usage.hits.get(Limit::LogLines)).sum())
     }
 
     #[tokio::test(start_paused = true)]
@@ -279,7 +282,7 @@ mod tests {
         let (board, tenant) = (Board::default(), Ceiling::tenant("team-a", CLUSTER_DOMAIN, Arc::default()));
         for name in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"] {
             let entry = board.enter(&check(name, &tenant));
-            (0..30).for_each(|number| entry.deny(&format!("not granted: {number}")));
+            (0..30).for_each(|number| entry.usage.deny(&format!("not granted: {number}")));
         }
         assert!(!board.logs.has_room("team-a", 1));
     }

@@ -2,13 +2,13 @@
 
 use super::{
     Next, SETTLING,
-    health::{Health, Standing, Thresholds},
+    health::{CheckState, Health, Thresholds},
     view::{Counts, Module, View},
 };
 use crate::{
     history::History,
+    manifest::Check,
     outcome::{Fault, Verdict},
-    spec::Check,
 };
 use jiff::Timestamp;
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
@@ -24,7 +24,6 @@ pub(super) struct State {
     pub(super) counts: Counts,
     pub(super) next: Option<Next>,
     pub(super) memory: usize,
-    pub(super) denials: Vec<String>,
     health: Health,
     last_success: Option<Timestamp>,
     /// When it should have begun to run.
@@ -34,9 +33,9 @@ pub(super) struct State {
 /// What a run has changed.
 pub(super) struct Recorded {
     /// Where the check stood, if it stands elsewhere now.
-    pub(super) former: Option<Standing>,
+    pub(super) former: Option<CheckState>,
     /// Where it stands.
-    pub(super) standing: Standing,
+    pub(super) standing: CheckState,
     /// Runs in a row without a good outcome.
     pub(super) failures: u32,
     /// It is quarantined, and was not before.
@@ -53,7 +52,6 @@ impl State {
             counts: Counts::default(),
             next: None,
             memory: 0,
-            denials: Vec::new(),
             health: Health::unknown(Timestamp::now()),
             last_success: None,
             settled,
@@ -62,8 +60,8 @@ impl State {
 
     pub(super) fn view(&self, now: Instant) -> View {
         let standing = match self.next {
-            _ if self.check.suspend => Standing::Suspended,
-            Some(next) if next.fresh_until < now => Standing::Stale,
+            _ if self.check.suspend => CheckState::Suspended,
+            Some(next) if next.fresh_until < now => CheckState::Stale,
             _ => self.health.standing,
         };
         View {
@@ -126,7 +124,12 @@ impl State {
             // It was under way when the check was told to rest.
             self.counts.add(self.history.push(started, duration, verdict));
             self.history.close();
-            return Recorded { former: None, standing: Standing::Suspended, failures: 0, quarantined: false };
+            return Recorded {
+                former: None,
+                standing: CheckState::Suspended,
+                failures: 0,
+                quarantined: false,
+            };
         }
         // In quarantine there are no further runs for the threshold to wait for.
         let failure = next.quarantine.map_or(self.check.failure_threshold, |_| NonZeroU32::MIN);

@@ -1,17 +1,16 @@
 //! One check as a reader sees it at one moment.
 
-use super::{Quarantine, health::Standing};
+use super::{Quarantine, health::CheckState};
 use crate::{
     history::Run,
+    manifest::Check,
     outcome::{Fault, Reason, Status, Verdict},
     signature::KeyId,
-    spec::{Check, Digest},
+    usage::DURATION_BOUNDS,
+    value::Digest,
 };
 use jiff::Timestamp;
 use std::sync::Arc;
-
-/// Upper bounds of the buckets of run durations, in seconds.
-pub const DURATION_BOUNDS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 10.0];
 
 /// The module that a check runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +76,7 @@ pub struct View {
     /// The manifest in force.
     pub check: Arc<Check>,
     /// Where it stands, staleness and suspension included.
-    pub standing: Standing,
+    pub standing: CheckState,
     /// When it came to stand there; for a stale check, when it was last known to stand elsewhere.
     pub since: Timestamp,
     /// Runs in a row without a good outcome.
@@ -124,7 +123,7 @@ impl View {
     fn trouble(&self) -> String {
         match (self.standing, &self.latest, &self.rejected) {
             (standing, ..) if standing.is_ok() => String::new(),
-            (Standing::Stale, ..) => "has not run for three intervals".to_owned(),
+            (CheckState::Stale, ..) => "has not run for three intervals".to_owned(),
             (_, Some(run), _) => match run.verdict.as_ref() {
                 Ok(outcome) if outcome.status != Status::Fail => {
                     "works again, but not yet as often in a row as `successThreshold` asks for".to_owned()

@@ -1,60 +1,12 @@
-//! The host calls of one check: how many, how they ended, and which one is waited for.
+//! The host calls of one run: what they may spend, until when each may last, and which one is waited for.
 
-use super::Capability;
 use crate::{
-    board::Hits,
-    spec::{Limit, Limits},
+    grant::Capability,
+    usage::{CallResult, Usage},
+    value::{Limit, Limits},
 };
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
-
-/// How a host call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallResult {
-    /// The guest got what it asked for.
-    Ok,
-    /// Whatever is at the other end did not deliver.
-    Error,
-    /// It did not deliver in time.
-    Timeout,
-    /// The grant does not cover it.
-    Denied,
-    /// The run has made as many calls, or moved as many bytes, as it may.
-    Limited,
-}
-
-impl CallResult {
-    /// Every result, in the order of the discriminants.
-    pub const ALL: [Self; 5] = [Self::Ok, Self::Error, Self::Timeout, Self::Denied, Self::Limited];
-
-    /// The value of the metric label `result`.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Error => "error",
-            Self::Timeout => "timeout",
-            Self::Denied => "denied",
-            Self::Limited => "limited",
-        }
-    }
-}
-
-/// Host calls of one check since it came, by capability and result.
-#[derive(Debug, Default)]
-pub struct Tally([[AtomicU64; CallResult::ALL.len()]; Capability::ALL.len()]);
-
-impl Tally {
-    /// Counts one call.
-    pub fn count(&self, capability: Capability, result: CallResult) {
-        self.0[capability as usize][result as usize].fetch_add(1, Relaxed);
-    }
-
-    /// How many calls of this capability ended like this.
-    pub fn get(&self, capability: Capability, result: CallResult) -> u64 {
-        self.0[capability as usize][result as usize].load(Relaxed)
-    }
-}
 
 /// A call that the host has begun for a guest.
 #[derive(Clone, Debug)]
@@ -112,14 +64,13 @@ pub struct Calls {
     waited: Duration,
     /// The call that it has waited for the longest.
     longest: Option<(Duration, Waiting)>,
-    tally: Arc<Tally>,
-    hits: Arc<Hits>,
+    usage: Arc<Usage>,
     record: Option<Vec<Call>>,
 }
 
 impl Calls {
     /// No calls yet; `record` keeps each finished one for [`Self::take_record`].
-    pub fn new(limits: &Arc<Limits>, tally: &Arc<Tally>, hits: &Arc<Hits>, record: bool) -> Self {
+    pub fn new(limits: &Arc<Limits>, usage: &Arc<Usage>, record: bool) -> Self {
         Self {
             limits: Arc::clone(limits),
             made: 0,
@@ -130,8 +81,7 @@ impl Calls {
             waiting: Vec::new(),
             waited: Duration::ZERO,
             longest: None,
-            tally: Arc::clone(tally),
-            hits: Arc::clone(hits),
+            usage: Arc::clone(usage),
             record: record.then(Vec::new),
         }
     }
@@ -154,7 +104,7 @@ impl Calls {
     ) -> Result<Instant, Spent> {
         let fits = self.within(Limit::HostCalls, self.made + 1);
         let fits = fits.and_then(|()| self.within(Limit::BytesIn, self.received + 1));
-        fits.inspect_err(|_| self.tally.count(capability, CallResult::Limited))?;
+        fits.inspect_err(|_| self.usage.calls.count(capability, CallResult::Limited))?;
         self.made += 1;
         let now = Instant::now();
         self.waiting.push(Waiting { capability, target: target.into(), since: now });
@@ -167,7 +117,7 @@ impl Calls {
     pub fn send(&mut self, capability: Capability, bytes: usize) -> Result<(), Spent> {
         let sent = self.sent.saturating_add(bytes as u64);
         let fits = self.within(Limit::BytesOut, sent);
-        fits.inspect_err(|_| self.tally.count(capability, CallResult::Limited))?;
+        fits.inspect_err(|_| self.usage.calls.count(capability, CallResult::Limited))?;
         self.sent = sent;
         Ok(())
     }
@@ -188,7 +138,7 @@ impl Calls {
         if amount <= most {
             return Ok(());
         }
-        self.hits.count(limit);
+        self.usage.hits.count(limit);
         Err(Spent { limit, amount: most })
     }
 
@@ -196,7 +146,7 @@ impl Calls {
     pub fn finish(&mut self, result: CallResult) {
         let Some(call) = self.waiting.pop() else { return };
         let duration = call.since.elapsed();
-        self.tally.count(call.capability, result);
+        self.usage.calls.count(call.capability, result);
         if self.waiting.is_empty() {
             // Of calls that are made together the one begun first is the last to be counted.
             self.waited += duration;

@@ -6,12 +6,12 @@ use super::{
     tls::TlsConfigs,
 };
 use crate::{
+    fair_semaphore::FairSemaphore,
     grant::{
         CLUSTER_DOMAIN,
         address::{Class, Reach},
         is_below, trim,
     },
-    turns::Turns,
 };
 use hickory_resolver::{
     TokioResolver,
@@ -54,9 +54,9 @@ pub struct Network {
     /// How to trust.
     pub(super) tls: TlsConfigs,
     /// Room for sockets.
-    pub(super) sockets: Turns,
+    pub(super) sockets: FairSemaphore,
     /// Room for lookups of names.
-    lookups: Turns,
+    lookups: FairSemaphore,
     cluster_domain: String,
     resolver: TokioResolver,
 }
@@ -303,7 +303,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_namespace_has_so_many_lookups_and_leaves_the_others_theirs() {
-        let network = Network { lookups: Turns::new(2, 1), ..cluster().await };
+        let network = Network { lookups: FairSemaphore::new(2, 1), ..cluster().await };
         let _held = network.lookups.take("loud").await;
         let (name, address) = (Host::Domain("www.test"), Host::Ipv4(Ipv4Addr::new(8, 8, 8, 8)));
         let look = |namespace, host| network.resolve(namespace, host, IpFamily::Any, Reach::Internet);

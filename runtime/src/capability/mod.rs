@@ -1,11 +1,14 @@
 //! What the host offers to guests: one word and one file for each interface of `wit/`.
 
+mod call_end;
 pub mod calls;
 pub mod dial;
 pub mod dns;
-mod ended;
+mod host;
 pub mod http;
+mod in_flight;
 pub mod kubernetes;
+mod link;
 pub mod log;
 pub mod metrics;
 pub mod secrets;
@@ -15,7 +18,11 @@ pub mod tcp;
 mod testing;
 pub mod tls;
 
-use crate::sandbox::State;
+pub use host::HostState;
+pub(crate) use host::World;
+pub(crate) use in_flight::{Crowded, InFlightBytes};
+pub(crate) use link::add_to_linker;
+
 use std::time::Duration;
 
 /// The contract as Rust types, made from `wit/`.
@@ -40,46 +47,8 @@ pub mod bindings {
 }
 
 // These two interfaces hold nothing but types.
-impl bindings::aviary::check::tls::Host for State {}
-impl bindings::aviary::check::types::Host for State {}
-
-/// Something that the host can do for a guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Capability {
-    /// DNS lookups.
-    Dns,
-    /// HTTP requests.
-    Http,
-    /// The Kubernetes API.
-    Kubernetes,
-    /// Log lines.
-    Log,
-    /// Metrics of the check's own.
-    Metrics,
-    /// Secrets by name.
-    Secrets,
-    /// TCP connections.
-    Tcp,
-}
-
-impl Capability {
-    /// Every capability, in the order of the discriminants.
-    pub const ALL: [Self; 7] =
-        [Self::Dns, Self::Http, Self::Kubernetes, Self::Log, Self::Metrics, Self::Secrets, Self::Tcp];
-
-    /// The name of its interface in `wit/`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Http => "http",
-            Self::Kubernetes => "kubernetes",
-            Self::Log => "log",
-            Self::Metrics => "metrics",
-            Self::Secrets => "secrets",
-            Self::Tcp => "tcp",
-        }
-    }
-}
+impl bindings::aviary::check::tls::Host for HostState {}
+impl bindings::aviary::check::types::Host for HostState {}
 
 /// A guest's timeout.
 fn milliseconds(timeout: Option<u32>) -> Option<Duration> {

@@ -1,16 +1,16 @@
 //! Secrets that the manifest lists, read afresh at each call.
 
 use super::{
-    Capability,
     bindings::aviary::check::secrets::{Error, Host},
-    ended::Ended,
+    call_end::CallEnd,
     shorten,
 };
 use crate::{
+    capability::HostState,
     cluster::{Cluster, in_words},
     file::open_regular,
-    sandbox::State,
-    spec::{Check, SecretSource},
+    grant::Capability,
+    manifest::{Check, SecretSource},
 };
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 use kube::Api;
@@ -24,16 +24,16 @@ use tokio::{
 /// The largest secret, in bytes.
 const LARGEST: usize = 64 * 1024;
 
-impl Host for State {
+impl Host for HostState {
     async fn read(&mut self, name: String) -> Result<Vec<u8>, Error> {
         let deadline = self.calls.begin(Capability::Secrets, shorten(&name), None);
         let deadline = deadline.map_err(|error| Error::Unavailable(error.to_string()))?;
         let result = read(&self.check, self.cluster.as_deref(), &name, deadline).await;
         let unlisted = format!("the manifest lists no secret {}", shorten(&name));
         self.finish(match &result {
-            Ok(_) => Ended::Ok,
-            Err(Error::Denied) => Ended::Denied(&unlisted),
-            Err(_) => Ended::Error,
+            Ok(_) => CallEnd::Ok,
+            Err(Error::Denied) => CallEnd::Denied(&unlisted),
+            Err(_) => CallEnd::Error,
         });
         result
     }
@@ -84,7 +84,7 @@ async fn read_key(
     key: &str,
 ) -> Result<Vec<u8>, String> {
     let cluster = cluster.ok_or("the daemon knows no cluster")?;
-    let client = cluster.guest(check.permit.account()).map_err(|error| in_words(&error))?;
+    let client = cluster.guest(check.authorization.account()).map_err(|error| in_words(&error))?;
     let secrets: Api<KubernetesSecret> = Api::namespaced(client, check.key.namespace());
     let _turn = cluster.turn(check.key.namespace()).await;
     let secret = secrets.get(name).await.map_err(|error| in_words(&error))?;
@@ -104,7 +104,7 @@ async fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Secret;
+    use crate::manifest::Secret;
     use futures_util::FutureExt;
     use std::time::Duration;
 

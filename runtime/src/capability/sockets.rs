@@ -1,6 +1,6 @@
 //! How many sockets guests may have together, so that the daemon keeps file descriptors for itself.
 
-use crate::turns::Turns;
+use crate::fair_semaphore::FairSemaphore;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// What the daemon needs itself: clients, files, compilers, the API server.
@@ -25,18 +25,18 @@ pub fn allow_as_many_as_possible() {
 }
 
 /// The sockets of all guests.
-pub(super) fn sockets() -> Turns {
+pub(super) fn sockets() -> FairSemaphore {
     let all = all();
     shared(all.saturating_sub(most_lookups(all) * OF_A_LOOKUP).max(1))
 }
 
 /// The lookups of names for all guests, whose sockets are the resolver's.
-pub(super) fn lookups() -> Turns {
+pub(super) fn lookups() -> FairSemaphore {
     shared(most_lookups(all()))
 }
 
-fn shared(all: usize) -> Turns {
-    Turns::sparing(all, (all / SHARE).max(1))
+fn shared(all: usize) -> FairSemaphore {
+    FairSemaphore::sparing(all, (all / SHARE).max(1))
 }
 
 fn all() -> usize {

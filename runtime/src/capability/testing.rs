@@ -4,7 +4,7 @@ use super::{
     bindings::aviary::check::tls::TlsOptions,
     dial::{Network, NetworkOptions},
 };
-pub(super) use crate::grant::testing::permit;
+pub(super) use crate::grant::testing::authorization;
 use hickory_resolver::proto::rr::{LowerName, Name, RData, Record, rdata::SOA};
 use hickory_server::{
     Server,

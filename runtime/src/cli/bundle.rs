@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     file,
+    manifest::MAX_FILE,
     sandbox::Sandbox,
     signature::{Keyring, is_signature},
     source::is_module,
-    spec::MAX_FILE,
 };
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
@@ -256,7 +256,7 @@ mod tests {
         let files = Files::read(files.path(), MOST_BYTES).expect("readable");
         let (name, bytes) = files.modules.first_key_value().expect("a module");
         assert_eq!(decode(name, bytes.clone(), 1000).expect("packed"), module);
-        let named: crate::spec::Module = "a.wasm".parse().expect("a name");
+        let named: crate::value::Module = "a.wasm".parse().expect("a name");
         assert!(named.file_names().contains(name), "{name}");
         assert_eq!((files.modules.len(), files.texts.len()), (1, 1));
     }

@@ -6,13 +6,11 @@ use super::{
     print::print,
 };
 use crate::{
-    board::Board,
-    capability::calls::Call,
     cluster::Cluster,
     ledger::Ledger,
-    outcome::{Fault, Outcome, Status, Verdict},
-    sandbox::{Guest, Instance, Lost, Sandbox},
-    spec::Check as Manifest,
+    outcome::{Status, Verdict},
+    sandbox::{Ended, Round, Version},
+    usage::{Leftovers, Usage},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -43,15 +41,6 @@ pub(super) struct Check {
 /// How long it may take to delete what the check left behind in the cluster.
 const SWEEPING: Duration = Duration::from_secs(30);
 
-/// A round in progress: its guest and how long each step took.
-struct Round<'a> {
-    sandbox: &'a Sandbox,
-    guest: Arc<Guest>,
-    check: Arc<Manifest>,
-    board: Arc<Board>,
-    calls: Vec<Call>,
-}
-
 impl Check {
     pub(super) async fn execute(self) -> Result<ExitCode> {
         let found = read(&self.file, LARGEST_MODULE).and_then(|found| self.choose(found));
@@ -61,17 +50,21 @@ impl Check {
                 serde_json::from_str(settings).context("--settings takes a JSON object")?;
             subject.check.settings = Value::from(settings).to_string().into();
         }
-        let board = Arc::new(Board::default());
+        let leftovers = Arc::<Leftovers>::default();
         let cluster = Cluster::find(self.kubeconfig.as_deref()).await?;
-        let ledger = cluster.map(|cluster| Ledger::fleeting(Arc::new(cluster), Arc::clone(&board)));
+        let ledger = cluster.map(|cluster| Ledger::fleeting(Arc::new(cluster), Arc::clone(&leftovers)));
         let sandbox = sandbox(&self.compiling, ledger.clone())?;
         let begun = Instant::now();
         let (check, guest) = subject.load(&self.signatures.keyring(), &sandbox).await?;
         print(format_args!("check    {} ({} {})", check.key, check.module, guest.digest.short()));
         step("compile", begun.elapsed(), "done");
-        let mut round = Round { sandbox: &sandbox, guest, check: Arc::new(check), board, calls: Vec::new() };
-        let verdict = round.run().await;
-        for call in &round.calls {
+        let usage = Arc::new(Usage::new(check.key.clone(), &check.limits));
+        let guest = sandbox.house(guest, &check)?;
+        let version =
+            Version { sandbox: Arc::new(sandbox), guest, check: Arc::new(check), usage: Arc::clone(&usage) };
+        let mut round = Round::new(version).recorded();
+        let verdict = run(&mut round).await;
+        for call in round.take_calls() {
             print(format_args!(
                 "call     {:>9}  {} {}: {}",
                 took(call.duration),
@@ -80,12 +73,12 @@ impl Check {
                 call.result.label()
             ));
         }
-        for (limit, hits) in round.board.enter(&round.check).hits.all() {
+        for (limit, hits) in usage.hits.all() {
             print(format_args!("limit    {hits:>9}  times {}", limit.path()));
         }
         let code = report(&verdict);
         match ledger {
-            Some(ledger) => sweep(&ledger, &round.board).await.map(|()| code),
+            Some(ledger) => sweep(&ledger, &leftovers).await.map(|()| code),
             None => Ok(code),
         }
     }
@@ -106,61 +99,49 @@ impl Check {
     }
 }
 
-impl Round<'_> {
-    async fn run(&mut self) -> Verdict {
-        let mut instance = self.live().await?;
-        let begun = Instant::now();
-        let ended = instance.init().await;
-        step("init", begun.elapsed(), &told(&ended));
-        let mut verdict = match ended {
-            Ok(Ok(())) => {
-                let begun = Instant::now();
-                let ended = instance.poll(begun + self.check.timeout).await;
-                step("poll", begun.elapsed(), if ended.is_ok() { "done" } else { "lost" });
-                ended.map_or_else(|lost| (lost.into(), true), |outcome| (Ok(outcome), false))
-            }
-            Ok(Err(message)) => (Ok(Outcome::fail(format!("init: {message}"))), false),
-            Err(lost) => (lost.into(), true),
-        };
-        self.calls.extend(instance.take_calls());
-        if verdict.1 {
-            instance = self.live().await?;
-        }
-        let begun = Instant::now();
-        let ended = instance.cleanup().await;
-        step("cleanup", begun.elapsed(), &told(&ended));
-        self.calls.extend(instance.take_calls());
-        if verdict.0.as_ref().is_ok_and(|outcome| outcome.status != Status::Fail) {
-            match ended {
-                Ok(Ok(())) => {}
-                Ok(Err(message)) => verdict.0 = Ok(Outcome::fail(format!("cleanup: {message}"))),
-                Err(lost) => verdict.0 = lost.into(),
-            }
-        }
-        verdict.0
+/// Init, one poll and cleanup, each told with how long it took.
+async fn run(round: &mut Round) -> Verdict {
+    let begun = Instant::now();
+    let ended = round.init().await;
+    if let (Ended::Fault(fault), false) = (&ended, round.has_begun()) {
+        return Err(fault.clone());
     }
-
-    async fn live(&self) -> Result<Instance, Fault> {
-        let entry = self.board.enter(&self.check);
-        Instance::new(self.sandbox, &self.guest, Arc::clone(&self.check), entry, true).await
+    step("init", begun.elapsed(), &told(&ended));
+    let verdict = match ended.done_in("init") {
+        Ok(()) => poll(round).await,
+        Err(verdict) => verdict,
+    };
+    let begun = Instant::now();
+    let ended = round.cleanup().await;
+    step("cleanup", begun.elapsed(), &told(&ended));
+    match ended.done_in("cleanup") {
+        Err(failure) if verdict.as_ref().is_ok_and(|outcome| outcome.status != Status::Fail) => failure,
+        _ => verdict,
     }
 }
 
+async fn poll(round: &mut Round) -> Verdict {
+    let begun = Instant::now();
+    let ended = round.poll(begun + round.check().timeout, 0).await;
+    step("poll", begun.elapsed(), if ended.is_answered() { "done" } else { "lost" });
+    ended.into()
+}
+
 /// Deletes what the check left behind.
-async fn sweep(ledger: &Arc<Ledger>, board: &Board) -> Result<()> {
+async fn sweep(ledger: &Arc<Ledger>, leftovers: &Leftovers) -> Result<()> {
     if !ledger.settle(Instant::now() + SWEEPING).await {
         let left: Vec<_> =
-            board.leftovers.all().iter().map(|(key, count)| format!("{count} objects of {key}")).collect();
+            leftovers.all().iter().map(|(key, count)| format!("{count} objects of {key}")).collect();
         bail!("the check left behind what cannot be deleted: {}", left.join(", "));
     }
     Ok(())
 }
 
-fn told(ended: &Result<Result<(), String>, Lost>) -> String {
+fn told(ended: &Ended<()>) -> String {
     match ended {
-        Ok(Ok(())) => "done".to_owned(),
-        Ok(Err(message)) => message.clone(),
-        Err(_) => "lost".to_owned(),
+        Ended::Done(()) => "done".to_owned(),
+        Ended::Failed(message) => message.clone(),
+        Ended::TimedOut(_) | Ended::Fault(_) => "lost".to_owned(),
     }
 }
 

@@ -2,15 +2,16 @@
 
 use super::parse_duration;
 use crate::{
-    sandbox::{self, Allowance, Workshop},
-    spec::Size,
+    sandbox,
+    settings::{Allowance, CompilerConfig},
+    value::Size,
 };
 use clap::Args;
 use std::{env, path::PathBuf, process::ExitCode, time::Duration};
 
 /// Limits for the process that compiles a module, and where the code is kept.
 #[derive(Args, Clone, Debug)]
-pub struct Compiling {
+pub(super) struct Compiling {
     /// How much memory compiling one module may take.
     #[arg(long, value_name = "SIZE", env = "AVIARY_COMPILE_MEMORY", default_value_t = Allowance::default().memory)]
     pub compile_memory: Size,
@@ -37,12 +38,12 @@ pub(super) struct CompileModule {
 }
 
 impl Compiling {
-    /// Where modules are compiled: by this very program.
-    pub fn workshop(&self) -> Workshop {
+    /// How modules are compiled: by this very program.
+    pub(super) fn config(&self) -> CompilerConfig {
         let allowance =
             Allowance { memory: self.compile_memory, cpu: self.compile_cpu, wall: self.compile_timeout };
         let cache = self.cache_dir.clone().or_else(user_cache);
-        Workshop { allowance, cache, ..Workshop::default() }
+        CompilerConfig { allowance, cache, ..CompilerConfig::default() }
     }
 }
 

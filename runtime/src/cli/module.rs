@@ -6,10 +6,11 @@ use crate::{
     file,
     grant::Ceiling,
     ledger::Ledger,
+    manifest::{self, Check, MAX_FILE, Refused},
     sandbox::{Guest, Sandbox},
     signature::{self, Keyring, PublicKey, Signature},
     source::{DecodeError, decode, is_module, stem},
-    spec::{self, Blob, Check, Key, MAX_FILE, Refused, Size},
+    value::{Blob, Key, Size},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -20,7 +21,7 @@ pub(super) const LARGEST_MODULE: usize = 64 * 1024 * 1024;
 
 /// Whose signatures count.
 #[derive(Args, Clone, Debug)]
-pub struct Signatures {
+pub(super) struct Signatures {
     /// A minisign public key, or a file that holds one: only modules that it signed are run. May be given
     /// several times; one of the keys is enough.
     #[arg(
@@ -60,7 +61,7 @@ pub(super) struct Subject {
 
 impl Signatures {
     /// The keys; none if modules need no signature.
-    pub fn keyring(&self) -> Keyring {
+    pub(super) fn keyring(&self) -> Keyring {
         Keyring::of(self.require_signature.clone())
     }
 }
@@ -83,7 +84,7 @@ fn parse_key(text: &str) -> Result<PublicKey, String> {
 /// A sandbox for a few guests, which reach into the cluster of a ledger.
 pub(super) fn sandbox(compiling: &Compiling, ledger: Option<Arc<Ledger>>) -> Result<Sandbox> {
     let network = Network::new(&NetworkOptions::default()).context("cannot set up the network")?;
-    Sandbox::new(4, compiling.workshop(), Arc::new(network), ledger)
+    Sandbox::new(4, compiling.config(), Arc::new(network), ledger)
         .map_err(anyhow::Error::from)
         .context("cannot run WebAssembly on this machine")
 }
@@ -110,7 +111,7 @@ pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<Found>> {
         bail!("has more than {MAX_FILE} bytes: split it");
     }
     let text = String::from_utf8(bytes).context("is not UTF-8")?;
-    let documents = spec::documents(&text, "default", &Ceiling::open()).into_iter();
+    let documents = manifest::documents(&text, "default", &Ceiling::open()).into_iter();
     let found = documents.map(|document| match document {
         Ok(check) => (check.key.to_string(), with_module(check, path, limit)),
         Err(Refused { error, named }) => {

@@ -10,7 +10,10 @@ pub use failure::{causes, code, in_words, is_too_large, within};
 pub use pause::asked_pause;
 pub(crate) use values::{MOST_VALUES, Values};
 
-use crate::turns::{Turn, Turns};
+use crate::{
+    fair_semaphore::{FairPermit, FairSemaphore},
+    grant::Account,
+};
 use hyper::{Response, Uri, header::CONTENT_TYPE};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -23,7 +26,7 @@ use kube::{
 };
 use std::{
     collections::HashMap,
-    env, fmt,
+    env,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -53,16 +56,7 @@ pub struct Cluster {
     /// Clients of accounts, and under none those with the daemon's own identity, by the most values of an answer.
     guests: Mutex<HashMap<(Option<Account>, usize), Client>>,
     kinds: Mutex<HashMap<GroupVersionKind, (Instant, Kind)>>,
-    answers: Turns,
-}
-
-/// A service account that guests' calls impersonate.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-pub struct Account {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
+    answers: FairSemaphore,
 }
 
 /// A kind of objects that the API server has.
@@ -123,7 +117,7 @@ impl Cluster {
         config.default_retry = false;
         let own =
             ClientBuilder::try_from(config.clone())?.with_layer(&AndThenLayer::new(pause::keep)).build();
-        let answers = Turns::new(MOST_ANSWERS, MOST_ANSWERS_OF_EACH);
+        let answers = FairSemaphore::new(MOST_ANSWERS, MOST_ANSWERS_OF_EACH);
         Ok(Self { config, own, guests: Mutex::default(), kinds: Mutex::default(), answers })
     }
 
@@ -185,7 +179,7 @@ impl Cluster {
     }
 
     /// Waits until a guest of a namespace may have an answer, and keeps room for it.
-    pub(crate) async fn turn(&self, namespace: &str) -> Turn {
+    pub(crate) async fn turn(&self, namespace: &str) -> FairPermit {
         self.answers.take(namespace).await
     }
 
@@ -245,13 +239,6 @@ impl From<(ApiResource, ApiCapabilities)> for Kind {
     fn from((resource, capabilities): (ApiResource, ApiCapabilities)) -> Self {
         let is_namespaced = capabilities.scope == Scope::Namespaced;
         Self { resource, is_namespaced, verbs: capabilities.operations }
-    }
-}
-
-impl fmt::Display for Account {
-    /// The user name that the API server knows it by.
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "system:serviceaccount:{}:{}", self.namespace, self.name)
     }
 }
 

@@ -1,9 +1,10 @@
 //! How the settings want the daemon to be asked.
 
 use crate::{
-    api::{self, Basic, Bearer, Guard, Kept, Rate, Readable, Tls},
+    api::{self, Basic, Bearer, Entrance, FileContent, Guard, ReloadingFile, Tls, TrustedProxies},
     board::Board,
-    cli::Run,
+    settings::Rate,
+    settings::Settings,
 };
 use anyhow::{Result, anyhow};
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -12,22 +13,23 @@ use tokio_util::sync::CancellationToken;
 
 /// What stands between a client and the board.
 pub(super) struct Front {
-    tls: Option<Arc<Kept<Tls>>>,
-    bearer: Option<Arc<Kept<Bearer>>>,
-    basic: Option<Arc<Kept<Basic>>>,
+    tls: Option<Arc<ReloadingFile<Tls>>>,
+    bearer: Option<Arc<ReloadingFile<Bearer>>>,
+    basic: Option<Arc<ReloadingFile<Basic>>>,
     rate: Option<Rate>,
+    proxies: TrustedProxies,
 }
 
 impl Front {
     /// Refuses to go without the files that are named.
-    pub(super) fn find(settings: &Run) -> Result<Self> {
-        // Without its key, a certificate is no setting; the command line sees to that.
-        let pair = settings.tls_cert.as_ref().zip(settings.tls_key.as_ref());
+    pub(super) fn find(settings: &Settings) -> Result<Self> {
+        let pair = settings.tls.as_ref().map(|files| vec![files.certificates.clone(), files.key.clone()]);
         Ok(Self {
-            tls: read("--tls-cert and --tls-key", pair.map(|(cert, key)| vec![cert.clone(), key.clone()]))?,
+            tls: read("--tls-cert and --tls-key", pair)?,
             bearer: read("--token-file", settings.token_file.clone().map(|file| vec![file]))?,
             basic: read("--basic-file", settings.basic_file.clone().map(|file| vec![file]))?,
             rate: settings.rate_limit,
+            proxies: TrustedProxies::new(settings.trusted_proxies.clone()),
         })
     }
 
@@ -39,22 +41,23 @@ impl Front {
         stop: CancellationToken,
         close_after: Duration,
     ) {
-        let Self { tls, bearer, basic, rate } = self;
+        let Self { tls, bearer, basic, rate, proxies } = self;
         let keeping = async {
             tokio::join!(keep(&tls, &board, &stop), keep(&bearer, &board, &stop), keep(&basic, &board, &stop))
         };
         let guard = Guard::new(bearer.clone(), basic.clone(), rate);
         let router = guard.protect(api::router(Arc::clone(&board), stop.clone()));
-        tokio::join!(keeping, api::serve(listener, tls.clone(), router, stop.clone(), close_after));
+        let entrance = Entrance { tls: tls.clone(), proxies };
+        tokio::join!(keeping, api::serve(listener, entrance, router, stop.clone(), close_after));
     }
 }
 
-fn read<T: Readable>(setting: &str, files: Option<Vec<PathBuf>>) -> Result<Option<Arc<Kept<T>>>> {
-    let kept = files.map(|files| Kept::read(files).map(Arc::new)).transpose();
+fn read<T: FileContent>(setting: &str, files: Option<Vec<PathBuf>>) -> Result<Option<Arc<ReloadingFile<T>>>> {
+    let kept = files.map(|files| ReloadingFile::read(files).map(Arc::new)).transpose();
     kept.map_err(|error| anyhow!("{setting}: {error}"))
 }
 
-async fn keep<T: Readable>(kept: &Option<Arc<Kept<T>>>, board: &Board, stop: &CancellationToken) {
+async fn keep<T: FileContent>(kept: &Option<Arc<ReloadingFile<T>>>, board: &Board, stop: &CancellationToken) {
     if let Some(kept) = kept {
         kept.keep(board, stop).await;
     }

@@ -2,6 +2,7 @@
 
 mod front;
 mod parts;
+mod probes;
 mod signals;
 mod sources;
 
@@ -12,15 +13,15 @@ use crate::{
         dial::{Network, NetworkOptions},
         sockets::allow_as_many_as_possible,
     },
-    cli::Run,
     cluster::{Cluster, ClusterError},
     file,
     inventory::Inventory,
     ledger::Ledger,
+    manifest::MAX_FILE,
     policy::Policy,
     sandbox::Sandbox,
     scheduler::Clock,
-    spec::MAX_FILE,
+    settings::Settings,
 };
 use anyhow::{Context, Result};
 use front::Front;
@@ -29,8 +30,9 @@ use parts::Parts;
 use sd_notify::NotifyState;
 use signals::Signals;
 use sources::Sources;
-use std::{io, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
+    net::TcpListener,
     runtime::{Builder, Runtime},
     sync::mpsc,
     task::spawn_blocking,
@@ -54,7 +56,7 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// When it cannot start, or a part of it breaks down; the other parts end first, as they do after a signal.
-pub async fn run(settings: Run) -> Result<ExitCode> {
+pub async fn run(settings: Settings) -> Result<ExitCode> {
     // Before anything that takes time: who asks for an end at once gets a clean one as well.
     let mut signals = Signals::listen()?;
     let running = tokio::select! {
@@ -68,7 +70,7 @@ pub async fn run(settings: Run) -> Result<ExitCode> {
 }
 
 /// Puts the rooms together. No part runs before all of them could be made.
-async fn start(settings: Run) -> Result<Running> {
+async fn start(settings: Settings) -> Result<Running> {
     allow_as_many_as_possible();
     let cluster = cluster(&settings).await?.map(Arc::new);
     let policy = policy(&settings, cluster.as_deref()).await?;
@@ -76,16 +78,17 @@ async fn start(settings: Run) -> Result<Running> {
     let front = Front::find(&settings)?;
     let network = network(&settings).await?;
     let board = Arc::new(Board::default());
-    let ledger = cluster.map(|cluster| Ledger::lasting(cluster, Arc::clone(&board)));
-    let keyring = settings.signatures.keyring();
+    let ledger = cluster
+        .map(|cluster| Ledger::lasting(cluster, Arc::clone(&board.leftovers), Arc::clone(&board.logs)));
+    let keyring = settings.keyring;
     if !keyring.is_empty() {
         tracing::info!(keys = %keyring, "modules have to be signed");
     }
-    let sandbox = Sandbox::new(settings.max_checks, settings.compiling.workshop(), network, ledger.clone())
+    let sandbox = Sandbox::new(settings.max_checks, settings.compiler, network, ledger.clone())
         .map_err(anyhow::Error::from)
         .context("cannot run WebAssembly on this machine")?;
-    let listener = api::listen(settings.listen)
-        .with_context(|| format!("cannot listen on {}; --listen chooses another address", settings.listen))?;
+    let listener = listen(settings.listen, "--listen")?;
+    let probed = settings.probe_listen.map(|address| listen(address, "--probe-listen")).transpose()?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %listener.local_addr()?, "listening");
 
     let (stop, mut parts) = (CancellationToken::new(), Parts::default());
@@ -100,8 +103,17 @@ async fn start(settings: Run) -> Result<Running> {
     sources.watch(changes, &board, &stop, &mut parts);
     let serving = front.serve(listener, Arc::clone(&board), stop.clone(), settings.close_after);
     parts.start("the HTTP server", serving.map(|()| true));
+    if let Some(listener) = probed {
+        let serving = probes::serve(listener, Arc::clone(&board), stop.clone(), settings.close_after)?;
+        parts.start("the server for the kubelet", serving);
+    }
     parts.start("the announcement that it is ready", announce_ready(board, stop.clone()).map(|()| true));
     Ok(Running { parts, ledger, stop, kill_after: settings.kill_after })
+}
+
+fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener> {
+    api::listen(address)
+        .with_context(|| format!("cannot listen on {address}; {flag} chooses another address"))
 }
 
 /// A daemon whose parts run.
@@ -164,7 +176,7 @@ pub fn runtime() -> io::Result<Runtime> {
 }
 
 /// The cluster to look for checks in and to let them use. A pod without an account may still have directories.
-async fn cluster(settings: &Run) -> Result<Option<Cluster>> {
+async fn cluster(settings: &Settings) -> Result<Option<Cluster>> {
     match Cluster::find(settings.kubeconfig.as_deref()).await {
         Err(error @ ClusterError::InCluster(_)) if !settings.checks.is_empty() => {
             tracing::warn!("going on without the cluster: {error}");
@@ -174,7 +186,7 @@ async fn cluster(settings: &Run) -> Result<Option<Cluster>> {
     }
 }
 
-async fn policy(settings: &Run, cluster: Option<&Cluster>) -> Result<Policy> {
+async fn policy(settings: &Settings, cluster: Option<&Cluster>) -> Result<Policy> {
     let own = cluster.map(Cluster::namespace);
     let Some(file) = &settings.policy else { return Ok(Policy::new(own, &settings.cluster_domain)) };
     let text = read_text(file, MAX_FILE).await;
@@ -182,7 +194,7 @@ async fn policy(settings: &Run, cluster: Option<&Cluster>) -> Result<Policy> {
     Policy::parse(&text, own, &settings.cluster_domain).with_context(|| file.display().to_string())
 }
 
-async fn network(settings: &Run) -> Result<Arc<Network>> {
+async fn network(settings: &Settings) -> Result<Arc<Network>> {
     let ca = match &settings.ca_file {
         Some(file) => {
             let pem = read_text(file, MOST_CERTIFICATES).await;

@@ -3,14 +3,11 @@
 use super::parts::Parts;
 use crate::{
     board::Board,
-    cli::Run,
     cluster::Cluster,
     policy::{Origin, Policy},
-    source::{
-        Change, Taken,
-        configmap::{ConfigMaps, Namespaces},
-        directory::Directories,
-    },
+    settings::Namespaces,
+    settings::Settings,
+    source::{Change, Taken, configmap::ConfigMaps, directory::Directories},
 };
 use anyhow::{Result, anyhow, bail};
 use futures_util::{FutureExt, future::BoxFuture};
@@ -26,7 +23,7 @@ pub(super) struct Sources {
 
 impl Sources {
     /// Refuses to go without any, or with directories that cannot be read.
-    pub(super) fn find(settings: &Run, policy: Policy, cluster: Option<&Cluster>) -> Result<Self> {
+    pub(super) fn find(settings: &Settings, policy: Policy, cluster: Option<&Cluster>) -> Result<Self> {
         let directories = (!settings.checks.is_empty()).then(|| Directories {
             paths: settings.checks.clone(),
             namespace: settings.namespace.clone(),

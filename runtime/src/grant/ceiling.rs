@@ -7,11 +7,11 @@ use super::{
     Access, Denied, DnsGrant, HttpGrant, KubernetesGrant, Method, TcpGrant,
     address::{Class, Reach},
     host::{is_below, trim},
-    territory::{Place, Territory},
+    territory::{NameOwner, Territory},
 };
 use crate::{
-    cluster::Account,
-    spec::{Limit, Limits, Size},
+    grant::Account,
+    value::{Limit, Limits, Size},
 };
 use serde::{Deserialize, Deserializer};
 use std::{net::SocketAddr, sync::Arc};
@@ -208,14 +208,14 @@ impl Tenant {
     fn reach(&self, host: &Host<&str>, rule: Option<Option<Reach>>) -> Option<Reach> {
         let place = match host {
             Host::Domain(name) => self.territory.place(name),
-            Host::Ipv4(_) | Host::Ipv6(_) => Place::Outside,
+            Host::Ipv4(_) | Host::Ipv6(_) => NameOwner::Outside,
         };
         match (rule, place) {
-            (Some(rule), Place::Own) => rule.map(|reach| reach.min(Reach::Service)),
+            (Some(rule), NameOwner::Own) => rule.map(|reach| reach.min(Reach::Service)),
             (Some(rule), _) => rule,
-            (None, Place::Own) => Some(Reach::Service),
-            (None, Place::Cluster) => None,
-            (None, Place::Outside) => Some(Reach::Internet),
+            (None, NameOwner::Own) => Some(Reach::Service),
+            (None, NameOwner::Cluster) => None,
+            (None, NameOwner::Outside) => Some(Reach::Internet),
         }
     }
 
@@ -227,7 +227,7 @@ impl Tenant {
         let name = trim(name);
         let reverse = |zone: &&str| name.eq_ignore_ascii_case(zone) || is_below(name, zone);
         server.is_none_or(|server| Class::of(server.ip()) == Class::Public)
-            && self.territory.place(name) != Place::Cluster
+            && self.territory.place(name) != NameOwner::Cluster
             && !REVERSE_ZONES.iter().any(reverse)
     }
 

@@ -134,11 +134,11 @@ text!(ServerPattern);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grant::testing::permit;
+    use crate::grant::testing::authorization;
 
     fn judge(grants: &str, name: &str, server: Option<&str>) -> Result<(), String> {
         let server = server.map(|server| server.parse().expect("an address and port"));
-        permit(grants).dns(name, server).map_err(|denied| denied.to_string())
+        authorization(grants).dns(name, server).map_err(|denied| denied.to_string())
     }
 
     #[test]

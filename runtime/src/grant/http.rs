@@ -1,8 +1,8 @@
 //! Grants for HTTP requests.
 
-use super::address::Class;
 use super::{
     Denied, Reach,
+    address::Class,
     host::{HostPattern, PortPattern, split_ports},
     is_false, text,
 };
@@ -138,11 +138,11 @@ impl fmt::Display for Method {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grant::testing::permit;
+    use crate::grant::testing::authorization;
 
     fn judge(grants: &str, method: Method, url: &str) -> Result<Reach, String> {
         let url = Url::parse(url).expect("a url");
-        permit(grants).http(method, &url).map_err(|denied| denied.to_string())
+        authorization(grants).http(method, &url).map_err(|denied| denied.to_string())
     }
 
     #[test]
@@ -171,14 +171,14 @@ mod tests {
     fn the_refusal_of_an_address_holds_the_line_that_would_allow_it() {
         let url = Url::parse("http://intra.example.com:8080/").expect("a url");
         let grants = "http: [{ hosts: [\"http://*:*\"] }]";
-        let private = permit(grants).http_address(Method::Get, &url, [10, 0, 0, 5].into()).to_string();
+        let private = authorization(grants).http_address(Method::Get, &url, [10, 0, 0, 5].into()).to_string();
         assert!(
             private.contains("http://intra.example.com:8080 at 10.0.0.5, a private address"),
             "{private}"
         );
         assert!(private.ends_with("http: [{ hosts: [\"http://intra.example.com:8080\"], methods: [GET] }]`"));
         let metadata =
-            permit(grants).http_address(Method::Get, &url, [169, 254, 169, 254].into()).to_string();
+            authorization(grants).http_address(Method::Get, &url, [169, 254, 169, 254].into()).to_string();
         assert!(metadata.ends_with("http: [{ hosts: [\"http://169.254.169.254:8080\"], methods: [GET] }]`"));
     }
 

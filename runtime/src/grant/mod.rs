@@ -1,15 +1,20 @@
 //! What one check may reach. Pure: judging a grant needs neither the network nor a guest.
 
+mod account;
 pub mod address;
+mod authorization;
+mod capability;
 mod ceiling;
 mod dns;
 mod host;
 mod http;
 mod kubernetes;
-mod permit;
 mod tcp;
 mod territory;
 
+pub use account::Account;
+pub use authorization::Authorization;
+pub use capability::Capability;
 pub(crate) use ceiling::mentioned;
 pub use ceiling::{ACCOUNT, Bounds, Ceiling, MostGrants, SecretKind};
 pub use dns::{DnsGrant, NamePattern, ServerPattern};
@@ -18,10 +23,8 @@ pub use http::{HttpGrant, Method, OriginPattern};
 pub use kubernetes::{
     Access, ApiGroupPattern, KubernetesGrant, NamespacePattern, ObjectName, ResourcePattern, VerbPattern,
 };
-pub use permit::Permit;
 pub use tcp::{TargetPattern, TcpGrant};
 
-use crate::capability::Capability;
 use address::{Class, Reach};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -206,17 +209,17 @@ fn is_false(flag: &bool) -> bool {
 
 #[cfg(test)]
 pub(crate) mod testing {
-    use super::{Ceiling, Permit};
+    use super::{Authorization, Ceiling};
 
     /// What these grants of a trusted manifest in the namespace `default` permit.
-    pub(crate) fn permit(grants: &str) -> Permit {
+    pub(crate) fn authorization(grants: &str) -> Authorization {
         permit_in("default", grants)
     }
 
     /// The same in another namespace.
-    pub(crate) fn permit_in(namespace: &str, grants: &str) -> Permit {
+    pub(crate) fn permit_in(namespace: &str, grants: &str) -> Authorization {
         let grants = serde_saphyr::from_str(grants).expect("valid grants");
-        Permit::new(namespace, grants, None, &Ceiling::open()).expect("no account was asked for")
+        Authorization::new(namespace, grants, None, &Ceiling::open()).expect("no account was asked for")
     }
 }
 

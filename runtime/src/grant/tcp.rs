@@ -83,7 +83,7 @@ text!(TargetPattern);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grant::testing::permit;
+    use crate::grant::testing::authorization;
 
     fn judge(grants: &str, host: &str, port: u16) -> Result<Reach, String> {
         let host = match host.parse::<IpAddr>() {
@@ -91,7 +91,7 @@ mod tests {
             Ok(IpAddr::V6(address)) => Host::Ipv6(address),
             Err(_) => Host::Domain(host),
         };
-        permit(grants).tcp(&host, port).map_err(|denied| denied.to_string())
+        authorization(grants).tcp(&host, port).map_err(|denied| denied.to_string())
     }
 
     #[test]

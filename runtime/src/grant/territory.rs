@@ -13,7 +13,7 @@ pub(super) struct Territory {
 
 /// Whose name it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum NameOwner {
     /// A Service's, or a pod's behind it, in this namespace.
     Own,
     /// Something else of the cluster.
@@ -30,15 +30,15 @@ impl Territory {
     }
 
     /// Whose this complete name is; its case and a final dot mean nothing.
-    pub(super) fn place(&self, name: &str) -> Place {
+    pub(super) fn place(&self, name: &str) -> NameOwner {
         let name = trim(name);
         let within = |zone: &str| name.eq_ignore_ascii_case(zone) || is_below(name, zone);
         if is_below(name, &self.short) || is_below(name, &self.full) {
-            Place::Own
+            NameOwner::Own
         } else if within("svc") || within(&self.domain) {
-            Place::Cluster
+            NameOwner::Cluster
         } else {
-            Place::Outside
+            NameOwner::Outside
         }
     }
 }
@@ -47,7 +47,7 @@ impl Territory {
 mod tests {
     use super::*;
 
-    fn place(name: &str) -> Place {
+    fn place(name: &str) -> NameOwner {
         Territory::new("team-a", "cluster.local").place(name)
     }
 
@@ -65,7 +65,7 @@ mod tests {
             "x.other.svc.team-a.svc",
             "other.team-a.svc",
         ] {
-            assert_eq!(place(name), Place::Own, "{name}");
+            assert_eq!(place(name), NameOwner::Own, "{name}");
         }
     }
 
@@ -92,7 +92,7 @@ mod tests {
             "cluster.local",
             "CLUSTER.local.",
         ] {
-            assert_eq!(place(name), Place::Cluster, "{name}");
+            assert_eq!(place(name), NameOwner::Cluster, "{name}");
         }
     }
 
@@ -110,7 +110,7 @@ mod tests {
             "",
             ".",
         ] {
-            assert_eq!(place(name), Place::Outside, "{name}");
+            assert_eq!(place(name), NameOwner::Outside, "{name}");
         }
     }
 }

@@ -3,13 +3,14 @@
 use super::slot::Live;
 use crate::{
     board::Entry,
+    fair_semaphore::FairSemaphore,
+    manifest::Check,
     outcome::{Fault, Reason},
-    sandbox::{Guest, Housed, Instance, Lost, Sandbox},
-    scheduler::{Ready, Version},
+    sandbox::{Ended, Guest, GuestLease, Round, Sandbox, Version},
+    scheduler::{Ready, clean_up},
     signature::{KeyId, Keyring, Signature},
     source::{Candidate, Packed},
-    spec::{Blob, Check, Digest},
-    turns::Turns,
+    value::{Blob, Digest},
 };
 use std::{
     collections::HashMap,
@@ -30,7 +31,7 @@ const LONGEST_BEGINNING: Duration = Duration::from_secs(30);
 pub(super) struct Loader {
     sandbox: Arc<Sandbox>,
     keyring: Keyring,
-    turns: Turns,
+    turns: FairSemaphore,
     guests: Arc<Mutex<HashMap<Wanted, Weak<Shared>>>>,
 }
 
@@ -55,7 +56,7 @@ struct Wanted {
 /// A check whose module is signed as asked for, compiled, and granted what it asks for.
 pub(super) struct Compiled {
     check: Arc<Check>,
-    guest: Housed,
+    guest: GuestLease,
     signer: Option<KeyId>,
 }
 
@@ -82,7 +83,12 @@ pub(super) struct Rejected {
 
 impl Loader {
     pub(super) fn new(sandbox: Arc<Sandbox>, keyring: Keyring) -> Self {
-        Self { sandbox, keyring, turns: Turns::new(MOST_MODULES, MOST_OF_EACH), guests: Arc::default() }
+        Self {
+            sandbox,
+            keyring,
+            turns: FairSemaphore::new(MOST_MODULES, MOST_OF_EACH),
+            guests: Arc::default(),
+        }
     }
 
     /// Makes a check ready to run, of which the board tells in `entry`. Where a `former` version of it is live, it
@@ -183,44 +189,19 @@ impl Loader {
         if former.as_ref().is_some_and(|former| compiled.is(former)) {
             return Ok(Loaded::Same(entry, compiled.signer));
         }
-        let mut instance = None;
-        if former.is_some() && !compiled.check.suspend {
-            match self.begin_round(&compiled, &entry, stop).await {
-                Ok(live) => instance = Some(live),
-                Err(fault) => return Err(Rejected { fault, again: Some(Attempt::Compiled(compiled)) }),
-            }
-        }
-        let Compiled { check, guest, signer } = compiled;
-        Ok(Loaded::Ready(Ready { check, entry, guest, signer, instance }))
-    }
-
-    /// Begins a round beside the guest that runs, and cleans up again if that does not work.
-    async fn begin_round(
-        &self,
-        compiled: &Compiled,
-        entry: &Arc<Entry>,
-        stop: &CancellationToken,
-    ) -> Result<Instance, Fault> {
-        let version = Version {
+        let mut round = Round::new(Version {
             sandbox: Arc::clone(&self.sandbox),
-            check: Arc::clone(&compiled.check),
-            entry: Arc::clone(entry),
             guest: compiled.guest.clone(),
-        };
-        let mut instance = version.live().await?;
-        let begun = stop.run_until_cancelled(timeout(LONGEST_BEGINNING, instance.init())).await;
-        if let Some(Ok(Ok(Ok(())))) = begun {
-            return Ok(instance);
+            check: Arc::clone(&compiled.check),
+            usage: Arc::clone(&entry.usage),
+        });
+        if former.is_some()
+            && !compiled.check.suspend
+            && let Err(fault) = begin_round(&mut round, &entry, stop).await
+        {
+            return Err(Rejected { fault, again: Some(Attempt::Compiled(compiled)) });
         }
-        let answered = matches!(begun, Some(Ok(Ok(_))));
-        version.clean_up(Some(instance).filter(|_| answered)).await;
-        let (reason, why) = match begun {
-            Some(Ok(Ok(Err(message)) | Err(Lost::Waiting(message)))) => (Reason::Module, message),
-            Some(Ok(Err(Lost::Fault(fault)))) => (fault.reason, fault.message),
-            Some(_) => (Reason::Timeout, format!("init took longer than {LONGEST_BEGINNING:?}")),
-            None => return Err(given_up().fault),
-        };
-        Err(Fault::new(reason, format!("the new version does not start: {why}")))
+        Ok(Loaded::Ready(Ready { entry, round, signer: compiled.signer }))
     }
 }
 
@@ -246,6 +227,33 @@ async fn read(module: &Packed) -> Result<Blob, Fault> {
     let read = spawn_blocking(move || module.read()).await;
     let read = read.unwrap_or_else(|error| Err(format!("reading the module broke down: {error}")));
     read.map_err(|why| Fault::new(Reason::Module, why))
+}
+
+/// Begins a round beside the guest that runs, and cleans up again if that does not work.
+async fn begin_round(round: &mut Round, entry: &Entry, stop: &CancellationToken) -> Result<(), Fault> {
+    let begun = stop.run_until_cancelled(timeout(LONGEST_BEGINNING, round.init())).await;
+    if let Some(Ok(Ended::Done(()))) = begun {
+        return Ok(());
+    }
+    if !matches!(begun, Some(Ok(_))) {
+        // The call was dropped before its end, and its instance cannot be entered again.
+        round.abandon();
+    }
+    let had_begun = round.has_begun();
+    if had_begun {
+        clean_up(round, entry).await;
+    }
+    let (reason, why) = match begun {
+        None => return Err(given_up().fault),
+        Some(Err(_)) => (Reason::Timeout, format!("init took longer than {LONGEST_BEGINNING:?}")),
+        Some(Ok(ended)) => match ended.done() {
+            Err(Err(fault)) if !had_begun => return Err(fault),
+            Err(Err(fault)) => (fault.reason, fault.message),
+            Err(Ok(outcome)) => (Reason::Module, outcome.message),
+            Ok(()) => return Ok(()),
+        },
+    };
+    Err(Fault::new(reason, format!("the new version does not start: {why}")))
 }
 
 /// Until it is tried again, others of its source have their turn.

@@ -1,11 +1,7 @@
 //! One check that should be running, and how far it has come.
 
 use super::load::Attempt;
-use crate::{
-    outcome::Fault,
-    source::Candidate,
-    spec::{Check, Digest},
-};
+use crate::{manifest::Check, outcome::Fault, source::Candidate, value::Digest};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 

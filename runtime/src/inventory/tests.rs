@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::{
-    board::{EventKind, Standing},
+    board::{CheckState, EventKind},
     capability::dial::{Network, NetworkOptions},
-    sandbox::Workshop,
+    manifest::Severity,
+    settings::CompilerConfig,
     source::{Decode, Packed},
-    spec::{Digest, Severity},
+    value::Digest,
 };
 use futures_util::{FutureExt, future::ready};
 use std::{
@@ -63,13 +64,13 @@ struct Fixture {
 
 impl Fixture {
     fn start() -> Self {
-        Self::over(Workshop::default())
+        Self::over(CompilerConfig::default())
     }
 
-    fn over(workshop: Workshop) -> Self {
+    fn over(compiler: CompilerConfig) -> Self {
         let (board, stop) = (Arc::new(Board::default()), CancellationToken::new());
         let network = Arc::new(Network::new(&NetworkOptions::default()).expect("a network"));
-        let sandbox = Arc::new(Sandbox::new(2, workshop, network, None).expect("a sandbox"));
+        let sandbox = Arc::new(Sandbox::new(2, compiler, network, None).expect("a sandbox"));
         let (changes, inbox) = mpsc::channel(4);
         let inventory = Inventory::new(sandbox, Keyring::default(), Arc::clone(&board), Clock::start(), 1);
         let inventory = tokio::spawn(inventory.run(inbox, stop.clone(), Duration::from_secs(5)));
@@ -104,12 +105,12 @@ fn check(key: &str, change: impl FnOnce(&mut Check)) -> Arc<Check> {
 }
 
 /// A compiler that never ends; it tells its process in the file.
-fn endless_compiler(directory: &Path) -> (Workshop, PathBuf) {
+fn endless_compiler(directory: &Path) -> (CompilerConfig, PathBuf) {
     let (program, process) = (directory.join("compiler"), directory.join("process"));
     let script = format!("#!/bin/sh\necho $$ >{}\nexec /bin/sleep 100\n", process.display());
     fs::write(&program, script).expect("written");
     fs::set_permissions(&program, Permissions::from_mode(0o700)).expect("executable");
-    (Workshop { program, ..Workshop::default() }, process)
+    (CompilerConfig { program, ..CompilerConfig::default() }, process)
 }
 
 fn key(text: &str) -> Key {
@@ -237,8 +238,8 @@ async fn a_check_that_comes_back_while_its_former_load_ends_is_on_the_board_and_
 #[tokio::test]
 async fn the_module_of_a_check_that_is_removed_is_compiled_no_further() {
     let directory = tempfile::tempdir().expect("a directory");
-    let (workshop, process) = endless_compiler(directory.path());
-    let fixture = Fixture::over(workshop);
+    let (compiler, process) = endless_compiler(directory.path());
+    let fixture = Fixture::over(compiler);
     let module = Packed::new(Digest::of(EMPTY_COMPONENT), || Ok(EMPTY_COMPONENT.to_vec()));
     fixture.tell(Change::Set(Candidate { check: check("a/web", |_| {}), module, signature: None })).await;
     let compiler = || fs::read_to_string(&process).ok().filter(|process| process.ends_with('\n'));
@@ -262,13 +263,13 @@ async fn what_a_manifest_says_that_needs_no_module_is_in_force_while_the_module_
     assert_eq!((view().check.severity, view().check.owner.as_deref()), (Severity::Warning, Some("team")));
     let suspended = check("a/web", |check| check.suspend = true);
     fixture.tell(Change::Reject(key("a/web"), Some(suspended), missing())).await;
-    fixture.until("suspended", |_| view().standing == Standing::Suspended).await;
+    fixture.until("suspended", |_| view().standing == CheckState::Suspended).await;
     fixture.stop(&Gate::default()).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_module_that_waits_to_be_tried_again_keeps_nothing_from_others_and_is_taken_up_again() {
-    let fixture = Fixture::over(Workshop { program: "/nowhere".into(), ..Workshop::default() });
+    let fixture = Fixture::over(CompilerConfig { program: "/nowhere".into(), ..CompilerConfig::default() });
     let (turn, fetches) = (Arc::new(()), Arc::new(AtomicUsize::new(0)));
     let decode = |turn: Arc<()>| -> Decode {
         Arc::new(move || {

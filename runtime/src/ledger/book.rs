@@ -1,8 +1,9 @@
 //! The ConfigMap in which the ledger outlives the daemon: one key for each place of each check.
 
 use crate::{
-    cluster::{Account, Cluster, code, within},
-    spec::{Digest, Key},
+    cluster::{Cluster, code, within},
+    grant::Account,
+    value::{Digest, Key},
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -19,7 +20,7 @@ pub(super) const NAME: &str = "aviary-ledger";
 /// A kind of objects in a namespace, and with whose rights a check made them there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Place {
+pub struct ObjectLocation {
     /// Group and version.
     pub api_version: String,
     /// Kind in the singular.
@@ -32,7 +33,7 @@ pub struct Place {
     pub account: Option<Account>,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ObjectLocation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} {}", self.api_version, self.kind)?;
         self.namespace.iter().try_for_each(|namespace| write!(out, " in {namespace}"))?;
@@ -41,7 +42,7 @@ impl fmt::Display for Place {
 }
 
 /// Where a check makes objects, each with the uid of its namespace when that was noted, if it was known.
-pub(super) type Places = BTreeMap<Place, Option<String>>;
+pub(super) type ObjectLocations = BTreeMap<ObjectLocation, Option<String>>;
 
 pub(super) struct Book {
     api: Api<ConfigMap>,
@@ -52,7 +53,7 @@ pub(super) struct Book {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Line {
     pub(super) check: Key,
-    pub(super) place: Place,
+    pub(super) place: ObjectLocation,
     /// Of another uid, the namespace is another one, and nothing is left of the former.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) namespace_uid: Option<String>,
@@ -60,7 +61,7 @@ pub(super) struct Line {
 
 /// All that the book says.
 #[derive(Default)]
-pub(super) struct Content {
+pub(super) struct BookContent {
     /// The lines by the key under which they stand.
     pub(super) lines: BTreeMap<String, Line>,
     /// What is wrong with the rest, by key.
@@ -68,7 +69,7 @@ pub(super) struct Content {
 }
 
 impl Line {
-    pub(super) fn new(check: &Key, place: &Place, namespace_uid: Option<&str>) -> Self {
+    pub(super) fn new(check: &Key, place: &ObjectLocation, namespace_uid: Option<&str>) -> Self {
         let (check, place) = (check.clone(), place.clone());
         Self { check, place, namespace_uid: namespace_uid.map(str::to_owned) }
     }
@@ -87,9 +88,9 @@ impl Book {
     }
 
     /// All that it says; nothing if it was never written.
-    pub(super) async fn read(&self) -> Result<Content, kube::Error> {
+    pub(super) async fn read(&self) -> Result<BookContent, kube::Error> {
         let book = within(self.api.get_opt(NAME)).await?;
-        let mut content = Content::default();
+        let mut content = BookContent::default();
         for (name, line) in book.and_then(|book| book.data).unwrap_or_default() {
             match serde_json::from_str(&line) {
                 Ok(line) => drop(content.lines.insert(name, line)),

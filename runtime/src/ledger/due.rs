@@ -1,7 +1,7 @@
 //! Which checks are to be swept, and when.
 
 use super::{AFTERMATH, ANEW, LATE, SOON};
-use crate::spec::Key;
+use crate::value::Key;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,

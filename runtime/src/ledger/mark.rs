@@ -1,6 +1,6 @@
 //! The labels that say who made an object.
 
-use crate::spec::Key;
+use crate::value::Key;
 use kube::core::ObjectMeta;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};

@@ -14,17 +14,17 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
-pub use book::Place;
+pub use book::ObjectLocation;
 pub use mark::{Mark, PREFIX, TEMPLATES, Template};
 pub use proof::Unproven;
 pub use round::{EnterError, Round};
 
 use crate::{
-    board::Board,
     cluster::{Cluster, asked_pause, in_words},
-    spec::Key,
+    usage::{Leftovers, log::NamespaceLogs},
+    value::Key,
 };
-use book::{Book, Line, NAME, Places};
+use book::{Book, Line, NAME, ObjectLocations};
 use due::{Due, next, pause};
 use jiff::Timestamp;
 use std::{
@@ -59,7 +59,8 @@ const LATE: Duration = Duration::from_secs(60);
 /// What the checks of one daemon made in a cluster.
 pub struct Ledger {
     cluster: Arc<Cluster>,
-    board: Arc<Board>,
+    leftovers: Arc<Leftovers>,
+    logs: Arc<NamespaceLogs>,
     /// Tells the objects of this daemon from those of others.
     daemon: String,
     book: Option<Book>,
@@ -70,7 +71,7 @@ pub struct Ledger {
 
 #[derive(Default)]
 struct State {
-    places: BTreeMap<Key, Places>,
+    places: BTreeMap<Key, ObjectLocations>,
     /// Rounds whose guest lives, by their mark's word.
     open: BTreeMap<Key, BTreeSet<String>>,
     due: BTreeMap<Key, Due>,
@@ -89,23 +90,28 @@ struct Sweep {
 }
 
 impl Ledger {
-    /// The ledger of a daemon, kept in a ConfigMap of its namespace. What is left over stands on
-    /// the board; where the cluster does not tell how much, it is at least one.
-    pub fn lasting(cluster: Arc<Cluster>, board: Arc<Board>) -> Arc<Self> {
+    /// The ledger of a daemon, kept in a ConfigMap of its namespace. `leftovers` tells how much each check left over;
+    /// where the cluster does not say, it is at least one. What is logged about a namespace counts in `logs`.
+    pub fn lasting(cluster: Arc<Cluster>, leftovers: Arc<Leftovers>, logs: Arc<NamespaceLogs>) -> Arc<Self> {
         let book = Book::new(&cluster);
         let daemon = cluster.namespace().to_owned();
-        Arc::new(Self::with(cluster, board, daemon, Some(book)))
+        Arc::new(Self { book: Some(book), ..Self::new(cluster, leftovers, logs, daemon) })
     }
 
     /// A ledger for one short life, which nothing survives.
-    pub fn fleeting(cluster: Arc<Cluster>, board: Arc<Board>) -> Arc<Self> {
+    pub fn fleeting(cluster: Arc<Cluster>, leftovers: Arc<Leftovers>) -> Arc<Self> {
         let daemon = format!("{}-{:x}", std::process::id(), Timestamp::now().as_millisecond());
-        Arc::new(Self::with(cluster, board, daemon, None))
+        Arc::new(Self::new(cluster, leftovers, Arc::default(), daemon))
     }
 
-    fn with(cluster: Arc<Cluster>, board: Arc<Board>, daemon: String, book: Option<Book>) -> Self {
+    fn new(
+        cluster: Arc<Cluster>,
+        leftovers: Arc<Leftovers>,
+        logs: Arc<NamespaceLogs>,
+        daemon: String,
+    ) -> Self {
         let (state, wake, rounds) = (Mutex::default(), Notify::new(), AtomicU64::new(0));
-        Self { cluster, board, daemon, book, state, wake, rounds }
+        Self { cluster, leftovers, logs, daemon, book: None, state, wake, rounds }
     }
 
     /// The cluster that it is about.
@@ -207,18 +213,18 @@ impl Ledger {
         waiting.unwrap_or(now + LATE)
     }
 
-    async fn sweep(&self, key: Key, places: Places, due: Due) {
+    async fn sweep(&self, key: Key, places: ObjectLocations, due: Due) {
         let is_over = |round: &str| !self.state().open.get(&key).is_some_and(|open| open.contains(round));
         let Swept { left, trouble, asked_pause } =
             sweep(&self.cluster, &self.daemon, &key, &places, is_over).await;
         if let Some(error) = &trouble
-            && self.board.has_room_in_log(&key, error.len())
+            && self.logs.has_room(key.namespace(), error.len())
         {
             tracing::warn!(check = %key, "cannot delete what it left behind, trying again: {error}");
         }
         // Where it cannot be seen how many there are, there may well be one.
         let left = left.max(usize::from(trouble.is_some()));
-        self.board.leftovers.set(&key, left);
+        self.leftovers.set(&key, left);
         {
             let mut state = self.state();
             if left > 0 {
@@ -277,7 +283,7 @@ impl State {
     }
 
     /// What should stand in the book about a place of a check.
-    fn line(&self, check: &Key, place: &Place) -> Option<Line> {
+    fn line(&self, check: &Key, place: &ObjectLocation) -> Option<Line> {
         let uid = self.places.get(check)?.get(place)?;
         Some(Line::new(check, place, uid.as_deref()))
     }

@@ -1,7 +1,7 @@
 //! Marked objects at a place, with the rights of its account. Of each only what a sweep needs is read, as whoever made
 //! it chooses how large its metadata is.
 
-use super::Place;
+use super::ObjectLocation;
 use crate::cluster::{Cluster, Kind, within};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::{
@@ -41,7 +41,7 @@ pub(super) struct Metadata {
 }
 
 impl Objects {
-    pub(super) fn at(place: &Place, kind: &Kind, cluster: &Cluster) -> Result<Self, kube::Error> {
+    pub(super) fn at(place: &ObjectLocation, kind: &Kind, cluster: &Cluster) -> Result<Self, kube::Error> {
         let client = cluster.sweeper(place.account.as_ref())?;
         let path = DynamicObject::url_path(&kind.resource, place.namespace.as_deref());
         Ok(Self { client, request: Request::new(path) })

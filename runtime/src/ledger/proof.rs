@@ -1,9 +1,9 @@
 //! That what a check makes can be found and deleted again, shown before it is made.
 
-use super::{Place, mark, objects::Objects};
+use super::{ObjectLocation, mark, objects::Objects};
 use crate::{
     cluster::{Cluster, Kind, code, in_words, within},
-    spec::Key,
+    value::Key,
 };
 use kube::api::{DeleteParams, ListParams, Preconditions};
 
@@ -43,13 +43,13 @@ pub enum Unproven {
         /// What cannot be done.
         verb: &'static str,
         /// Where.
-        place: Place,
+        place: ObjectLocation,
     },
     /// The API server does not say.
     #[error("it cannot be seen whether objects could be deleted again from {place}: {}", in_words(.error))]
     Unknown {
         /// Where.
-        place: Place,
+        place: ObjectLocation,
         /// What it said instead.
         #[source]
         error: kube::Error,
@@ -57,7 +57,12 @@ pub enum Unproven {
 }
 
 /// Asks for objects of the check at the place, and for the deletion of one that there is not.
-pub(super) async fn prove(cluster: &Cluster, place: &Place, daemon: &str, key: &Key) -> Result<(), Unproven> {
+pub(super) async fn prove(
+    cluster: &Cluster,
+    place: &ObjectLocation,
+    daemon: &str,
+    key: &Key,
+) -> Result<(), Unproven> {
     let unknown = |error| Unproven::Unknown { place: place.clone(), error };
     let kind = within(cluster.kind(&place.api_version, &place.kind)).await.map_err(unknown)?;
     if let Some(verb) = VERBS.into_iter().find(|verb| !kind.can(verb)) {
@@ -77,7 +82,7 @@ pub(super) async fn prove(cluster: &Cluster, place: &Place, daemon: &str, key: &
     }
 }
 
-fn judge(error: kube::Error, verb: &'static str, place: &Place, kind: &Kind) -> Unproven {
+fn judge(error: kube::Error, verb: &'static str, place: &ObjectLocation, kind: &Kind) -> Unproven {
     match code(&error) {
         Some(403) => Unproven::Forbidden {
             who: place.account.as_ref().map_or_else(|| "the daemon".to_owned(), ToString::to_string),

@@ -1,7 +1,7 @@
 //! One life of a guest, and where it makes objects.
 
 use super::{
-    Ledger, Mark, Place,
+    Ledger, Mark, ObjectLocation,
     book::Line,
     due::Due,
     proof::{Unproven, prove},
@@ -20,7 +20,7 @@ pub struct Round {
     ledger: Arc<Ledger>,
     mark: Mark,
     /// Where it was shown that objects can be found and deleted again.
-    proven: Mutex<BTreeSet<Place>>,
+    proven: Mutex<BTreeSet<ObjectLocation>>,
 }
 
 /// Why a guest may not make an object.
@@ -48,7 +48,7 @@ impl Round {
     }
 
     /// Notes that the guest is about to make objects at a place, if they can be found and deleted there.
-    pub async fn enter(&self, place: Place) -> Result<(), EnterError> {
+    pub async fn enter(&self, place: ObjectLocation) -> Result<(), EnterError> {
         if self.proven().contains(&place) {
             return Ok(());
         }
@@ -62,13 +62,13 @@ impl Round {
     }
 
     /// The uid of the place's namespace, if the daemon may see it. With its own namespace the ledger would be gone too.
-    async fn namespace_uid(&self, place: &Place) -> Option<String> {
+    async fn namespace_uid(&self, place: &ObjectLocation) -> Option<String> {
         let cluster = &self.ledger.cluster;
         let namespace = place.namespace.as_deref().filter(|namespace| *namespace != cluster.namespace())?;
         within(cluster.uid_of(namespace)).await.ok().flatten()
     }
 
-    pub(super) async fn note(&self, place: &Place, uid: Option<String>) -> Result<(), EnterError> {
+    pub(super) async fn note(&self, place: &ObjectLocation, uid: Option<String>) -> Result<(), EnterError> {
         let key = self.mark.key();
         loop {
             let strikes = {
@@ -92,7 +92,7 @@ impl Round {
         }
     }
 
-    fn proven(&self) -> MutexGuard<'_, BTreeSet<Place>> {
+    fn proven(&self) -> MutexGuard<'_, BTreeSet<ObjectLocation>> {
         self.proven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,14 +1,14 @@
 //! Deletes what is left of the rounds of one check.
 
 use super::{
-    Place,
-    book::Places,
+    ObjectLocation,
+    book::ObjectLocations,
     mark,
     objects::{Metadata, Objects},
 };
 use crate::{
     cluster::{Cluster, Kind, asked_pause, code, in_words, is_too_large, within},
-    spec::Key,
+    value::Key,
 };
 use futures_util::{StreamExt, stream};
 use kube::{
@@ -58,7 +58,7 @@ pub(super) async fn sweep(
     cluster: &Cluster,
     daemon: &str,
     key: &Key,
-    places: &Places,
+    places: &ObjectLocations,
     is_over: impl Fn(&str) -> bool,
 ) -> Swept {
     let selector = mark::selector(daemon, key);
@@ -83,7 +83,12 @@ pub(super) async fn sweep(
 }
 
 /// Looks, as the daemon, for the namespace of a place where something is refused: the rights of an account go with it.
-async fn namespace(cluster: &Cluster, place: &Place, uid: Option<&str>, refusal: &kube::Error) -> Namespace {
+async fn namespace(
+    cluster: &Cluster,
+    place: &ObjectLocation,
+    uid: Option<&str>,
+    refusal: &kube::Error,
+) -> Namespace {
     let asked = place.namespace.as_deref().filter(|name| *name != cluster.namespace());
     let Some(name) = asked.filter(|_| matches!(code(refusal), Some(403 | 404))) else {
         return Namespace::There;
@@ -101,7 +106,7 @@ impl Found {
     async fn sweep(
         &mut self,
         cluster: &Cluster,
-        place: &Place,
+        place: &ObjectLocation,
         selector: &str,
         is_over: &impl Fn(&str) -> bool,
     ) -> Result<(), kube::Error> {
@@ -136,7 +141,7 @@ impl Found {
 }
 
 /// The kind of objects at a place, in whatever version there is of it; none if it is gone, and its objects with it.
-async fn kind(cluster: &Cluster, place: &Place) -> Result<Option<Kind>, kube::Error> {
+async fn kind(cluster: &Cluster, place: &ObjectLocation) -> Result<Option<Kind>, kube::Error> {
     match within(cluster.kind(&place.api_version, &place.kind)).await {
         Err(error) if is_unknown_kind(&error) => {
             within(cluster.any_version(&place.api_version, &place.kind)).await

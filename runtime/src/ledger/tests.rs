@@ -21,8 +21,8 @@ fn key() -> Key {
     "team-a/web".parse().expect("a key")
 }
 
-fn place() -> Place {
-    Place { api_version: "v1".to_owned(), kind: "Pod".to_owned(), namespace: None, account: None }
+fn place() -> ObjectLocation {
+    ObjectLocation { api_version: "v1".to_owned(), kind: "Pod".to_owned(), namespace: None, account: None }
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_sweep_that_is_broken_off_is_not_taken_for_done() {
 #[tokio::test(start_paused = true)]
 async fn neither_book_nor_proof_is_waited_for_when_the_server_never_answers() {
     let (_server, cluster) = silent().await;
-    let ledger = Ledger::lasting(cluster, Arc::default());
+    let ledger = Ledger::lasting(cluster, Arc::default(), Arc::default());
     let since = Instant::now();
     let round = ledger.open(&key());
     assert!(matches!(round.note(&place(), None).await, Err(EnterError::Book(_))));

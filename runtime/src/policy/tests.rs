@@ -1,7 +1,7 @@
 //! From a policy file to what the checks of a namespace can be.
 
 use super::*;
-use crate::{grant::Access, spec::Check};
+use crate::{grant::Access, manifest::Check};
 use std::time::Duration;
 
 const HEAD: &str = "apiVersion: aviary.dev/v1alpha1\nkind: Policy\n";
@@ -16,7 +16,7 @@ fn check(policy: &Policy, namespace: &str, metadata: &str, spec: &str) -> Result
     let text = format!(
         "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: a{metadata} }}\nspec: {{ module: a.wasm{spec} }}\n"
     );
-    let checks = spec::parse(&text, namespace, &policy.ceiling_for(Origin::Namespace(namespace)));
+    let checks = manifest::parse(&text, namespace, &policy.ceiling_for(Origin::Namespace(namespace)));
     checks.map(|mut checks| checks.remove(0)).map_err(|error| error.to_string())
 }
 
@@ -84,7 +84,7 @@ fn a_tenants_manifest_with_the_daemons_secrets_is_refused_where_they_stand() {
 
 #[test]
 fn a_tenants_manifest_with_another_account_is_refused_where_it_stands() {
-    let permitted = |check: Check| check.permit.account().map(ToString::to_string);
+    let permitted = |check: Check| check.authorization.account().map(ToString::to_string);
     assert_eq!(
         check(&none(), "team-a", "", "").map(permitted),
         Ok(Some("system:serviceaccount:team-a:aviary-check".to_owned()))
@@ -129,11 +129,11 @@ fn the_first_rule_that_names_a_namespace_counts() {
     assert_eq!(policy.ceiling_for(Origin::Directory), Ceiling::open());
     let grants =
         ", grants: { kubernetes: [{ apiGroups: [\"\"], resources: [pods, secrets], verbs: [get] }] }";
-    let permit = check(&policy, "team-b", "", grants).expect("valid").permit;
+    let authorization = check(&policy, "team-b", "", grants).expect("valid").authorization;
     let access =
         |resource| Access { verb: "get", group: "", resource, namespace: Some("team-b"), name: None };
-    assert_eq!(permit.kubernetes(&access("pods")), Ok(()));
-    assert!(permit.kubernetes(&access("secrets")).is_err());
+    assert_eq!(authorization.kubernetes(&access("pods")), Ok(()));
+    assert!(authorization.kubernetes(&access("secrets")).is_err());
 }
 
 const LEAN: &str =
@@ -289,8 +289,8 @@ fn a_tenants_module_without_a_manifest_has_no_more_than_one_with_it() {
         policy("  - { namespaces: [team-a], timeout: 2s, limits: { memory: 16Mi } }\n").expect("valid");
     let ceiling = policy.ceiling_for(Origin::Namespace("team-a"));
     let key = "team-a/web".parse().expect("a key");
-    let check = spec::alone(key, "web.wasm".parse().expect("a module"), &ceiling).expect("a check");
+    let check = manifest::alone(key, "web.wasm".parse().expect("a module"), &ceiling).expect("a check");
     assert_eq!((check.limits.get(Limit::Memory), check.timeout), (16 << 20, Duration::from_secs(2)));
-    assert_eq!(check.permit.memory(), ceiling.memory());
-    assert!(check.permit.account().is_some(), "not the daemon's own identity");
+    assert_eq!(check.authorization.memory(), ceiling.memory());
+    assert!(check.authorization.account().is_some(), "not the daemon's own identity");
 }

@@ -1,11 +1,11 @@
 //! Turns what a guest says into an outcome that is safe to keep and to show.
 
 use crate::{
-    board::Hits,
     capability::bindings::aviary::check::types,
     outcome::{Outcome, Status, Target},
-    spec::{Limit, Limits},
     text::{cut_to, is_plain, printable},
+    usage::LimitHits,
+    value::{Limit, Limits},
 };
 
 /// The message of a target may have so much of what that of the outcome may have.
@@ -16,7 +16,7 @@ const LABELS: usize = 8;
 /// Takes in what a guest says, as far as its limits allow.
 pub(super) struct Answers<'a> {
     pub(super) limits: &'a Limits,
-    pub(super) hits: &'a Hits,
+    pub(super) hits: &'a LimitHits,
 }
 
 impl Answers<'_> {
@@ -104,13 +104,13 @@ mod tests {
 
     /// What becomes of an outcome under the default limits, and the limits that it hits.
     fn hitting(answer: types::Outcome) -> (Outcome, Vec<Limit>) {
-        let hits = Hits::default();
+        let hits = LimitHits::default();
         let outcome = Answers { limits: &Limits::default(), hits: &hits }.outcome(answer);
         (outcome, hits.all().map(|(limit, _)| limit).collect())
     }
 
     fn message(text: String) -> String {
-        Answers { limits: &Limits::default(), hits: &Hits::default() }.message(text)
+        Answers { limits: &Limits::default(), hits: &LimitHits::default() }.message(text)
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_check_that_may_say_less_is_cut_sooner() {
-        let (mut limits, hits) = (Limits::default(), Hits::default());
+        let (mut limits, hits) = (Limits::default(), LimitHits::default());
         limits.set(Limit::MessageBytes, 64).expect("in range");
         limits.set(Limit::LabelBytes, 16).expect("in range");
         let long = "x".repeat(1000);

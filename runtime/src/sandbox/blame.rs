@@ -2,11 +2,11 @@
 
 use super::{
     limits::{Refused, behind},
-    state::State,
+    store::StoreData,
 };
 use crate::{
     outcome::{Fault, Reason},
-    spec::Limit,
+    value::Limit,
 };
 use rustix::io::Errno;
 use std::{io, time::Duration};
@@ -20,13 +20,13 @@ pub(super) fn overspent(name: &str, budget: Duration) -> Fault {
 }
 
 /// Why a guest could not be made live.
-pub(super) fn not_live(state: &State, error: &wasmtime::Error) -> Fault {
-    let refused = state.limiter.refused().map(Refused::limit);
+pub(super) fn not_live(data: &StoreData, error: &wasmtime::Error) -> Fault {
+    let refused = data.limiter.refused().map(Refused::limit);
     match refused.or_else(|| behind(error)) {
-        None | Some(Limit::Memory) => trapped(state, "start", error),
+        None | Some(Limit::Memory) => trapped(data, "start", error),
         Some(limit) => {
             if refused.is_none() {
-                state.entry.hits.count(limit);
+                data.host.usage.hits.count(limit);
             }
             let why = error.root_cause();
             Fault::new(Reason::Module, format!("the guest cannot start: {why}; {}", raises(limit)))
@@ -35,16 +35,16 @@ pub(super) fn not_live(state: &State, error: &wasmtime::Error) -> Fault {
 }
 
 /// Why a call broke off.
-pub(super) fn trapped(state: &State, name: &str, error: &wasmtime::Error) -> Fault {
-    if let Some(fault) = over_memory(state, error).or_else(|| out_of_resources(name, error)) {
+pub(super) fn trapped(data: &StoreData, name: &str, error: &wasmtime::Error) -> Fault {
+    if let Some(fault) = over_memory(data, error).or_else(|| out_of_resources(name, error)) {
         return fault;
     }
     if let Some(limit) = behind(error) {
-        state.entry.hits.count(limit);
+        data.host.usage.hits.count(limit);
         let message = format!("{name} trapped: {}; {}", error.root_cause(), raises(limit));
         return Fault::new(Reason::Protocol, message);
     }
-    let last_words = state.log.last_words();
+    let last_words = data.host.usage.log.last_words();
     let why = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
         _ if !last_words.is_empty() => last_words,
         (_, Some(exit)) => format!("the guest exited with code {}", exit.0),
@@ -52,7 +52,7 @@ pub(super) fn trapped(state: &State, name: &str, error: &wasmtime::Error) -> Fau
         (None, None) => format!("{:#}", error.root_cause()),
     };
     let reason = if error.is::<Trap>() || error.is::<I32Exit>() { Reason::Trap } else { Reason::Protocol };
-    tracing::debug!(check = %state.check.key, "{name} trapped: {error:?}");
+    tracing::debug!(check = %data.host.check.key, "{name} trapped: {error:?}");
     Fault::new(reason, format!("{name} trapped: {why}"))
 }
 
@@ -70,11 +70,11 @@ fn out_of_resources(name: &str, error: &wasmtime::Error) -> Option<Fault> {
 }
 
 /// That the guest wanted more memory than there is for it.
-fn over_memory(state: &State, error: &wasmtime::Error) -> Option<Fault> {
+fn over_memory(data: &StoreData, error: &wasmtime::Error) -> Option<Fault> {
     let why = error.root_cause();
-    let message = match state.limiter.refused()? {
+    let message = match data.limiter.refused()? {
         Refused::Own(Limit::Memory) => {
-            let limit = state.check.limits.count(Limit::Memory) >> 20;
+            let limit = data.host.check.limits.count(Limit::Memory) >> 20;
             let raises = raises(Limit::Memory);
             format!("the guest wanted more than its {limit} MiB of memory ({why}); {raises}")
         }
@@ -82,7 +82,7 @@ fn over_memory(state: &State, error: &wasmtime::Error) -> Option<Fault> {
         Refused::Together(most) => format!(
             "the guests of the namespace {} may hold {} MiB of memory together, and this one wanted more than \
              was left ({why}); `memory` in the rule of the policy raises that",
-            state.check.key.namespace(),
+            data.host.check.key.namespace(),
             most >> 20
         ),
     };

@@ -1,8 +1,8 @@
 //! The compiled code of modules, as a part of what the guests of a namespace hold.
 
 use crate::{
-    shared::{Loan, Shared},
-    spec::Digest,
+    quota::{Quota, Reservation},
+    value::Digest,
 };
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use std::{
 
 /// What all checks of a namespace with the same module hold together.
 #[derive(Default)]
-pub(super) struct Codes(Mutex<HashMap<(String, Digest), Weak<Loan>>>);
+pub(super) struct Codes(Mutex<HashMap<(String, Digest), Weak<Reservation>>>);
 
 impl Codes {
     /// Takes room for the code of a module in what its namespace shares, if it is there or somebody has taken
@@ -19,10 +19,10 @@ impl Codes {
     pub(super) fn hold(
         &self,
         namespace: &str,
-        shared: &Arc<Shared>,
+        shared: &Arc<Quota>,
         digest: Digest,
         bytes: usize,
-    ) -> Option<Arc<Loan>> {
+    ) -> Option<Arc<Reservation>> {
         let mut codes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (namespace.to_owned(), digest);
         if let Some(code) = codes.get(&place).and_then(Weak::upgrade) {
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn the_code_of_a_module_counts_once_and_until_the_last_check_with_it_is_gone() {
-        let (codes, shared) = (Codes::default(), Arc::new(Shared::new(10)));
+        let (codes, shared) = (Codes::default(), Arc::new(Quota::new(10)));
         let hold = |digest: &[u8], bytes| codes.hold("a", &shared, Digest::of(digest), bytes);
         let code = hold(b"first", 6).expect("room");
         let again = hold(b"first", 6).expect("the same");

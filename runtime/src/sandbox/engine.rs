@@ -1,7 +1,7 @@
 //! The one Engine of the process and the clock that interrupts its guests.
 
 use super::limits::{MEMORIES, most};
-use crate::spec::Limit;
+use crate::value::Limit;
 use std::{fs, time::Duration};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 

@@ -2,15 +2,16 @@
 
 use super::{
     limits::{MEMORIES, most},
-    state::State,
+    store::StoreData,
 };
 use crate::{
-    capability::{Capability, bindings::CheckPre},
-    grant,
+    capability::bindings::CheckPre,
+    grant::{self, Capability},
+    manifest::Check,
     outcome::{Fault, Reason},
-    shared::Loan,
-    spec::{Check, Digest, Limit},
+    quota::Reservation,
     text::{cut_to, printable},
+    value::{Digest, Limit},
 };
 use std::{ops::Deref, sync::Arc};
 use wasmtime::{
@@ -38,23 +39,23 @@ pub struct Guest {
     pub asks: Vec<Capability>,
     /// Bytes of its compiled code and data.
     pub(super) code: usize,
-    pub(super) pre: CheckPre<State>,
+    pub(super) pre: CheckPre<StoreData>,
 }
 
 /// A guest whose code counts in what its namespace may hold.
 #[derive(Clone)]
-pub struct Housed {
+pub struct GuestLease {
     guest: Arc<Guest>,
-    _code: Option<Arc<Loan>>,
+    _code: Option<Arc<Reservation>>,
 }
 
-impl Housed {
-    pub(super) fn new(guest: Arc<Guest>, code: Option<Arc<Loan>>) -> Self {
+impl GuestLease {
+    pub(super) fn new(guest: Arc<Guest>, code: Option<Arc<Reservation>>) -> Self {
         Self { guest, _code: code }
     }
 }
 
-impl Deref for Housed {
+impl Deref for GuestLease {
     type Target = Guest;
 
     fn deref(&self) -> &Guest {
@@ -70,7 +71,7 @@ impl Guest {
         digest: Digest,
         size: usize,
         component: &Component,
-        linker: &Linker<State>,
+        linker: &Linker<StoreData>,
     ) -> Result<Self, Fault> {
         let refuse = |what: String| Fault::new(Reason::Module, format!("{name} {what}"));
         require_exports(component, linker.engine()).map_err(&refuse)?;
@@ -111,7 +112,7 @@ impl Guest {
     fn require_grants(&self, check: &Check) -> Result<(), Fault> {
         let covered = |capability: &Capability| match capability {
             Capability::Secrets => !check.secrets.is_empty(),
-            other => check.permit.covers(*other),
+            other => check.authorization.covers(*other),
         };
         let missing: Vec<_> = self.asks.iter().copied().filter(|asked| !covered(asked)).collect();
         if missing.is_empty() {

@@ -4,24 +4,18 @@ use super::{
     Sandbox,
     answer::Answers,
     blame::{not_live, overspent, trapped},
+    ended::Ended,
     guest::{Guest, misfit},
-    inbox::Inbox,
-    limits::{Limiter, RANDOM_BYTES},
     meter::{Metered, Overspent},
     queue::Queue,
-    state::State,
+    store::{self, StoreData},
 };
 use crate::{
-    board::Entry,
-    capability::{
-        Capability, bindings,
-        calls::{Call, Calls},
-        http::Connections,
-        kubernetes::Caller,
-        log::Printed,
-    },
-    outcome::{Fault, Outcome, Reason, Verdict},
-    spec::{Check, Limit},
+    capability::{bindings, calls::Call},
+    manifest::Check,
+    outcome::{Fault, Outcome, Reason},
+    usage::Usage,
+    value::Limit,
 };
 use futures_util::FutureExt;
 use std::{
@@ -35,32 +29,13 @@ use tokio::{
     task::coop::unconstrained,
     time::{Instant, sleep_until, timeout},
 };
-use wasmtime::{Store, component::ResourceTable};
-use wasmtime_wasi::WasiCtx;
+use wasmtime::Store;
 
 /// One live guest. After a call that lost it, only dropping is left.
 pub struct Instance {
-    store: Store<State>,
+    store: Store<StoreData>,
     exports: bindings::Check,
     queue: Option<Queue>,
-}
-
-/// A call that did not come back, and so lost its instance.
-#[derive(Debug)]
-pub enum Lost {
-    /// The guest waited on the world beyond its deadline: the check's own failure.
-    Waiting(String),
-    /// The guest or the host is at fault.
-    Fault(Fault),
-}
-
-impl From<Lost> for Verdict {
-    fn from(lost: Lost) -> Self {
-        match lost {
-            Lost::Waiting(message) => Ok(Outcome::fail(message)),
-            Lost::Fault(fault) => Err(fault),
-        }
-    }
 }
 
 /// What a call may take.
@@ -90,13 +65,13 @@ impl Instance {
         sandbox: &Sandbox,
         guest: &Guest,
         check: Arc<Check>,
-        entry: Arc<Entry>,
+        usage: Arc<Usage>,
         record: bool,
     ) -> Result<Self, Fault> {
         let budget = Budget::from_now(&check, Limit::InitCpu);
         let queue = sandbox.queue(&check);
-        let mut store = store(sandbox, state(sandbox, guest, check, entry, record));
-        store.data().log.start_run(Instant::now());
+        let mut store = store::new(sandbox, guest, check, usage, record);
+        store.data().host.usage.log.start_run(Instant::now());
         let started = {
             let start = pin!(guest.pre.instance_pre().instantiate_async(&mut store));
             timeout(budget.wall, Metered::new(start, budget.cpu, std::time::Instant::now(), queue.as_ref()))
@@ -105,11 +80,11 @@ impl Instance {
         let started = match started {
             Ok(Ok(started)) => started,
             Ok(Err(Overspent)) => {
-                store.data().entry.hits.count(budget.limit);
+                store.data().host.usage.hits.count(budget.limit);
                 return Err(overspent("start", budget.cpu));
             }
             Err(_) => {
-                store.data().entry.hits.count(Limit::Timeout);
+                store.data().host.usage.hits.count(Limit::Timeout);
                 let wall = humantime::format_duration(budget.wall);
                 return Err(Fault::new(Reason::Timeout, format!("start timed out after {wall}")));
             }
@@ -118,7 +93,7 @@ impl Instance {
             Ok(instance) => match bindings::Check::new(&mut store, &instance) {
                 Ok(exports) => Ok(Self { store, exports, queue }),
                 Err(error) => {
-                    let module = store.data().check.module.to_string();
+                    let module = store.data().host.check.module.to_string();
                     Err(Fault::new(Reason::Module, misfit(&module, &error)))
                 }
             },
@@ -126,44 +101,45 @@ impl Instance {
         }
     }
 
-    /// Starts a round. The inner error is the guest's own.
-    pub async fn init(&mut self) -> Result<Result<(), String>, Lost> {
-        let check = Arc::clone(&self.store.data().check);
+    /// Starts a round.
+    pub async fn init(&mut self) -> Ended<()> {
+        let check = Arc::clone(&self.store.data().host.check);
         let budget = Budget::from_now(&check, Limit::InitCpu);
-        let call = async |exports: &bindings::Check, store: &mut Store<State>| {
+        let call = async |exports: &bindings::Check, store: &mut Store<StoreData>| {
             exports.aviary_check_lifecycle().call_init(store, &check.settings).await
         };
-        Ok(self.call("init", budget, call).await?.map_err(|message| self.answers().message(message)))
+        self.call("init", budget, call).await
     }
 
     /// Judges once, before `deadline`.
-    pub async fn poll(&mut self, deadline: Instant) -> Result<Outcome, Lost> {
+    pub async fn poll(&mut self, deadline: Instant) -> Ended<Outcome> {
         self.judge(deadline, false).await
     }
 
     /// Judges once more in the same run, with the host calls that the run has left.
-    pub async fn retry(&mut self, deadline: Instant) -> Result<Outcome, Lost> {
+    pub async fn retry(&mut self, deadline: Instant) -> Ended<Outcome> {
         self.judge(deadline, true).await
     }
 
-    async fn judge(&mut self, deadline: Instant, retry: bool) -> Result<Outcome, Lost> {
-        let budget = Budget { retry, ..Budget::until(deadline, &self.store.data().check, Limit::Cpu) };
-        let call = async |exports: &bindings::Check, store: &mut Store<State>| {
+    async fn judge(&mut self, deadline: Instant, retry: bool) -> Ended<Outcome> {
+        let budget = Budget { retry, ..Budget::until(deadline, &self.store.data().host.check, Limit::Cpu) };
+        let call = async |exports: &bindings::Check, store: &mut Store<StoreData>| {
             exports.aviary_check_lifecycle().call_poll(store).await
         };
-        Ok(match self.call("poll", budget, call).await? {
-            Ok(outcome) => self.answers().outcome(outcome),
-            Err(message) => Outcome::fail(self.answers().message(message)),
-        })
+        match self.call("poll", budget, call).await {
+            // What a guest answers to a poll is always an outcome.
+            Ended::Failed(message) => Ended::Done(Outcome::fail(message)),
+            ended => ended.map(|outcome| self.answers().outcome(outcome)),
+        }
     }
 
-    /// Ends a round. The inner error is the guest's own.
-    pub async fn cleanup(&mut self) -> Result<Result<(), String>, Lost> {
-        let budget = Budget::from_now(&self.store.data().check, Limit::Cpu);
-        let call = async |exports: &bindings::Check, store: &mut Store<State>| {
+    /// Ends a round.
+    pub async fn cleanup(&mut self) -> Ended<()> {
+        let budget = Budget::from_now(&self.store.data().host.check, Limit::Cpu);
+        let call = async |exports: &bindings::Check, store: &mut Store<StoreData>| {
             exports.aviary_check_lifecycle().call_cleanup(store).await
         };
-        Ok(self.call("cleanup", budget, call).await?.map_err(|message| self.answers().message(message)))
+        self.call("cleanup", budget, call).await
     }
 
     /// Bytes of linear memory that the guest holds.
@@ -173,51 +149,52 @@ impl Instance {
 
     /// The host calls since the last time, if they are recorded.
     pub fn take_calls(&mut self) -> Vec<Call> {
-        self.store.data_mut().calls.take_record()
+        self.store.data_mut().host.calls.take_record()
     }
 
     async fn call<T>(
         &mut self,
         name: &str,
         budget: Budget,
-        call: impl AsyncFnOnce(&bindings::Check, &mut Store<State>) -> wasmtime::Result<T>,
-    ) -> Result<T, Lost> {
-        let (state, now) = (self.store.data_mut(), Instant::now());
+        call: impl AsyncFnOnce(&bindings::Check, &mut Store<StoreData>) -> wasmtime::Result<Result<T, String>>,
+    ) -> Ended<T> {
+        let (data, now) = (self.store.data_mut(), Instant::now());
         if !budget.retry {
-            state.calls.start_run(now, budget.deadline);
+            data.host.calls.start_run(now, budget.deadline);
         }
-        state.log.start_run(now);
-        state.limiter.start_run();
+        data.host.usage.log.start_run(now);
+        data.limiter.start_run();
         self.store.set_epoch_deadline(1);
         let ended = {
             let call = pin!(call(&self.exports, &mut self.store));
             let call = Metered::new(call, budget.cpu, now.into_std(), self.queue.as_ref());
             until(budget.deadline, call).await
         };
-        self.store.data_mut().inbox.clear();
+        self.store.data_mut().host.in_flight.clear();
         match ended {
-            Some(Ok(Ok(value))) => Ok(value),
-            Some(Ok(Err(error))) => Err(Lost::Fault(trapped(self.store.data(), name, &error))),
+            Some(Ok(Ok(Ok(answer)))) => Ended::Done(answer),
+            Some(Ok(Ok(Err(message)))) => Ended::Failed(self.answers().message(message)),
+            Some(Ok(Err(error))) => Ended::Fault(trapped(self.store.data(), name, &error)),
             Some(Err(Overspent)) => {
-                self.store.data().entry.hits.count(budget.limit);
-                Err(Lost::Fault(overspent(name, budget.cpu)))
+                self.store.data().host.usage.hits.count(budget.limit);
+                Ended::Fault(overspent(name, budget.cpu))
             }
-            None => Err(self.timed_out(name, budget.wall)),
+            None => self.timed_out(name, budget.wall),
         }
     }
 
     fn answers(&self) -> Answers<'_> {
-        let State { check, entry, .. } = self.store.data();
-        Answers { limits: &check.limits, hits: &entry.hits }
+        let host = &self.store.data().host;
+        Answers { limits: &host.check.limits, hits: &host.usage.hits }
     }
 
-    fn timed_out(&mut self, name: &str, wall: Duration) -> Lost {
-        self.store.data().entry.hits.count(Limit::Timeout);
+    fn timed_out<T>(&mut self, name: &str, wall: Duration) -> Ended<T> {
+        self.store.data().host.usage.hits.count(Limit::Timeout);
         let wall = humantime::format_duration(wall);
-        match self.store.data_mut().calls.abandon() {
+        match self.store.data_mut().host.calls.abandon() {
             Some(waiting) => {
                 let (capability, target) = (waiting.capability.name(), waiting.target);
-                Lost::Waiting(format!("{name} timed out after {wall} waiting for {capability} {target}"))
+                Ended::TimedOut(format!("{name} timed out after {wall} waiting for {capability} {target}"))
             }
             None => {
                 let others = match self.queue {
@@ -227,7 +204,7 @@ impl Instance {
                 let message = format!(
                     "{name} timed out after {wall} without waiting for host calls most of the time: it slept or computed{others}"
                 );
-                Lost::Fault(Fault::new(Reason::Timeout, message))
+                Ended::Fault(Fault::new(Reason::Timeout, message))
             }
         }
     }
@@ -247,48 +224,6 @@ async fn until<T>(deadline: Instant, mut call: impl Future<Output = T> + Unpin) 
         timer.as_mut().as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(context).map(|()| None))
     })
     .await
-}
-
-fn store(sandbox: &Sandbox, state: State) -> Store<State> {
-    let limits = Arc::clone(&state.check.limits);
-    let mut store = Store::new(sandbox.linker.engine(), state);
-    store.limiter(|state| &mut state.limiter);
-    store.set_hostcall_fuel(limits.count(Limit::HostCallBytes));
-    store.set_max_component_handles(limits.count(Limit::Handles));
-    store.epoch_deadline_async_yield_and_update(1);
-    store.set_epoch_deadline(1);
-    store
-}
-
-fn state(sandbox: &Sandbox, guest: &Guest, check: Arc<Check>, entry: Arc<Entry>, record: bool) -> State {
-    let ledger = sandbox.ledger.as_ref().filter(|_| guest.asks.contains(&Capability::Kubernetes));
-    let kubernetes = ledger.map(|ledger| Arc::new(Caller::new(ledger, Arc::clone(&check))));
-    let log = entry.log.clone();
-    let wasi = WasiCtx::builder()
-        .stdout(Printed::stdout(log.clone()))
-        .stderr(Printed::stderr(log.clone()))
-        // Connecting is denied anyway, but each socket would take a file descriptor of the daemon's.
-        .allow_tcp(false)
-        .allow_udp(false)
-        .max_random_size(RANDOM_BYTES)
-        .build();
-    let mut table = ResourceTable::new();
-    table.set_max_capacity(check.limits.count(Limit::Handles));
-    let shared = sandbox.shared(&check);
-    State {
-        calls: Calls::new(&check.limits, &entry.tally, &entry.hits, record),
-        limiter: Limiter::new(Arc::clone(&check.limits), Arc::clone(&entry.hits), shared.clone()),
-        inbox: Inbox::new(shared, Arc::clone(&entry.hits)),
-        connections: Connections::default(),
-        network: Arc::clone(&sandbox.network),
-        cluster: sandbox.ledger.as_ref().map(|ledger| ledger.cluster()),
-        kubernetes,
-        check,
-        entry,
-        log,
-        table,
-        wasi,
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! What one Store may hold.
 
 use crate::{
-    board::Hits,
-    shared::Shared,
-    spec::{Limit, Limits},
+    quota::Quota,
+    usage::LimitHits,
+    value::{Limit, Limits},
 };
 use std::sync::Arc;
 use wasmtime::{ResourceLimiter, component::ResourceTableError};
@@ -41,8 +41,8 @@ pub(super) fn behind(error: &wasmtime::Error) -> Option<Limit> {
 #[derive(Debug)]
 pub(super) struct Limiter {
     limits: Arc<Limits>,
-    hits: Arc<Hits>,
-    shared: Option<Arc<Shared>>,
+    hits: Arc<LimitHits>,
+    shared: Option<Arc<Quota>>,
     held: usize,
     /// Bytes of tables.
     tables: usize,
@@ -72,7 +72,7 @@ impl Refused {
 
 impl Limiter {
     /// Nothing held yet. All that is held counts in `shared` as well.
-    pub(super) fn new(limits: Arc<Limits>, hits: Arc<Hits>, shared: Option<Arc<Shared>>) -> Self {
+    pub(super) fn new(limits: Arc<Limits>, hits: Arc<LimitHits>, shared: Option<Arc<Quota>>) -> Self {
         Self { limits, hits, shared, held: 0, tables: 0, latest: 0, refused: None }
     }
 
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_others_hold_is_not_there_until_they_are_gone() {
-        let shared = Arc::new(Shared::new(10));
+        let shared = Arc::new(Quota::new(10));
         let limiter = || Limiter::new(Arc::default(), Arc::default(), Some(Arc::clone(&shared)));
         let (mut first, mut second) = (limiter(), limiter());
         assert!(first.memory_growing(0, 7, None).expect("no trap"));
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn memory_that_never_grew_is_not_held() {
-        let shared = Arc::new(Shared::new(10));
+        let shared = Arc::new(Quota::new(10));
         let mut limiter = Limiter::new(Arc::default(), Arc::default(), Some(Arc::clone(&shared)));
         assert!(limiter.memory_growing(0, 2, Some(5)).expect("no trap"));
         assert!(!limiter.memory_growing(2, 6, Some(5)).expect("no trap"), "more than it declares");
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn tables_count_with_the_memory_of_the_namespace() {
-        let shared = Arc::new(Shared::new(10 * ELEMENT));
+        let shared = Arc::new(Quota::new(10 * ELEMENT));
         let mut limiter = Limiter::new(Arc::default(), Arc::default(), Some(Arc::clone(&shared)));
         assert!(limiter.table_growing(0, 8, None).expect("no trap"));
         assert!(!limiter.table_growing(8, 11, None).expect("no trap"));

@@ -1,7 +1,7 @@
 //! Measures the time a guest itself takes, apart from the time it waits.
 
 use super::{engine::TICK, queue::Queue};
-use crate::turns::Turn;
+use crate::fair_semaphore::FairPermit;
 use std::{
     future::Future,
     pin::Pin,
@@ -22,7 +22,7 @@ pub(super) struct Metered<'a, F> {
     start: Option<Instant>,
     /// Where it waits for a processor, unless it need not.
     queue: Option<&'a Queue>,
-    turn: Option<Pin<Box<dyn Future<Output = Turn> + Send + 'a>>>,
+    turn: Option<Pin<Box<dyn Future<Output = FairPermit> + Send + 'a>>>,
 }
 
 /// The call has spent its budget.
@@ -41,7 +41,7 @@ impl<'a, F: Future> Metered<'a, F> {
         Self { call, budget, spent: Duration::ZERO, start, queue, turn: None }
     }
 
-    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Option<Turn>> {
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Option<FairPermit>> {
         let Some(queue) = self.queue else { return Poll::Ready(None) };
         let waiting = self.turn.get_or_insert_with(|| Box::pin(queue.turn()));
         let turn = ready!(waiting.as_mut().poll(context));
@@ -67,10 +67,7 @@ impl<F: Future> Future for Metered<'_, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        spec::{Check, Key},
-        turns::Turns,
-    };
+    use crate::{fair_semaphore::FairSemaphore, manifest::Check, value::Key};
     use futures_util::FutureExt;
     use std::{future::ready, pin::pin, sync::Arc, thread::sleep};
 
@@ -94,7 +91,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_guest_waits_for_those_of_its_namespace_and_that_costs_it_nothing() {
-        let turns = Turns::new(2, 1);
+        let turns = FairSemaphore::new(2, 1);
         let queue = |namespace| {
             let key = Key::new(namespace, "test").expect("a key");
             let check = Check::bare(key, "test.wasm".parse().expect("a module"));

@@ -5,30 +5,32 @@ mod answer;
 mod blame;
 mod code;
 mod compile;
+mod ended;
 mod engine;
 mod guest;
-mod inbox;
 mod instance;
 mod limits;
 mod meter;
 mod queue;
-mod state;
+mod round;
+mod store;
 
-pub use compile::{Allowance, COMMAND, Workshop, work};
-pub use guest::{Guest, Housed};
-pub use instance::{Instance, Lost};
-pub use state::State;
-
-pub(crate) use inbox::{Crowded, Inbox};
+pub use compile::{COMMAND, work};
+pub use ended::Ended;
+pub use guest::{Guest, GuestLease};
+pub use instance::Instance;
+pub use round::{Round, Version};
 
 use crate::{
-    capability::{bindings::aviary::check as interfaces, dial::Network},
+    capability::{World, add_to_linker, dial::Network},
+    fair_semaphore::FairSemaphore,
     ledger::Ledger,
+    manifest::Check,
     outcome::{Fault, Reason},
-    shared::{Namespaces, Shared},
+    quota::{NamespaceQuotas, Quota},
+    settings::CompilerConfig,
     signature::Admitted,
-    spec::{Check, Digest},
-    turns::Turns,
+    value::Digest,
 };
 use code::Codes;
 use compile::Compiler;
@@ -37,44 +39,45 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
-use wasmtime::component::{HasSelf, Linker};
+use store::StoreData;
+use wasmtime::component::Linker;
 
 /// The engine, what it offers to guests, and the guests that are in use.
 pub struct Sandbox {
-    linker: Linker<State>,
+    linker: Linker<StoreData>,
     compiler: Compiler,
-    network: Arc<Network>,
-    ledger: Option<Arc<Ledger>>,
+    world: World,
     /// The memory of guests.
-    namespaces: Namespaces,
+    namespaces: NamespaceQuotas,
     codes: Codes,
     /// Where guests that are not trusted take turns.
-    processors: Turns,
+    processors: FairSemaphore,
     guests: Mutex<HashMap<Digest, Weak<Guest>>>,
     /// Held by whoever makes a guest of these bytes, so that nobody else does at the same time.
     loading: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 impl Sandbox {
-    /// A sandbox for at most `guests` live guests, which are compiled in `workshop`, reach out through
+    /// A sandbox for at most `guests` live guests, which are compiled as `compiler` says, reach out through
     /// `network` and into the cluster of `ledger`.
     ///
     /// Fails when the machine cannot run WebAssembly at all.
     pub fn new(
         guests: u32,
-        workshop: Workshop,
+        compiler: CompilerConfig,
         network: Arc<Network>,
         ledger: Option<Arc<Ledger>>,
     ) -> wasmtime::Result<Self> {
         let engine = engine::build(guests)?;
-        let compiler = Compiler::new(engine.clone(), workshop);
-        let linker = link(&engine)?;
+        let compiler = Compiler::new(engine.clone(), compiler);
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        add_to_linker(&mut linker, |data: &mut StoreData| &mut data.host)?;
         Ok(Self {
             linker,
             compiler,
-            network,
-            ledger,
-            namespaces: Namespaces::default(),
+            world: World { network, ledger },
+            namespaces: NamespaceQuotas::default(),
             codes: Codes::default(),
             processors: processors(),
             guests: Mutex::default(),
@@ -116,8 +119,8 @@ impl Sandbox {
     ///
     /// # Errors
     /// When there is no room, for now.
-    pub fn house(&self, guest: Arc<Guest>, check: &Check) -> Result<Housed, Fault> {
-        let Some(shared) = self.shared(check) else { return Ok(Housed::new(guest, None)) };
+    pub fn house(&self, guest: Arc<Guest>, check: &Check) -> Result<GuestLease, Fault> {
+        let Some(shared) = self.shared(check) else { return Ok(GuestLease::new(guest, None)) };
         let (namespace, most) = (check.key.namespace(), shared.most() >> 20);
         let Some(code) = self.codes.hold(namespace, &shared, guest.digest, guest.code) else {
             let message = format!(
@@ -128,36 +131,21 @@ impl Sandbox {
             );
             return Err(Fault::new(Reason::Memory, message));
         };
-        Ok(Housed::new(guest, Some(code)))
+        Ok(GuestLease::new(guest, Some(code)))
     }
 
     /// The memory that the guest of a check shares with others; none if they may hold any amount.
-    fn shared(&self, check: &Check) -> Option<Arc<Shared>> {
-        check.permit.memory().map(|most| self.namespaces.of(check.key.namespace(), most))
+    fn shared(&self, check: &Check) -> Option<Arc<Quota>> {
+        check.authorization.memory().map(|most| self.namespaces.of(check.key.namespace(), most))
     }
 
     /// Where the guest of a check waits for a processor; none if it is trusted.
     fn queue(&self, check: &Arc<Check>) -> Option<Queue> {
-        check.permit.memory().map(|_| Queue::new(self.processors.clone(), Arc::clone(check)))
+        check.authorization.memory().map(|_| Queue::new(self.processors.clone(), Arc::clone(check)))
     }
 
     /// The guest of this digest, if a check uses it now.
     pub fn known(&self, digest: &Digest) -> Option<Arc<Guest>> {
         self.guests.lock().unwrap_or_else(PoisonError::into_inner).get(digest)?.upgrade()
     }
-}
-
-/// Everything that can be offered. What a guest imports without a grant is refused before it is
-/// linked, so one linker serves all.
-fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    interfaces::dns::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
-    interfaces::http::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
-    interfaces::kubernetes::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
-    interfaces::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
-    interfaces::metrics::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
-    interfaces::secrets::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
-    interfaces::tcp::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
-    Ok(linker)
 }

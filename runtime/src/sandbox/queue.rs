@@ -1,8 +1,8 @@
 //! Turns on the processors for the guests of tenants, so that those of one namespace hold up only each other.
 
 use crate::{
-    spec::Check,
-    turns::{Turn, Turns},
+    fair_semaphore::{FairPermit, FairSemaphore},
+    manifest::Check,
 };
 use std::{sync::Arc, thread::available_parallelism};
 
@@ -11,22 +11,22 @@ const SHARE: usize = 2;
 
 /// Where one guest waits for a processor, each time that it has something to do.
 pub(super) struct Queue {
-    turns: Turns,
+    turns: FairSemaphore,
     check: Arc<Check>,
 }
 
 impl Queue {
-    pub(super) fn new(turns: Turns, check: Arc<Check>) -> Self {
+    pub(super) fn new(turns: FairSemaphore, check: Arc<Check>) -> Self {
         Self { turns, check }
     }
 
-    pub(super) async fn turn(&self) -> Turn {
+    pub(super) async fn turn(&self) -> FairPermit {
         self.turns.take(self.check.key.namespace()).await
     }
 }
 
 /// As many turns as there are processors.
-pub(super) fn processors() -> Turns {
+pub(super) fn processors() -> FairSemaphore {
     let all = available_parallelism().map_or(1, usize::from);
-    Turns::new(all, (all / SHARE).max(1))
+    FairSemaphore::new(all, (all / SHARE).max(1))
 }

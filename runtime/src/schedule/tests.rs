@@ -72,7 +72,7 @@ fn an_interval_runs_at_its_offset_and_then_every_interval() {
 fn many_checks_of_one_interval_are_spread_over_it() {
     let mut seconds = [0_u32; 10];
     for number in 0..10_000 {
-        let key = crate::spec::Key::new("ns", &format!("check-{number}")).expect("valid");
+        let key = crate::value::Key::new("ns", &format!("check-{number}")).expect("valid");
         let wait = every(10).next(at_uptime(0), key.spread()).wait(at_uptime(0));
         seconds[usize::try_from(wait.as_secs()).expect("small")] += 1;
     }

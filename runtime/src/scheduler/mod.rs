@@ -1,20 +1,20 @@
 //! The tasks that obey schedule and lifecycle, one for each check.
 
+mod cleanup;
 mod clock;
 mod supervise;
 mod task;
-mod version;
 
 pub use clock::Clock;
 
-pub(crate) use version::Version;
+pub(crate) use cleanup::clean_up;
 
 use crate::{
     board::{Board, Entry},
-    sandbox::{Housed, Instance, Sandbox},
+    fair_semaphore::FairSemaphore,
+    sandbox::Round,
     signature::KeyId,
-    spec::{Check, Key},
-    turns::Turns,
+    value::Key,
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use supervise::supervise;
@@ -34,25 +34,20 @@ const OF_ONE_NAMESPACE: usize = 32;
 
 /// A check that is ready to run.
 pub struct Ready {
-    /// Its manifest.
-    pub check: Arc<Check>,
     /// Its place on the board.
     pub entry: Arc<Entry>,
-    /// Its module.
-    pub guest: Housed,
+    /// What runs it. It may have begun already.
+    pub round: Round,
     /// Who signed the module, if that was asked for.
     pub signer: Option<KeyId>,
-    /// A live guest whose round has begun, if there is one already.
-    pub instance: Option<Instance>,
 }
 
 /// Owns the task of every check.
 pub struct Scheduler {
-    sandbox: Arc<Sandbox>,
     board: Arc<Board>,
     clock: Clock,
     tasks: HashMap<Key, Running>,
-    on_demand: Turns,
+    on_demand: FairSemaphore,
     /// Ends runs that hang, at the end of the daemon.
     hurry: CancellationToken,
 }
@@ -69,26 +64,24 @@ struct Running {
 
 impl Scheduler {
     /// No tasks yet.
-    pub fn new(sandbox: Arc<Sandbox>, board: Arc<Board>, clock: Clock) -> Self {
+    pub fn new(board: Arc<Board>, clock: Clock) -> Self {
         let (tasks, hurry) = (HashMap::new(), CancellationToken::new());
-        Self { sandbox, board, clock, tasks, on_demand: turns_on_demand(), hurry }
+        Self { board, clock, tasks, on_demand: turns_on_demand(), hurry }
     }
 
     /// Runs a check from now on. What ran under its name finishes its run and cleans up first; what
     /// only waited to run leaves at once, so that of many versions two are live.
     pub fn start(&mut self, ready: Ready) {
-        let running = self.tasks.entry(ready.check.key.clone()).or_default();
+        let running = self.tasks.entry(ready.entry.key.clone()).or_default();
         running.stop.cancel();
         running.stop = CancellationToken::new();
-        let Ready { check, entry, guest, instance, .. } = ready;
-        let version = Version { sandbox: Arc::clone(&self.sandbox), check, entry, guest };
+        let Ready { entry, round, .. } = ready;
         let (board, clock, on_demand) = (Arc::clone(&self.board), self.clock, self.on_demand.clone());
-        let begin = move |instance| {
-            Task::new(version.clone(), Arc::clone(&board), clock, on_demand.clone(), instance)
-        };
+        let begin =
+            move |round| Task::new(Arc::clone(&entry), round, Arc::clone(&board), clock, on_demand.clone());
         let (seat, stop, hurry) = (Arc::clone(&running.seat), running.stop.clone(), self.hurry.clone());
         running.versions.retain(|version| !version.is_finished());
-        running.versions.push(tokio::spawn(run_seated(seat, begin, instance, stop, hurry)));
+        running.versions.push(tokio::spawn(run_seated(seat, begin, round, stop, hurry)));
     }
 
     /// Lets a check finish its run and clean up. Its task goes on alone; a successor waits for it.
@@ -123,22 +116,24 @@ impl Scheduler {
     }
 }
 
-fn turns_on_demand() -> Turns {
-    Turns::sparing(RUNS_ON_DEMAND, OF_ONE_NAMESPACE)
+fn turns_on_demand() -> FairSemaphore {
+    FairSemaphore::sparing(RUNS_ON_DEMAND, OF_ONE_NAMESPACE)
 }
 
 /// Runs a check once its former version has left, of which the board tells how. If it is replaced itself before that, it
 /// only ends the round that it may have begun. If it panics, it begins again.
 async fn run_seated(
     seat: Arc<Mutex<()>>,
-    begin: impl Fn(Option<Instance>) -> Task,
-    instance: Option<Instance>,
+    begin: impl Fn(Round) -> Task,
+    round: Round,
     stop: CancellationToken,
     hurry: CancellationToken,
 ) -> bool {
-    let task = begin(instance);
+    let version = round.version().clone();
+    let task = begin(round);
     let Some(_seat) = stop.run_until_cancelled(seat.lock()).await else { return task.leave().await };
-    let (spread, recover) = (task.spread(), |why: &str, pause| begin(None).recovered(why, pause));
+    let (spread, recover) =
+        (task.spread(), |why: &str, pause| begin(Round::new(version.clone())).recovered(why, pause));
     let run = |task: Task| task.run(stop.clone(), hurry.clone());
     supervise(task, &stop, spread, run, recover).await.unwrap_or(false)
 }

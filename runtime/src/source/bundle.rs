@@ -7,9 +7,10 @@ pub(super) use files::Bundle;
 use super::{Candidate, Change, Packed, stem};
 use crate::{
     grant::Ceiling,
+    manifest::{self, Check, Named, Refused},
     outcome::{Fault, Reason},
     signature::Signature,
-    spec::{self, Check, Digest, Key, Named, Refused},
+    value::{Digest, Key},
 };
 use files::Claims;
 use std::{
@@ -39,7 +40,7 @@ pub(super) struct Stored {
 
 /// A check as the files want it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wish {
+pub(super) struct Desired {
     /// The manifest file, or the module of a check without one.
     pub(super) origin: PathBuf,
     pub(super) check: Option<Arc<Check>>,
@@ -51,9 +52,9 @@ pub(super) struct Wish {
 /// What one or more bundles want. Of two wishes for one name the first counts; the other is a clash.
 #[derive(Debug, Default)]
 pub(super) struct Wishes {
-    wanted: BTreeMap<Key, Wish>,
+    wanted: BTreeMap<Key, Desired>,
     /// What was wanted before and goes on, unless something else has its name now.
-    kept: Vec<(Key, Wish)>,
+    kept: Vec<(Key, Desired)>,
     /// Places that want something and do not get it.
     refused: BTreeMap<PathBuf, Fault>,
 }
@@ -65,7 +66,7 @@ pub(super) fn is_manifest(name: &str) -> bool {
 
 /// The documents in the text of a manifest file, whose checks reach no further than a ceiling.
 pub(super) fn parse(name: &str, text: &str, namespace: &str, ceiling: &Arc<Ceiling>) -> Manifest {
-    let documents = spec::documents(text, namespace, ceiling).into_iter();
+    let documents = manifest::documents(text, namespace, ceiling).into_iter();
     let broken = |Refused { error, named }| Broken { why: format!("{name}: {error}"), named };
     documents.map(|document| document.map(Arc::new).map_err(broken)).collect()
 }
@@ -75,7 +76,7 @@ pub(super) fn unreadable(why: String) -> Manifest {
     vec![Err(Broken { why, named: Named::default() })]
 }
 
-impl Wish {
+impl Desired {
     /// Whether it is something else than what was told before, or the same again after trouble.
     pub(super) fn is_news(&self, before: Option<&Self>) -> bool {
         before.is_none_or(|before| {
@@ -142,7 +143,7 @@ impl Wishes {
     }
 
     /// Adds what was wanted before and still is.
-    pub(super) fn keep(&mut self, wishes: impl IntoIterator<Item = (Key, Wish)>) {
+    pub(super) fn keep(&mut self, wishes: impl IntoIterator<Item = (Key, Desired)>) {
         self.kept.extend(wishes);
     }
 
@@ -152,19 +153,19 @@ impl Wishes {
     }
 
     /// All wishes. What is refused stands under another name in this namespace.
-    pub(super) fn finish(mut self, namespace: &str) -> BTreeMap<Key, Wish> {
+    pub(super) fn finish(mut self, namespace: &str) -> BTreeMap<Key, Desired> {
         for (key, wish) in self.kept {
             self.wanted.entry(key).or_insert(wish);
         }
         let mut tried = BTreeMap::new();
         for (origin, why) in self.refused {
             let key = stand_in(&origin, namespace, &self.wanted, &mut tried);
-            self.wanted.insert(key, Wish { origin, trouble: Some(why), ..Wish::default() });
+            self.wanted.insert(key, Desired { origin, trouble: Some(why), ..Desired::default() });
         }
         self.wanted
     }
 
-    fn claim(&mut self, key: Key, wish: Wish) {
+    fn claim(&mut self, key: Key, wish: Desired) {
         let Some(first) = self.wanted.get(&key) else {
             self.wanted.insert(key, wish);
             return;
@@ -186,7 +187,7 @@ fn clash(key: &Key, first: &Path, other: &Path) -> Fault {
 pub(super) fn stand_in(
     origin: &Path,
     namespace: &str,
-    wanted: &BTreeMap<Key, Wish>,
+    wanted: &BTreeMap<Key, Desired>,
     tried: &mut BTreeMap<Key, u64>,
 ) -> Key {
     let name = origin.file_name().unwrap_or_default().to_string_lossy();

@@ -1,6 +1,6 @@
 //! Module files: plain or compressed, never larger than the cap once decoded.
 
-use crate::spec::ENDINGS;
+use crate::value::ENDINGS;
 use ruzstd::decoding::StreamingDecoder;
 use std::io::{self, Read};
 

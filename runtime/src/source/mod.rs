@@ -10,9 +10,10 @@ pub use decode::{DecodeError, decode, is_module, stem};
 pub use taken::Taken;
 
 use crate::{
+    manifest::Check,
     outcome::Fault,
     signature::Signature,
-    spec::{Blob, Check, Digest, Key},
+    value::{Blob, Digest, Key},
 };
 use futures_util::future::BoxFuture;
 use std::{fmt, sync::Arc};

@@ -1,6 +1,6 @@
 //! Which checks one source has, and another one leaves to it.
 
-use crate::spec::Key;
+use crate::value::Key;
 use std::collections::BTreeSet;
 
 /// Checks that one source has, and another one leaves to it.

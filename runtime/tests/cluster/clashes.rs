@@ -4,7 +4,7 @@ use crate::{
     PASSES, RETURNS_ERROR, over_cluster,
     support::{Aviary, Files},
 };
-use aviary::board::Standing;
+use aviary::board::CheckState;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -17,12 +17,12 @@ async fn the_oldest_keeps_a_name_and_the_newer_takes_over_when_it_goes() {
     tokio::time::sleep(Duration::from_millis(1100)).await;
     cluster.apply(&namespace, "a-new", &Files::web(RETURNS_ERROR)).await;
     let aviary = Aviary::start(cluster.client.clone(), &[&namespace]);
-    aviary.until(&check, "passes", |view| view.standing == Standing::Pass).await;
+    aviary.until(&check, "passes", |view| view.standing == CheckState::Pass).await;
     cluster.until_event(&namespace, "a-new", "ModuleRejected", "is wanted by the ConfigMap").await;
-    let view = aviary.until(&check, "passes", |view| view.standing == Standing::Pass).await;
+    let view = aviary.until(&check, "passes", |view| view.standing == CheckState::Pass).await;
     assert!(view.rejected.is_none(), "the innocent one is not blamed");
     cluster.delete(&namespace, "z-old").await;
-    aviary.until(&check, "is taken over", |view| view.standing == Standing::Fail).await;
+    aviary.until(&check, "is taken over", |view| view.standing == CheckState::Fail).await;
     aviary.stop().await;
     cluster.clear(&[&namespace]).await;
 }
@@ -68,16 +68,16 @@ async fn a_check_of_a_directory_comes_first() {
     let check = format!("{namespace}/web");
     cluster.apply(&namespace, "checks", &Files::web(PASSES)).await;
     let aviary = Aviary::start(cluster.client.clone(), &[&namespace]);
-    aviary.until(&check, "passes", |view| view.standing == Standing::Pass).await;
+    aviary.until(&check, "passes", |view| view.standing == CheckState::Pass).await;
     aviary.taken.send_if_modified(|taken| taken.take([check.parse().expect("a key")].iter()));
     cluster.until_event(&namespace, "checks", "ModuleRejected", "comes first").await;
     cluster.apply(&namespace, "checks", &Files::web(RETURNS_ERROR)).await;
     cluster.apply(&namespace, "other", &Files::new().module("other.wasm", PASSES)).await;
-    aviary.until(&format!("{namespace}/other"), "passes", |view| view.standing == Standing::Pass).await;
+    aviary.until(&format!("{namespace}/other"), "passes", |view| view.standing == CheckState::Pass).await;
     let view = aviary.view(&check).expect("left to the directory");
-    assert_eq!(view.standing, Standing::Pass);
+    assert_eq!(view.standing, CheckState::Pass);
     aviary.taken.send_if_modified(|taken| taken.keep(|_| false));
-    aviary.until(&check, "comes back", |view| view.standing == Standing::Fail).await;
+    aviary.until(&check, "comes back", |view| view.standing == CheckState::Fail).await;
     aviary.stop().await;
     cluster.clear(&[&namespace]).await;
 }

@@ -6,7 +6,7 @@ use crate::{
     over_cluster,
     support::{Aviary, Files},
 };
-use aviary::{board::Standing, spec::Digest};
+use aviary::{board::CheckState, value::Digest};
 use std::{
     fs,
     time::{Duration, Instant},
@@ -29,7 +29,7 @@ async fn an_applied_configmap_runs_within_a_second() {
         cluster.apply(&namespace, &name, &files).await;
         let applied = Instant::now();
         let check = format!("{namespace}/{name}");
-        aviary.until(&check, "runs", |view| view.standing == Standing::Pass).await;
+        aviary.until(&check, "runs", |view| view.standing == CheckState::Pass).await;
         times.push(applied.elapsed());
     }
     eprintln!("from apply to the first outcome: {times:.0?}");
@@ -46,7 +46,7 @@ async fn a_module_is_replaced_rubbish_leaves_the_last_good_one_and_deletion_ends
     let check = format!("{namespace}/web");
     cluster.apply(&namespace, "checks", &Files::web(PASSES)).await;
     let aviary = Aviary::start(cluster.client.clone(), &[&namespace]);
-    aviary.until(&check, "passes", |view| view.standing == Standing::Pass).await;
+    aviary.until(&check, "passes", |view| view.standing == CheckState::Pass).await;
     let loaded = cluster.until_event(&namespace, "checks", "ModuleLoaded", "web: web.wasm").await;
     assert_eq!(loaded.type_.as_deref(), Some("Normal"));
 
@@ -59,7 +59,7 @@ async fn a_module_is_replaced_rubbish_leaves_the_last_good_one_and_deletion_ends
         })
         .await;
     eprintln!("from replace to the new digest: {:.0?}", replaced.elapsed());
-    aviary.until(&check, "fails", |view| view.standing == Standing::Fail).await;
+    aviary.until(&check, "fails", |view| view.standing == CheckState::Fail).await;
 
     cluster.apply(&namespace, "checks", &Files::new().manifest("web").text("web.wasm", "rubbish")).await;
     let view = aviary.until(&check, "is rejected", |view| view.rejected.is_some()).await;

@@ -7,10 +7,10 @@ use crate::{
     support::{Aviary, Files, Proxy},
 };
 use aviary::{
-    board::{Board, Standing},
+    board::{Board, CheckState},
     cluster,
-    ledger::{Ledger, Place},
-    spec::Key,
+    ledger::{Ledger, ObjectLocation},
+    value::Key,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, api::PostParams};
@@ -30,7 +30,7 @@ async fn checks_go_on_while_the_source_is_cut_off_and_what_happened_meanwhile_is
     let proxy = Proxy::to(&cluster).await;
     let aviary = Aviary::start(cluster.over(&proxy), &[&namespace]);
     for check in [&stays, &goes] {
-        aviary.until(check, "passes", |view| view.standing == Standing::Pass).await;
+        aviary.until(check, "passes", |view| view.standing == CheckState::Pass).await;
     }
     let before = aviary.until_source("answers", |source| source.connected).await;
 
@@ -50,8 +50,8 @@ async fn checks_go_on_while_the_source_is_cut_off_and_what_happened_meanwhile_is
     proxy.mend();
     aviary.until_source("answers again", |source| source.connected).await;
     aviary.until_gone(&goes).await;
-    aviary.until(&comes, "passes", |view| view.standing == Standing::Pass).await;
-    assert!(aviary.view(&stays).is_some_and(|view| view.standing == Standing::Pass));
+    aviary.until(&comes, "passes", |view| view.standing == CheckState::Pass).await;
+    assert!(aviary.view(&stays).is_some_and(|view| view.standing == CheckState::Pass));
     aviary.stop().await;
     cluster.clear(&[&namespace]).await;
 }
@@ -67,7 +67,7 @@ async fn a_daemon_that_starts_cut_off_is_not_ready_and_begins_when_it_can() {
     aviary.until_source("says why", |source| source.error.contains("cannot list")).await;
     assert!(!aviary.board.is_ready());
     proxy.mend();
-    aviary.until(&format!("{namespace}/web"), "passes", |view| view.standing == Standing::Pass).await;
+    aviary.until(&format!("{namespace}/web"), "passes", |view| view.standing == CheckState::Pass).await;
     aviary.until(&format!("{namespace}/web"), "is ready", |_| aviary.board.is_ready()).await;
     aviary.stop().await;
     cluster.clear(&[&namespace]).await;
@@ -82,7 +82,7 @@ async fn what_a_round_leaves_behind_during_an_outage_is_shown_and_goes_after_it(
     config.default_namespace.clone_from(&namespace);
     let reached = Arc::new(cluster::Cluster::new(config).expect("a cluster"));
     let (board, stop) = (Arc::new(Board::default()), CancellationToken::new());
-    let ledger = Ledger::lasting(reached, Arc::clone(&board));
+    let ledger = Ledger::lasting(reached, Arc::clone(&board.leftovers), Arc::clone(&board.logs));
     let _keeping = stop.clone().drop_guard();
     tokio::spawn(Arc::clone(&ledger).keep(stop));
 
@@ -90,7 +90,7 @@ async fn what_a_round_leaves_behind_during_an_outage_is_shown_and_goes_after_it(
     let round = ledger.open(&key);
     let mut left = json!({ "metadata": { "name": "left" } });
     round.mark().put_on(&mut left);
-    let place = Place {
+    let place = ObjectLocation {
         api_version: "v1".to_owned(),
         kind: "ConfigMap".to_owned(),
         namespace: Some(namespace.clone()),

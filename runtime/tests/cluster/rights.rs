@@ -4,7 +4,7 @@ use crate::{
     PASSES, over_cluster,
     support::{Aviary, Files, Proxy},
 };
-use aviary::board::Standing;
+use aviary::board::CheckState;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_that_may_not_be_looked_at_is_told_of_and_others_go_on() {
@@ -16,13 +16,13 @@ async fn a_namespace_that_may_not_be_looked_at_is_told_of_and_others_go_on() {
     cluster.grant(&open, &open).await;
     let proxy = Proxy::to(&cluster).await;
     let aviary = Aviary::start(cluster.as_account(&open, &proxy), &[&open, &closed]);
-    aviary.until(&format!("{open}/web"), "passes", |view| view.standing == Standing::Pass).await;
+    aviary.until(&format!("{open}/web"), "passes", |view| view.standing == CheckState::Pass).await;
     let source = aviary.until_source("tells", |source| source.error.contains("forbidden")).await;
     assert!(!source.connected && source.error.contains(&format!("cannot list configmaps in {closed}: ")));
     aviary.until(&format!("{open}/web"), "is ready", |_| aviary.board.is_ready()).await;
 
     cluster.grant(&open, &closed).await;
-    aviary.until(&format!("{closed}/web"), "passes", |view| view.standing == Standing::Pass).await;
+    aviary.until(&format!("{closed}/web"), "passes", |view| view.standing == CheckState::Pass).await;
     aviary.until_source("is well", |source| source.connected).await;
     aviary.stop().await;
     cluster.clear(&[&open, &closed]).await;
@@ -37,7 +37,7 @@ async fn rights_that_are_taken_away_stop_no_check() {
     cluster.grant(&namespace, &namespace).await;
     let proxy = Proxy::to(&cluster).await;
     let aviary = Aviary::start(cluster.as_account(&namespace, &proxy), &[&namespace]);
-    aviary.until(&check, "passes", |view| view.standing == Standing::Pass).await;
+    aviary.until(&check, "passes", |view| view.standing == CheckState::Pass).await;
     cluster.revoke(&namespace).await;
     // The API server looks at the rights when a watch begins.
     proxy.cut();

@@ -7,13 +7,11 @@ use aviary::{
     grant::CLUSTER_DOMAIN,
     inventory::Inventory,
     policy::Policy,
-    sandbox::{Sandbox, Workshop},
+    sandbox::Sandbox,
     scheduler::Clock,
+    settings::{CompilerConfig, Namespaces},
     signature::Keyring,
-    source::{
-        Taken,
-        configmap::{ConfigMaps, Namespaces},
-    },
+    source::{Taken, configmap::ConfigMaps},
 };
 use k8s_openapi::{
     ByteString,
@@ -196,8 +194,9 @@ impl Aviary {
         let (board, stop) = (Arc::new(Board::default()), CancellationToken::new());
         let (changes, inbox) = mpsc::channel(4);
         let network = Network::new(&NetworkOptions::default()).expect("a network");
-        let workshop = Workshop { program: env!("CARGO_BIN_EXE_aviary").into(), ..Workshop::default() };
-        let sandbox = Sandbox::new(8, workshop, Arc::new(network), None).expect("a sandbox");
+        let compiler =
+            CompilerConfig { program: env!("CARGO_BIN_EXE_aviary").into(), ..CompilerConfig::default() };
+        let sandbox = Sandbox::new(8, compiler, Arc::new(network), None).expect("a sandbox");
         let inventory =
             Inventory::new(Arc::new(sandbox), Keyring::default(), Arc::clone(&board), Clock::start(), 1);
         let inventory = tokio::spawn(inventory.run(inbox, stop.clone(), PATIENCE));

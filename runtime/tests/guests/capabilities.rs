@@ -4,11 +4,7 @@ use crate::{
     self as guests,
     support::{Subject, fault, outcome},
 };
-use aviary::{
-    board::EventKind,
-    capability::{Capability, calls::CallResult},
-    outcome::Status,
-};
+use aviary::{grant::Capability, outcome::Status, usage::CallResult};
 use std::{fs, net::SocketAddr, process::Command};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -48,7 +44,7 @@ async fn a_page_is_fetched_and_described() {
         outcome.targets[0].labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
     };
     assert_eq!((label("bytes"), label("address")), (Some("5".into()), Some(address.to_string())));
-    assert_eq!(subject.entry.tally.get(Capability::Http, CallResult::Ok), 1);
+    assert_eq!(subject.entry.usage.calls.get(Capability::Http, CallResult::Ok), 1);
 }
 
 #[tokio::test]
@@ -95,14 +91,13 @@ async fn many_pages_are_fetched_in_order_and_each_is_judged_by_the_grant() {
         "  grants: {{ http: [{{ hosts: ['http://{address}'] }}] }}\n  settings: {{ urls: ['http://{address}/a', 'http://127.0.0.1:1/', 'http://{address}/b'] }}"
     );
     let subject = Subject::load(guests::CALLS_HTTP, &spec).await.expect("loaded");
-    let mut events = subject.board.listen();
     let outcome = subject.run().await.expect("an outcome");
-    let event = events.try_recv().expect("an event");
-    assert!(event.kind == EventKind::Denied && event.message.contains("http://127.0.0.1:1"), "{event:?}");
+    let denials = subject.entry.usage.denials.take_new();
+    assert!(denials.len() == 1 && denials[0].contains("http://127.0.0.1:1"), "{denials:?}");
     let statuses: Vec<_> = outcome.targets.iter().map(|target| target.status).collect();
     assert_eq!(statuses, [Status::Pass, Status::Fail, Status::Pass]);
     assert!(outcome.targets[1].message.contains("grant it with"), "{:?}", outcome.targets[1]);
-    let count = |result| subject.entry.tally.get(Capability::Http, result);
+    let count = |result| subject.entry.usage.calls.get(Capability::Http, result);
     assert_eq!((count(CallResult::Ok), count(CallResult::Denied)), (2, 1));
 }
 
@@ -114,13 +109,13 @@ async fn a_server_that_never_answers_leaves_the_guest_time_to_say_so() {
     );
     let subject = Subject::load(guests::CALLS_HTTP, &spec).await.expect("loaded");
     let mut instance = subject.live().await;
-    instance.init().await.expect("alive").expect("a round");
+    instance.init().await.done().expect("a round");
     for _ in 0..2 {
         let outcome = subject.poll(&mut instance).await.expect("an outcome");
         assert_eq!(outcome.status, Status::Fail);
         assert!(outcome.targets[0].message.contains("Timeout"), "{:?}", outcome.targets);
     }
-    assert_eq!(subject.entry.tally.get(Capability::Http, CallResult::Timeout), 2);
+    assert_eq!(subject.entry.usage.calls.get(Capability::Http, CallResult::Timeout), 2);
 }
 
 #[tokio::test]
@@ -170,7 +165,7 @@ async fn a_secret_is_read_afresh_at_each_poll_and_only_under_its_name() {
     let spec = format!("{secrets}  settings: {{ name: token }}");
     let subject = Subject::load(guests::READS_SECRET, &spec).await.expect("loaded");
     let mut instance = subject.live().await;
-    instance.init().await.expect("alive").expect("a round");
+    instance.init().await.done().expect("a round");
     assert_eq!(subject.poll(&mut instance).await.expect("an outcome").message, "\"one\"");
     fs::write(&file, "two\n").expect("written");
     assert_eq!(subject.poll(&mut instance).await.expect("an outcome").message, "\"two\"");
@@ -202,8 +197,8 @@ async fn the_built_in_checks_say_which_setting_is_wrong() {
     ] {
         let spec = format!("  grants: {{ {grants} }}\n  settings: {{ nonsense: 1 }}");
         let subject = Subject::load(check, &spec).await.expect("loaded");
-        let refusal = subject.live().await.init().await.expect("alive").expect_err("refused");
-        assert!(refusal.contains("nonsense"), "{refusal}");
+        let refusal = subject.live().await.init().await.done().expect_err("refused");
+        assert!(refusal.as_ref().is_ok_and(|outcome| outcome.message.contains("nonsense")), "{refusal:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     given::{Given, PATIENCE},
-    support::{Subject, check_in, workshop},
+    support::{Subject, check_in, compiler},
 };
 use aviary::{
     board::Board,
@@ -10,9 +10,9 @@ use aviary::{
     cluster::Cluster,
     grant::Ceiling,
     ledger::Ledger,
+    manifest::Check,
     outcome::{Outcome, Verdict},
     sandbox::{Instance, Sandbox},
-    spec::Check,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client, api::ListParams};
@@ -59,7 +59,7 @@ impl Stage {
     pub(crate) async fn load_under(&self, ceiling: &Arc<Ceiling>, path: &str, spec: &str) -> Subject {
         let check: Arc<Check> = check_in(&self.namespace, spec, ceiling);
         let network = Network::new(&NetworkOptions::default()).expect("a network");
-        let sandbox = Sandbox::new(8, workshop(), Arc::new(network), Some(Arc::clone(&self.ledger)))
+        let sandbox = Sandbox::new(8, compiler(), Arc::new(network), Some(Arc::clone(&self.ledger)))
             .expect("a sandbox");
         Subject::load_in(sandbox, check, path).await.expect("loaded")
     }
@@ -68,7 +68,7 @@ impl Stage {
     pub(crate) async fn play(&self, grants: Option<&str>, script: &Value) -> (Instance, Verdict) {
         let subject = self.subject(grants, script).await;
         let mut instance = subject.live().await;
-        instance.init().await.expect("init returns").expect("a round");
+        instance.init().await.done().expect("a round");
         let verdict = subject.poll(&mut instance).await;
         (instance, verdict)
     }
@@ -134,7 +134,8 @@ impl Stage {
 fn daemon(given: &Given, namespace: &str, board: &Arc<Board>) -> Arc<Ledger> {
     let mut config = given.config.clone();
     namespace.clone_into(&mut config.default_namespace);
-    Ledger::lasting(Arc::new(Cluster::new(config).expect("a cluster")), Arc::clone(board))
+    let cluster = Arc::new(Cluster::new(config).expect("a cluster"));
+    Ledger::lasting(cluster, Arc::clone(&board.leftovers), Arc::clone(&board.logs))
 }
 
 /// A ConfigMap of that name.

@@ -5,10 +5,11 @@ use crate::{
     support::{Subject, check_in, fault, outcome, run, sandbox},
 };
 use aviary::{
-    capability::{Capability, calls::CallResult},
+    grant::Capability,
     outcome::{Blame, Reason, Status},
     policy::{Origin, Policy},
-    sandbox::Lost,
+    sandbox::Ended,
+    usage::CallResult,
 };
 use std::{
     sync::Arc,
@@ -33,8 +34,8 @@ async fn an_init_that_spins_is_stopped_by_the_wall_clock_at_the_latest() {
 #[tokio::test]
 async fn a_cleanup_that_spins_is_stopped() {
     let subject = Subject::load(guests::SPINS_IN_CLEANUP, "  limits: { cpu: 50ms }").await.expect("loaded");
-    let lost = subject.live().await.cleanup().await.expect_err("lost");
-    assert!(matches!(lost, Lost::Fault(fault) if fault.reason == Reason::Cpu));
+    let ended = subject.live().await.cleanup().await;
+    assert!(matches!(ended, Ended::Fault(fault) if fault.reason == Reason::Cpu));
 }
 
 #[test]
@@ -75,7 +76,7 @@ fn guests_of_a_tenant_that_spin_leave_processors_to_other_namespaces() {
     let due = tokio::time::Instant::now() + Duration::from_secs(2);
     let neighbour = |check: Subject| async move {
         let mut instance = check.live().await;
-        instance.init().await.expect("no fault").expect("a round");
+        instance.init().await.done().expect("a round");
         tokio::time::sleep_until(due).await;
         check.poll(&mut instance).await.expect("an outcome");
         due.elapsed()
@@ -138,7 +139,7 @@ async fn a_million_log_lines_cost_the_guest_and_not_the_log() {
     let subject =
         Subject::load(guests::FLOODS_LOG, "  timeout: 30s\n  limits: { cpu: 30s }").await.expect("loaded");
     assert_eq!(subject.run().await.expect("an outcome").status, Status::Pass);
-    assert_eq!(subject.entry.tally.get(Capability::Log, CallResult::Ok), 1_000_000);
+    assert_eq!(subject.entry.usage.calls.get(Capability::Log, CallResult::Ok), 1_000_000);
 }
 
 #[tokio::test]
@@ -167,7 +168,7 @@ async fn calls_beyond_the_limit_do_not_reach_the_network() {
     let spec = "  limits: { hostCalls: 3, cpu: 200ms }\n  grants: { dns: { names: [x.test], servers: ['127.0.0.1:1'] } }\n  settings: { name: x.test, server: '127.0.0.1:1' }";
     let subject = Subject::load(guests::FLOODS_CALLS, spec).await.expect("loaded");
     assert_eq!(subject.run().await.expect_err("a fault").reason, Reason::Cpu);
-    let count = |result| subject.entry.tally.get(Capability::Dns, result);
+    let count = |result| subject.entry.usage.calls.get(Capability::Dns, result);
     assert_eq!(count(CallResult::Error), 3);
     assert!(count(CallResult::Limited) > 100);
 }

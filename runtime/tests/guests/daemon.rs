@@ -3,16 +3,16 @@
 use crate::{
     self as guests,
     inventory::{Aviary, PATIENCE, message},
-    support::{sandbox, sandbox_in, workshop},
+    support::{compiler, sandbox, sandbox_in},
 };
 use aviary::{
-    board::{Demand, EventKind, Standing, View},
+    board::{CheckState, Demand, EventKind, View},
     grant::{Bounds, Ceiling},
     history::Run,
     outcome::Reason,
-    sandbox::Workshop,
+    settings::CompilerConfig,
     signature::Keyring,
-    spec::Size,
+    value::Size,
 };
 use std::{
     fs,
@@ -26,7 +26,7 @@ use tokio::{runtime::Handle, time::timeout};
 async fn a_module_that_is_dropped_in_runs_at_once() {
     let aviary = Aviary::start();
     aviary.put_guest("subject.wasm", guests::PASSES);
-    let view = aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    let view = aviary.until("passing", |view| view.standing == CheckState::Pass).await;
     assert_eq!(message(&view), "poll 1");
     assert!(aviary.board.is_ready());
     assert!(aviary.stop().await, "ended clean");
@@ -37,7 +37,7 @@ async fn a_compiler_that_is_not_to_be_had_is_tried_again() {
     let elsewhere = tempfile::tempdir().expect("a directory");
     let program = elsewhere.path().join("aviary");
     let aviary = Aviary::start_in(
-        sandbox_in(Workshop { program: program.clone(), ..workshop() }),
+        sandbox_in(CompilerConfig { program: program.clone(), ..compiler() }),
         Keyring::default(),
         PATIENCE,
         Ceiling::open(),
@@ -45,8 +45,8 @@ async fn a_compiler_that_is_not_to_be_had_is_tried_again() {
     aviary.put_guest("subject.wasm", guests::PASSES);
     let view = aviary.until("rejected", |view| view.rejected.is_some()).await;
     assert_eq!(view.rejected.map(|fault| fault.reason), Some(Reason::Resources));
-    symlink(workshop().program, program).expect("linked");
-    aviary.until("passing", |view| view.standing == Standing::Pass && view.rejected.is_none()).await;
+    symlink(compiler().program, program).expect("linked");
+    aviary.until("passing", |view| view.standing == CheckState::Pass && view.rejected.is_none()).await;
     assert!(aviary.stop().await, "ended clean");
 }
 
@@ -57,7 +57,7 @@ async fn a_daemon_that_stops_does_not_wait_for_a_compiler() {
     fs::write(&program, "#!/bin/sh\nexec sleep 60\n").expect("written");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
     let aviary = Aviary::start_in(
-        sandbox_in(Workshop { program, ..workshop() }),
+        sandbox_in(CompilerConfig { program, ..compiler() }),
         Keyring::default(),
         PATIENCE,
         Ceiling::open(),
@@ -72,13 +72,13 @@ async fn rubbish_keeps_the_former_module_and_a_good_one_replaces_it() {
     let aviary = Aviary::start();
     aviary.put_manifest("  interval: 20ms\n");
     aviary.put_guest("subject.wasm", guests::PASSES);
-    aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    aviary.until("passing", |view| view.standing == CheckState::Pass).await;
     aviary.put("subject.wasm", "rubbish");
     let view = aviary.until("rejected", |view| view.rejected.is_some()).await;
     let runs = view.counts.runs[0];
     aviary.until("running on", |view| view.counts.runs[0] > runs + 2 && view.rejected.is_some()).await;
     aviary.put_guest("subject.wasm", guests::RETURNS_ERROR);
-    let view = aviary.until("replaced", |view| view.standing == Standing::Fail).await;
+    let view = aviary.until("replaced", |view| view.standing == CheckState::Fail).await;
     assert!(view.rejected.is_none());
     assert_eq!(message(&view), "the guest gives up");
 }
@@ -88,7 +88,7 @@ async fn a_new_version_that_does_not_start_is_tried_beside_the_former_one() {
     let aviary = Aviary::start();
     aviary.put_manifest("  interval: 20ms\n");
     aviary.put_guest("subject.wasm", guests::PASSES);
-    aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    aviary.until("passing", |view| view.standing == CheckState::Pass).await;
     aviary.put_guest("subject.wasm", guests::TRAPS_IN_INIT);
     let view = aviary.until("rejected", |view| view.rejected.is_some()).await;
     let fault = view.rejected.expect("a fault");
@@ -97,8 +97,8 @@ async fn a_new_version_that_does_not_start_is_tried_beside_the_former_one() {
     let again = view.counts.faults[Reason::Trap as usize];
     aviary.until("tried again", |view| view.counts.faults[Reason::Trap as usize] > again).await;
     assert_eq!(
-        aviary.until("passing", |view| view.standing == Standing::Pass).await.standing,
-        Standing::Pass
+        aviary.until("passing", |view| view.standing == CheckState::Pass).await.standing,
+        CheckState::Pass
     );
 }
 
@@ -106,7 +106,7 @@ async fn a_new_version_that_does_not_start_is_tried_beside_the_former_one() {
 async fn a_check_that_is_deleted_leaves_the_board() {
     let aviary = Aviary::start();
     aviary.put_guest("subject.wasm", guests::PASSES);
-    aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    aviary.until("passing", |view| view.standing == CheckState::Pass).await;
     let mut events = aviary.board.listen();
     fs::remove_file(aviary.directory.path().join("subject.wasm")).expect("removed");
     let removed = async { while events.recv().await.expect("an event").kind != EventKind::Removed {} };
@@ -120,23 +120,23 @@ async fn a_suspended_check_rests_and_a_resumed_one_runs() {
     aviary.put_manifest("  suspend: true\n");
     aviary.put_guest("subject.wasm", guests::PASSES);
     let view = aviary.until("suspended", |view| view.module.is_some()).await;
-    assert!(view.standing == Standing::Suspended && view.latest.is_none());
+    assert!(view.standing == CheckState::Suspended && view.latest.is_none());
     aviary.put_manifest("  suspend: false\n");
-    aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    aviary.until("passing", |view| view.standing == CheckState::Pass).await;
 }
 
 #[tokio::test]
 async fn a_check_that_is_resumed_is_what_its_new_version_is_and_not_suspended() {
     for (module, standing, says) in [
-        (fs::read(guests::TRAPS_IN_INIT).expect("a guest"), Standing::Unknown, "init trapped"),
-        (b"rubbish".to_vec(), Standing::Unknown, "is not WebAssembly"),
+        (fs::read(guests::TRAPS_IN_INIT).expect("a guest"), CheckState::Unknown, "init trapped"),
+        (b"rubbish".to_vec(), CheckState::Unknown, "is not WebAssembly"),
     ] {
         let aviary = Aviary::start();
         aviary.put_manifest("  interval: 20ms\n");
         aviary.put_guest("subject.wasm", guests::PASSES);
-        aviary.until("passing", |view| view.standing == Standing::Pass).await;
+        aviary.until("passing", |view| view.standing == CheckState::Pass).await;
         aviary.put_manifest("  suspend: true\n");
-        aviary.until("suspended", |view| view.standing == Standing::Suspended).await;
+        aviary.until("suspended", |view| view.standing == CheckState::Suspended).await;
         aviary.put("subject.wasm", module);
         aviary.put_manifest("  suspend: false\n");
         let view = aviary.until("resumed", |view| view.error().contains(says)).await;
@@ -153,9 +153,9 @@ async fn a_suspended_check_shows_nothing_of_its_former_runs_but_its_history() {
     };
     manifest(false);
     aviary.put_guest("subject.wasm", guests::FAILS_ON_SETTINGS);
-    let failing = aviary.until("failing", |view| view.standing == Standing::Fail).await;
+    let failing = aviary.until("failing", |view| view.standing == CheckState::Fail).await;
     manifest(true);
-    let is_over = |view: &View| view.standing == Standing::Suspended && view.memory == 0;
+    let is_over = |view: &View| view.standing == CheckState::Suspended && view.memory == 0;
     let view = aviary.until("at rest", is_over).await;
     assert!(view.latest.is_none() && view.next_run.is_none() && view.since > failing.since, "{view:?}");
     assert_eq!((view.words().as_str(), view.consecutive_failures), ("", 0));
@@ -199,13 +199,13 @@ async fn a_guest_that_breaks_down_again_and_again_is_quarantined_until_a_new_ver
     }
     let rests = |view: &View| view.memory == 0 && view.next_run > view.latest.as_ref().map(Run::ended);
     let view = aviary.until("resting", rests).await;
-    assert_eq!((view.counts.faults[Reason::Trap as usize], view.standing), (5, Standing::Unknown));
+    assert_eq!((view.counts.faults[Reason::Trap as usize], view.standing), (5, CheckState::Unknown));
     assert!(view.error().contains("; quarantined until 20"), "{}", view.error());
     let told = async { while events.recv().await.expect("an event").kind != EventKind::Quarantined {} };
     timeout(PATIENCE, told).await.expect("told");
     assert!(matches!(entry.run_now(PATIENCE).await, Demand::TooSoon(_)), "not a way round");
     aviary.put_guest("subject.wasm", guests::PASSES);
-    let view = aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    let view = aviary.until("passing", |view| view.standing == CheckState::Pass).await;
     assert!(view.quarantine.is_none());
     assert_eq!(entry.view().counts.faults[Reason::Trap as usize], 5, "it was left alone");
     assert!(aviary.stop().await, "ended clean");
@@ -216,7 +216,7 @@ async fn failures_soon_after_init_do_not_count() {
     let aviary = Aviary::start();
     aviary.put_manifest("  interval: 20ms\n  startupGrace: 200ms\n");
     aviary.put_guest("subject.wasm", guests::RETURNS_ERROR);
-    let view = aviary.until("failing", |view| view.standing == Standing::Fail).await;
+    let view = aviary.until("failing", |view| view.standing == CheckState::Fail).await;
     let first = view.latest.expect("a run").started;
     let grace = first.duration_since(view.module.expect("a module").loaded);
     assert!(grace.as_millis() >= 150, "counted after {grace:?}");
@@ -229,7 +229,7 @@ async fn a_run_on_demand_does_not_wait_for_the_interval() {
     let aviary = Aviary::start();
     aviary.put_manifest("  interval: 1h\n");
     aviary.put_guest("subject.wasm", guests::PASSES);
-    aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    aviary.until("passing", |view| view.standing == CheckState::Pass).await;
     let entry = aviary.board.get(&"default/subject".parse().expect("a key")).expect("the check");
     let (one, other) = tokio::join!(entry.run_now(PATIENCE), entry.run_now(PATIENCE));
     assert!(matches!((one, other), (Demand::Done, Demand::Done)), "{one:?}, {other:?}");
@@ -240,7 +240,7 @@ async fn a_run_on_demand_does_not_wait_for_the_interval() {
 async fn a_failed_cleanup_is_told() {
     let aviary = Aviary::start();
     aviary.put_guest("subject.wasm", guests::FAILS_CLEANUP);
-    aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    aviary.until("passing", |view| view.standing == CheckState::Pass).await;
     let mut events = aviary.board.listen();
     assert!(!aviary.stop().await, "not clean");
     let event = events.recv().await.expect("an event");
@@ -311,7 +311,7 @@ async fn a_missing_grant_stands_on_the_board() {
     let aviary = Aviary::start();
     aviary.put_guest("subject.wasm", guests::LOOKUP);
     let view = aviary.until("rejected", |view| view.rejected.is_some()).await;
-    assert_eq!(view.standing, Standing::Unknown);
+    assert_eq!(view.standing, CheckState::Unknown);
     assert!(view.error().contains("grants:"), "{}", view.error());
 }
 
@@ -321,7 +321,7 @@ async fn a_failing_init_does_not_end_the_check() {
     aviary.put_manifest("  interval: 20ms\n  settings: { message: not yet }\n");
     aviary.put_guest("subject.wasm", guests::FAILS_INIT);
     let view = aviary.until("tried again", |view| view.counts.runs[2] >= 2).await;
-    assert_eq!((view.standing, message(&view).as_str()), (Standing::Fail, "init: not yet"));
+    assert_eq!((view.standing, message(&view).as_str()), (CheckState::Fail, "init: not yet"));
 }
 
 #[tokio::test]

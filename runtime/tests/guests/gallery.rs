@@ -94,14 +94,13 @@ async fn commit(crime: &Crime, sandbox: Arc<Sandbox>) -> Verdict {
     let spec: String = crime.spec.iter().map(|line| format!("  {line}\n")).collect();
     let subject = Subject::load_in(sandbox, check(&spec), crime.path).await?;
     let mut live = subject.try_live().await?;
-    match live.init().await {
-        Ok(begun) => begun.expect("no crime answers init with an error"),
-        Err(lost) => return lost.into(),
+    if let Err(verdict) = live.init().await.done() {
+        return verdict;
     }
     let outcome = subject.poll(&mut live).await?;
     match live.cleanup().await {
-        Ok(_) => Ok(outcome),
-        Err(lost) => lost.into(),
+        ended if ended.is_answered() => Ok(outcome),
+        ended => ended.done().map_or_else(|verdict| verdict, |()| Ok(outcome)),
     }
 }
 
@@ -127,7 +126,7 @@ fn judge(end: End, verdict: &Verdict) -> Result<(), String> {
 async fn be_punctual(sandbox: Arc<Sandbox>, done: Arc<AtomicBool>) -> Duration {
     let subject = Subject::load_in(sandbox, check(""), guests::PASSES).await.expect("loaded");
     let mut live = subject.live().await;
-    live.init().await.expect("alive").expect("begun");
+    live.init().await.done().expect("begun");
     let mut waits = Vec::new();
     while !done.load(Relaxed) {
         let begun = Instant::now();

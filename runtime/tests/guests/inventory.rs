@@ -9,7 +9,7 @@ use aviary::{
     scheduler::Clock,
     signature::Keyring,
     source::directory::Directories,
-    spec::Key,
+    value::Key,
 };
 use std::{fs, path::Path, sync::Arc, time::Duration};
 use tempfile::TempDir;

@@ -5,9 +5,9 @@ use crate::{
     given::PATIENCE,
 };
 use aviary::{
-    cluster::Account,
-    ledger::{Ledger, Place, Round},
-    spec::Key,
+    grant::Account,
+    ledger::{Ledger, ObjectLocation, Round},
+    value::Key,
 };
 use k8s_openapi::{
     api::{
@@ -51,7 +51,7 @@ async fn what_a_round_leaves_behind_is_deleted_when_its_guest_goes() {
     let (mut instance, verdict) = stage.play(None, &script).await;
     verdict.expect("an outcome");
     assert_eq!(stage.config_maps().await, ["a", "b"]);
-    instance.cleanup().await.expect("cleanup returns").expect("and is content");
+    instance.cleanup().await.done().expect("and is content");
     drop(instance);
     stage.until_config_maps_are(&[]).await;
     stage.strike().await;
@@ -91,9 +91,9 @@ async fn what_is_left_behind_is_found_among_many_objects_of_a_round_that_goes_on
 }
 
 /// ConfigMaps of the namespace, with the rights of an account.
-fn place(stage: &Stage, account: Option<Account>) -> Place {
+fn place(stage: &Stage, account: Option<Account>) -> ObjectLocation {
     let namespace = Some(stage.namespace.clone());
-    Place { api_version: "v1".to_owned(), kind: "ConfigMap".to_owned(), namespace, account }
+    ObjectLocation { api_version: "v1".to_owned(), kind: "ConfigMap".to_owned(), namespace, account }
 }
 
 /// Makes a ConfigMap as a guest of the round would.
@@ -157,7 +157,7 @@ async fn what_was_made_in_a_namespace_that_is_deleted_is_left_over_no_longer() {
     let _keeping = keep(&stage.ledger).drop_guard();
     let namespace = stage.another_namespace("preview").await;
     let account = Account { namespace: namespace.clone(), name: "sweeper".to_owned() };
-    let place = Place { namespace: Some(namespace.clone()), ..place(&stage, Some(account)) };
+    let place = ObjectLocation { namespace: Some(namespace.clone()), ..place(&stage, Some(account)) };
     let_delete_in(&stage, &namespace, &[]).await;
     let key = Key::new(&stage.namespace, "made").expect("a key");
     let round = stage.ledger.open(&key);

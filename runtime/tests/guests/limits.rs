@@ -9,7 +9,7 @@ use aviary::{
     outcome::{Reason, Verdict},
     policy::{Origin, Policy},
     sandbox::Sandbox,
-    spec::{Limit, Size},
+    value::{Limit, Size},
 };
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 use tokio::{
@@ -39,12 +39,9 @@ async fn server(bytes: usize) -> SocketAddr {
 async fn run(sandbox: &Arc<Sandbox>, guest: &str, spec: &str) -> (Subject, Verdict) {
     let subject = Subject::load_in(Arc::clone(sandbox), check(spec), guest).await.expect("loaded");
     let verdict = match subject.try_live().await {
-        Ok(mut instance) => match instance.init().await {
-            Ok(begun) => {
-                begun.expect("a round");
-                subject.poll(&mut instance).await
-            }
-            Err(lost) => lost.into(),
+        Ok(mut instance) => match instance.init().await.done() {
+            Ok(()) => subject.poll(&mut instance).await,
+            Err(verdict) => verdict,
         },
         Err(fault) => Err(fault),
     };
@@ -163,7 +160,7 @@ async fn every_limit_is_held_and_counted_when_a_guest_runs_into_it() {
     let mut seen = BTreeSet::new();
     for (limit, guest, spec, says) in cases {
         let (subject, verdict) = run(&sandbox, guest, &spec).await;
-        assert!(subject.entry.hits.get(limit) > 0, "{limit:?} is not counted: {verdict:?}");
+        assert!(subject.entry.usage.hits.get(limit) > 0, "{limit:?} is not counted: {verdict:?}");
         assert!(message(&verdict).contains(&says), "{limit:?}: {verdict:?}");
         seen.insert(limit);
         // Who is held is not compiled again.
@@ -176,7 +173,7 @@ async fn every_limit_is_held_and_counted_when_a_guest_runs_into_it() {
 async fn a_check_within_its_limits_runs_into_none() {
     let (subject, verdict) = run(&Arc::new(sandbox()), guests::PASSES, "").await;
     assert!(verdict.is_ok());
-    assert_eq!(subject.entry.hits.all().count(), 0);
+    assert_eq!(subject.entry.usage.hits.all().count(), 0);
 }
 
 #[tokio::test]
@@ -187,7 +184,7 @@ async fn a_run_that_has_received_its_share_is_refused_further_calls() {
     );
     let (subject, verdict) = run(&sandbox, guests::CALLS_TCP, &spec).await;
     assert!(message(&verdict).contains("this run has received its 1Ki"), "{verdict:?}");
-    assert!(subject.entry.hits.get(Limit::BytesIn) > 0);
+    assert!(subject.entry.usage.hits.get(Limit::BytesIn) > 0);
 }
 
 #[tokio::test]
@@ -207,7 +204,7 @@ async fn guests_of_a_tenant_hold_no_more_memory_together_than_the_policy_allows(
         fault.message.contains("the guests of the namespace team-a may hold 2 MiB of memory together"),
         "{fault}"
     );
-    assert_eq!(second.entry.hits.get(Limit::Memory), 1);
+    assert_eq!(second.entry.usage.hits.get(Limit::Memory), 1);
     other.live().await;
     drop(live);
     second.live().await;
@@ -225,12 +222,12 @@ async fn answers_on_their_way_count_as_memory_of_a_tenants_guests() {
         let check = check_in("team-a", &spec, &policy.ceiling_for(Origin::Namespace("team-a")));
         let subject = Subject::load_in(Arc::new(sandbox()), check, guests::CALLS_HTTP).await.expect("loaded");
         let mut instance = subject.live().await;
-        instance.init().await.expect("no fault").expect("a round");
+        instance.init().await.done().expect("a round");
         let mut latest = String::new();
         for _ in 0..polls {
             latest = message(&subject.poll(&mut instance).await);
         }
-        (latest, subject.entry.hits.get(Limit::Memory))
+        (latest, subject.entry.usage.hits.get(Limit::Memory))
     };
     let (crowded, refused) = answers(2, 2).await;
     let refusal = "the guests of this namespace hold all of the memory that they may have together, 2 MiB";

@@ -2,10 +2,11 @@
 
 use crate::{self as guests, support::Subject};
 use aviary::{
-    board::{Entry, Standing},
+    board::{CheckState, Entry},
+    manifest::Check,
     outcome::Reason,
+    sandbox::{Round, Version},
     scheduler::{Clock, Ready, Scheduler},
-    spec::Check,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -16,8 +17,8 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs checks from now on.
-fn scheduler(subject: &Subject) -> Scheduler {
-    Scheduler::new(subject.sandbox(), Arc::default(), Clock::start())
+fn scheduler() -> Scheduler {
+    Scheduler::new(Arc::default(), Clock::start())
 }
 
 fn runs(entry: &Entry) -> u64 {
@@ -46,7 +47,7 @@ async fn a_cleanup_that_fails_is_tried_again_by_the_guest_that_knows_its_setting
     let spec = "  interval: 10s\n  ttl: 10s\n  settings: { attempts: 3 }";
     let subject = Subject::load(guests::FAILS_CLEANUP, spec).await.expect("loaded");
     pause();
-    let mut scheduler = scheduler(&subject);
+    let mut scheduler = scheduler();
     scheduler.start(subject.ready());
     until_cleanups_failed(&subject.entry, 4).await;
     scheduler.start(subject.ready());
@@ -59,11 +60,11 @@ async fn a_cleanup_that_fails_is_tried_again_by_the_guest_that_knows_its_setting
 async fn a_cleanup_that_never_works_is_tried_three_times_and_moves_no_threshold() {
     let subject = Subject::load(guests::FAILS_CLEANUP, "  interval: 10s\n  ttl: 10s").await.expect("loaded");
     pause();
-    let mut scheduler = scheduler(&subject);
+    let mut scheduler = scheduler();
     scheduler.start(subject.ready());
     until_cleanups_failed(&subject.entry, 3).await;
     let (view, passed) = (subject.entry.view(), runs(&subject.entry));
-    assert_eq!((view.standing, view.consecutive_failures), (Standing::Pass, 0));
+    assert_eq!((view.standing, view.consecutive_failures), (CheckState::Pass, 0));
     assert_eq!(view.counts.runs, [passed, 0, 0, 0]);
     assert!(!scheduler.shutdown(PATIENCE).await, "not clean");
     assert_eq!(subject.entry.view().counts.failed_cleanups, 6);
@@ -74,7 +75,7 @@ async fn what_was_due_while_there_was_no_round_was_not_skipped() {
     let spec = "  interval: 100ms\n  settings: { trapAt: 1 }";
     let subject = Subject::load(guests::COUNTS, spec).await.expect("loaded");
     pause();
-    let mut scheduler = scheduler(&subject);
+    let mut scheduler = scheduler();
     scheduler.start(subject.ready());
     until("trapped often", || subject.entry.view().counts.faults[Reason::Trap as usize] == 4).await;
     assert_eq!(subject.entry.view().counts.skipped, 0);
@@ -87,9 +88,11 @@ async fn a_check_whose_task_panics_is_told_as_a_fault_of_the_host_and_runs_again
     // No manifest can say so: where its round ends, nobody can add up.
     let check = Arc::new(Check { ttl: Some(Duration::MAX), ..Check::clone(&subject.check) });
     pause();
-    let mut scheduler = scheduler(&subject);
+    let mut scheduler = scheduler();
     sleep(Duration::from_secs(1)).await;
-    scheduler.start(Ready { check, ..subject.ready() });
+    let ready = subject.ready();
+    let round = Round::new(Version { check, ..ready.round.version().clone() });
+    scheduler.start(Ready { round, ..ready });
     until("run again", || subject.entry.view().counts.runs[0] == 2).await;
     let view = subject.entry.view();
     assert!(view.counts.faults[Reason::Resources as usize] >= 1, "{view:?}");
@@ -108,7 +111,7 @@ async fn a_page_that_never_answers_is_a_fail_in_each_run_whatever_the_retries() 
          settings: {{ urls: ['{url}/'] }}"
     );
     let subject = Subject::load(guests::CHECK_HTTP, &spec).await.expect("loaded");
-    let mut scheduler = scheduler(&subject);
+    let mut scheduler = scheduler();
     scheduler.start(subject.ready());
     until("run often", || runs(&subject.entry) == 8).await;
     let view = subject.entry.view();

@@ -19,7 +19,7 @@ async fn pods_without_a_node_are_told_by_name_and_go_with_the_round() {
     let settings = json!({ "namespace": stage.namespace, "count": 2, "nodeSelector": nowhere });
     let subject = stage.load(crate::CHECK_RC_SCHEDULER, GRANTS, &settings).await;
     let mut instance = subject.live().await;
-    instance.init().await.expect("init returns").expect("a round");
+    instance.init().await.done().expect("a round");
     let is_told = |outcome: &Outcome| {
         outcome.targets.len() == 2
             && outcome.targets.iter().all(|target| target.message.starts_with("Unschedulable: "))
@@ -34,7 +34,7 @@ async fn pods_without_a_node_are_told_by_name_and_go_with_the_round() {
         assert!(Instant::now() < deadline, "{outcome:?}");
         sleep(Duration::from_millis(50)).await;
     }
-    instance.cleanup().await.expect("cleanup returns").expect("clean");
+    instance.cleanup().await.done().expect("clean");
     let all = ListParams::default();
     while !stage.api::<Pod>().list(&all).await.expect("a list").items.is_empty() {
         assert!(Instant::now() < deadline, "the pods stay");

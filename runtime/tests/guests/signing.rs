@@ -4,7 +4,7 @@ use crate::{
     self as guests,
     inventory::{Aviary, PATIENCE, message},
 };
-use aviary::{board::Standing, outcome::Reason, signature::Keyring};
+use aviary::{board::CheckState, outcome::Reason, signature::Keyring};
 use minisign::KeyPair;
 use std::{fs, io::Cursor};
 
@@ -37,7 +37,7 @@ async fn a_module_runs_once_its_signature_has_arrived() {
     assert!(fault.message.contains("aviary sign subject.wasm --key"), "{}", fault.message);
     assert!(view.module.is_none() && view.counts.runs == [0; 4], "never run: {view:?}");
     aviary.put("subject.wasm.minisig", signature(&pair, guests::PASSES));
-    let view = aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    let view = aviary.until("passing", |view| view.standing == CheckState::Pass).await;
     let signer = view.module.expect("a module").signer.expect("a signer");
     assert_eq!(signer.to_string().len(), 16);
     assert!(view.rejected.is_none());
@@ -49,7 +49,7 @@ async fn what_is_not_signed_leaves_the_last_good_one_running() {
     let aviary = aviary(&[&pair]);
     aviary.put("subject.wasm.minisig", signature(&pair, guests::PASSES));
     aviary.put_guest("subject.wasm", guests::PASSES);
-    aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    aviary.until("passing", |view| view.standing == CheckState::Pass).await;
     // Another module under the former signature, then signed by a stranger, then without any.
     aviary.put_guest("subject.wasm", guests::RETURNS_ERROR);
     let refused = |what: &'static str| {
@@ -67,7 +67,7 @@ async fn what_is_not_signed_leaves_the_last_good_one_running() {
     fs::remove_file(aviary.directory.path().join("subject.wasm.minisig")).expect("removed");
     refused("is not signed").await;
     aviary.put("subject.wasm.minisig", signature(&pair, guests::RETURNS_ERROR));
-    let view = aviary.until("replaced", |view| view.standing == Standing::Fail).await;
+    let view = aviary.until("replaced", |view| view.standing == CheckState::Fail).await;
     assert_eq!((message(&view).as_str(), view.rejected), ("the guest gives up", None));
 }
 
@@ -77,14 +77,14 @@ async fn the_same_bytes_under_another_check_need_their_own_signature() {
     let aviary = aviary(&[&pair]);
     aviary.put("subject.wasm.minisig", signature(&pair, guests::PASSES));
     aviary.put_guest("subject.wasm", guests::PASSES);
-    aviary.until("passing", |view| view.standing == Standing::Pass).await;
+    aviary.until("passing", |view| view.standing == CheckState::Pass).await;
     aviary.put_guest("copy.wasm", guests::PASSES);
     let copy = "default/copy".parse().expect("a key");
     let view = aviary.until_of(&copy, "refused", |view| view.rejected.is_some()).await;
     assert_eq!(view.rejected.expect("a fault").reason, Reason::Signature);
     assert!(view.module.is_none());
     aviary.put("copy.wasm.minisig", signature(&pair, guests::PASSES));
-    aviary.until_of(&copy, "passing", |view| view.standing == Standing::Pass).await;
+    aviary.until_of(&copy, "passing", |view| view.standing == CheckState::Pass).await;
 }
 
 #[tokio::test]

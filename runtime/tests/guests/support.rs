@@ -4,11 +4,13 @@ use aviary::{
     board::{Board, Entry},
     capability::dial::{Network, NetworkOptions},
     grant::Ceiling,
+    manifest::{self, Check},
     outcome::{Fault, Outcome, Reason, Verdict},
-    sandbox::{Guest, Instance, Sandbox, Workshop},
+    sandbox::{Guest, Instance, Round, Sandbox, Version},
     scheduler::Ready,
+    settings::CompilerConfig,
     signature::Keyring,
-    spec::{self, Blob, Check},
+    value::Blob,
 };
 use std::{fs, sync::Arc};
 use tokio::time::Instant;
@@ -16,26 +18,25 @@ use tokio::time::Instant;
 /// A module with a manifest, loaded and ready to become live.
 pub(crate) struct Subject {
     pub(crate) check: Arc<Check>,
-    pub(crate) board: Board,
     pub(crate) entry: Arc<Entry>,
     sandbox: Arc<Sandbox>,
     guest: Arc<Guest>,
 }
 
 /// The real compiler, and nothing kept.
-pub(crate) fn workshop() -> Workshop {
-    Workshop { program: env!("CARGO_BIN_EXE_aviary").into(), ..Workshop::default() }
+pub(crate) fn compiler() -> CompilerConfig {
+    CompilerConfig { program: env!("CARGO_BIN_EXE_aviary").into(), ..CompilerConfig::default() }
 }
 
 /// A sandbox for a few guests.
 pub(crate) fn sandbox() -> Sandbox {
-    sandbox_in(workshop())
+    sandbox_in(compiler())
 }
 
-/// A sandbox for a few guests that are compiled in this workshop.
-pub(crate) fn sandbox_in(workshop: Workshop) -> Sandbox {
+/// A sandbox for a few guests that are compiled in this compiler.
+pub(crate) fn sandbox_in(compiler: CompilerConfig) -> Sandbox {
     let network = Network::new(&NetworkOptions::default()).expect("a network");
-    Sandbox::new(8, workshop, Arc::new(network), None).expect("a sandbox")
+    Sandbox::new(8, compiler, Arc::new(network), None).expect("a sandbox")
 }
 
 /// The check of a manifest with these lines under `spec`.
@@ -48,7 +49,7 @@ pub(crate) fn check_in(namespace: &str, spec: &str, ceiling: &Arc<Ceiling>) -> A
     let text = format!(
         "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: subject }}\nspec:\n  module: subject.wasm\n{spec}"
     );
-    let mut checks = spec::parse(&text, namespace, ceiling).expect("a manifest");
+    let mut checks = manifest::parse(&text, namespace, ceiling).expect("a manifest");
     Arc::new(checks.remove(0))
 }
 
@@ -69,21 +70,16 @@ impl Subject {
         let module = Keyring::default().admit("subject.wasm", Blob::of(module), None).await?;
         let guest = sandbox.load("subject.wasm", module).await?;
         guest.require_for(&check)?;
-        let board = Board::default();
-        let entry = board.enter(&check);
-        Ok(Self { check, board, entry, sandbox, guest })
-    }
-
-    /// Where the guest runs.
-    pub(crate) fn sandbox(&self) -> Arc<Sandbox> {
-        Arc::clone(&self.sandbox)
+        let entry = Board::default().enter(&check);
+        Ok(Self { check, entry, sandbox, guest })
     }
 
     /// The check for a scheduler.
     pub(crate) fn ready(&self) -> Ready {
         let guest = self.sandbox.house(Arc::clone(&self.guest), &self.check).expect("room");
-        let (check, entry) = (Arc::clone(&self.check), Arc::clone(&self.entry));
-        Ready { check, entry, guest, signer: None, instance: None }
+        let (check, usage) = (Arc::clone(&self.check), Arc::clone(&self.entry.usage));
+        let round = Round::new(Version { sandbox: Arc::clone(&self.sandbox), guest, check, usage });
+        Ready { entry: Arc::clone(&self.entry), round, signer: None }
     }
 
     /// Makes the guest live.
@@ -93,23 +89,22 @@ impl Subject {
 
     /// Makes the guest live, or tells why that did not work.
     pub(crate) async fn try_live(&self) -> Result<Instance, Fault> {
-        let (check, entry) = (Arc::clone(&self.check), Arc::clone(&self.entry));
-        Instance::new(&self.sandbox, &self.guest, check, entry, true).await
+        let (check, usage) = (Arc::clone(&self.check), Arc::clone(&self.entry.usage));
+        Instance::new(&self.sandbox, &self.guest, check, usage, true).await
     }
 
     /// Polls a live guest.
     pub(crate) async fn poll(&self, instance: &mut Instance) -> Verdict {
-        instance.poll(Instant::now() + self.check.timeout).await.map_err(Verdict::from).or_else(|lost| lost)
+        instance.poll(Instant::now() + self.check.timeout).await.into()
     }
 
     /// Init and one poll.
     pub(crate) async fn run(&self) -> Verdict {
         let mut instance = self.live().await;
-        match instance.init().await {
-            Ok(begun) => begun.expect("a round"),
-            Err(lost) => return lost.into(),
+        match instance.init().await.done() {
+            Ok(()) => self.poll(&mut instance).await,
+            Err(verdict) => verdict,
         }
-        self.poll(&mut instance).await
     }
 }
 

@@ -3,9 +3,10 @@
 use aviary::{
     capability::dial::{Network, NetworkOptions},
     outcome::{Blame, Fault, Reason},
-    sandbox::{Allowance, Guest, Sandbox, Workshop},
+    sandbox::{Guest, Sandbox},
+    settings::{Allowance, CompilerConfig},
     signature::Keyring,
-    spec::{Blob, Size},
+    value::{Blob, Size},
 };
 use std::{fs, sync::Arc, time::Duration};
 use test_guests::bombs;
@@ -21,14 +22,14 @@ macro_rules! guest {
 test_guests::for_each!(guest);
 
 /// As the defaults, but that a test does not wait for ten seconds.
-fn workshop() -> Workshop {
+fn compiler() -> CompilerConfig {
     let allowance = Allowance { cpu: Duration::from_secs(3), ..Allowance::default() };
-    Workshop { program: env!("CARGO_BIN_EXE_aviary").into(), allowance, cache: None }
+    CompilerConfig { program: env!("CARGO_BIN_EXE_aviary").into(), allowance, cache: None }
 }
 
-fn sandbox(workshop: Workshop) -> Sandbox {
+fn sandbox(compiler: CompilerConfig) -> Sandbox {
     let network = Network::new(&NetworkOptions::default()).expect("a network");
-    Sandbox::new(8, workshop, Arc::new(network), None).expect("a sandbox")
+    Sandbox::new(8, compiler, Arc::new(network), None).expect("a sandbox")
 }
 
 fn passes() -> Vec<u8> {
@@ -67,7 +68,7 @@ async fn watch(stop: CancellationToken) -> (u64, Vec<Duration>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bomb_is_refused_in_time_and_neither_memory_nor_neighbours_notice() {
-    let sandbox = sandbox(workshop());
+    let sandbox = sandbox(compiler());
     load(&sandbox, passes()).await.expect("a good module");
     for (name, bomb) in [
         ("loops", bombs::loops(4_000, 500)),
@@ -98,7 +99,7 @@ async fn a_bomb_is_refused_in_time_and_neither_memory_nor_neighbours_notice() {
 
 #[tokio::test]
 async fn a_bomb_is_not_tried_again_at_once() {
-    let sandbox = sandbox(workshop());
+    let sandbox = sandbox(compiler());
     let bomb = bombs::many_functions(170_000);
     load(&sandbox, bomb.clone()).await.err().expect("refused");
     let begun = Instant::now();
@@ -109,7 +110,7 @@ async fn a_bomb_is_not_tried_again_at_once() {
 
 #[tokio::test]
 async fn a_slow_module_does_not_hold_up_a_quick_one() {
-    let sandbox = sandbox(workshop());
+    let sandbox = sandbox(compiler());
     let slow = load(&sandbox, bombs::nested_tables(2_000, 500));
     let quick = async {
         sleep(Duration::from_millis(200)).await;
@@ -126,11 +127,11 @@ async fn a_slow_module_does_not_hold_up_a_quick_one() {
 async fn what_is_legitimate_compiles_once_the_named_limit_is_raised() {
     let small = Allowance { memory: Size::mebibytes(64), ..Allowance::default() };
     let large = bombs::many_functions(20_000);
-    let refused = load(&sandbox(Workshop { allowance: small, ..workshop() }), large.clone()).await;
+    let refused = load(&sandbox(CompilerConfig { allowance: small, ..compiler() }), large.clone()).await;
     let fault = refused.err().expect("refused");
     assert!(fault.message.contains("64Mi of memory to compile; --compile-memory raises that"), "{fault}");
     let raised = Allowance { memory: Size::mebibytes(1024), cpu: Duration::from_secs(60), ..small };
-    let loaded = load(&sandbox(Workshop { allowance: raised, ..workshop() }), large).await;
+    let loaded = load(&sandbox(CompilerConfig { allowance: raised, ..compiler() }), large).await;
     assert!(is_compiled(&loaded), "{:?}", loaded.err());
 }
 
@@ -138,9 +139,9 @@ async fn what_is_legitimate_compiles_once_the_named_limit_is_raised() {
 async fn what_was_compiled_once_needs_no_compiler_at_the_next_start() {
     let directory = tempfile::tempdir().expect("a directory");
     let cache = Some(directory.path().to_path_buf());
-    load(&sandbox(Workshop { cache: cache.clone(), ..workshop() }), passes()).await.expect("compiled");
-    let without = || Workshop { program: "/bin/false".into(), ..workshop() };
-    load(&sandbox(Workshop { cache, ..without() }), passes()).await.expect("kept");
+    load(&sandbox(CompilerConfig { cache: cache.clone(), ..compiler() }), passes()).await.expect("compiled");
+    let without = || CompilerConfig { program: "/bin/false".into(), ..compiler() };
+    load(&sandbox(CompilerConfig { cache, ..without() }), passes()).await.expect("kept");
     let fault = load(&sandbox(without()), passes()).await.err().expect("no compiler");
     assert_eq!((fault.reason, fault.reason.blame()), (Reason::Resources, Blame::Host), "{fault}");
 }
@@ -150,7 +151,7 @@ async fn a_module_that_is_not_valid_is_told_why() {
     let mut broken = passes();
     let end = broken.len() - 40;
     broken.truncate(end);
-    let fault = load(&sandbox(workshop()), broken).await.err().expect("refused");
+    let fault = load(&sandbox(compiler()), broken).await.err().expect("refused");
     assert!(fault.message.starts_with("subject.wasm does not compile: "), "{fault}");
     assert_eq!(fault.reason, Reason::Module);
 }
@@ -158,7 +159,7 @@ async fn a_module_that_is_not_valid_is_told_why() {
 #[tokio::test]
 async fn a_module_that_could_never_live_is_its_authors_fault() {
     for module in [bombs::large_table(), bombs::many_globals(40_000)] {
-        let fault = load(&sandbox(workshop()), module).await.err().expect("refused");
+        let fault = load(&sandbox(compiler()), module).await.err().expect("refused");
         assert_eq!(fault.reason, Reason::Module, "{fault}");
         assert!(fault.message.contains("compiles, but could not run here: "), "{fault}");
     }

@@ -68,6 +68,13 @@ mod tests {
     }
 
     #[test]
+    fn the_help_lists_each_row_in_the_order_of_the_table() {
+        let told = include_str!("../rows.txt").lines().map(|line| line.split_whitespace().next());
+        let known: Vec<_> = GROUPS.iter().flat_map(|group| group.rows).map(|row| Some(*row)).collect();
+        assert_eq!(told.collect::<Vec<_>>(), known);
+    }
+
+    #[test]
     fn an_unknown_row_is_refused_with_the_known_ones() {
         let error = choose(&["latness".to_owned()]).err().expect("no such row").to_string();
         assert!(error.contains("latness") && error.contains("lateness"), "{error}");

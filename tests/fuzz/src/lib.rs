@@ -20,7 +20,7 @@ pub use module::module;
 pub use policy::policy;
 pub use url::url;
 
-use aviary::spec::Error;
+use aviary::manifest::Error;
 
 /// An error of the parser says something, in one line, about a place that is there.
 fn judge_error(text: &str, error: &Error) {

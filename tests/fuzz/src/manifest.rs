@@ -3,8 +3,9 @@
 use super::judge_error;
 use aviary::{
     grant::{Ceiling, Grants},
+    manifest::{Check, MAX_DOCUMENTS, Refused, documents, parse},
     schedule::{Due, Now},
-    spec::{Check, Key, Limit, MAX_DOCUMENTS, Module, Refused, documents, parse},
+    value::{Key, Limit, Module},
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -63,9 +64,9 @@ fn judge(check: &Check) {
 
 /// They are shown as they would have to be written.
 fn judge_grants(check: &Check) {
-    let shown = serde_json::to_string(check.permit.grants()).expect("grants are JSON");
+    let shown = serde_json::to_string(check.authorization.grants()).expect("grants are JSON");
     let read: Grants = serde_json::from_str(&shown).unwrap_or_else(|error| panic!("{shown}: {error}"));
-    assert_eq!(&read, check.permit.grants(), "{shown}");
+    assert_eq!(&read, check.authorization.grants(), "{shown}");
 }
 
 /// The next run comes, and comes later than now, at the start and long after.

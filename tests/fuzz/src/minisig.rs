@@ -2,7 +2,7 @@
 
 use aviary::{
     signature::{Keyring, PublicKey, Signature},
-    spec::Blob,
+    value::Blob,
 };
 use base64::{
     Engine,

@@ -4,9 +4,10 @@ use arbitrary::{Arbitrary, Unstructured};
 use aviary::{
     capability::dial::{Network, NetworkOptions},
     outcome::Fault,
-    sandbox::{Allowance, Guest, Sandbox, Workshop},
+    sandbox::{Guest, Sandbox},
+    settings::{Allowance, CompilerConfig},
     signature::Keyring,
-    spec::{Blob, Size},
+    value::{Blob, Size},
 };
 use std::{
     path::{Path, PathBuf},
@@ -96,8 +97,8 @@ impl Place {
                 cpu: Duration::from_secs(2),
                 wall: Duration::from_secs(6),
             };
-            let workshop = Workshop { program, allowance, cache: Some(cache.path().to_owned()) };
-            Sandbox::new(1, workshop, Arc::clone(&network), None).expect("a sandbox")
+            let compiler = CompilerConfig { program, allowance, cache: Some(cache.path().to_owned()) };
+            Sandbox::new(1, compiler, Arc::clone(&network), None).expect("a sandbox")
         };
         let (compiles, finds) = (sandbox(program.to_owned()), sandbox("/bin/false".into()));
         drop(entered);

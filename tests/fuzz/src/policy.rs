@@ -3,7 +3,7 @@
 use super::judge_error;
 use ::url::Url;
 use aviary::{
-    grant::{Ceiling, Grants, Method, Permit, address::Reach},
+    grant::{Authorization, Ceiling, Grants, Method, address::Reach},
     policy::{Origin, Policy},
 };
 use std::{iter, sync::Arc};
@@ -32,8 +32,8 @@ fn judge_default(namespace: &str, ceiling: &Arc<Ceiling>) {
         "{\"http\":[{\"hosts\":[\"http://*:*\",\"http://localhost\",\"http://10.0.0.1\",\"http://a.kube-public.svc\"]}]}",
     )
     .expect("valid grants");
-    let Ok(permit) = Permit::new(namespace, grants, None, ceiling) else { return };
-    let reach = |url: &str| permit.http(Method::Get, &Url::parse(url).expect("a url")).ok();
+    let Ok(authorization) = Authorization::new(namespace, grants, None, ceiling) else { return };
+    let reach = |url: &str| authorization.http(Method::Get, &Url::parse(url).expect("a url")).ok();
     assert_eq!(reach("http://a.kube-public.svc"), None);
     for url in ["http://localhost", "http://10.0.0.1", "http://example.com:99"] {
         assert_eq!(reach(url), Some(Reach::Internet), "{url}");

@@ -11,7 +11,7 @@ use aviary::{
         dns::question,
         http::{Outgoing, redirect},
     },
-    grant::{Ceiling, Grants, HttpGrant, Method, OriginPattern, Permit, address::Reach},
+    grant::{Authorization, Ceiling, Grants, HttpGrant, Method, OriginPattern, address::Reach},
 };
 use hyper::{
     HeaderMap, StatusCode, Uri,
@@ -152,7 +152,7 @@ fn judge_wildcards(outgoing: &Outgoing, host: &Host<&str>, address: IpAddr) {
     let everywhere = || vec!["http://*:*".parse().expect("valid"), "https://*:*".parse().expect("valid")];
     let tenant = Ceiling::tenant("team-a", "cluster.local", Default::default());
     for (ceiling, private) in [(&Ceiling::open(), false), (&Ceiling::open(), true), (&tenant, true)] {
-        let reach = permit(everywhere(), private, ceiling).http(Method::Get, outgoing.url());
+        let reach = authorization(everywhere(), private, ceiling).http(Method::Get, outgoing.url());
         let reach = reach.expect("every origin is granted");
         let inside = private && ceiling.home().is_none();
         assert!(reach <= if inside { Reach::Private } else { Reach::Public });
@@ -163,9 +163,13 @@ fn judge_wildcards(outgoing: &Outgoing, host: &Host<&str>, address: IpAddr) {
     }
 }
 
-fn permit(hosts: Vec<OriginPattern>, private: bool, ceiling: &std::sync::Arc<Ceiling>) -> Permit {
+fn authorization(
+    hosts: Vec<OriginPattern>,
+    private: bool,
+    ceiling: &std::sync::Arc<Ceiling>,
+) -> Authorization {
     let http = vec![HttpGrant { hosts, methods: vec![Method::Get], private }];
-    Permit::new("team-a", Grants { http, ..Grants::default() }, None, ceiling)
+    Authorization::new("team-a", Grants { http, ..Grants::default() }, None, ceiling)
         .expect("no account is asked for")
 }
 
@@ -205,7 +209,7 @@ fn is_private(address: IpAddr) -> bool {
 fn judge_pattern(pattern: &OriginPattern, url: &Url, host: &Host<&str>, port: u16) {
     let shown = pattern.to_string();
     assert_eq!(shown.parse::<OriginPattern>().as_ref(), Ok(pattern), "{shown}");
-    let granted = permit(vec![pattern.clone()], false, &Ceiling::open()).http(Method::Get, url);
+    let granted = authorization(vec![pattern.clone()], false, &Ceiling::open()).http(Method::Get, url);
     let (scheme, rest) = shown.split_once("://").expect("a scheme");
     let (name, ports) = match rest.rsplit_once(':') {
         Some((name, ports)) if !ports.contains(']') => (name, ports),

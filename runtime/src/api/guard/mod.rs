@@ -3,10 +3,10 @@
 mod rate;
 mod tokens;
 
-pub use rate::{Rate, RateError};
 pub use tokens::{Basic, Bearer};
 
-use super::{answer::Refusal, client::Client, kept::Kept};
+use super::{answer::Refusal, client::Client, reloading_file::ReloadingFile};
+use crate::settings::Rate;
 use axum::{
     Router,
     extract::{Request, State},
@@ -14,26 +14,26 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use rate::Limit;
+use rate::RateLimit;
 use std::sync::Arc;
 use tokens::presented;
 
 /// What a client has to show, and how often it may ask. Without anything, everybody may do everything.
 #[derive(Default)]
 pub struct Guard {
-    bearer: Option<Arc<Kept<Bearer>>>,
-    basic: Option<Arc<Kept<Basic>>>,
-    limit: Option<Limit>,
+    bearer: Option<Arc<ReloadingFile<Bearer>>>,
+    basic: Option<Arc<ReloadingFile<Basic>>>,
+    limit: Option<RateLimit>,
 }
 
 impl Guard {
     /// Asks for one of these tokens, where there are any, and allows so many requests.
     pub fn new(
-        bearer: Option<Arc<Kept<Bearer>>>,
-        basic: Option<Arc<Kept<Basic>>>,
+        bearer: Option<Arc<ReloadingFile<Bearer>>>,
+        basic: Option<Arc<ReloadingFile<Basic>>>,
         rate: Option<Rate>,
     ) -> Self {
-        Self { bearer, basic, limit: rate.map(Limit::new) }
+        Self { bearer, basic, limit: rate.map(RateLimit::new) }
     }
 
     /// Stands before these routes, but for those of the kubelet.

@@ -1,6 +1,6 @@
 //! Bearer tokens, and users with passwords.
 
-use crate::api::kept::Readable;
+use crate::api::reloading_file::FileContent;
 use axum::http::{HeaderMap, header};
 use base64::{
     Engine, alphabet,
@@ -15,14 +15,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Bearer tokens, one in each line of a file; `#` begins a comment.
-pub struct Bearer(Known);
+pub struct Bearer(KnownTokens);
 
 /// Users with their passwords, `user:password` in each line of a file; `#` begins a comment.
-pub struct Basic(Known);
+pub struct Basic(KnownTokens);
 
 /// Digests of what is known: comparing them takes as long wherever they differ, and a dump of the memory
 /// tells less.
-struct Known(Vec<[u8; 32]>);
+struct KnownTokens(Vec<[u8; 32]>);
 
 impl Bearer {
     /// Whether this is one of them.
@@ -38,29 +38,29 @@ impl Basic {
     }
 }
 
-impl Readable for Bearer {
+impl FileContent for Bearer {
     const WHAT: &'static str = "bearer";
 
     fn parse(contents: &[Vec<u8>]) -> Result<Self, String> {
-        Known::parse(contents, "a token of letters, digits and signs without spaces", |line| {
+        KnownTokens::parse(contents, "a token of letters, digits and signs without spaces", |line| {
             line.bytes().all(|byte| byte.is_ascii_graphic())
         })
         .map(Self)
     }
 }
 
-impl Readable for Basic {
+impl FileContent for Basic {
     const WHAT: &'static str = "basic";
 
     fn parse(contents: &[Vec<u8>]) -> Result<Self, String> {
-        Known::parse(contents, "`user:password`", |line| {
+        KnownTokens::parse(contents, "`user:password`", |line| {
             line.split_once(':').is_some_and(|(user, password)| !user.is_empty() && !password.is_empty())
         })
         .map(Self)
     }
 }
 
-impl Known {
+impl KnownTokens {
     /// The message names lines by their number, as their text is secret.
     fn parse(contents: &[Vec<u8>], shape: &str, is_good: impl Fn(&str) -> bool) -> Result<Self, String> {
         let mut digests = Vec::new();

@@ -6,10 +6,12 @@ use super::{
 };
 use crate::{
     api::judgement::{Judgement, judge_settled},
-    board::{Board, Counts, DURATION_BOUNDS, Entry, Standing, View},
-    capability::{Capability, calls::CallResult, metrics::Kind},
+    board::{Board, CheckState, Counts, Entry, View},
+    grant::Capability,
+    manifest::Severity,
     outcome::{Reason, Status, Target},
-    spec::{Limit, Severity},
+    usage::{CallResult, DURATION_BOUNDS, metrics::Kind},
+    value::Limit,
 };
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -35,7 +37,7 @@ impl Row {
 
     /// Whether it comes from where the operator writes, or vouches for who does.
     pub(super) fn is_trusted(&self) -> bool {
-        self.view.check.permit.series().is_none()
+        self.view.check.authorization.series().is_none()
     }
 
     fn targets(&self) -> &[Target] {
@@ -93,7 +95,7 @@ const GAUGES: [Gauge; 8] = [
     Gauge {
         name: "aviary_check_stale",
         help: "Whether the check has not run for three intervals.",
-        value: |view| Some(flag(view.standing == Standing::Stale)),
+        value: |view| Some(flag(view.standing == CheckState::Stale)),
     },
     Gauge {
         name: "aviary_check_quarantined",
@@ -244,7 +246,7 @@ fn host_calls(out: &mut Exposition, rows: &[Row]) {
     for row in rows {
         for capability in Capability::ALL {
             for result in CallResult::ALL {
-                let count = row.entry.tally.get(capability, result);
+                let count = row.entry.usage.calls.get(capability, result);
                 if count > 0 {
                     let more = labels(&[("capability", capability.name()), ("result", result.label())]);
                     family.number(&row.labels, &more, count as f64);
@@ -258,7 +260,7 @@ fn denials(out: &mut Exposition, rows: &[Row]) {
     let mut family = out.family(Kind::Counter, "aviary_grant_denied", "Host calls that no grant covers.");
     for row in rows {
         for capability in Capability::ALL {
-            let count = row.entry.tally.get(capability, CallResult::Denied);
+            let count = row.entry.usage.calls.get(capability, CallResult::Denied);
             if count > 0 {
                 family.number(&row.labels, &labels(&[("capability", capability.name())]), count as f64);
             }
@@ -270,7 +272,7 @@ fn limit_hits(out: &mut Exposition, rows: &[Row]) {
     let help = "How often the check ran into one of its limits.";
     let mut family = out.family(Kind::Counter, "aviary_limit_hits", help);
     for row in rows {
-        for (limit, hits) in row.entry.hits.all() {
+        for (limit, hits) in row.entry.usage.hits.all() {
             family.number(&row.labels, &labels(&[("limit", limit.key())]), hits as f64);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Written here because prometheus-client writes only the first of them, and takes twice the time.
 
-use crate::capability::metrics::Kind;
+use crate::usage::metrics::Kind;
 use bytes::Bytes;
 use std::fmt::{Display, Write};
 

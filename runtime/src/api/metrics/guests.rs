@@ -7,14 +7,14 @@ use super::{
     checks::Row,
     exposition::{Exposition, Family, labels},
 };
-use crate::capability::metrics::{self, Head, Kind, Value};
+use crate::usage::metrics::{self, Head, Kind, Value};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Writes the custom metrics of all checks, and how many had to be left out.
 pub(super) fn write(out: &mut Exposition, rows: &[Row]) {
     let mut by_name: BTreeMap<Arc<str>, Vec<(&Row, Head)>> = BTreeMap::new();
     for row in rows {
-        for (name, head) in row.entry.series.heads() {
+        for (name, head) in row.entry.usage.metrics.heads() {
             by_name.entry(name).or_default().push((row, head));
         }
     }
@@ -27,7 +27,7 @@ pub(super) fn write(out: &mut Exposition, rows: &[Row]) {
         for (row, head) in users {
             if head.kind != first.kind {
                 *left_out.entry(&row.labels).or_default() += 1;
-            } else if let Some(family) = row.entry.series.family(name) {
+            } else if let Some(family) = row.entry.usage.metrics.family(name) {
                 // One copy at a time: all of them together can be large.
                 series(&mut metric, row, &family);
             }

@@ -7,7 +7,7 @@ mod guests;
 mod process;
 mod sources;
 
-use super::{Api, accept, answer::Refusal};
+use super::{Api, answer::Refusal, negotiate};
 use crate::board::Board;
 use axum::{
     extract::State,
@@ -46,7 +46,7 @@ pub(super) async fn metrics(
     State(api): State<Api>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Refusal> {
-    let (format, content_type) = accept::choose(&headers, &FORMATS);
+    let (format, content_type) = negotiate::choose(&headers, &FORMATS);
     let board = Arc::clone(&api.board);
     let shelves = Arc::clone(&api.metrics);
     let body = if shelves[format as usize].overflows() {
@@ -64,9 +64,9 @@ pub(super) async fn metrics(
         })
         .await?
     } else {
-        let shared = shelves[format as usize].take(None, move |pen| {
-            pen.begin(StatusCode::OK);
-            write(&board, Exposition::new(format, |piece| pen.append(piece)));
+        let shared = shelves[format as usize].take(None, move |writer| {
+            writer.begin(StatusCode::OK);
+            write(&board, Exposition::new(format, |piece| writer.append(piece)));
             StatusCode::OK
         });
         shared.await?.1

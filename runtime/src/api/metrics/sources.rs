@@ -4,7 +4,7 @@ use super::{
     checks::{flag, unix},
     exposition::{Exposition, labels},
 };
-use crate::{board::Board, capability::metrics::Kind};
+use crate::{board::Board, usage::metrics::Kind};
 
 /// Writes the sources on the board.
 pub(super) fn write(out: &mut Exposition, board: &Board) {

@@ -1,25 +1,20 @@
 //! The HTTP server: every connection is bounded, owned, and gone when the server is.
 
-mod lobby;
-mod patience;
-mod seating;
+mod connection_limit;
 mod tls;
+mod write_timeout;
 
 pub use tls::Tls;
 
-use super::{answer::Refusal, client::Client, guard::is_probe, kept::Kept};
-use axum::{
-    Extension, Router,
-    extract::Request,
-    http::StatusCode,
-    middleware::{AddExtension, Next, from_fn},
-    response::{IntoResponse, Response},
+use super::{
+    answer::Refusal,
+    client::{Client, TrustedProxies},
+    reloading_file::ReloadingFile,
 };
-use hyper::{server::conn::http1, service::service_fn};
+use axum::{Router, http::StatusCode};
+use connection_limit::{Answer, Connection, ConnectionLimit};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use lobby::Lobby;
-use patience::Patient;
-use seating::{Answer, Seated, Seating};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -30,26 +25,29 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpSocket, TcpStream},
+    sync::Semaphore,
     task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tower::{Layer, ServiceExt};
+use tower::ServiceExt;
 use tower_http::limit::RequestBodyLimitLayer;
+use write_timeout::WriteTimeout;
 
 /// The most connections that wait to be accepted; the kernel allows `net.core.somaxconn` of them, which is 4,096 as a
 /// rule. Of one beyond them the client hears nothing and tries again after a second.
 const BACKLOG: u32 = 4096;
-/// The most connections at a time, of all and of one client, beside those in the lobby.
-const SEATS: usize = 1024;
-const SEATS_EACH: usize = 64;
+/// The most connections at a time, of all and of one client.
+const MOST_CONNECTIONS: usize = 1024;
+const MOST_OF_EACH: usize = 64;
 /// How long a client may take to send a request's head, or to send nothing between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_BODY: usize = 64 * 1024;
-/// How long a connection in the lobby may last.
-const LOBBY_TIMEOUT: Duration = Duration::from_secs(5);
-/// When somebody for whom there was no seat should come again.
+/// How many connections beyond them are told to come again, at a time and for how long; more are closed without a word.
+const MOST_TURNED_AWAY: usize = 256;
+const TURNING_AWAY: Duration = Duration::from_secs(5);
+/// When somebody for whom there was no permit should come again.
 const COME_AGAIN: Duration = Duration::from_secs(1);
 /// How long to wait when the machine has no file descriptor left for a connection.
 const BREATH: Duration = Duration::from_millis(100);
@@ -66,76 +64,87 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// How connections are taken.
+#[derive(Clone, Default)]
+pub struct Entrance {
+    /// The certificate, where clients have to speak TLS.
+    pub tls: Option<Arc<ReloadingFile<Tls>>>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub proxies: TrustedProxies,
+}
+
 /// Serves HTTP/1.1 until `shutdown`, over TLS if there is a certificate. Then nothing more is accepted,
 /// requests under way get `close_after` to finish, and what is left is dropped.
 pub async fn serve(
     listener: TcpListener,
-    tls: Option<Arc<Kept<Tls>>>,
+    entrance: Entrance,
     router: Router,
     shutdown: CancellationToken,
     close_after: Duration,
 ) {
-    let mut house = House::new(tls, router, shutdown.clone());
+    let mut server = Server::new(entrance, router, shutdown.clone());
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
-            Some(_) = house.connections.join_next() => {}
+            Some(_) = server.connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, address)) => house.admit(stream, address.ip()),
+                Ok((stream, address)) => server.admit(stream, address.ip()),
                 Err(error) => rest(&error).await,
             }
         }
     }
     drop(listener);
-    house.close(close_after).await;
+    server.close(close_after).await;
 }
 
-/// All connections. Those that find no seat, as all are busy, stay in the lobby for one request: the kubelet's are answered
-/// there, so that a flood does not get the daemon restarted, and others are told to come again.
-struct House {
-    door: Door,
-    seated: Router,
-    standing: Router,
-    seating: Seating,
-    lobby: Lobby,
+/// All connections.
+struct Server {
+    acceptor: Acceptor,
+    router: Router,
+    /// Answers those for whom there is no permit, as all are busy.
+    full: Router,
+    /// For those answers.
+    waiting: Arc<Semaphore>,
+    limit: ConnectionLimit,
     connections: JoinSet<()>,
 }
 
 /// What every connection passes.
 #[derive(Clone)]
-struct Door {
-    tls: Option<Arc<Kept<Tls>>>,
+struct Acceptor {
+    entrance: Entrance,
     shutdown: CancellationToken,
 }
 
-impl House {
-    fn new(tls: Option<Arc<Kept<Tls>>>, router: Router, shutdown: CancellationToken) -> Self {
-        let seated = router.layer(RequestBodyLimitLayer::new(MAX_BODY));
+impl Server {
+    fn new(entrance: Entrance, router: Router, shutdown: CancellationToken) -> Self {
         Self {
-            door: Door { tls, shutdown },
-            standing: seated.clone().layer(from_fn(only_probes)),
-            seated,
-            seating: Seating::new(SEATS, SEATS_EACH),
-            lobby: Lobby::default(),
+            acceptor: Acceptor { entrance, shutdown },
+            router: router.layer(RequestBodyLimitLayer::new(MAX_BODY)),
+            full: Router::new().fallback(full),
+            waiting: Arc::new(Semaphore::new(MOST_TURNED_AWAY)),
+            limit: ConnectionLimit::new(MOST_CONNECTIONS, MOST_OF_EACH),
             connections: JoinSet::new(),
         }
     }
 
     fn admit(&mut self, stream: TcpStream, address: IpAddr) {
-        let client = Client::of(address);
-        let door = self.door.clone();
-        if let Some(seated) = self.seating.admit(client) {
-            let service = Extension(client).layer(self.seated.clone());
+        let acceptor = self.acceptor.clone();
+        // A proxy asks for many clients, each of which has its own limits.
+        let client = (!acceptor.entrance.proxies.trust(address)).then(|| Client::of(address));
+        if let Some(connection) = self.limit.admit(client) {
+            let router = self.router.clone();
             self.connections.spawn(async move {
-                seated.stay(door.enter(stream, service, http(), Some(&seated))).await;
+                connection.stay(acceptor.enter(stream, address, router, http(), Some(&connection))).await;
             });
-        } else {
-            let service = Extension(client).layer(self.standing.clone());
+        } else if let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() {
+            let router = self.full.clone();
             let mut http = http();
             http.keep_alive(false);
-            let brief =
-                async move { drop(timeout(LOBBY_TIMEOUT, door.enter(stream, service, http, None)).await) };
-            self.lobby.admit(self.connections.spawn(brief));
+            self.connections.spawn(async move {
+                let _place = place;
+                drop(timeout(TURNING_AWAY, acceptor.enter(stream, address, router, http, None)).await);
+            });
         }
     }
 
@@ -149,12 +158,9 @@ impl House {
     }
 }
 
-async fn only_probes(request: Request, next: Next) -> Response {
-    if is_probe(request.uri().path()) {
-        return next.run(request).await;
-    }
-    let error = "too many connections, from this address or altogether; close some, or come again";
-    Refusal::later(StatusCode::SERVICE_UNAVAILABLE, error, COME_AGAIN).into_response()
+async fn full() -> Refusal {
+    let error = "too many requests under way, from this address or altogether; let some end, or come again";
+    Refusal::later(StatusCode::SERVICE_UNAVAILABLE, error, COME_AGAIN)
 }
 
 /// A client that is gone already is no trouble; a lack of file descriptors passes.
@@ -171,19 +177,20 @@ fn http() -> http1::Builder {
     http
 }
 
-impl Door {
+impl Acceptor {
     async fn enter(
         &self,
         stream: TcpStream,
-        service: AddExtension<Router, Client>,
+        address: IpAddr,
+        router: Router,
         http: http1::Builder,
-        seated: Option<&Arc<Seated>>,
+        connection: Option<&Arc<Connection>>,
     ) {
-        let Some(tls) = &self.tls else {
-            return self.talk(Patient::new(stream), service, http, seated).await;
+        let Some(tls) = &self.entrance.tls else {
+            return self.talk(WriteTimeout::new(stream), address, router, http, connection).await;
         };
         match self.shutdown.run_until_cancelled(tls.get().accept(stream)).await {
-            Some(Ok(stream)) => self.talk(stream, service, http, seated).await,
+            Some(Ok(stream)) => self.talk(stream, address, router, http, connection).await,
             Some(Err(error)) => tracing::debug!(%error, "no TLS with a client"),
             None => {}
         }
@@ -192,14 +199,17 @@ impl Door {
     async fn talk(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin,
-        service: AddExtension<Router, Client>,
+        address: IpAddr,
+        router: Router,
         http: http1::Builder,
-        seated: Option<&Arc<Seated>>,
+        connection: Option<&Arc<Connection>>,
     ) {
-        let service = service_fn(|request| {
-            let attended = seated.and_then(Seated::attend);
-            let answer = service.clone().oneshot(request);
-            async { answer.await.map(|answer| answer.map(|body| Answer { body, _attended: attended })) }
+        let service = service_fn(|mut request: Request<Incoming>| {
+            let guard = connection.and_then(Connection::attend);
+            let client = self.entrance.proxies.client(address, request.headers());
+            request.extensions_mut().insert(client);
+            let answer = router.clone().oneshot(request);
+            async { answer.await.map(|answer| answer.map(|body| Answer { body, _guard: guard })) }
         });
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
         let result = tokio::select! {

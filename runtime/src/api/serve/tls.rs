@@ -1,7 +1,7 @@
 //! TLS with a certificate that may change.
 
-use super::patience::Patient;
-use crate::api::kept::Readable;
+use super::write_timeout::WriteTimeout;
+use crate::api::reloading_file::FileContent;
 use jiff::Timestamp;
 use rustls::{
     ServerConfig,
@@ -32,7 +32,7 @@ pub struct Tls {
     expires: Timestamp,
 }
 
-impl Readable for Tls {
+impl FileContent for Tls {
     const WHAT: &'static str = "tls";
 
     fn parse(contents: &[Vec<u8>]) -> Result<Self, String> {
@@ -58,12 +58,12 @@ impl Readable for Tls {
 
 impl Tls {
     /// Agrees on TLS with a client. One that speaks plain HTTP is told so.
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<Patient>> {
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<WriteTimeout>> {
         let handshake = async {
             let mut first = [0];
             match stream.peek(&mut first).await? {
                 0 => Err(io::ErrorKind::UnexpectedEof.into()),
-                _ if first[0] == HANDSHAKE => self.acceptor.accept(Patient::new(stream)).await,
+                _ if first[0] == HANDSHAKE => self.acceptor.accept(WriteTimeout::new(stream)).await,
                 _ => Err(refuse(stream).await),
             }
         };

@@ -1,8 +1,9 @@
 use super::*;
 use crate::{
     board::{Demand, EventKind, Quarantine},
-    capability::{Capability, calls::CallResult},
+    grant::Capability,
     outcome::{Fault, Reason},
+    usage::CallResult,
 };
 use serde_json::json;
 use std::{
@@ -38,7 +39,7 @@ async fn one_check_is_told_with_its_module_calls_and_latest_runs_first() {
     let board = board();
     let entry = enter_with(&board, "a/b", outcome(Status::Pass, "first"));
     record(&entry, Err(Fault::new(Reason::Cpu, "busy")));
-    entry.tally.count(Capability::Http, CallResult::Timeout);
+    entry.usage.calls.count(Capability::Http, CallResult::Timeout);
     entry.reject(Fault::new(Reason::Module, "not wasm"));
     entry.excuse(Timestamp::now(), Duration::ZERO, Ok(Outcome::fail("not yet")), in_an_hour());
     let body = json(&board, "/api/v1/checks/a/b").await;

@@ -2,7 +2,7 @@ use super::{
     serve::{Server, start},
     *,
 };
-use crate::api::{Basic, Bearer, Guard, Kept, Readable};
+use crate::api::{Basic, Bearer, FileContent, Guard, ReloadingFile};
 use std::{fs, path::Path};
 use tempfile::TempDir;
 use tokio::time::sleep;
@@ -10,10 +10,10 @@ use tokio::time::sleep;
 /// Long enough for a file to be read again.
 const A_WHILE: Duration = Duration::from_secs(6);
 
-pub(super) fn kept<T: Readable>(directory: &TempDir, text: &str) -> Arc<Kept<T>> {
+pub(super) fn reloading_file<T: FileContent>(directory: &TempDir, text: &str) -> Arc<ReloadingFile<T>> {
     let file = directory.path().join(T::WHAT);
     fs::write(&file, text).expect("a file");
-    Arc::new(Kept::read(vec![file]).expect("tokens"))
+    Arc::new(ReloadingFile::read(vec![file]).expect("tokens"))
 }
 
 async fn start_behind(guard: Guard) -> Server {
@@ -28,7 +28,8 @@ fn code(answer: &str) -> &str {
 #[tokio::test]
 async fn only_who_shows_a_token_is_answered_and_others_are_told_what_to_show() {
     let directory = tempfile::tempdir().expect("a directory");
-    let (bearer, basic) = (kept(&directory, "hunter2\n"), kept(&directory, "test:test\n"));
+    let (bearer, basic) =
+        (reloading_file(&directory, "hunter2\n"), reloading_file(&directory, "test:test\n"));
     let server = start_behind(Guard::new(Some(bearer), Some(basic), None)).await;
     for path in ["/health", "/metrics", "/api/v1/checks", "/api/v1/openapi.json", "/nothing"] {
         let answer = server.get(path, "").await;
@@ -63,7 +64,7 @@ async fn only_who_shows_a_token_is_answered_and_others_are_told_what_to_show() {
 async fn a_file_that_would_let_nobody_in_ends_the_start_with_its_name() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("tokens");
-    let read = || Kept::<Bearer>::read(vec![file.clone()]).err().expect("an error");
+    let read = || ReloadingFile::<Bearer>::read(vec![file.clone()]).err().expect("an error");
     assert!(read().contains("cannot read") && read().contains("tokens"), "{}", read());
     fs::write(&file, "# later\n").expect("a file");
     assert!(read().contains("tokens: it has no line"), "{}", read());
@@ -92,7 +93,7 @@ async fn a_rotated_secret_is_read_again_and_a_broken_one_changes_nothing() {
     }
     swap(&at("..data"), "v1");
     let board = board();
-    let kept = Arc::new(Kept::read(vec![at("..data").join("tokens")]).expect("tokens"));
+    let kept = Arc::new(ReloadingFile::read(vec![at("..data").join("tokens")]).expect("tokens"));
     let stop = CancellationToken::new();
     let keeping = tokio::spawn({
         let (kept, board, stop) = (Arc::clone(&kept), Arc::clone(&board), stop.clone());
@@ -134,7 +135,7 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_again_and_the_kubel
 async fn whoever_guesses_tokens_is_limited_as_well() {
     let directory = tempfile::tempdir().expect("a directory");
     let rate = Some("2-H".parse().expect("a rate"));
-    let server = start_behind(Guard::new(None, Some(kept::<Basic>(&directory, "a:b")), rate)).await;
+    let server = start_behind(Guard::new(None, Some(reloading_file::<Basic>(&directory, "a:b")), rate)).await;
     let mut codes = Vec::new();
     for _ in 0..3 {
         codes.push(code(&server.get("/health", "Authorization: Basic eA==\r\n").await).to_owned());

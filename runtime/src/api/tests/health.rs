@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
+    manifest::Severity,
     outcome::{Fault, Reason, Target},
-    spec::Severity,
 };
 use serde_json::json;
 

@@ -1,9 +1,10 @@
 use super::*;
 use crate::{
-    capability::{Capability, calls::CallResult},
-    grant::{Ceiling, Grants, Permit},
+    grant::{Authorization, Capability, Ceiling, Grants},
+    manifest::Severity,
     outcome::{Fault, Reason, Target},
-    spec::{Limit, Severity},
+    usage::CallResult,
+    value::Limit,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -114,7 +115,7 @@ async fn a_check_has_all_its_series() {
     record(&entry, Err(Fault::new(Reason::Resources, "no memory")));
     entry.skip(3);
     entry.set_memory(65536);
-    entry.tally.count(Capability::Http, CallResult::Denied);
+    entry.usage.calls.count(Capability::Http, CallResult::Denied);
     board.lag.observe(Duration::from_millis(2));
     let metrics = scrape(&board).await;
     let of =
@@ -166,7 +167,7 @@ async fn the_limits_that_a_check_runs_into_are_counted_by_their_keys() {
     let mut check = check("a/b");
     Arc::make_mut(&mut check.limits).set(Limit::LogLines, 3).expect("in range");
     let entry = enter(&board, check);
-    let admitted = (0..5).filter(|_| entry.log.admits(1)).count();
+    let admitted = (0..5).filter(|_| entry.usage.log.admits(1)).count();
     assert_eq!(admitted, 3);
     let metrics = scrape(&board).await;
     assert_eq!(metrics.types["aviary_limit_hits_total"], "counter");
@@ -239,9 +240,9 @@ async fn guests_have_metrics_of_their_own() {
     let board = board();
     let entry = enter_with(&board, "a/b", outcome(Status::Pass, ""));
     let colour = [("colour".to_owned(), "re\"d".to_owned())];
-    entry.series.gauge("depth", "Depth.", &colour, -0.5).expect("a gauge");
-    entry.series.counter("seen_total", "Seen.", &[], 2.0).expect("a counter");
-    entry.series.histogram("wait", "Wait.", &colour, 3.0, &[1.0, 5.0]).expect("a histogram");
+    entry.usage.metrics.gauge("depth", "Depth.", &colour, -0.5).expect("a gauge");
+    entry.usage.metrics.counter("seen_total", "Seen.", &[], 2.0).expect("a counter");
+    entry.usage.metrics.histogram("wait", "Wait.", &colour, 3.0, &[1.0, 5.0]).expect("a histogram");
     let metrics = scrape(&board).await;
     let of = |name: &str, more: &str| {
         metrics.value(&format!(r#"aviary_custom_{name}{{namespace="a",check="b"{more}}}"#))
@@ -259,9 +260,9 @@ async fn where_checks_disagree_about_a_name_the_first_user_decides_and_the_other
     let first = enter_with(&board, "b/first", outcome(Status::Pass, ""));
     let second = enter_with(&board, "a/second", outcome(Status::Pass, ""));
     let third = enter_with(&board, "a/third", outcome(Status::Pass, ""));
-    first.series.gauge("x", "First.", &[], 1.0).expect("a gauge");
-    second.series.counter("x", "Second.", &[], 1.0).expect("a counter");
-    third.series.gauge("x", "Third.", &[], 3.0).expect("a gauge");
+    first.usage.metrics.gauge("x", "First.", &[], 1.0).expect("a gauge");
+    second.usage.metrics.counter("x", "Second.", &[], 1.0).expect("a counter");
+    third.usage.metrics.gauge("x", "Third.", &[], 3.0).expect("a gauge");
     let metrics = scrape(&board).await;
     assert_eq!(metrics.types["aviary_custom_x"], "gauge");
     assert_eq!(metrics.value(r#"aviary_custom_x{namespace="b",check="first"}"#), Some(1.0));
@@ -275,8 +276,9 @@ async fn where_checks_disagree_about_a_name_the_first_user_decides_and_the_other
 fn enter_tenant(board: &Board, key: &str) -> Arc<Entry> {
     let check = check(key);
     let ceiling = Ceiling::tenant(check.key.namespace(), "cluster.local", Arc::default());
-    let permit = Permit::new(check.key.namespace(), Grants::default(), None, &ceiling).expect("a permit");
-    enter(board, Check { permit, ..check })
+    let authorization = Authorization::new(check.key.namespace(), Grants::default(), None, &ceiling)
+        .expect("an authorization");
+    enter(board, Check { authorization, ..check })
 }
 
 #[tokio::test]
@@ -284,8 +286,8 @@ async fn who_is_trusted_decides_about_a_name_whoever_used_it_first() {
     let board = board();
     let tenant = enter_tenant(&board, "a/tenant");
     let trusted = enter(&board, check("b/trusted"));
-    tenant.series.gauge("x", "Tenant.", &[], 1.0).expect("a gauge");
-    trusted.series.counter("x", "Trusted.", &[], 2.0).expect("a counter");
+    tenant.usage.metrics.gauge("x", "Tenant.", &[], 1.0).expect("a gauge");
+    trusted.usage.metrics.counter("x", "Trusted.", &[], 2.0).expect("a counter");
     let metrics = scrape(&board).await;
     assert_eq!(metrics.value(r#"aviary_custom_x_total{namespace="b",check="trusted"}"#), Some(2.0));
     let conflicts = r#"aviary_check_metric_conflicts{namespace="a",check="tenant"}"#;
@@ -294,7 +296,7 @@ async fn who_is_trusted_decides_about_a_name_whoever_used_it_first() {
 
 /// Makes fifty histograms.
 fn make_many(entry: &Entry) -> bool {
-    (0..50).all(|index| entry.series.histogram(&format!("x{index}"), "", &[], 1.0, &[]).is_ok())
+    (0..50).all(|index| entry.usage.metrics.histogram(&format!("x{index}"), "", &[], 1.0, &[]).is_ok())
 }
 
 #[test]
@@ -319,7 +321,7 @@ fn five_hundred_checks_of_a_tenant_may_have_ten_numbers_and_a_histogram_each() {
     let board = board();
     let node = [("node".to_owned(), "worker-17.example.com".to_owned())];
     for index in 0..500 {
-        let series = &enter_tenant(&board, &format!("a/{index}")).series;
+        let series = &enter_tenant(&board, &format!("a/{index}")).usage.metrics;
         series.histogram("answer_seconds", "How long answers took.", &[], 1.0, &[]).expect("a histogram");
         for number in 0..10 {
             let name = format!("depth_{number}");

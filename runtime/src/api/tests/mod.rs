@@ -15,8 +15,9 @@ mod tls;
 use super::{MAX_LARGE, router};
 use crate::{
     board::{Board, Entry, Module, Next},
+    manifest::Check,
     outcome::{Outcome, Status, Verdict},
-    spec::{Check, Digest},
+    value::Digest,
 };
 use axum::{
     body::Body,

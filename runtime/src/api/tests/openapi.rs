@@ -1,4 +1,4 @@
-use super::{guard::kept, *};
+use super::{guard::reloading_file, *};
 use crate::{
     api::{Basic, Guard},
     outcome::{Fault, Reason},
@@ -80,9 +80,13 @@ async fn refusals_of_who_may_not_ask_are_described_and_the_kubelet_gets_none() {
     let board = board();
     enter_with(&board, "a/b", outcome(Status::Pass, ""));
     let open = || router(Arc::clone(&board), CancellationToken::new());
-    let closed = Guard::new(None, Some(kept::<Basic>(&directory, "a:b")), None).protect(open());
+    let closed = Guard::new(None, Some(reloading_file::<Basic>(&directory, "a:b")), None).protect(open());
     assert_eq!(ask_for_everything(&closed, "a", "").await, [200, 401].into());
-    let slow = Guard::new(None, Some(kept::<Basic>(&directory, "a:b")), Some("1-D".parse().expect("a rate")));
+    let slow = Guard::new(
+        None,
+        Some(reloading_file::<Basic>(&directory, "a:b")),
+        Some("1-D".parse().expect("a rate")),
+    );
     assert_eq!(ask_for_everything(&slow.protect(open()), "a", "").await, [200, 401, 429].into());
     for (method, path, operation) in operations().await {
         let is_open = matches!(path.as_str(), "/livez" | "/readyz");

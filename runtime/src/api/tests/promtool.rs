@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
-    capability::{Capability, calls::CallResult},
+    grant::Capability,
     outcome::{Fault, Reason, Target},
+    usage::CallResult,
 };
 use std::{
     env,
@@ -41,9 +42,9 @@ async fn promtool_has_nothing_to_say_against_the_metrics() {
     }];
     let verdict = Ok(Outcome { status: Status::Pass, message: String::new(), targets });
     let entry = enter_with(&board, "a/b", verdict);
-    entry.tally.count(Capability::Http, CallResult::Denied);
-    entry.series.counter("seen_total", "Seen.", &[], 2.0).expect("a counter");
-    entry.series.histogram("wait_seconds", "Wait.", &[], 3.0, &[1.0, 5.0]).expect("a histogram");
+    entry.usage.calls.count(Capability::Http, CallResult::Denied);
+    entry.usage.metrics.counter("seen_total", "Seen.", &[], 2.0).expect("a counter");
+    entry.usage.metrics.histogram("wait_seconds", "Wait.", &[], 3.0, &[1.0, 5.0]).expect("a histogram");
     record(&enter(&board, check("a/c")), Err(Fault::new(Reason::Trap, "unreachable")));
     board.lag.observe(Duration::from_millis(2));
     check_metrics(&get(&board, "/metrics").await.1);

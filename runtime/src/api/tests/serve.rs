@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    api::{Kept, Tls, listen, serve},
+    api::{Entrance, ReloadingFile, Tls, listen, probes, serve},
     capability::sockets::allow_as_many_as_possible,
 };
 use axum::{Router, routing::get};
@@ -29,13 +29,19 @@ fn listen_anywhere() -> TcpListener {
 }
 
 pub(super) async fn start_with(
-    tls: Option<Arc<Kept<Tls>>>,
+    tls: Option<Arc<ReloadingFile<Tls>>>,
     router: Router,
     shutdown: CancellationToken,
 ) -> Server {
     let listener = listen_anywhere();
     let address = listener.local_addr().expect("an address");
-    let task = tokio::spawn(serve(listener, tls, router, shutdown.clone(), CLOSE_AFTER));
+    let task = tokio::spawn(serve(
+        listener,
+        Entrance { tls, ..Entrance::default() },
+        router,
+        shutdown.clone(),
+        CLOSE_AFTER,
+    ));
     Server { address, shutdown, task }
 }
 
@@ -195,7 +201,7 @@ async fn start_hung() -> (Server, Arc<Entry>) {
 }
 
 #[tokio::test]
-async fn a_client_with_too_many_requests_under_way_is_told_so_and_the_kubelet_is_still_answered() {
+async fn a_client_with_too_many_requests_under_way_is_told_so_and_others_are_answered() {
     let (server, _hung) = start_hung().await;
     let mut held = Vec::new();
     for _ in 0..64 {
@@ -205,10 +211,10 @@ async fn a_client_with_too_many_requests_under_way_is_told_so_and_the_kubelet_is
     while server.get("/health", "").await.starts_with("HTTP/1.1 200") {}
     let answer = server.get("/health", "").await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-    assert!(answer.contains("retry-after: 1\r\n") && answer.contains("too many connections"), "{answer}");
-    for probe in ["/livez", "/readyz"] {
-        assert!(server.get(probe, "").await.starts_with("HTTP/1.1 200"));
-    }
+    assert!(
+        answer.contains("retry-after: 1\r\n") && answer.contains("too many requests under way"),
+        "{answer}"
+    );
     let other = server.open_from(2, HEALTH).await;
     assert!(rest(other).await.starts_with("HTTP/1.1 200"));
     drop(held);
@@ -286,6 +292,20 @@ async fn a_flood_of_connections_that_say_nothing_leaves_room_for_the_kubelet() {
         held.push(server.open("").await);
     }
     assert!(server.get("/livez", "").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn the_kubelet_is_answered_on_its_own_listener_and_about_nothing_else() {
+    let (board, shutdown) = (board(), CancellationToken::new());
+    let server = start(probes(Arc::clone(&board)), shutdown).await;
+    assert!(server.get("/livez", "").await.ends_with("\r\n\r\nok\n"));
+    assert!(server.get("/readyz", "").await.starts_with("HTTP/1.1 200"));
+    board.set_ready(false);
+    assert!(server.get("/readyz", "").await.starts_with("HTTP/1.1 503"));
+    for path in ["/", "/health", "/metrics", "/api/v1/checks"] {
+        let answer = server.get(path, "").await;
+        assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("--listen"), "{answer}");
+    }
 }
 
 #[tokio::test]

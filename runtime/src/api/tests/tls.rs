@@ -2,7 +2,7 @@ use super::{
     serve::{rest, start_with},
     *,
 };
-use crate::api::{Kept, Tls};
+use crate::api::{ReloadingFile, Tls};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -66,7 +66,7 @@ async fn connect(
 async fn over_tls_clients_are_answered_in_http_1_1_and_without_it_they_are_told() {
     let (files, certificate) = Files::new();
     let shutdown = CancellationToken::new();
-    let tls = Arc::new(Kept::read(files.paths()).expect("a certificate"));
+    let tls = Arc::new(ReloadingFile::read(files.paths()).expect("a certificate"));
     let server = start_with(Some(tls), router(board(), shutdown.clone()), shutdown).await;
     let mut stream = connect(server.address, &certificate, "http/1.1").await.expect("a handshake");
     let request = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -86,7 +86,7 @@ async fn over_tls_clients_are_answered_in_http_1_1_and_without_it_they_are_told(
 async fn a_handshake_that_does_not_go_on_ends() {
     let (files, _) = Files::new();
     let shutdown = CancellationToken::new();
-    let tls = Arc::new(Kept::read(files.paths()).expect("a certificate"));
+    let tls = Arc::new(ReloadingFile::read(files.paths()).expect("a certificate"));
     let server = start_with(Some(tls), router(board(), shutdown.clone()), shutdown).await;
     for beginning in ["", "\u{16}\u{3}\u{1}"] {
         let begun = Instant::now();
@@ -99,7 +99,7 @@ async fn a_handshake_that_does_not_go_on_ends() {
 async fn a_new_certificate_is_used_without_a_restart_and_rubbish_is_kept_out() {
     let (files, old) = Files::new();
     let (board, stop) = (board(), CancellationToken::new());
-    let tls = Arc::new(Kept::<Tls>::read(files.paths()).expect("a certificate"));
+    let tls = Arc::new(ReloadingFile::<Tls>::read(files.paths()).expect("a certificate"));
     let keeping = tokio::spawn({
         let (tls, board, stop) = (Arc::clone(&tls), Arc::clone(&board), stop.clone());
         async move { tls.keep(&board, &stop).await }
@@ -135,7 +135,7 @@ async fn a_new_certificate_is_used_without_a_restart_and_rubbish_is_kept_out() {
 fn what_is_no_certificate_with_its_key_is_refused_with_the_reason() {
     let (files, _) = Files::new();
     let (other, _) = Files::new();
-    let read = |paths: &[PathBuf]| Kept::<Tls>::read(paths.to_vec()).err().expect("refused");
+    let read = |paths: &[PathBuf]| ReloadingFile::<Tls>::read(paths.to_vec()).err().expect("refused");
     let ([cert, key], [other_cert, _]) =
         ([0, 1].map(|at| files.paths()[at].clone()), [0, 1].map(|at| other.paths()[at].clone()));
     for (paths, reason) in [

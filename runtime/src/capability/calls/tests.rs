@@ -10,7 +10,8 @@ fn calls(most: u64) -> Calls {
 fn with(limit: Limit, most: u64) -> Calls {
     let mut limits = Limits::default();
     limits.set(limit, most).expect("in range");
-    Calls::new(&Arc::new(limits), &Arc::default(), &Arc::default(), true)
+    let usage = Usage::new("default/test".parse().expect("a key"), &limits);
+    Calls::new(&Arc::new(limits), &Arc::new(usage), true)
 }
 
 #[tokio::test(start_paused = true)]
@@ -42,10 +43,10 @@ async fn calls_beyond_the_limit_are_refused_until_the_next_run() {
         spent.to_string(),
         "this run has made its 1 host calls; `limits: { hostCalls: … }` in the manifest raises that"
     );
-    assert_eq!(calls.hits.get(Limit::HostCalls), 1);
+    assert_eq!(calls.usage.hits.get(Limit::HostCalls), 1);
     calls.start_run(Instant::now(), Instant::now());
     assert!(calls.begin(Capability::Tcp, "c", None).is_ok());
-    assert_eq!(calls.tally.get(Capability::Tcp, CallResult::Limited), 1);
+    assert_eq!(calls.usage.calls.get(Capability::Tcp, CallResult::Limited), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,7 +58,7 @@ async fn all_calls_of_a_run_share_what_it_may_send() {
     assert_eq!(calls.send(Capability::Http, 25), Err(spent));
     assert_eq!(calls.send(Capability::Http, 24), Ok(()), "what was refused is not spent");
     assert_eq!(
-        (calls.hits.get(Limit::BytesOut), calls.tally.get(Capability::Http, CallResult::Limited)),
+        (calls.usage.hits.get(Limit::BytesOut), calls.usage.calls.get(Capability::Http, CallResult::Limited)),
         (1, 1)
     );
     calls.start_run(Instant::now(), Instant::now());
@@ -70,10 +71,10 @@ async fn a_run_that_has_received_all_it_may_calls_nobody_any_more() {
     calls.start_run(Instant::now(), Instant::now());
     assert_eq!((calls.receive(1000), calls.room()), (Ok(()), 24));
     assert_eq!(calls.receive(24), Ok(()));
-    assert_eq!((calls.room(), calls.hits.get(Limit::BytesIn)), (0, 0));
+    assert_eq!((calls.room(), calls.usage.hits.get(Limit::BytesIn)), (0, 0));
     assert!(calls.begin(Capability::Dns, "x", None).is_err());
     assert!(calls.receive(1).is_err());
-    assert_eq!(calls.hits.get(Limit::BytesIn), 2);
+    assert_eq!(calls.usage.hits.get(Limit::BytesIn), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,8 +86,8 @@ async fn calls_begun_together_are_each_counted() {
     }
     calls.finish(CallResult::Error);
     assert_eq!(calls.abandon().expect("calls under way").target, "a");
-    assert_eq!(calls.tally.get(Capability::Http, CallResult::Error), 1);
-    assert_eq!(calls.tally.get(Capability::Http, CallResult::Timeout), 2);
+    assert_eq!(calls.usage.calls.get(Capability::Http, CallResult::Error), 1);
+    assert_eq!(calls.usage.calls.get(Capability::Http, CallResult::Timeout), 2);
     assert_eq!(calls.take_record()[0].target, "c");
 }
 
@@ -96,7 +97,7 @@ async fn an_abandoned_call_is_named_and_counts_as_timed_out() {
     calls.start_run(Instant::now(), Instant::now());
     calls.begin(Capability::Http, "https://example.com", None).expect("a call");
     assert_eq!(calls.abandon().expect("a call under way").target, "https://example.com");
-    assert_eq!(calls.tally.get(Capability::Http, CallResult::Timeout), 1);
+    assert_eq!(calls.usage.calls.get(Capability::Http, CallResult::Timeout), 1);
     assert!(calls.abandon().is_none());
 }
 

@@ -8,13 +8,15 @@ mod tests;
 pub use exchange::Question;
 
 use super::{
-    Capability,
     bindings::aviary::check::dns::{Answer, Error, Host, Query, RecordType, ResourceRecord, Transport},
+    call_end::end_calls,
     dial::Network,
-    ended::end_calls,
     milliseconds, shorten,
 };
-use crate::{grant::Permit, sandbox::State};
+use crate::{
+    capability::HostState,
+    grant::{Authorization, Capability},
+};
 use hickory_resolver::proto::{op::Message, rr::Name};
 use std::net::{IpAddr, SocketAddr};
 use tokio::time::{Instant, timeout_at};
@@ -22,13 +24,13 @@ use tokio::time::{Instant, timeout_at};
 /// The longest answer section, in records.
 const MOST_RECORDS: usize = 256;
 
-impl Host for State {
+impl Host for HostState {
     async fn lookup(&mut self, query: Query) -> Result<Answer, Error> {
         let booked = self.calls.send(Capability::Dns, query.name.len());
         let timeout = milliseconds(query.timeout_ms);
         let deadline = booked.and_then(|()| self.calls.begin(Capability::Dns, shorten(&query.name), timeout));
         let deadline = deadline.map_err(|spent| Error::Denied(spent.to_string()))?;
-        let result = lookup(&self.network, &self.check.permit, &query, deadline).await;
+        let result = lookup(&self.network, &self.check.authorization, &query, deadline).await;
         self.finish(&result);
         let answer = result?;
         let received = self.calls.receive(answer.records.iter().map(records::length).sum());
@@ -42,15 +44,15 @@ end_calls!(Error, Error::Timeout);
 /// Asks one server once, and waits for the answer until the deadline.
 pub async fn lookup(
     network: &Network,
-    permit: &Permit,
+    authorization: &Authorization,
     query: &Query,
     deadline: Instant,
 ) -> Result<Answer, Error> {
     let question = question(query)?;
     let asked = query.server.as_deref().map(server).transpose()?;
-    permit.dns(&question.name(), asked).map_err(|denied| Error::Denied(denied.to_string()))?;
+    authorization.dns(&question.name(), asked).map_err(|denied| Error::Denied(denied.to_string()))?;
     let server = asked.unwrap_or(network.cluster);
-    let socket = network.sockets.take(permit.namespace());
+    let socket = network.sockets.take(authorization.namespace());
     let _socket = timeout_at(deadline, socket).await.map_err(|_| Error::Timeout)?;
     let since = Instant::now();
     let reply = match query.transport {

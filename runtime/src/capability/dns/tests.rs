@@ -3,7 +3,7 @@
 use super::*;
 use crate::capability::{
     bindings::aviary::check::dns::{Mx, RecordData, ResponseCode},
-    testing::{both_sockets, closed_port, name_server, network, network_with, permit, soon, within},
+    testing::{authorization, both_sockets, closed_port, name_server, network, network_with, soon, within},
 };
 use hickory_resolver::proto::{
     op::Message,
@@ -23,8 +23,8 @@ fn question(name: &str, kind: RecordType, server: Option<SocketAddr>) -> Query {
 /// Asks a server that is granted, for any name.
 async fn ask(query: Query, deadline: Instant) -> Result<Answer, Error> {
     let server = query.server.clone().unwrap_or_default();
-    let permit = permit(&format!("dns: {{ names: [\"*\"], servers: [\"{server}\"] }}"));
-    lookup(&network(), &permit, &query, deadline).await
+    let authorization = authorization(&format!("dns: {{ names: [\"*\"], servers: [\"{server}\"] }}"));
+    lookup(&network(), &authorization, &query, deadline).await
 }
 
 fn parsed(name: &str) -> Name {
@@ -141,23 +141,24 @@ async fn nothing_is_answered_from_a_cache() {
 #[tokio::test]
 async fn the_clusters_own_server_is_asked_when_none_is_named() {
     let server = name_server(vec![("a.test.", RData::A(A::new(10, 0, 0, 1)))]).await;
-    let permit = permit("dns: { names: [\"*.test\"] }");
+    let authorization = authorization("dns: { names: [\"*.test\"] }");
     let network = network_with(server);
-    let answer = lookup(&network, &permit, &question("a.test", RecordType::A, None), soon()).await;
+    let answer = lookup(&network, &authorization, &question("a.test", RecordType::A, None), soon()).await;
     assert_eq!(answer.expect("an answer").server, server.to_string());
-    let refusal = lookup(&network, &permit, &question("a.test", RecordType::A, Some(server)), soon()).await;
+    let refusal =
+        lookup(&network, &authorization, &question("a.test", RecordType::A, Some(server)), soon()).await;
     assert!(matches!(refusal, Err(Error::Denied(text)) if text.contains(&server.to_string())));
-    let refusal = lookup(&network, &permit, &question("b.example", RecordType::A, None), soon()).await;
+    let refusal = lookup(&network, &authorization, &question("b.example", RecordType::A, None), soon()).await;
     assert!(matches!(refusal, Err(Error::Denied(text)) if text.contains("names: [\"b.example\"]")));
 }
 
 #[tokio::test]
 async fn an_address_is_asked_for_by_its_reverse_name() {
     let server = liar(|packet| vec![reply(packet, |_| {})]).await;
-    let permit = permit(&format!("dns: {{ names: [10.1.2.3], servers: [\"{server}\"] }}"));
+    let authorization = authorization(&format!("dns: {{ names: [10.1.2.3], servers: [\"{server}\"] }}"));
     for (name, granted) in [("10.1.2.3", true), ("3.2.1.10.in-addr.arpa", true), ("10.1.2.4", false)] {
         let result =
-            lookup(&network(), &permit, &question(name, RecordType::Ptr, Some(server)), soon()).await;
+            lookup(&network(), &authorization, &question(name, RecordType::Ptr, Some(server)), soon()).await;
         assert_eq!(result.is_ok(), granted, "{name}: {result:?}");
     }
 }
@@ -214,7 +215,7 @@ async fn what_is_no_name_or_server_is_invalid() {
         let result = ask(question(name, RecordType::A, Some(([127, 0, 0, 1], 1).into())), soon()).await;
         assert!(matches!(result, Err(Error::Invalid(_))), "{name}: {result:?}");
     }
-    let everything = permit("dns: { names: [\"*\"], servers: [cluster] }");
+    let everything = authorization("dns: { names: [\"*\"], servers: [cluster] }");
     for server in
         ["", "dns.example", "10.0.0.1:0", "10.0.0.1:99999", "[::1", "[fe80::1%2]:53", "127.1", "0x7f.0.0.1"]
     {

@@ -3,11 +3,11 @@
 use super::driver::Driver;
 use crate::{
     capability::{
+        InFlightBytes,
         bindings::aviary::check::{http::Error, tls::Certificate},
         tls::Stream,
     },
-    sandbox::Inbox,
-    turns::Turn,
+    fair_semaphore::FairPermit,
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -34,7 +34,7 @@ const LONGEST_HEAD: u32 = 64 * 1024;
 const WINDOW: u32 = 256 * 1024;
 
 /// An open connection, for one request at a time.
-pub(super) struct Connection {
+pub(super) struct HttpConnection {
     /// The address that was dialled.
     pub(super) address: SocketAddr,
     /// The server's certificate, over TLS.
@@ -42,7 +42,7 @@ pub(super) struct Connection {
     sender: Sender,
     driver: Driver,
     _tasks: Tasks,
-    _socket: Turn,
+    _socket: FairPermit,
 }
 
 enum Sender {
@@ -50,11 +50,11 @@ enum Sender {
     Http2(http2::SendRequest<Full<Bytes>>),
 }
 
-impl Connection {
+impl HttpConnection {
     /// Starts HTTP on a fresh stream.
     pub(super) async fn open(
         stream: Stream,
-        socket: Turn,
+        socket: FairPermit,
         address: SocketAddr,
         certificate: Option<Certificate>,
     ) -> Result<Self, Error> {
@@ -95,7 +95,7 @@ impl Connection {
         &mut self,
         body: &mut Incoming,
         limit: usize,
-        inbox: &Inbox,
+        in_flight: &InFlightBytes,
     ) -> Result<(Vec<u8>, bool), Error> {
         let mut kept = Vec::new();
         while let Some(frame) = self.driver.alongside(body.frame()).await {
@@ -104,7 +104,7 @@ impl Connection {
             let fitting = &data[..data.len().min(room)];
             let place = kept.capacity();
             kept.reserve(fitting.len());
-            inbox.hold(kept.capacity() - place)?;
+            in_flight.hold(kept.capacity() - place)?;
             kept.extend_from_slice(fitting);
             if data.len() > room {
                 return Ok((kept, true));

@@ -1,13 +1,13 @@
 //! From a request to its response, over redirects and connections.
 
-use super::{Client, connection::Connection, outgoing::Outgoing, pool::Use, redirect};
+use super::{Client, connection::HttpConnection, outgoing::Outgoing, pool::Use, redirect};
 use crate::{
     capability::{
         bindings::aviary::check::http::{Error, Phase, Protocol, Response, Timings},
         dial::{DialError, connect},
         tls::{Alpn, Stream, handshake, server_name},
     },
-    grant::{Permit, address::Reach},
+    grant::{Authorization, address::Reach},
 };
 use hyper::{Version, body::Incoming};
 use std::future::Future;
@@ -27,14 +27,14 @@ pub(super) struct Progress {
     timings: Timings,
 }
 
-type Head = hyper::Response<Incoming>;
+type ResponseHead = hyper::Response<Incoming>;
 
 impl Exchange<'_> {
     /// Sends the request, follows redirects as far as it wants, and reads the response.
     pub(super) async fn run(mut self, mut outgoing: Outgoing) -> Result<Response, Error> {
         let mut followed = 0;
         loop {
-            let reach = self.client.permit.http(outgoing.granted_method(), &outgoing.url);
+            let reach = self.client.authorization.http(outgoing.granted_method(), &outgoing.url);
             let reach = reach.map_err(|denied| Error::Denied(denied.to_string()))?;
             let (connection, head) = self.ask(&outgoing, reach).await?;
             match redirect::next(&outgoing, head.status(), head.headers(), followed)? {
@@ -45,7 +45,11 @@ impl Exchange<'_> {
         }
     }
 
-    async fn ask(&mut self, outgoing: &Outgoing, reach: Reach) -> Result<(Connection, Head), Error> {
+    async fn ask(
+        &mut self,
+        outgoing: &Outgoing,
+        reach: Reach,
+    ) -> Result<(HttpConnection, ResponseHead), Error> {
         if outgoing.reuse
             && let Some(connection) = self.client.connections.take(&Use::of(outgoing, reach))
         {
@@ -61,18 +65,18 @@ impl Exchange<'_> {
 
     async fn send(
         &mut self,
-        mut connection: Connection,
+        mut connection: HttpConnection,
         outgoing: &Outgoing,
-    ) -> Result<(Connection, Head), Error> {
+    ) -> Result<(HttpConnection, ResponseHead), Error> {
         let message = outgoing.message(connection.is_http2())?;
         let head = self.progress.measure(Phase::Wait, connection.send(message)).await?;
         Ok((connection, head))
     }
 
-    async fn open(&mut self, outgoing: &Outgoing, reach: Reach) -> Result<Connection, Error> {
+    async fn open(&mut self, outgoing: &Outgoing, reach: Reach) -> Result<HttpConnection, Error> {
         let (host, port) = outgoing.host()?;
-        let explain = |error| explain(error, self.client.permit, outgoing);
-        let namespace = self.client.permit.namespace();
+        let explain = |error| explain(error, self.client.authorization, outgoing);
+        let namespace = self.client.authorization.namespace();
         let resolve = self.client.network.resolve(namespace, &host, outgoing.family, reach);
         let addresses = self.progress.measure(Phase::Resolve, resolve).await.map_err(explain)?;
         let dial = async {
@@ -81,14 +85,14 @@ impl Exchange<'_> {
         };
         let (stream, address, socket) = self.progress.measure(Phase::Connect, dial).await.map_err(explain)?;
         if !outgoing.is_tls() {
-            return Connection::open(Stream::Plain(stream), socket, address, None).await;
+            return HttpConnection::open(Stream::Plain(stream), socket, address, None).await;
         }
         let config =
             self.client.network.tls.get(outgoing.tls.as_ref(), Alpn::Http).map_err(Error::Invalid)?;
         let name = server_name(&host).map_err(Error::Invalid)?;
         let agree = handshake(config, name, stream);
         let (stream, certificate) = self.progress.measure(Phase::Tls, agree).await.map_err(Error::Tls)?;
-        Connection::open(stream, socket, address, certificate).await
+        HttpConnection::open(stream, socket, address, certificate).await
     }
 
     async fn finish(
@@ -96,14 +100,14 @@ impl Exchange<'_> {
         outgoing: Outgoing,
         reach: Reach,
         redirects: u8,
-        mut connection: Connection,
-        head: Head,
+        mut connection: HttpConnection,
+        head: ResponseHead,
     ) -> Result<Response, Error> {
         let (head, mut body) = head.into_parts();
-        let inbox = self.client.inbox;
+        let in_flight = self.client.in_flight;
         let length = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        inbox.hold(length)?;
-        let read = connection.read(&mut body, outgoing.limit, inbox);
+        in_flight.hold(length)?;
+        let read = connection.read(&mut body, outgoing.limit, in_flight);
         let (body, truncated) = self.progress.measure(Phase::Transfer, read).await?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes())));
@@ -150,11 +154,11 @@ impl Progress {
     }
 }
 
-fn explain(error: DialError, permit: &Permit, outgoing: &Outgoing) -> Error {
+fn explain(error: DialError, authorization: &Authorization, outgoing: &Outgoing) -> Error {
     match error {
         DialError::Resolve(text) => Error::Resolve(text),
         DialError::Forbidden(address) => {
-            let denied = permit.http_address(outgoing.granted_method(), &outgoing.url, address);
+            let denied = authorization.http_address(outgoing.granted_method(), &outgoing.url, address);
             Error::Denied(denied.to_string())
         }
         DialError::Timeout => Error::Timeout(Phase::Connect),

@@ -13,16 +13,15 @@ pub use outgoing::Outgoing;
 pub use pool::Connections;
 
 use super::{
-    Capability,
     bindings::aviary::check::http::{Error, Host, Request, Response},
+    call_end::end_calls,
     dial::Network,
-    ended::end_calls,
     milliseconds,
 };
 use crate::{
-    grant::Permit,
-    sandbox::{Crowded, Inbox, State},
-    spec::Limit,
+    capability::{Crowded, HostState, InFlightBytes},
+    grant::{Authorization, Capability},
+    value::Limit,
 };
 use exchange::{Exchange, Progress};
 use futures_util::future::join_all;
@@ -41,9 +40,9 @@ const MOST_KEPT_TOGETHER: usize = 8 * MOST_KEPT;
 /// How much of a URL's path appears in messages.
 const LONGEST_PATH_SHOWN: usize = 100;
 
-impl Host for State {
+impl Host for HostState {
     async fn send(&mut self, mut request: Request) -> Result<Response, Error> {
-        self.inbox.clear();
+        self.in_flight.clear();
         let timeout = milliseconds(request.timeout_ms);
         let deadline = self.begin_http(&request, timeout)?;
         cap_body(&mut request, self.calls.room());
@@ -53,7 +52,7 @@ impl Host for State {
     }
 
     async fn send_all(&mut self, mut requests: Vec<Request>) -> Vec<Result<Response, Error>> {
-        self.inbox.clear();
+        self.in_flight.clear();
         let refused = requests.len().saturating_sub(MOST_REQUESTS);
         requests.truncate(MOST_REQUESTS);
         let booked: Vec<Booked> = requests.into_iter().map(|request| self.book(request)).collect();
@@ -63,7 +62,7 @@ impl Host for State {
             bodies: self.calls.room().min(MOST_KEPT_TOGETHER),
         };
         if begun.iter().filter(|begun| **begun).count() > room.at_once {
-            self.entry.hits.count(Limit::ConcurrentCalls);
+            self.usage.hits.count(Limit::ConcurrentCalls);
         }
         let mut results = self.client().send_all(booked, room).await;
         // The call begun last is the first to finish.
@@ -84,13 +83,13 @@ impl From<Crowded> for Error {
     }
 }
 
-impl State {
+impl HostState {
     fn client(&self) -> Client<'_> {
         Client {
             network: &self.network,
-            permit: &self.check.permit,
+            authorization: &self.check.authorization,
             connections: &self.connections,
-            inbox: &self.inbox,
+            in_flight: &self.in_flight,
         }
     }
 
@@ -130,9 +129,9 @@ type Booked = Result<(Request, Instant), Error>;
 #[derive(Clone, Copy)]
 struct Client<'a> {
     network: &'a Network,
-    permit: &'a Permit,
+    authorization: &'a Authorization,
     connections: &'a Connections,
-    inbox: &'a Inbox,
+    in_flight: &'a InFlightBytes,
 }
 
 impl Client<'_> {

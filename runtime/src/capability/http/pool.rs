@@ -1,6 +1,6 @@
 //! Connections that one check left open and may go on with.
 
-use super::{connection::Connection, outgoing::Outgoing};
+use super::{connection::HttpConnection, outgoing::Outgoing};
 use crate::{
     capability::{bindings::aviary::check::http::IpFamily, tls::Trust},
     grant::address::Reach,
@@ -45,7 +45,7 @@ pub(super) struct Use {
 struct Idle {
     for_use: Use,
     since: Instant,
-    connection: Connection,
+    connection: HttpConnection,
 }
 
 impl Use {
@@ -57,7 +57,7 @@ impl Use {
 
 impl Connections {
     /// The connection used last that still works.
-    pub(super) fn take(&self, wanted: &Use) -> Option<Connection> {
+    pub(super) fn take(&self, wanted: &Use) -> Option<HttpConnection> {
         let mut pool = lock(&self.pool);
         pool.close_old();
         while let Some(index) = pool.idle.iter().rposition(|idle| idle.for_use == *wanted) {
@@ -70,7 +70,7 @@ impl Connections {
     }
 
     /// Keeps a connection whose response was read to its end, if the server keeps it too.
-    pub(super) fn put(&self, for_use: Use, mut connection: Connection) {
+    pub(super) fn put(&self, for_use: Use, mut connection: HttpConnection) {
         if !connection.is_ready() {
             return;
         }

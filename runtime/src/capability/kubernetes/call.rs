@@ -6,12 +6,12 @@ use crate::{
         bindings::aviary::check::kubernetes::{Error, Kind as KindName},
         shorten,
     },
-    cluster::{Account, Cluster, Kind, asked_pause, in_words},
-    grant::{Access, ObjectName},
+    cluster::{Cluster, Kind, asked_pause, in_words},
+    fair_semaphore::FairPermit,
+    grant::{Access, Account, ObjectName},
     ledger::{Ledger, Round},
-    spec::Check,
+    manifest::Check,
     text::{is_label, is_subdomain},
-    turns::Turn,
 };
 use kube::{Api, api::DynamicObject};
 use std::{sync::Arc, time::Duration};
@@ -49,7 +49,7 @@ impl Caller {
     /// For a guest whose round begins now.
     pub(crate) fn new(ledger: &Arc<Ledger>, check: Arc<Check>) -> Self {
         let round = ledger.open(&check.key);
-        Self { cluster: ledger.cluster(), account: check.permit.account().cloned(), round, check }
+        Self { cluster: ledger.cluster(), account: check.authorization.account().cloned(), round, check }
     }
 
     /// The objects of a kind, for a guest that names a namespace or means its own.
@@ -85,7 +85,7 @@ impl Caller {
     /// Like [`Self::request`], and keeps the turn for what is done with the answer.
     pub(super) async fn request_in_turn<T, F>(
         &self,
-        turn: &mut Option<Turn>,
+        turn: &mut Option<FairPermit>,
         repeat: Repeat,
         send: impl Fn() -> F,
     ) -> Result<T, Error>
@@ -112,7 +112,7 @@ impl Caller {
     }
 
     /// Waits for room for answers to this guest.
-    async fn turn(&self) -> Turn {
+    async fn turn(&self) -> FairPermit {
         self.cluster.turn(self.check.key.namespace()).await
     }
 
@@ -143,7 +143,7 @@ impl Caller {
         let group = objects.kind.resource.group.as_str();
         let namespace = objects.namespace.as_deref();
         let access = Access { verb, group, resource, namespace, name };
-        self.check.permit.kubernetes(&access).map_err(|denied| Error::Denied(denied.to_string()))
+        self.check.authorization.kubernetes(&access).map_err(|denied| Error::Denied(denied.to_string()))
     }
 }
 
@@ -169,7 +169,7 @@ fn refuse_detours(kind: &KindName, namespace: Option<&str>) -> Result<(), Error>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Key;
+    use crate::value::Key;
     use futures_util::FutureExt;
     use kube::core::Status;
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};

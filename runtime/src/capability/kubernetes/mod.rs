@@ -12,18 +12,20 @@ mod write;
 pub(crate) use call::Caller;
 
 use super::{
-    Capability,
     bindings::aviary::check::kubernetes::{
         Error, Host, LogRequest, Object, Page, PatchType, Propagation, Selection,
     },
-    ended::{Ended, end_calls},
+    call_end::{CallEnd, end_calls},
     milliseconds, shorten,
 };
-use crate::sandbox::{Crowded, State};
+use crate::{
+    capability::{Crowded, HostState},
+    grant::Capability,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, error::Elapsed, timeout_at};
 
-impl Host for State {
+impl Host for HostState {
     async fn get(&mut self, object: Object) -> Result<String, Error> {
         let (caller, deadline) = self.begin_call(format!("get {}", describe(&object)), None)?;
         let result = timeout_at(deadline, caller.get(&object)).await;
@@ -85,18 +87,18 @@ impl Host for State {
     }
 }
 
-impl State {
+impl HostState {
     /// Books a call, and tells who makes it and until when.
     fn begin_call(
         &mut self,
         target: String,
         timeout: Option<Duration>,
     ) -> Result<(Arc<Caller>, Instant), Error> {
-        self.inbox.clear();
+        self.in_flight.clear();
         let deadline = self.calls.begin(Capability::Kubernetes, target, timeout);
         let deadline = deadline.map_err(|error| Error::Denied(error.to_string()))?;
         let Some(caller) = &self.kubernetes else {
-            self.finish(Ended::Error);
+            self.finish(CallEnd::Error);
             let why = "the daemon knows no cluster: run it in one, or give it a --kubeconfig";
             return Err(Error::Unavailable(why.to_owned()));
         };
@@ -113,7 +115,7 @@ impl State {
         let result = ended.unwrap_or(Err(Error::Timeout));
         self.finish(&result);
         let answer = result?;
-        self.inbox.hold(answer.length())?;
+        self.in_flight.hold(answer.length())?;
         self.calls.receive(answer.length()).map_err(|spent| Error::Denied(spent.to_string()))?;
         Ok(answer)
     }

@@ -2,11 +2,8 @@
 
 use super::*;
 use crate::{
-    capability::bindings::aviary::check::kubernetes::Kind,
-    cluster::Cluster,
-    grant::testing::permit,
-    ledger::Ledger,
-    spec::{Check, Key},
+    capability::bindings::aviary::check::kubernetes::Kind, cluster::Cluster, grant::testing::authorization,
+    ledger::Ledger, manifest::Check, value::Key,
 };
 use axum::{
     Json,
@@ -49,7 +46,7 @@ async fn ledger(routes: axum::Router) -> Arc<Ledger> {
 fn caller_in(namespace: &str, ledger: &Arc<Ledger>) -> Caller {
     let key = Key::new(namespace, "test").expect("a key");
     let bare = Check::bare(key, "test.wasm".parse().expect("a module"));
-    Caller::new(ledger, Arc::new(Check { permit: permit(EVERYTHING), ..bare }))
+    Caller::new(ledger, Arc::new(Check { authorization: authorization(EVERYTHING), ..bare }))
 }
 
 /// A caller to whom everything is granted, and what its API server was asked for.

@@ -11,7 +11,7 @@ use crate::{
         Error, Kind as KindName, Object, PatchType, Propagation,
     },
     cluster::{MOST_VALUES, Values},
-    ledger::Place,
+    ledger::ObjectLocation,
 };
 use hyper::Request;
 use json_patch::Patch as JsonPatch;
@@ -25,7 +25,7 @@ const LARGEST_BODY: usize = 1024 * 1024;
 const LONGEST_MANAGER: usize = 128;
 
 /// What an object that a guest wrote is, without the rest of it, which may take a hundred times its text.
-struct Head {
+struct ObjectHead {
     kind: KindName,
     namespace: Option<String>,
     name: Option<String>,
@@ -33,7 +33,7 @@ struct Head {
 
 impl Caller {
     pub(super) async fn create(&self, namespace: Option<String>, body: &str) -> Result<String, Error> {
-        let head = Head::read(namespace, body)?;
+        let head = ObjectHead::read(namespace, body)?;
         let objects = self.place(&head.kind, head.namespace.as_deref()).await?;
         self.judge("create", &objects, head.name.as_deref())?;
         let (places, request) = self.creation(&objects, body)?;
@@ -42,7 +42,7 @@ impl Caller {
     }
 
     pub(super) async fn apply(&self, namespace: Option<String>, body: &str) -> Result<String, Error> {
-        let head = Head::read(namespace, body)?;
+        let head = ObjectHead::read(namespace, body)?;
         let objects = self.place(&head.kind, head.namespace.as_deref()).await?;
         let Some(name) = head.name else {
             return Err(Error::Invalid("an object to apply needs a metadata.name".to_owned()));
@@ -93,7 +93,11 @@ impl Caller {
     }
 
     /// How an object is made, and where that leaves something. Only here it is more than a text.
-    fn creation(&self, objects: &Objects, body: &str) -> Result<(Vec<Place>, Request<Vec<u8>>), Error> {
+    fn creation(
+        &self,
+        objects: &Objects,
+        body: &str,
+    ) -> Result<(Vec<ObjectLocation>, Request<Vec<u8>>), Error> {
         let mut object: Value = read(body)?;
         let places = self.claim(objects, &mut object)?;
         let request = requests(objects).create(&PostParams::default(), object.to_string().into_bytes());
@@ -107,7 +111,7 @@ impl Caller {
         name: &str,
         body: &str,
         others: Option<ObjectMeta>,
-    ) -> Result<(Vec<Place>, Request<Vec<u8>>), Error> {
+    ) -> Result<(Vec<ObjectLocation>, Request<Vec<u8>>), Error> {
         let mut object: Value = read(body)?;
         let places = match others {
             None => self.claim(objects, &mut object)?,
@@ -125,14 +129,14 @@ impl Caller {
     }
 
     /// Makes an object the round's own, and tells where something is left if it is made.
-    fn claim(&self, objects: &Objects, object: &mut Value) -> Result<Vec<Place>, Error> {
+    fn claim(&self, objects: &Objects, object: &mut Value) -> Result<Vec<ObjectLocation>, Error> {
         tamper::refuse_in_object(object).map_err(invalid)?;
         // A review may not even have labels.
         if objects.kind.leaves_nothing() {
             return Ok(Vec::new());
         }
         let made = self.round.mark().put_on(object);
-        let place = |api_version: &str, kind: &str| Place {
+        let place = |api_version: &str, kind: &str| ObjectLocation {
             api_version: api_version.to_owned(),
             kind: kind.to_owned(),
             namespace: objects.namespace.clone(),
@@ -144,7 +148,7 @@ impl Caller {
     }
 
     /// Notes where objects are before they are made.
-    async fn enter(&self, places: Vec<Place>) -> Result<(), Error> {
+    async fn enter(&self, places: Vec<ObjectLocation>) -> Result<(), Error> {
         for place in places {
             self.round.enter(place).await.map_err(|error| failure::no_entry(&error))?;
         }
@@ -164,7 +168,7 @@ impl Caller {
     }
 }
 
-impl Head {
+impl ObjectHead {
     fn read(namespace: Option<String>, body: &str) -> Result<Self, Error> {
         let body: Value = read(body)?;
         let field = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);

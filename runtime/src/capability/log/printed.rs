@@ -1,10 +1,6 @@
 //! What guests print, as lines of their log.
 
-use super::{GuestLog, LINE_LENGTH};
-use crate::{
-    capability::bindings::aviary::check::log::Level,
-    text::{cut_to, printable},
-};
+use crate::usage::log::{GuestLog, LINE_LENGTH};
 use bytes::Bytes;
 use std::{
     io,
@@ -12,13 +8,12 @@ use std::{
     task::{Context, Poll},
 };
 use tokio::io::AsyncWrite;
+use tracing::Level;
 use wasmtime_wasi::{
     cli::{IsTerminal, StdoutStream},
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-/// How much of what a guest printed last to its standard error is kept.
-const LAST_WORDS: usize = 256;
 /// How Rust ends what it says about a panic. A guest has no environment that could be set.
 const ADVICE: &str = "note: run with `RUST_BACKTRACE=";
 
@@ -32,12 +27,12 @@ pub struct Printed {
 impl Printed {
     /// Standard output becomes lines of level info.
     pub fn stdout(log: GuestLog) -> Self {
-        Self { log, level: Level::Info }
+        Self { log, level: Level::INFO }
     }
 
     /// Standard error becomes lines of level warn.
     pub fn stderr(log: GuestLog) -> Self {
-        Self { log, level: Level::Warn }
+        Self { log, level: Level::WARN }
     }
 }
 
@@ -81,12 +76,8 @@ impl Lines {
         if line.is_empty() || line.starts_with(ADVICE) {
             return;
         }
-        if matches!(self.level, Level::Warn) {
-            let mut spent = self.log.spent();
-            let words = printable(cut_to(line, LAST_WORDS)).into_owned();
-            // A panic says where on one line and why on the next. Joined once, or a guest could print one endless sentence.
-            let continues = spent.last_words.ends_with(':') && spent.last_words.len() <= LAST_WORDS;
-            spent.last_words = if continues { format!("{} {words}", spent.last_words) } else { words };
+        if self.level == Level::WARN {
+            self.log.remember(line);
         }
         self.log.write(self.level, line);
     }
@@ -144,25 +135,25 @@ mod tests {
     #[test]
     fn last_words_that_never_end_are_kept_short() {
         let log = log();
-        let mut lines = Lines { log: log.clone(), level: Level::Warn, begun: Vec::new() };
+        let mut lines = Lines { log: log.clone(), level: Level::WARN, begun: Vec::new() };
         lines.take(format!("{}:\n", "x".repeat(200)).repeat(10_000).as_bytes());
-        assert!(log.last_words().len() < 3 * LAST_WORDS, "{}", log.last_words().len());
+        assert!(log.last_words().len() < 3 * 256, "{}", log.last_words().len());
     }
 
     #[test]
     fn printed_bytes_become_lines_however_they_are_cut() {
         let log = log();
-        let mut lines = Lines { log: log.clone(), level: Level::Info, begun: Vec::new() };
+        let mut lines = Lines { log: log.clone(), level: Level::INFO, begun: Vec::new() };
         lines.take(b"one\ntw");
         lines.take(b"o\n\nthree");
-        assert_eq!(log.spent().own.lines, 2);
+        assert_eq!(log.lines(), 2);
         drop(lines);
-        assert_eq!(log.spent().own.lines, 3);
+        assert_eq!(log.lines(), 3);
     }
 
     #[test]
     fn an_endless_line_takes_no_more_memory_than_a_long_one() {
-        let mut lines = Lines { log: log(), level: Level::Info, begun: Vec::new() };
+        let mut lines = Lines { log: log(), level: Level::INFO, begun: Vec::new() };
         for _ in 0..1000 {
             lines.take(&[b'x'; 1000]);
         }
@@ -172,10 +163,10 @@ mod tests {
     #[test]
     fn the_last_words_of_a_panic_are_kept_in_one_line() {
         let log = log();
-        let mut lines = Lines { log: log.clone(), level: Level::Warn, begun: Vec::new() };
+        let mut lines = Lines { log: log.clone(), level: Level::WARN, begun: Vec::new() };
         lines.take(b"thread 'main' panicked at src/lib.rs:3:5:\nno such thing\n");
         lines.take(b"note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n");
         assert_eq!(log.last_words(), "thread 'main' panicked at src/lib.rs:3:5: no such thing");
-        assert_eq!(log.spent().own.lines, 2, "advice that nobody can follow is no line of the log");
+        assert_eq!(log.lines(), 2, "advice that nobody can follow is no line of the log");
     }
 }

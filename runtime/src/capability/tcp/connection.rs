@@ -10,8 +10,8 @@ use crate::{
         dial::{self, DialError, Network},
         tls::{Alpn, Stream, handshake, server_name},
     },
-    grant::Permit,
-    turns::Turn,
+    fair_semaphore::FairPermit,
+    grant::Authorization,
 };
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
@@ -28,7 +28,7 @@ const LARGEST_RECEIVED: usize = 64 * 1024;
 /// An open connection of a guest. After a failure that leaves it in the middle of something, it is closed.
 pub struct Connection {
     stream: Option<Stream>,
-    _socket: Turn,
+    _socket: FairPermit,
     /// The address that was dialled.
     pub(super) address: SocketAddr,
     /// From the start of resolving to the connection.
@@ -39,19 +39,21 @@ impl Connection {
     /// Connects to `host:port`.
     pub async fn connect(
         network: &Network,
-        permit: &Permit,
+        authorization: &Authorization,
         address: &str,
         deadline: Instant,
     ) -> Result<Self, Error> {
         let (host, port) = parse(address)?;
         let host = borrow(&host);
-        let reach = permit.tcp(&host, port).map_err(|denied| Error::Denied(denied.to_string()))?;
-        let explain = |error| explain(error, permit, &host, port);
+        let reach = authorization.tcp(&host, port).map_err(|denied| Error::Denied(denied.to_string()))?;
+        let explain = |error| explain(error, authorization, &host, port);
         let since = Instant::now();
         let dial = async {
-            let socket = network.sockets.take(permit.namespace()).await;
-            let addresses =
-                network.resolve(permit.namespace(), &host, IpFamily::Any, reach).await.map_err(explain)?;
+            let socket = network.sockets.take(authorization.namespace()).await;
+            let addresses = network
+                .resolve(authorization.namespace(), &host, IpFamily::Any, reach)
+                .await
+                .map_err(explain)?;
             let (stream, address) = dial::connect(&addresses, port, deadline).await.map_err(explain)?;
             Ok(Self { stream: Some(Stream::Plain(stream)), _socket: socket, address, took: since.elapsed() })
         };
@@ -137,10 +139,12 @@ fn borrow(host: &Host) -> Host<&str> {
     }
 }
 
-fn explain(error: DialError, permit: &Permit, host: &Host<&str>, port: u16) -> Error {
+fn explain(error: DialError, authorization: &Authorization, host: &Host<&str>, port: u16) -> Error {
     match error {
         DialError::Resolve(text) => Error::Resolve(text),
-        DialError::Forbidden(address) => Error::Denied(permit.tcp_address(host, port, address).to_string()),
+        DialError::Forbidden(address) => {
+            Error::Denied(authorization.tcp_address(host, port, address).to_string())
+        }
         DialError::Timeout => Error::Timeout,
         DialError::Refused => Error::Refused,
         DialError::Unreachable => Error::Unreachable,

@@ -7,15 +7,14 @@ mod tests;
 pub use connection::Connection;
 
 use super::{
-    Capability,
     bindings::aviary::check::{
         tcp::{Error, Host, HostConnection},
         tls::{Certificate, TlsOptions},
     },
-    ended::end_calls,
+    call_end::end_calls,
     milliseconds, shorten,
 };
-use crate::sandbox::State;
+use crate::{capability::HostState, grant::Capability};
 use tokio::time::Instant;
 use wasmtime::component::{Resource, ResourceTableError};
 
@@ -29,7 +28,7 @@ pub enum Failure {
     Trap(wasmtime::Error),
 }
 
-impl Host for State {
+impl Host for HostState {
     fn convert_error(&mut self, failure: Failure) -> wasmtime::Result<Error> {
         match failure {
             Failure::Answer(error) => Ok(error),
@@ -38,7 +37,7 @@ impl Host for State {
     }
 }
 
-impl HostConnection for State {
+impl HostConnection for HostState {
     async fn connect(
         &mut self,
         address: String,
@@ -47,7 +46,7 @@ impl HostConnection for State {
         let deadline = self.begin_tcp(&address, timeout_ms)?;
         let open = self.table.iter_mut().filter(|resource| resource.is::<Connection>()).count();
         let result = if open < MOST_CONNECTIONS {
-            Connection::connect(&self.network, &self.check.permit, &address, deadline).await
+            Connection::connect(&self.network, &self.check.authorization, &address, deadline).await
         } else {
             Err(Error::Denied(format!("at most {MOST_CONNECTIONS} connections at once: drop one first")))
         };
@@ -130,7 +129,7 @@ impl From<ResourceTableError> for Failure {
     }
 }
 
-impl State {
+impl HostState {
     fn begin_tcp(&mut self, target: &str, timeout_ms: Option<u32>) -> Result<Instant, Error> {
         let deadline = self.calls.begin(Capability::Tcp, shorten(target), milliseconds(timeout_ms));
         deadline.map_err(|error| Error::Denied(error.to_string()))

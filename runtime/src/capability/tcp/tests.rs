@@ -4,10 +4,10 @@ use super::{connection::LARGEST_SENT, *};
 use crate::{
     capability::{
         bindings::aviary::check::tls::TlsError,
-        testing::{Authority, NOW, closed_port, listen, listen_at, network, permit, soon, within},
+        testing::{Authority, NOW, authorization, closed_port, listen, listen_at, network, soon, within},
     },
-    grant::{Ceiling, Permit},
-    turns::Turns,
+    fair_semaphore::FairSemaphore,
+    grant::{Authorization, Ceiling},
 };
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 const ALL: &str = "tcp: [{ targets: [\"127.0.0.1:*\", \"[::1]:*\", \"localhost:*\"] }]";
 
 async fn connect(address: impl ToString) -> Result<Connection, Error> {
-    Connection::connect(&network(), &permit(ALL), &address.to_string(), soon()).await
+    Connection::connect(&network(), &authorization(ALL), &address.to_string(), soon()).await
 }
 
 async fn connected(address: SocketAddr) -> Connection {
@@ -78,7 +78,7 @@ async fn what_is_not_granted_or_no_address_is_refused() {
     ] {
         assert!(matches!(connect(address).await, Err(Error::Invalid(_))), "{address}");
     }
-    let wildcard = permit("tcp: [{ targets: [\"*:*\"], private: true }]");
+    let wildcard = authorization("tcp: [{ targets: [\"*:*\"], private: true }]");
     for address in [
         "localhost:80",
         "127.1:80",
@@ -172,13 +172,13 @@ async fn tls_can_be_started_once_and_reports_the_certificate() {
 async fn a_namespace_has_so_many_sockets_and_who_wants_more_waits_for_one_of_its_own() {
     let address = listen(echo).await;
     let mut network = network();
-    network.sockets = Turns::new(2, 1);
+    network.sockets = FairSemaphore::new(2, 1);
     let connect = async |namespace: &str, patience| {
         let grants =
             serde_json::from_value(serde_json::json!({ "tcp": [{ "targets": [address.to_string()] }] }));
-        let permit =
-            Permit::new(namespace, grants.expect("grants"), None, &Ceiling::open()).expect("a permit");
-        Connection::connect(&network, &permit, &address.to_string(), within(patience)).await
+        let authorization = Authorization::new(namespace, grants.expect("grants"), None, &Ceiling::open())
+            .expect("an authorization");
+        Connection::connect(&network, &authorization, &address.to_string(), within(patience)).await
     };
     let first = connect("team-a", 1_000).await.expect("a connection");
     assert!(matches!(connect("team-a", 50).await, Err(Error::Timeout)));

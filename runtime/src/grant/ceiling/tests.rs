@@ -1,7 +1,7 @@
 //! What a tenant tries, and how far it gets.
 
 use super::*;
-use crate::grant::Permit;
+use crate::grant::Authorization;
 
 /// A manifest that asks for everything there is.
 const EVERYTHING: &str = "
@@ -24,34 +24,34 @@ fn most(grants: &str) -> Arc<Bounds> {
 }
 
 /// What a manifest of `team-a` permits under a rule.
-fn under(rule: &str, grants: &str) -> Permit {
+fn under(rule: &str, grants: &str) -> Authorization {
     let ceiling = Ceiling::tenant("team-a", "cluster.local", most(rule));
     let grants = serde_saphyr::from_str(grants).expect("valid grants");
-    Permit::new("team-a", grants, None, &ceiling).expect("no account was asked for")
+    Authorization::new("team-a", grants, None, &ceiling).expect("no account was asked for")
 }
 
-fn greedy() -> Permit {
+fn greedy() -> Authorization {
     under("{}", EVERYTHING)
 }
 
-fn http(permit: &Permit, url: &str) -> Result<Reach, String> {
+fn http(authorization: &Authorization, url: &str) -> Result<Reach, String> {
     let url = Url::parse(url).expect("a url");
-    permit.http(Method::Get, &url).map_err(|denied| denied.to_string())
+    authorization.http(Method::Get, &url).map_err(|denied| denied.to_string())
 }
 
-fn tcp(permit: &Permit, host: &str) -> Result<Reach, String> {
+fn tcp(authorization: &Authorization, host: &str) -> Result<Reach, String> {
     let host = Host::parse(host).expect("a host");
     let host = match &host {
         Host::Domain(name) => Host::Domain(name.as_str()),
         Host::Ipv4(address) => Host::Ipv4(*address),
         Host::Ipv6(address) => Host::Ipv6(*address),
     };
-    permit.tcp(&host, 5432).map_err(|denied| denied.to_string())
+    authorization.tcp(&host, 5432).map_err(|denied| denied.to_string())
 }
 
-fn dns(permit: &Permit, name: &str, server: Option<&str>) -> Result<(), String> {
+fn dns(authorization: &Authorization, name: &str, server: Option<&str>) -> Result<(), String> {
     let server = server.map(|server| server.parse().expect("an address and port"));
-    permit.dns(name, server).map_err(|denied| denied.to_string())
+    authorization.dns(name, server).map_err(|denied| denied.to_string())
 }
 
 const POD: Access<'_> =
@@ -119,8 +119,8 @@ fn every_other_name_and_address_reaches_the_internet_only() {
 
 #[test]
 fn a_refused_address_is_blamed_on_the_key_that_is_missing() {
-    let refusal = |permit: &Permit, host: &str, address: &str| {
-        permit.tcp_address(&Host::Domain(host), 5432, address.parse().expect("an address")).to_string()
+    let refusal = |authorization: &Authorization, host: &str, address: &str| {
+        authorization.tcp_address(&Host::Domain(host), 5432, address.parse().expect("an address")).to_string()
     };
     for address in ADDRESSES {
         let refusal = refusal(&greedy(), "db.other", address);
@@ -140,14 +140,16 @@ fn a_refused_address_is_blamed_on_the_key_that_is_missing() {
 #[test]
 fn a_ceiling_grants_nothing_by_itself() {
     let rule = "{ http: [{ hosts: ['http://db.other.svc'] }], kubernetes: [{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }] }";
-    for permit in [under("{}", "{}"), under(rule, "{}")] {
-        let refusal = http(&permit, "http://example.com/").expect_err("no grant");
+    for authorization in [under("{}", "{}"), under(rule, "{}")] {
+        let refusal = http(&authorization, "http://example.com/").expect_err("no grant");
         assert!(refusal.contains("does not allow") || refusal.starts_with("not granted"), "{refusal}");
-        assert!(http(&permit, "http://db.team-a.svc/").is_err());
-        assert!(http(&permit, "http://db.other.svc/").is_err());
-        assert!(tcp(&permit, "example.com").expect_err("no grant").starts_with("not granted: "));
-        assert!(dns(&permit, "example.com", None).expect_err("no grant").starts_with("not granted: "));
-        assert!(permit.kubernetes(&POD).expect_err("no grant").to_string().starts_with("not granted: "));
+        assert!(http(&authorization, "http://db.team-a.svc/").is_err());
+        assert!(http(&authorization, "http://db.other.svc/").is_err());
+        assert!(tcp(&authorization, "example.com").expect_err("no grant").starts_with("not granted: "));
+        assert!(dns(&authorization, "example.com", None).expect_err("no grant").starts_with("not granted: "));
+        assert!(
+            authorization.kubernetes(&POD).expect_err("no grant").to_string().starts_with("not granted: ")
+        );
     }
 }
 
@@ -229,10 +231,10 @@ fn who_is_trusted_has_the_daemons_identity_unless_the_manifest_names_another() {
             assert_eq!(ceiling.secret(kind), Ok(()));
         }
         let grants = serde_saphyr::from_str(EVERYTHING).expect("valid grants");
-        let permit = Permit::new("platform", grants, None, &ceiling).expect("valid");
-        assert_eq!(http(&permit, "http://169.254.169.254/"), Ok(Reach::Literal));
-        assert_eq!(http(&permit, "http://db.other.svc/"), Ok(Reach::Private));
-        assert_eq!(permit.kubernetes(&Access { namespace: None, ..POD }), Ok(()));
+        let authorization = Authorization::new("platform", grants, None, &ceiling).expect("valid");
+        assert_eq!(http(&authorization, "http://169.254.169.254/"), Ok(Reach::Literal));
+        assert_eq!(http(&authorization, "http://db.other.svc/"), Ok(Reach::Private));
+        assert_eq!(authorization.kubernetes(&Access { namespace: None, ..POD }), Ok(()));
     }
 }
 
@@ -251,25 +253,25 @@ fn a_tenants_secrets_come_from_its_own_namespace() {
 
 #[test]
 fn a_rule_replaces_what_it_mentions_and_leaves_the_rest() {
-    let permit = under("tcp: [{ targets: ['10.0.0.5:5432'] }]", EVERYTHING);
-    assert_eq!(tcp(&permit, "10.0.0.5"), Ok(Reach::Literal));
-    assert!(tcp(&permit, "example.com").is_err() && tcp(&permit, "db.team-a.svc").is_err());
-    assert_eq!(http(&permit, "http://db.team-a.svc/"), Ok(Reach::Service));
-    let permit = under("{ http: [], dns: { names: [] }, kubernetes: [] }", EVERYTHING);
-    assert!(http(&permit, "http://example.com/").is_err());
-    assert!(dns(&permit, "example.com", None).is_err());
-    assert!(permit.kubernetes(&POD).is_err());
-    assert_eq!(tcp(&permit, "example.com"), Ok(Reach::Internet));
+    let authorization = under("tcp: [{ targets: ['10.0.0.5:5432'] }]", EVERYTHING);
+    assert_eq!(tcp(&authorization, "10.0.0.5"), Ok(Reach::Literal));
+    assert!(tcp(&authorization, "example.com").is_err() && tcp(&authorization, "db.team-a.svc").is_err());
+    assert_eq!(http(&authorization, "http://db.team-a.svc/"), Ok(Reach::Service));
+    let authorization = under("{ http: [], dns: { names: [] }, kubernetes: [] }", EVERYTHING);
+    assert!(http(&authorization, "http://example.com/").is_err());
+    assert!(dns(&authorization, "example.com", None).is_err());
+    assert!(authorization.kubernetes(&POD).is_err());
+    assert_eq!(tcp(&authorization, "example.com"), Ok(Reach::Internet));
 }
 
 #[test]
 fn the_nearer_of_the_two_reaches_counts() {
     let rule = "http: [{ hosts: ['http://intra.example.com', 'http://*.test'] }]";
-    let permit = under(rule, "http: [{ hosts: ['http://*'] }, { hosts: ['http://a.test'] }]");
-    assert_eq!(http(&permit, "http://intra.example.com/"), Ok(Reach::Public));
-    assert_eq!(http(&permit, "http://a.test/"), Ok(Reach::Public));
-    let permit = under(rule, "http: [{ hosts: ['http://*'], private: true }]");
-    assert_eq!(http(&permit, "http://intra.example.com/"), Ok(Reach::Private));
+    let authorization = under(rule, "http: [{ hosts: ['http://*'] }, { hosts: ['http://a.test'] }]");
+    assert_eq!(http(&authorization, "http://intra.example.com/"), Ok(Reach::Public));
+    assert_eq!(http(&authorization, "http://a.test/"), Ok(Reach::Public));
+    let authorization = under(rule, "http: [{ hosts: ['http://*'], private: true }]");
+    assert_eq!(http(&authorization, "http://intra.example.com/"), Ok(Reach::Private));
 }
 
 #[test]

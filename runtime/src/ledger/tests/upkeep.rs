@@ -1,7 +1,7 @@
 //! Namespaces that go, and a book that somebody else changes, over an API server that knows just that.
 
 use super::*;
-use crate::cluster::Account;
+use crate::{grant::Account, usage::Leftovers};
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -30,7 +30,7 @@ type Shared = Arc<Mutex<Server>>;
 
 impl Server {
     /// With these namespaces, in all of which an account may do anything.
-    async fn start(namespaces: &[(&str, &str)]) -> (Shared, Arc<Ledger>, Arc<Board>) {
+    async fn start(namespaces: &[(&str, &str)]) -> (Shared, Arc<Ledger>, Arc<Leftovers>) {
         let owned = |(name, uid): &(&str, &str)| ((*name).to_owned(), (*uid).to_owned());
         let namespaces: BTreeMap<_, _> = namespaces.iter().map(owned).collect();
         let open = namespaces.keys().cloned().collect();
@@ -44,9 +44,9 @@ impl Server {
         tokio::spawn(async move { axum::serve(listener, routes).await });
         let mut config = kube::Config::new(format!("http://{address}").parse().expect("a URL"));
         config.default_namespace = "aviary".to_owned();
-        let board = Arc::new(Board::default());
+        let leftovers = Arc::<Leftovers>::default();
         let cluster = Arc::new(Cluster::new(config).expect("a cluster"));
-        (server, Ledger::lasting(cluster, Arc::clone(&board)), board)
+        (server, Ledger::lasting(cluster, Arc::clone(&leftovers), Arc::default()), leftovers)
     }
 
     fn answer(&mut self, method: &Method, path: &str, body: &str) -> Response {
@@ -116,13 +116,13 @@ fn lock(server: &Shared) -> MutexGuard<'_, Server> {
     server.lock().expect("no panic")
 }
 
-fn place_in(namespace: &str) -> Place {
+fn place_in(namespace: &str) -> ObjectLocation {
     let account = Account { namespace: namespace.to_owned(), name: "aviary-check".to_owned() };
-    Place { namespace: Some(namespace.to_owned()), account: Some(account), ..place() }
+    ObjectLocation { namespace: Some(namespace.to_owned()), account: Some(account), ..place() }
 }
 
 /// Begins a round that makes something at a place.
-async fn enter(ledger: &Arc<Ledger>, place: Place) -> Round {
+async fn enter(ledger: &Arc<Ledger>, place: ObjectLocation) -> Round {
     let round = ledger.open(&key());
     round.enter(place).await.expect("noted");
     round
@@ -153,14 +153,14 @@ async fn settle_in_vain(ledger: &Arc<Ledger>, patience: Duration) -> bool {
 
 #[tokio::test]
 async fn what_was_in_a_namespace_that_is_gone_is_left_over_no_longer_and_keeps_no_daemon_from_ending() {
-    let (server, ledger, board) = Server::start(&[("team-a", "u-1")]).await;
+    let (server, ledger, leftovers) = Server::start(&[("team-a", "u-1")]).await;
     let keeping = keep(&ledger);
     let round = enter(&ledger, place_in("team-a")).await;
     lock(&server).open.clear();
     drop(round);
-    until("it is shown", || board.leftovers.all().get(&key()) == Some(&1)).await;
+    until("it is shown", || leftovers.all().get(&key()) == Some(&1)).await;
     lock(&server).delete("team-a");
-    until("it is shown no longer", || board.leftovers.all().is_empty()).await;
+    until("it is shown no longer", || leftovers.all().is_empty()).await;
     drop(keeping);
     let since = Instant::now();
     assert!(ledger.settle(since + Duration::from_secs(10)).await);
@@ -182,13 +182,13 @@ async fn a_dead_namespace_is_struck_out_of_the_book() {
 
 #[tokio::test]
 async fn a_namespace_that_was_made_anew_is_another_one() {
-    let (server, ledger, board) = Server::start(&[("team-a", "u-1")]).await;
+    let (server, ledger, leftovers) = Server::start(&[("team-a", "u-1")]).await;
     drop(enter(&ledger, place_in("team-a")).await);
     lock(&server).open.clear();
     let sweep = async || {
         let places = ledger.state().places[&key()].clone();
         ledger.sweep(key(), places, Due::now()).await;
-        board.leftovers.all().get(&key()).copied().unwrap_or_default()
+        leftovers.all().get(&key()).copied().unwrap_or_default()
     };
     assert_eq!(sweep().await, 1, "its objects may be there");
     lock(&server).namespaces.insert("team-a".to_owned(), "u-2".to_owned());
@@ -202,7 +202,7 @@ async fn a_namespace_that_was_made_anew_is_another_one() {
 
 #[tokio::test]
 async fn where_the_daemon_may_not_see_namespaces_what_was_made_counts_as_left_over() {
-    let (server, ledger, board) = Server::start(&[("team-a", "u-1")]).await;
+    let (server, ledger, leftovers) = Server::start(&[("team-a", "u-1")]).await;
     lock(&server).hides_namespaces = true;
     drop(enter(&ledger, place_in("team-a")).await);
     lock(&server).delete("team-a");
@@ -211,7 +211,7 @@ async fn where_the_daemon_may_not_see_namespaces_what_was_made_counts_as_left_ov
     let trouble = swept.trouble.expect("it is told");
     assert!(trouble.contains("get on namespaces"), "{trouble}");
     ledger.sweep(key(), places, Due::now()).await;
-    assert_eq!(board.leftovers.all().get(&key()), Some(&1));
+    assert_eq!(leftovers.all().get(&key()), Some(&1));
 }
 
 #[tokio::test]
@@ -253,7 +253,7 @@ async fn lines_under_keys_of_an_earlier_version_are_found_and_removed() {
     let (server, ledger, _) = Server::start(&[("team-a", "u-1")]).await;
     let place = place_in("team-a");
     let former =
-        crate::spec::Digest::of(format!("{} {place:?}", key()).as_bytes()).to_string().replace(':', "-");
+        crate::value::Digest::of(format!("{} {place:?}", key()).as_bytes()).to_string().replace(':', "-");
     let text = json!({ "check": key(), "place": place }).to_string();
     lock(&server).book = Some(BTreeMap::from([(former.clone(), text)]));
     let keeping = keep(&ledger);

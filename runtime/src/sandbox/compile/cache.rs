@@ -5,7 +5,7 @@
 //! makes the module be compiled again, and nothing else.
 
 use super::trusted::Code;
-use crate::spec::Digest;
+use crate::value::Digest;
 use ring::{
     hmac::{self, HMAC_SHA256, Key},
     rand::{SecureRandom, SystemRandom},

@@ -1,6 +1,6 @@
 //! Modules that did not compile, so that nothing is spent on them again and again.
 
-use crate::spec::Digest;
+use crate::value::Digest;
 use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 

@@ -1,14 +1,13 @@
 //! The outside of the jail: starts the child, feeds it, reads what it makes, and ends it.
 
 use super::{trusted::Code, worker::REFUSED};
-use crate::spec::Size;
+use crate::settings::Allowance;
 use std::{
     io,
     os::unix::process::ExitStatusExt,
     path::PathBuf,
     process::{ExitStatus, Stdio},
     sync::Once,
-    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
@@ -34,17 +33,6 @@ const SIGABRT: i32 = 6;
 const SIGKILL: i32 = 9;
 const SIGXCPU: i32 = 24;
 
-/// What one module may use up while it is compiled.
-#[derive(Clone, Copy, Debug)]
-pub struct Allowance {
-    /// Address space of the compiling process.
-    pub memory: Size,
-    /// Its processor time, in whole seconds.
-    pub cpu: Duration,
-    /// How long it may take by the clock.
-    pub wall: Duration,
-}
-
 /// Compiles one module at a time, in a process that can do nothing else.
 pub(super) struct Jail {
     program: PathBuf,
@@ -64,17 +52,10 @@ pub(super) enum Broken {
 }
 
 /// What a child left behind.
-struct Ended {
+struct Exited {
     status: ExitStatus,
     output: Vec<u8>,
     complaint: String,
-}
-
-impl Default for Allowance {
-    /// Enough for all that comes in at the default `--max-module-size`.
-    fn default() -> Self {
-        Self { memory: Size::mebibytes(512), cpu: Duration::from_secs(10), wall: Duration::from_secs(30) }
-    }
 }
 
 impl Jail {
@@ -124,11 +105,11 @@ impl Jail {
             .spawn()
     }
 
-    fn judge(&self, mut ended: Ended, most: u64) -> Result<Code, Broken> {
+    fn judge(&self, mut ended: Exited, most: u64) -> Result<Code, Broken> {
         let Some(end) = greeting(&ended.output) else { return Err(self.unfit(&ended)) };
         warn_of_gaps(&ended.output[GREETING.len()..end]);
         ended.output.drain(..=end);
-        let Ended { status, output, complaint } = ended;
+        let Exited { status, output, complaint } = ended;
         if output.len() as u64 > most {
             return Err(Broken::Exceeded(format!(
                 "makes more than {most} bytes of machine code, which is far too much for its size"
@@ -163,7 +144,7 @@ impl Jail {
         }
     }
 
-    fn unfit(&self, ended: &Ended) -> Broken {
+    fn unfit(&self, ended: &Exited) -> Broken {
         let (program, complaint) = (self.program.display(), &ended.complaint);
         let what = match complaint.as_str() {
             "" => format!("{program} does not behave as a compiler ({})", ended.status),
@@ -174,7 +155,7 @@ impl Jail {
 }
 
 /// Writes and reads until the child has ended. What it says beyond the caps ends it.
-async fn converse(child: &mut Child, bytes: &[u8], most: u64) -> io::Result<Ended> {
+async fn converse(child: &mut Child, bytes: &[u8], most: u64) -> io::Result<Exited> {
     let (Some(mut stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
@@ -188,7 +169,7 @@ async fn converse(child: &mut Child, bytes: &[u8], most: u64) -> io::Result<Ende
     let ((), output, complaint) = tokio::join!(feed, output, read(stderr, LONGEST_COMPLAINT));
     let status = child.wait().await?;
     let complaint = String::from_utf8_lossy(&complaint?).trim().to_owned();
-    Ok(Ended { status, output: output?, complaint })
+    Ok(Exited { status, output: output?, complaint })
 }
 
 async fn read(pipe: impl AsyncRead + Unpin, most: u64) -> io::Result<Vec<u8>> {

@@ -12,12 +12,13 @@ mod recognise;
 mod trusted;
 mod worker;
 
-pub use jail::{Allowance, COMMAND};
+pub use jail::COMMAND;
 pub use worker::work;
 
 use crate::{
     outcome::{Fault, Reason},
-    spec::{Blob, Digest, Size},
+    settings::{Allowance, CompilerConfig},
+    value::{Blob, Digest, Size},
 };
 use cache::Cache;
 use failures::Failures;
@@ -27,7 +28,6 @@ use recognise::recognise;
 use rustix::io::Errno;
 use std::{
     io,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -39,17 +39,6 @@ use wasmtime::{Engine, OutOfMemory, component::Component};
 const QUICK_MEMORY: Size = Size::mebibytes(192);
 const QUICK_CPU: Duration = Duration::from_secs(2);
 
-/// Where modules are compiled.
-#[derive(Clone, Debug)]
-pub struct Workshop {
-    /// The `aviary` program, whose hidden command compiles.
-    pub program: PathBuf,
-    /// What one module may use up.
-    pub allowance: Allowance,
-    /// A directory to keep machine code in for the next start.
-    pub cache: Option<PathBuf>,
-}
-
 /// Turns modules into components.
 pub(super) struct Compiler {
     engine: Engine,
@@ -59,16 +48,9 @@ pub(super) struct Compiler {
     slow: Jail,
 }
 
-impl Default for Workshop {
-    /// This very program, even if its file has been replaced since; no cache.
-    fn default() -> Self {
-        Self { program: "/proc/self/exe".into(), allowance: Allowance::default(), cache: None }
-    }
-}
-
 impl Compiler {
-    pub(super) fn new(engine: Engine, workshop: Workshop) -> Self {
-        let Workshop { program, allowance, cache } = workshop;
+    pub(super) fn new(engine: Engine, config: CompilerConfig) -> Self {
+        let CompilerConfig { program, allowance, cache } = config;
         let cache = cache.and_then(|path| match Cache::open(&path, &engine) {
             Ok(cache) => Some(Arc::new(cache)),
             Err(error) => {

@@ -3,7 +3,7 @@
 //! Nothing here needs the module to be valid, and all of it takes time in proportion to its bytes. The guess only
 //! chooses a jail, and spares a child for what is hopeless; the limits of the jail are what protects.
 
-use crate::spec::Size;
+use crate::value::Size;
 use wasmparser::{CompositeInnerType, FunctionBody, Operator, Parser, Payload};
 
 /// Components within components; compilers make three.

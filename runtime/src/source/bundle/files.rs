@@ -1,12 +1,13 @@
 //! Files that lie together, and what each of them wants.
 
-use super::{Broken, Manifest, Stored, Wish};
+use super::{Broken, Desired, Manifest, Stored};
 use crate::{
     grant::Ceiling,
+    manifest::{self, Check},
     outcome::{Fault, Reason},
     signature::{self, Signature},
     source::stem,
-    spec::{self, Check, Digest, Key, Module, ModuleError},
+    value::{Digest, Key, Module, ModuleError},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,9 +36,9 @@ pub(in crate::source) struct Bundle<'a> {
 /// What a manifest file wants.
 #[derive(Default)]
 pub(super) struct Claims {
-    pub(super) wanted: Vec<(Key, Wish)>,
+    pub(super) wanted: Vec<(Key, Desired)>,
     /// Its former checks that no document names any more, and that may be wanted all the same.
-    pub(super) kept: Vec<(Key, Wish)>,
+    pub(super) kept: Vec<(Key, Desired)>,
 }
 
 impl Bundle<'_> {
@@ -54,7 +55,7 @@ impl Bundle<'_> {
         let mut former = former(&origin);
         let claim = |check: Option<Arc<Check>>, trouble: Option<Fault>| {
             let origin = origin.clone();
-            Wish { origin, check, trouble, ..Wish::default() }
+            Desired { origin, check, trouble, ..Desired::default() }
         };
         let (mut claims, mut nameless) = (Claims::default(), None);
         for document in manifest {
@@ -83,12 +84,12 @@ impl Bundle<'_> {
     }
 
     /// The check of a module that no manifest names.
-    pub(super) fn lone_module(&self, name: &str) -> (Key, Wish) {
+    pub(super) fn lone_module(&self, name: &str) -> (Key, Desired) {
         let key = Key::from_file(self.namespace, stem(name));
-        let mut wish = Wish { origin: self.place.join(name), ..Wish::default() };
+        let mut wish = Desired { origin: self.place.join(name), ..Desired::default() };
         let module = name.parse().map_err(|error: ModuleError| error.to_string());
         let check = module.and_then(|module| {
-            spec::alone(key.clone(), module, self.ceiling).map_err(|error| error.to_string())
+            manifest::alone(key.clone(), module, self.ceiling).map_err(|error| error.to_string())
         });
         match check {
             Ok(check) => wish.check = Some(Arc::new(check)),
@@ -98,7 +99,7 @@ impl Bundle<'_> {
     }
 
     /// The wish with its module, which is then `used`.
-    pub(super) fn with_module<'a>(&'a self, mut wish: Wish, used: &mut BTreeSet<&'a str>) -> Wish {
+    pub(super) fn with_module<'a>(&'a self, mut wish: Desired, used: &mut BTreeSet<&'a str>) -> Desired {
         let Some(check) = &wish.check else { return wish };
         let Some((name, digest)) = self.find(&check.module) else {
             let (name, place) = (check.module.file_name(), self.place.display());

@@ -1,14 +1,15 @@
 //! What one ConfigMap holds, and which checks that makes.
 
-use super::Place;
+use super::ConfigMapName;
 use crate::{
     grant::Ceiling,
+    manifest::Check,
     signature::{Signature, is_signature},
     source::{
-        bundle::{self, Bundle, Manifest, Wish, Wishes, is_manifest},
+        bundle::{self, Bundle, Desired, Manifest, Wishes, is_manifest},
         decode, is_module,
     },
-    spec::{Check, Digest, Key},
+    value::{Digest, Key},
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use std::{
@@ -22,7 +23,7 @@ const MODULES: usize = 16;
 
 /// The files of a ConfigMap, read.
 pub(super) struct Content {
-    place: Place,
+    place: ConfigMapName,
     /// As they came.
     files: BTreeMap<String, Vec<u8>>,
     manifests: BTreeMap<String, Manifest>,
@@ -35,7 +36,7 @@ pub(super) struct Content {
 /// What a ConfigMap made when it was last read.
 #[derive(Default)]
 pub(super) struct Former {
-    pub(super) wishes: BTreeMap<Key, Wish>,
+    pub(super) wishes: BTreeMap<Key, Desired>,
     /// The modules that manifests named.
     pub(super) named: BTreeSet<String>,
 }
@@ -48,7 +49,7 @@ pub(super) struct Modules {
 
 impl Content {
     /// Reads the manifests and hashes the modules, each decoded to at most `limit` bytes. Takes a while.
-    pub(super) fn read(place: Place, map: ConfigMap, ceiling: &Arc<Ceiling>, limit: usize) -> Self {
+    pub(super) fn read(place: ConfigMapName, map: ConfigMap, ceiling: &Arc<Ceiling>, limit: usize) -> Self {
         let texts = map.data.unwrap_or_default().into_iter().map(|(name, text)| (name, text.into_bytes()));
         let bytes = map.binary_data.unwrap_or_default().into_iter().map(|(name, bytes)| (name, bytes.0));
         let files: BTreeMap<String, Vec<u8>> = texts.chain(bytes).collect();
@@ -65,7 +66,7 @@ impl Content {
     }
 
     /// The checks that this makes, and the modules that its manifests name or named before.
-    pub(super) fn wishes(&self, former: &Former) -> (BTreeMap<Key, Wish>, BTreeSet<String>) {
+    pub(super) fn wishes(&self, former: &Former) -> (BTreeMap<Key, Desired>, BTreeSet<String>) {
         let place = PathBuf::from(format!("ConfigMap {}", self.place));
         let bundle = Bundle {
             place: &place,
@@ -144,11 +145,11 @@ mod tests {
                 map.data.get_or_insert_default().insert((*name).to_owned(), (*text).to_owned());
             }
         }
-        let place = Place { namespace: "team-a".to_owned(), name: "checks".to_owned() };
+        let place = ConfigMapName { namespace: "team-a".to_owned(), name: "checks".to_owned() };
         Content::read(place, map, &Ceiling::trusted("team-a"), 100)
     }
 
-    fn wishes(files: &[(&str, &str)]) -> BTreeMap<Key, Wish> {
+    fn wishes(files: &[(&str, &str)]) -> BTreeMap<Key, Desired> {
         content(files).wishes(&Former::default()).0
     }
 
@@ -158,7 +159,7 @@ mod tests {
     }
 
     /// The only wish: its key, and what is wrong with it.
-    fn only(wishes: BTreeMap<Key, Wish>) -> (String, String) {
+    fn only(wishes: BTreeMap<Key, Desired>) -> (String, String) {
         assert_eq!(wishes.len(), 1, "{wishes:?}");
         let (key, wish) = wishes.into_iter().next().expect("a wish");
         (key.to_string(), wish.trouble.map(|fault| fault.message).unwrap_or_default())
@@ -174,7 +175,7 @@ mod tests {
     #[test]
     fn a_signature_is_a_key_of_data_or_of_binary_data() {
         let signature = |map: ConfigMap| {
-            let place = Place { namespace: "team-a".to_owned(), name: "checks".to_owned() };
+            let place = ConfigMapName { namespace: "team-a".to_owned(), name: "checks".to_owned() };
             let content = Content::read(place, map, &Ceiling::trusted("team-a"), 100);
             let wish = content.wishes(&Former::default()).0.into_values().next().expect("a wish");
             wish.module.and_then(|module| module.signature)
@@ -257,7 +258,7 @@ mod tests {
         let mut map = ConfigMap::default();
         map.binary_data.get_or_insert_default().insert("a.yaml".to_owned(), ByteString(vec![0xff]));
         map.data.get_or_insert_default().insert("b.wasm".to_owned(), "rubbish".to_owned());
-        let place = Place { namespace: "team-a".to_owned(), name: "checks".to_owned() };
+        let place = ConfigMapName { namespace: "team-a".to_owned(), name: "checks".to_owned() };
         let wishes = Content::read(place, map, &Ceiling::trusted("team-a"), 100).wishes(&Former::default()).0;
         let key = |name: &str| Key::new("team-a", name).expect("a key");
         assert!(wishes[&key("a")].trouble.as_ref().is_some_and(|fault| fault.message.contains("not UTF-8")));

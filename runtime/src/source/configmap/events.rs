@@ -7,17 +7,18 @@
 mod tests;
 
 use super::{
-    Place, lasting,
-    outbox::{Outbox, Topic},
+    ConfigMapName,
+    fair_queue::{FairQueue, Topic},
+    lasting,
     watch::random,
 };
 use crate::{
     board::{self, Board, EventKind},
-    capability::log::NamespaceLogs,
     cluster::{asked_pause, code, in_words, within},
     schedule::backoff,
-    spec::{Digest, Key},
     text::{cut_to, printable},
+    usage::log::NamespaceLogs,
+    value::{Digest, Key},
 };
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -64,7 +65,7 @@ pub(super) enum Reason {
 
 /// Events that wait to be written, and whose checks are whose.
 #[derive(Default)]
-pub(super) struct Desk {
+pub(super) struct EventQueue {
     state: Mutex<State>,
     more: Notify,
     logs: Arc<NamespaceLogs>,
@@ -72,8 +73,8 @@ pub(super) struct Desk {
 
 #[derive(Default)]
 struct State {
-    owners: HashMap<Key, (Place, String)>,
-    outbox: Outbox<Note>,
+    owners: HashMap<Key, (ConfigMapName, String)>,
+    queue: FairQueue<Note>,
 }
 
 /// An event to be written.
@@ -99,14 +100,14 @@ impl Reason {
     }
 }
 
-impl Desk {
+impl EventQueue {
     /// A desk for what is on the board.
     pub(super) fn beside(board: &Board) -> Self {
         Self { logs: Arc::clone(&board.logs), ..Self::default() }
     }
 
     /// Warns of a ConfigMap in the log, if there is room for that about its namespace.
-    pub(super) fn warn(&self, place: &Place, words: &str) {
+    pub(super) fn warn(&self, place: &ConfigMapName, words: &str) {
         if self.logs.has_room(&place.namespace, words.len()) {
             tracing::warn!("{words}");
         }
@@ -118,7 +119,7 @@ impl Desk {
     }
 
     /// The check is this ConfigMap's now.
-    pub(super) fn own(&self, key: &Key, place: &Place, uid: &str) {
+    pub(super) fn own(&self, key: &Key, place: &ConfigMapName, uid: &str) {
         self.state().owners.insert(key.clone(), (place.clone(), uid.to_owned()));
     }
 
@@ -128,16 +129,16 @@ impl Desk {
     }
 
     /// The ConfigMap is gone.
-    pub(super) fn forget(&self, place: &Place) {
-        self.state().outbox.forget(place);
+    pub(super) fn forget(&self, place: &ConfigMapName) {
+        self.state().queue.forget(place);
     }
 
     /// Has an event written to a ConfigMap, instead of an earlier one about the same.
-    pub(super) fn note(&self, place: &Place, uid: &str, about: &str, reason: Reason, message: &str) {
+    pub(super) fn note(&self, place: &ConfigMapName, uid: &str, about: &str, reason: Reason, message: &str) {
         let message = printable(cut_to(message, LONGEST_MESSAGE));
         let message = cut_to(&message, LONGEST_MESSAGE).to_owned();
         let topic = Topic { place: place.clone(), about: about.to_owned() };
-        self.state().outbox.put(topic, Note { uid: uid.to_owned(), reason, message });
+        self.state().queue.put(topic, Note { uid: uid.to_owned(), reason, message });
         self.more.notify_one();
     }
 
@@ -161,7 +162,7 @@ impl Desk {
     /// The next event, as soon as it may be written.
     async fn next(&self) -> (Topic, Note) {
         loop {
-            let next = self.state().outbox.take(Instant::now());
+            let next = self.state().queue.take(Instant::now());
             match next {
                 Ok(next) => return next,
                 Err(Some(at)) => {
@@ -181,7 +182,7 @@ impl Desk {
 }
 
 /// Notes what happens on the board to checks from ConfigMaps, and writes it, for as long as it is polled.
-pub(super) async fn keep(client: Client, board: Arc<Board>, desk: Arc<Desk>) {
+pub(super) async fn keep(client: Client, board: Arc<Board>, desk: Arc<EventQueue>) {
     tokio::join!(
         lasting("noting events for ConfigMaps", || listen(board.listen(), &board, &desk)),
         lasting("writing events to ConfigMaps", || post(&client, &desk)),
@@ -189,7 +190,7 @@ pub(super) async fn keep(client: Client, board: Arc<Board>, desk: Arc<Desk>) {
 }
 
 /// Notes what happens on the board, beginning with how things are now.
-async fn listen(mut events: Receiver<Arc<board::Event>>, board: &Board, desk: &Desk) {
+async fn listen(mut events: Receiver<Arc<board::Event>>, board: &Board, desk: &EventQueue) {
     desk.owned().iter().for_each(|key| note_state(board, desk, key));
     loop {
         match events.recv().await {
@@ -210,7 +211,7 @@ async fn listen(mut events: Receiver<Arc<board::Event>>, board: &Board, desk: &D
     }
 }
 
-fn note_state(board: &Board, desk: &Desk, key: &Key) {
+fn note_state(board: &Board, desk: &EventQueue, key: &Key) {
     let Some(view) = board.get(key).map(|entry| entry.view()) else { return };
     match (&view.rejected, &view.module) {
         (Some(fault), _) => desk.note_for(key, Reason::ModuleRejected, &fault.message),
@@ -222,7 +223,7 @@ fn note_state(board: &Board, desk: &Desk, key: &Key) {
     }
 }
 
-async fn post(client: &Client, desk: &Desk) {
+async fn post(client: &Client, desk: &EventQueue) {
     let (mut failures, mut is_forbidden) = (0, false);
     loop {
         let (topic, note) = desk.next().await;
@@ -249,14 +250,14 @@ async fn post(client: &Client, desk: &Desk) {
         };
         let why = in_words(&error);
         tracing::debug!("cannot write an event to the ConfigMap {}: {why}; trying again", topic.place);
-        desk.state().outbox.put_back(topic, note);
+        desk.state().queue.put_back(topic, note);
         failures += 1;
         sleep(backoff(failures, random()).max(asked_pause(&error)).min(LONGEST_PAUSE)).await;
     }
 }
 
 /// Writes an event, or counts it up if the same has been written already.
-async fn write(client: &Client, place: &Place, note: &Note) -> kube::Result<()> {
+async fn write(client: &Client, place: &ConfigMapName, note: &Note) -> kube::Result<()> {
     let api: Api<Event> = Api::namespaced(client.clone(), &place.namespace);
     let event = event(place, note);
     let name = event.metadata.name.clone().unwrap_or_default();
@@ -271,7 +272,7 @@ async fn write(client: &Client, place: &Place, note: &Note) -> kube::Result<()> 
     api.patch(&name, &params, &Patch::Merge(count)).await.map(drop)
 }
 
-fn event(place: &Place, note: &Note) -> Event {
+fn event(place: &ConfigMapName, note: &Note) -> Event {
     let reason = note.reason.label();
     let digest = Digest::of(format!("{} {reason} {}", note.uid, note.message).as_bytes());
     let name = cut_to(&place.name, LONGEST_NAME).trim_end_matches(['.', '-']);

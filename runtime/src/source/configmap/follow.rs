@@ -4,19 +4,19 @@
 mod tests;
 
 use super::{
-    ConfigMaps, Place, Seen,
+    ConfigMapName, ConfigMaps, Seen,
     content::Former,
-    events::{Desk, Reason},
-    read::{Held, Read, Reader, Wanted, broke_down},
-    shelf::{Plan, Shelf},
+    events::{EventQueue, Reason},
+    name_claims::{NameClaims, Plan},
+    read::{HeldModules, Read, Reader, WantedConfigMap, broke_down},
     watch::{Sighting, random},
 };
 use crate::{
-    board::Contact,
+    board::SourceStatus,
     policy::Origin,
     schedule::backoff,
     source::{Change, Taken},
-    spec::Key,
+    value::Key,
 };
 use futures_util::StreamExt;
 use std::{
@@ -42,13 +42,13 @@ const LONGEST_START: Duration = Duration::from_secs(60);
 /// Reads ConfigMaps that have changed, and tells what they want.
 pub(super) struct Follower {
     source: ConfigMaps,
-    shelf: Shelf,
-    known: BTreeMap<Place, Known>,
-    due: DelayQueue<Place>,
+    claims: NameClaims,
+    known: BTreeMap<ConfigMapName, KnownConfigMap>,
+    due: DelayQueue<ConfigMapName>,
     reader: Reader,
     reads: JoinSet<Read>,
     /// What is being read; what comes of any other read is out of date.
-    reading: HashMap<Id, Place>,
+    reading: HashMap<Id, ConfigMapName>,
     /// Namespaces that have not answered yet.
     unanswered: BTreeSet<Option<String>>,
     /// Namespaces that may not be looked at.
@@ -57,22 +57,22 @@ pub(super) struct Follower {
     start: Start,
     changes: mpsc::Sender<Change>,
     taken: watch::Receiver<Taken>,
-    desk: Arc<Desk>,
-    contact: Arc<Contact>,
+    desk: Arc<EventQueue>,
+    contact: Arc<SourceStatus>,
 }
 
 /// How far the start has come. What turns up later keeps nobody waiting, or a tenant could.
 enum Start {
     /// Not all namespaces have answered; these ConfigMaps were found and not tried yet.
-    Finding(BTreeSet<Place>),
+    Finding(BTreeSet<ConfigMapName>),
     /// All have; these are waited for, but not for ever.
-    Trying(BTreeSet<Place>, Instant),
+    Trying(BTreeSet<ConfigMapName>, Instant),
     Over,
 }
 
 /// A ConfigMap that is there.
 #[derive(Default)]
-struct Known {
+struct KnownConfigMap {
     /// As it was last seen.
     version: String,
     /// As it was last read.
@@ -95,13 +95,13 @@ impl Follower {
         namespaces: BTreeSet<Option<String>>,
         changes: mpsc::Sender<Change>,
         taken: watch::Receiver<Taken>,
-        desk: Arc<Desk>,
-        contact: Arc<Contact>,
+        desk: Arc<EventQueue>,
+        contact: Arc<SourceStatus>,
     ) -> Self {
         Self {
             reader: Reader::new(&source),
             source,
-            shelf: Shelf::default(),
+            claims: NameClaims::default(),
             known: BTreeMap::new(),
             due: DelayQueue::new(),
             reads: JoinSet::new(),
@@ -133,7 +133,7 @@ impl Follower {
             }
             Ok(()) = self.taken.changed() => {
                 let taken = self.taken.borrow_and_update().clone();
-                let plan = self.shelf.leave(taken);
+                let plan = self.claims.leave(taken);
                 self.carry_out(plan, None).await?;
             }
             () = self.changes.closed() => return Err(Unheard),
@@ -167,7 +167,8 @@ impl Follower {
             }
             Sighting::All(namespace, all) => {
                 let there: BTreeSet<_> = all.iter().map(|seen| seen.place.clone()).collect();
-                let here = |place: &&Place| namespace.as_ref().is_none_or(|name| *name == place.namespace);
+                let here =
+                    |place: &&ConfigMapName| namespace.as_ref().is_none_or(|name| *name == place.namespace);
                 let gone: Vec<_> =
                     self.known.keys().filter(here).filter(|place| !there.contains(place)).cloned().collect();
                 for place in gone {
@@ -193,7 +194,7 @@ impl Follower {
     }
 
     /// Has a ConfigMap read soon.
-    fn want(&mut self, place: &Place, pause: Duration) {
+    fn want(&mut self, place: &ConfigMapName, pause: Duration) {
         let Some(known) = self.known.get_mut(place) else { return };
         if !known.is_due {
             known.is_due = true;
@@ -202,14 +203,14 @@ impl Follower {
         }
     }
 
-    fn read(&mut self, place: Place) {
+    fn read(&mut self, place: ConfigMapName) {
         let Some(known) = self.known.get_mut(&place) else { return };
         known.is_due = false;
         if known.reading.is_some() {
             return self.want(&place, SPACING);
         }
         known.began = Some(Instant::now());
-        let former = Former { wishes: self.shelf.wishes(&place), named: known.named.clone() };
+        let former = Former { wishes: self.claims.wishes(&place), named: known.named.clone() };
         let (reader, whose) = (self.reader.clone(), place.clone());
         let reading = self.reads.spawn(async move { reader.read(&place, former).await });
         self.reading.insert(reading.id(), whose);
@@ -228,7 +229,7 @@ impl Follower {
         }
     }
 
-    async fn have_read(&mut self, place: Place, read: Read) -> Result<(), Unheard> {
+    async fn have_read(&mut self, place: ConfigMapName, read: Read) -> Result<(), Unheard> {
         let Some(known) = self.known.get_mut(&place) else { return Ok(()) };
         known.reading = None;
         self.start.tried(&place);
@@ -253,34 +254,34 @@ impl Follower {
         }
     }
 
-    async fn put(&mut self, wanted: Wanted) -> Result<(), Unheard> {
-        let Wanted { seen, wishes, modules, .. } = wanted;
+    async fn put(&mut self, wanted: WantedConfigMap) -> Result<(), Unheard> {
+        let WantedConfigMap { seen, wishes, modules, .. } = wanted;
         if wishes.is_empty() {
             let why = "no key of it ends in .wasm, .wasm.zst, .wasm.gz or .yaml, so it is no check";
             self.desk.note(&seen.place, &seen.age.uid, "", Reason::ModuleRejected, why);
         }
-        let plan = self.shelf.put(&seen, wishes, self.most(&seen.place));
+        let plan = self.claims.put(&seen, wishes, self.most(&seen.place));
         self.carry_out(plan, Some(&modules)).await
     }
 
     /// How many checks the namespace of a ConfigMap may have.
-    fn most(&self, place: &Place) -> usize {
+    fn most(&self, place: &ConfigMapName) -> usize {
         self.source.policy.most_checks(&place.namespace)
     }
 
-    async fn forget(&mut self, place: &Place) -> Result<(), Unheard> {
-        if let Some(Known { reading: Some(reading), .. }) = self.known.remove(place) {
+    async fn forget(&mut self, place: &ConfigMapName) -> Result<(), Unheard> {
+        if let Some(KnownConfigMap { reading: Some(reading), .. }) = self.known.remove(place) {
             reading.abort();
             self.reading.remove(&reading.id());
         }
         self.start.tried(place);
         self.desk.forget(place);
-        let plan = self.shelf.remove(place, self.most(place));
+        let plan = self.claims.remove(place, self.most(place));
         self.carry_out(plan, None).await
     }
 
-    async fn carry_out(&mut self, plan: Plan, modules: Option<&Held>) -> Result<(), Unheard> {
-        self.contact.refuse(self.shelf.refused());
+    async fn carry_out(&mut self, plan: Plan, modules: Option<&HeldModules>) -> Result<(), Unheard> {
+        self.contact.refuse(self.claims.refused());
         for key in plan.left.iter().chain(&plan.remove) {
             self.desk.disown(key);
         }
@@ -296,18 +297,18 @@ impl Follower {
         }
         for (place, clash) in plan.clashes {
             self.desk.warn(&place, &format!("ConfigMap {place}: {clash}"));
-            let uid = self.shelf.uid(&place).unwrap_or_default();
+            let uid = self.claims.uid(&place).unwrap_or_default();
             self.desk.note(&place, uid, &clash, Reason::ModuleRejected, &clash);
         }
         Ok(())
     }
 
     /// Tells what is new of a check that this ConfigMap has.
-    async fn tell_all(&mut self, key: &Key, modules: &Held) -> Result<(), Unheard> {
-        if let Some((place, _)) = self.shelf.owner(key) {
-            self.desk.own(key, place, self.shelf.uid(place).unwrap_or_default());
+    async fn tell_all(&mut self, key: &Key, modules: &HeldModules) -> Result<(), Unheard> {
+        if let Some((place, _)) = self.claims.owner(key) {
+            self.desk.own(key, place, self.claims.uid(place).unwrap_or_default());
         }
-        for change in self.shelf.tell(key, |name, digest| modules.pack(name, digest)) {
+        for change in self.claims.tell(key, |name, digest| modules.pack(name, digest)) {
             self.tell(key, change).await?;
         }
         Ok(())
@@ -315,11 +316,11 @@ impl Follower {
 
     /// Tells a change, unless another source has the check.
     async fn tell(&self, key: &Key, change: Change) -> Result<(), Unheard> {
-        let permit = self.changes.reserve().await.map_err(|_| Unheard)?;
-        // Held while sending: what a directory takes from now on, it tells of after this.
+        let authorization = self.changes.reserve().await.map_err(|_| Unheard)?;
+        // HeldModules while sending: what a directory takes from now on, it tells of after this.
         let taken = self.taken.borrow();
         if !taken.contains(key) {
-            permit.send(change);
+            authorization.send(change);
         }
         Ok(())
     }
@@ -327,7 +328,7 @@ impl Follower {
 
 impl Start {
     /// The ConfigMap has been read, could not be, or is gone.
-    fn tried(&mut self, place: &Place) {
+    fn tried(&mut self, place: &ConfigMapName) {
         if let Self::Finding(untried) | Self::Trying(untried, _) = self {
             untried.remove(place);
         }

@@ -5,23 +5,23 @@
 
 mod content;
 mod events;
+mod fair_queue;
 mod follow;
 mod liveness;
+mod name_claims;
 mod objects;
-mod outbox;
 mod read;
-mod shelf;
 mod watch;
 
 use super::{Change, Taken};
-use crate::{board::Board, policy::Policy, schedule::backoff};
-use events::Desk;
+use crate::{board::Board, policy::Policy, schedule::backoff, settings::Namespaces};
+use events::EventQueue;
 use follow::Follower;
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use kube::Client;
 use liveness::Liveness;
-use std::{collections::BTreeSet, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, mpsc, watch as observe},
     task::JoinSet,
@@ -51,18 +51,9 @@ pub struct ConfigMaps {
     pub max_module_size: usize,
 }
 
-/// The namespaces in which ConfigMaps are looked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Namespaces {
-    /// All that there are.
-    All,
-    /// These.
-    Only(BTreeSet<String>),
-}
-
 /// Where a ConfigMap is: its namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Place {
+struct ConfigMapName {
     namespace: String,
     name: String,
 }
@@ -70,7 +61,7 @@ struct Place {
 /// A ConfigMap as its metadata tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
-    place: Place,
+    place: ConfigMapName,
     age: Age,
     /// Another one after each change.
     version: String,
@@ -99,7 +90,7 @@ impl ConfigMaps {
         };
         let contact = board.connect(NAME, places.iter().map(|place| title(place.as_deref()).to_owned()));
         let (sender, sightings) = mpsc::channel(PENDING_SIGHTINGS);
-        let desk = Arc::new(Desk::beside(&board));
+        let desk = Arc::new(EventQueue::beside(&board));
         let listing = Arc::new(Semaphore::new(1));
         let first = places.first().and_then(Option::as_deref);
         let liveness = Arc::new(Liveness::new(&self.client, first));
@@ -130,20 +121,8 @@ async fn lasting<F: Future<Output = ()>>(what: &str, begin: impl Fn() -> F) {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ConfigMapName {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}/{}", self.namespace, self.name)
-    }
-}
-
-impl fmt::Display for Namespaces {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => out.write_str(title(None)),
-            Self::Only(names) => {
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                out.write_str(&names.join(", "))
-            }
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! ConfigMaps as the API server tells of them, and only what is needed of it: whoever may write one chooses how many
 //! labels it has.
 
-use super::{Age, Place, Seen};
+use super::{Age, ConfigMapName, Seen};
 use crate::cluster::code;
 use futures_util::Stream;
 use http_body_util::Limited;
@@ -132,7 +132,11 @@ impl Metadata {
     fn seen(self) -> Seen {
         let Self { namespace, name, uid, resource_version, creation_timestamp } = self;
         let created = creation_timestamp.map_or(Timestamp::MAX, |time| time.0);
-        Seen { place: Place { namespace, name }, age: Age { created, uid }, version: resource_version }
+        Seen {
+            place: ConfigMapName { namespace, name },
+            age: Age { created, uid },
+            version: resource_version,
+        }
     }
 }
 
@@ -149,7 +153,7 @@ mod tests {
         let map = json!({ "metadata": { "name": "a", "namespace": "team-a", "uid": "u", "resourceVersion": "5",
             "creationTimestamp": null, "labels": { "l": "" }, "managedFields": [{ "fieldsV1": { "f:x": {} } }] } });
         let page: Page = serde_json::from_value(json!({ "metadata": {}, "items": [map] })).expect("a page");
-        let place = Place { namespace: "team-a".to_owned(), name: "a".to_owned() };
+        let place = ConfigMapName { namespace: "team-a".to_owned(), name: "a".to_owned() };
         let age = Age { created: Timestamp::MAX, uid: "u".to_owned() };
         assert_eq!(page.seen().collect::<Vec<_>>(), [Seen { place, age, version: "5".to_owned() }]);
     }

@@ -1,16 +1,16 @@
 //! Reads ConfigMaps, and holds on to their modules for as long as they are waited for.
 
 use super::{
-    ConfigMaps, Place, Seen,
+    ConfigMapName, ConfigMaps, Seen,
     content::{Content, Former, Modules},
     objects::Objects,
 };
 use crate::{
     cluster::{in_words, within},
+    fair_semaphore::{FairPermit, FairSemaphore},
     policy::{Origin, Policy},
-    source::{Decode, Packed, bundle::Wish},
-    spec::{Digest, Key},
-    turns::{Turn, Turns},
+    source::{Decode, Packed, bundle::Desired},
+    value::{Digest, Key},
 };
 use futures_util::FutureExt;
 use kube::Client;
@@ -35,26 +35,26 @@ pub(super) struct Reader {
     client: Client,
     policy: Arc<Policy>,
     limit: usize,
-    turns: Turns,
+    turns: FairSemaphore,
     reads: Arc<Semaphore>,
 }
 
 /// What came of reading a ConfigMap: nothing if it is gone.
-pub(super) type Read = Result<Option<Wanted>, String>;
+pub(super) type Read = Result<Option<WantedConfigMap>, String>;
 
 /// A ConfigMap and the checks that it makes.
-pub(super) struct Wanted {
+pub(super) struct WantedConfigMap {
     pub(super) seen: Seen,
-    pub(super) wishes: BTreeMap<Key, Wish>,
+    pub(super) wishes: BTreeMap<Key, Desired>,
     /// The modules that its manifests name or named.
     pub(super) named: BTreeSet<String>,
-    pub(super) modules: Held,
+    pub(super) modules: HeldModules,
 }
 
 /// The modules of a ConfigMap, and how to read it again. Those who wait for one of them hold all of them.
-pub(super) struct Held {
-    modules: Arc<(Modules, Turn)>,
-    place: Place,
+pub(super) struct HeldModules {
+    modules: Arc<(Modules, FairPermit)>,
+    place: ConfigMapName,
     reader: Reader,
 }
 
@@ -64,13 +64,13 @@ impl Reader {
             client: source.client.clone(),
             policy: Arc::clone(&source.policy),
             limit: source.max_module_size,
-            turns: Turns::new(MOST_HELD, MOST_OF_EACH),
+            turns: FairSemaphore::new(MOST_HELD, MOST_OF_EACH),
             reads: Arc::new(Semaphore::new(READS)),
         }
     }
 
     /// Reads a ConfigMap when it is its namespace's turn. `former` is what it made before.
-    pub(super) async fn read(&self, place: &Place, former: Former) -> Read {
+    pub(super) async fn read(&self, place: &ConfigMapName, former: Former) -> Read {
         let turn = self.turns.take(&place.namespace).await;
         let _read = self.reads.acquire().await;
         let objects = Objects::new(&self.client, Some(&place.namespace));
@@ -83,8 +83,9 @@ impl Reader {
             (content.wishes(&former), content.into_modules())
         });
         let ((wishes, named), modules) = read.await.map_err(|error| broke_down(&error))?;
-        let modules = Held { modules: Arc::new((modules, turn)), place: place.clone(), reader: self.clone() };
-        Ok(Some(Wanted { seen, wishes, named, modules }))
+        let modules =
+            HeldModules { modules: Arc::new((modules, turn)), place: place.clone(), reader: self.clone() };
+        Ok(Some(WantedConfigMap { seen, wishes, named, modules }))
     }
 }
 
@@ -93,7 +94,7 @@ pub(super) fn broke_down(error: &JoinError) -> String {
     format!("reading it broke down: {error}")
 }
 
-impl Held {
+impl HeldModules {
     /// One of the modules, for later.
     pub(super) fn pack(&self, name: &str, digest: Digest) -> Packed {
         let (reader, place, module) = (self.reader.clone(), self.place.clone(), name.to_owned());

@@ -7,12 +7,12 @@
 mod tests;
 
 use super::{
-    Place, Seen,
+    ConfigMapName, Seen,
     liveness::Liveness,
     objects::{Item, Objects, PAGE, Page},
 };
 use crate::{
-    board::Contact,
+    board::SourceStatus,
     cluster::{asked_pause, code, in_words, within},
     schedule::backoff,
 };
@@ -54,7 +54,7 @@ pub(super) enum Sighting {
     /// This one is new or has changed.
     One(Seen),
     /// This one is gone, or has lost its label.
-    Gone(Place),
+    Gone(ConfigMapName),
     /// The API server does not let the daemon look there.
     Forbidden(Option<String>),
 }
@@ -66,7 +66,7 @@ pub(super) struct Watch {
     listing: Arc<Semaphore>,
     namespace: Option<String>,
     selector: String,
-    contact: Arc<Contact>,
+    contact: Arc<SourceStatus>,
     sightings: mpsc::Sender<Sighting>,
     liveness: Arc<Liveness>,
 }
@@ -112,7 +112,7 @@ impl Watch {
         client: &Client,
         namespace: Option<String>,
         selector: &str,
-        contact: Arc<Contact>,
+        contact: Arc<SourceStatus>,
         sightings: mpsc::Sender<Sighting>,
         listing: Arc<Semaphore>,
         liveness: Arc<Liveness>,

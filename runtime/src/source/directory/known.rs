@@ -9,9 +9,9 @@ use std::{
 use tokio::time::Instant;
 
 /// What was read from files, which are read again only when they may have changed.
-pub(super) struct Known<T>(HashMap<PathBuf, Content<T>>);
+pub(super) struct KnownFiles<T>(HashMap<PathBuf, FileContent<T>>);
 
-struct Content<T> {
+struct FileContent<T> {
     /// None if it could not be read, which may pass without a trace.
     stamp: Option<Stamp>,
     /// Since when it is like this.
@@ -19,13 +19,13 @@ struct Content<T> {
     content: T,
 }
 
-impl<T> Default for Known<T> {
+impl<T> Default for KnownFiles<T> {
     fn default() -> Self {
         Self(HashMap::new())
     }
 }
 
-impl<T> Known<T> {
+impl<T> KnownFiles<T> {
     /// Has a file read that may have changed; `unreadable` is what one holds that is there and cannot be read.
     pub(super) fn look_at(
         &mut self,
@@ -46,7 +46,7 @@ impl<T> Known<T> {
             },
             Err(error) => (None, unreadable(error)),
         };
-        self.0.insert(entry.path.clone(), Content { stamp, since: now, content });
+        self.0.insert(entry.path.clone(), FileContent { stamp, since: now, content });
     }
 
     /// What is known of these files, and since when.

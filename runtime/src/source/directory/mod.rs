@@ -11,7 +11,7 @@ mod watching;
 
 use super::{Change, Taken};
 use crate::{
-    board::{Board, Contact},
+    board::{Board, SourceStatus},
     grant::Ceiling,
 };
 use scan::{Scanned, Scanner};
@@ -66,7 +66,7 @@ impl Directories {
     /// What is there now.
     pub fn read(self) -> Vec<Change> {
         let mut changes = Vec::new();
-        let contact = Arc::new(Contact::new(NAME, []));
+        let contact = Arc::new(SourceStatus::new(NAME, []));
         Scanner::new(self, contact, watch::Sender::default()).scan(Instant::now(), |change| {
             changes.push(change);
             true

@@ -3,12 +3,13 @@
 use super::{
     Directories,
     files::{self, Entry},
-    known::Known,
+    known::KnownFiles,
     told::Told,
 };
 use crate::{
-    board::Contact,
+    board::SourceStatus,
     file,
+    manifest::MAX_FILE,
     outcome::{Fault, Reason},
     signature::{Signature, is_signature},
     source::{
@@ -16,7 +17,7 @@ use crate::{
         bundle::{self, Bundle, Manifest, Wishes},
         is_module,
     },
-    spec::{Digest, MAX_FILE},
+    value::Digest,
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -39,11 +40,11 @@ const UNREADABLE: &str = "unreadable-directory";
 pub(super) struct Scanner {
     source: Directories,
     told: Told,
-    manifests: Known<Manifest>,
-    digests: Known<Result<Digest, String>>,
-    signatures: Known<Signature>,
+    manifests: KnownFiles<Manifest>,
+    digests: KnownFiles<Result<Digest, String>>,
+    signatures: KnownFiles<Signature>,
     homes: HashMap<PathBuf, Home>,
-    contact: Arc<Contact>,
+    contact: Arc<SourceStatus>,
 }
 
 /// A directory as it was when it last held something.
@@ -66,13 +67,13 @@ pub(super) struct Scanned {
 
 impl Scanner {
     /// A scanner that says in `taken` which checks are a directory's.
-    pub(super) fn new(source: Directories, contact: Arc<Contact>, taken: watch::Sender<Taken>) -> Self {
+    pub(super) fn new(source: Directories, contact: Arc<SourceStatus>, taken: watch::Sender<Taken>) -> Self {
         Self {
             source,
             told: Told::new(taken),
-            manifests: Known::default(),
-            digests: Known::default(),
-            signatures: Known::default(),
+            manifests: KnownFiles::default(),
+            digests: KnownFiles::default(),
+            signatures: KnownFiles::default(),
             homes: HashMap::new(),
             contact,
         }
@@ -170,7 +171,8 @@ impl Scanner {
             modules: self.digests.of(entries).map(|(name, digest, _)| (name, digest)).collect(),
             signatures: self.signatures.of(entries).map(|(name, file, _)| (name, file)).collect(),
         };
-        let named = wishes.read(&bundle, |origin| self.told.former(origin));
+        let former = self.told.by_file();
+        let named = wishes.read(&bundle, |origin| former.of(origin));
         let settled = unsettled().map(|(_, settled)| settled).min();
         self.homes.entry(directory.to_path_buf()).or_default().named = named;
         settled
@@ -199,9 +201,7 @@ impl Scanner {
             self.contact.reached(&place);
             return;
         };
-        if self.contact.lost(&place, &why) {
-            tracing::warn!("{why}; its checks stay as they are");
-        }
+        self.contact.lost(&place, &why);
         let why = format!("{why}; its checks stay as they are, and others that it may hold are not known");
         wishes.refuse(directory.join(UNREADABLE), Fault::new(Reason::Resources, why));
     }

@@ -9,10 +9,10 @@ mod watched;
 
 use super::{Directories, scan::Scanner};
 use crate::{
-    board::Contact,
+    board::SourceStatus,
     grant::Ceiling,
     source::{Change, Taken},
-    spec::Key,
+    value::Key,
 };
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::{
@@ -32,7 +32,7 @@ const STAND_IN: &str = "!default/unreadable-directory ";
 struct Fixture {
     directory: TempDir,
     scanner: Scanner,
-    contact: Arc<Contact>,
+    contact: Arc<SourceStatus>,
     taken: watch::Receiver<Taken>,
     now: Instant,
 }
@@ -51,7 +51,7 @@ impl Fixture {
     /// Looks at these directories.
     fn of(directory: TempDir, paths: Vec<PathBuf>) -> Self {
         let names = paths.iter().map(|path| path.display().to_string());
-        let contact = Arc::new(Contact::new("directory", names));
+        let contact = Arc::new(SourceStatus::new("directory", names));
         let (sender, taken) = watch::channel(Taken::default());
         let source = Directories {
             paths,

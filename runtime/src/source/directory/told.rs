@@ -2,15 +2,21 @@
 
 use super::files;
 use crate::{
-    source::{Change, Packed, Taken, bundle::Wish},
-    spec::{Check, Key},
+    manifest::Check,
+    source::{Change, Packed, Taken, bundle::Desired},
+    value::Key,
 };
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ffi::OsStr,
+    path::Path,
+    sync::Arc,
+};
 use tokio::sync::watch;
 
 /// What was told of each check, as far as that came: a scan that breaks off loses nothing of it.
 pub(super) struct Told {
-    wishes: BTreeMap<Key, Wish>,
+    wishes: BTreeMap<Key, Desired>,
     /// Which checks are a directory's, for other sources.
     taken: watch::Sender<Taken>,
 }
@@ -23,7 +29,7 @@ impl Told {
     /// Tells all that is new about what is wanted now, until nobody listens any more; true if all was heard.
     pub(super) fn tell(
         &mut self,
-        wanted: BTreeMap<Key, Wish>,
+        wanted: BTreeMap<Key, Desired>,
         limit: usize,
         mut tell: impl FnMut(Change) -> bool,
     ) -> bool {
@@ -51,20 +57,43 @@ impl Told {
         true
     }
 
-    /// The checks that a manifest file wanted before.
-    pub(super) fn former(&self, origin: &Path) -> BTreeMap<Key, Arc<Check>> {
-        let same = |path: &Path| path.file_name() == origin.file_name() && home(path) == home(origin);
-        let wishes = self.wishes.iter().filter(|(_, wish)| same(&wish.origin));
-        wishes.filter_map(|(key, wish)| Some((key.clone(), Arc::clone(wish.check.as_ref()?)))).collect()
+    /// The checks that each manifest file wanted before.
+    pub(super) fn by_file(&self) -> Former<'_> {
+        let mut former = Former::default();
+        for (key, wish) in &self.wishes {
+            if let Some(check) = &wish.check {
+                former.0.entry(file(&wish.origin)).or_default().push((key, check));
+            }
+        }
+        former
     }
 
     /// What the files of a directory wanted before, without the one of this name.
-    pub(super) fn of(&self, directory: &Path, without: &str) -> impl Iterator<Item = (Key, Wish)> {
+    pub(super) fn of(&self, directory: &Path, without: &str) -> impl Iterator<Item = (Key, Desired)> {
         let without = directory.join(without);
         let here = move |path: &Path| home(path) == Some(directory) && path != without;
         let wishes = self.wishes.iter().filter(move |(_, wish)| here(&wish.origin));
         wishes.map(|(key, wish)| (key.clone(), wish.clone()))
     }
+}
+
+/// The checks that files wanted before, by directory and name of the file: as many are asked for as there are.
+#[derive(Default)]
+pub(super) struct Former<'a>(HashMap<File<'a>, Vec<(&'a Key, &'a Arc<Check>)>>);
+
+/// The directory and the name of a file.
+type File<'a> = (Option<&'a Path>, Option<&'a OsStr>);
+
+impl Former<'_> {
+    /// The checks of one manifest file.
+    pub(super) fn of(&self, origin: &Path) -> BTreeMap<Key, Arc<Check>> {
+        let checks = self.0.get(&file(origin)).into_iter().flatten();
+        checks.map(|(key, check)| ((*key).clone(), Arc::clone(check))).collect()
+    }
+}
+
+fn file(path: &Path) -> File<'_> {
+    (home(path), path.file_name())
 }
 
 fn read_module(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
@@ -77,4 +106,27 @@ fn home(path: &Path) -> Option<&Path> {
     let parent = path.parent()?;
     let is_version = parent.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".."));
     if is_version { parent.parent() } else { Some(parent) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn the_former_checks_of_thousands_of_files_are_found_in_no_time() {
+        let mut told = Told::new(watch::channel(Taken::default()).0);
+        let origin = |number: u32| Path::new("/checks").join(format!("{number}.yaml"));
+        for number in 0..20_000 {
+            let key = Key::new("default", &format!("c{number}")).expect("a key");
+            let check = Check::bare(key.clone(), "m.wasm".parse().expect("a module"));
+            let wish = Desired { origin: origin(number), check: Some(Arc::new(check)), ..Desired::default() };
+            told.wishes.insert(key, wish);
+        }
+        let begun = Instant::now();
+        let former = told.by_file();
+        assert!((0..20_000).all(|number| former.of(&origin(number)).len() == 1));
+        // Looking through all for each takes a hundred times as long.
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    }
 }

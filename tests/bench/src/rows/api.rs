@@ -7,15 +7,16 @@ use crate::{
 };
 use anyhow::{Context, Result, anyhow, ensure};
 use aviary::{
-    board::Board,
     capability::dial::{Network, NetworkOptions},
     cluster::Cluster as Way,
     grant::Ceiling,
     ledger::Ledger,
+    manifest,
     outcome::Status,
     sandbox::{Instance, Sandbox},
     signature::Keyring,
-    spec::{self, Blob},
+    usage::Usage,
+    value::Blob,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, api::DynamicObject, core::ApiResource};
@@ -64,24 +65,23 @@ async fn guest(bench: &Bench, cluster: &Cluster) -> Result<Instance> {
          grants: {{ kubernetes: [{{ apiGroups: [''], resources: [configmaps], verbs: [get] }}] }}\n  \
          settings: {{ poll: [{{ get: {{ kind: ConfigMap, name: {NAME} }} }}] }}\n"
     );
-    let check = Arc::new(spec::parse(&manifest, &cluster.namespace, &Ceiling::open())?.remove(0));
-    let board = Arc::new(Board::default());
+    let check = Arc::new(manifest::parse(&manifest, &cluster.namespace, &Ceiling::open())?.remove(0));
     let way = Way::new(cluster.config.clone())?;
-    let ledger = Ledger::fleeting(Arc::new(way), Arc::clone(&board));
+    let ledger = Ledger::fleeting(Arc::new(way), Arc::default());
     let network = Arc::new(Network::new(&NetworkOptions::default())?);
-    let sandbox = Sandbox::new(4, bench.workshop(), network, Some(ledger)).map_err(anyhow::Error::from)?;
+    let sandbox = Sandbox::new(4, bench.compiler(), network, Some(ledger)).map_err(anyhow::Error::from)?;
     let module = fs::read(bench.guests.join("calls_kubernetes.wasm")).context("cannot read the guest")?;
     let module = Keyring::default().admit("check.wasm", Blob::of(module), None).await?;
     let guest = sandbox.load("check.wasm", module).await?;
-    let entry = board.enter(&check);
-    let mut instance = Instance::new(&sandbox, &guest, check, entry, false).await?;
-    instance.init().await.map_err(|lost| anyhow!("{lost:?}"))?.map_err(|message| anyhow!(message))?;
+    let usage = Arc::new(Usage::new(check.key.clone(), &check.limits));
+    let mut instance = Instance::new(&sandbox, &guest, check, usage, false).await?;
+    instance.init().await.done().map_err(|verdict| anyhow!("{verdict:?}"))?;
     Ok(instance)
 }
 
 async fn poll(guest: &mut Instance) -> Result<()> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    let outcome = guest.poll(deadline).await.map_err(|lost| anyhow!("{lost:?}"))?;
+    let outcome = guest.poll(deadline).await.done().map_err(|verdict| anyhow!("{verdict:?}"))?;
     ensure!(outcome.status == Status::Pass, "the guest fails: {}", outcome.message);
     Ok(())
 }

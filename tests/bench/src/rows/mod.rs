@@ -12,7 +12,7 @@ mod store;
 
 use crate::figure::Figure;
 use anyhow::{Context, Result};
-use aviary::sandbox::Workshop;
+use aviary::settings::CompilerConfig;
 use std::path::PathBuf;
 use tokio::runtime::{Builder, Runtime};
 
@@ -28,8 +28,8 @@ pub(crate) struct Bench {
 
 impl Bench {
     /// Modules are compiled by the daemon's program.
-    fn workshop(&self) -> Workshop {
-        Workshop { program: self.daemon.clone(), ..Workshop::default() }
+    fn compiler(&self) -> CompilerConfig {
+        CompilerConfig { program: self.daemon.clone(), ..CompilerConfig::default() }
     }
 }
 

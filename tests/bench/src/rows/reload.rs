@@ -7,7 +7,7 @@ use crate::{
     figure::{Figure, median, millis},
 };
 use anyhow::{Context, Result, bail};
-use aviary::spec::Digest;
+use aviary::value::Digest;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::{fs, path::Path, time::Duration};

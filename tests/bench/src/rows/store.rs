@@ -6,10 +6,11 @@ use anyhow::{Context, Result, anyhow, ensure};
 use aviary::{
     board::{Board, Entry},
     capability::dial::{Network, NetworkOptions},
-    outcome::{Fault, Status},
-    sandbox::{Guest, Instance, Lost, Sandbox},
+    manifest::Check,
+    outcome::{Fault, Status, Verdict},
+    sandbox::{Guest, Instance, Sandbox},
     signature::Keyring,
-    spec::{Blob, Check, Key},
+    value::{Blob, Key},
 };
 use std::{
     fs,
@@ -59,7 +60,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
 impl Subject {
     async fn load(bench: &Bench, settings: &str) -> Result<Self> {
         let network = Arc::new(Network::new(&NetworkOptions::default())?);
-        let sandbox = Sandbox::new(16, bench.workshop(), network, None).map_err(anyhow::Error::from)?;
+        let sandbox = Sandbox::new(16, bench.compiler(), network, None).map_err(anyhow::Error::from)?;
         let guest = bench.guests.join("counts.wasm");
         let bytes = fs::read(&guest).with_context(|| format!("cannot read {}", guest.display()))?;
         let module = Keyring::default().admit("the guest", Blob::of(bytes), None).await?;
@@ -71,14 +72,10 @@ impl Subject {
     }
 
     async fn live(&self) -> Result<Instance> {
-        let (check, entry) = (Arc::clone(&self.check), Arc::clone(&self.entry));
+        let (check, usage) = (Arc::clone(&self.check), Arc::clone(&self.entry.usage));
         let mut instance =
-            Instance::new(&self.sandbox, &self.guest, check, entry, false).await.map_err(fault)?;
-        instance
-            .init()
-            .await
-            .map_err(|lost| describe(&lost))?
-            .map_err(|message| anyhow!("init: {message}"))?;
+            Instance::new(&self.sandbox, &self.guest, check, usage, false).await.map_err(fault)?;
+        instance.init().await.done().map_err(describe)?;
         Ok(instance)
     }
 
@@ -88,11 +85,7 @@ impl Subject {
             let start = Instant::now();
             let mut instance = self.live().await?;
             poll(&mut instance, deadline()).await?;
-            instance
-                .cleanup()
-                .await
-                .map_err(|lost| describe(&lost))?
-                .map_err(|message| anyhow!("cleanup: {message}"))?;
+            instance.cleanup().await.done().map_err(describe)?;
             drop(instance);
             times.push(start.elapsed());
         }
@@ -120,7 +113,7 @@ fn deadline() -> tokio::time::Instant {
 }
 
 async fn poll(instance: &mut Instance, deadline: tokio::time::Instant) -> Result<()> {
-    let outcome = instance.poll(deadline).await.map_err(|lost| describe(&lost))?;
+    let outcome = instance.poll(deadline).await.done().map_err(describe)?;
     ensure!(outcome.status == Status::Pass, "the check fails: {}", outcome.message);
     Ok(())
 }
@@ -129,6 +122,6 @@ fn fault(fault: Fault) -> anyhow::Error {
     anyhow!(fault.message)
 }
 
-fn describe(lost: &Lost) -> anyhow::Error {
-    anyhow!("{lost:?}")
+fn describe(verdict: Verdict) -> anyhow::Error {
+    anyhow!("{verdict:?}")
 }

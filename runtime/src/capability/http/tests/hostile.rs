@@ -37,8 +37,9 @@ async fn a_silent_server_times_out_in_the_phase_that_was_waited_for() {
 async fn a_silent_resolver_times_out_while_resolving() {
     let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
     let network = crate::capability::testing::network_with(silent.local_addr().expect("an address"));
-    let permit = permit("http: [{ hosts: [\"http://a.test\"] }]");
-    let result = send(&network, &permit, &Connections::default(), get("http://a.test/"), within(50)).await;
+    let authorization = authorization("http: [{ hosts: [\"http://a.test\"] }]");
+    let result =
+        send(&network, &authorization, &Connections::default(), get("http://a.test/"), within(50)).await;
     assert!(matches!(result, Err(Error::Timeout(Phase::Resolve))), "{result:?}");
 }
 

@@ -11,9 +11,14 @@ use std::{
 
 async fn fetch_all(booked: Vec<Booked>) -> Vec<Result<Response, Error>> {
     let room = Room { at_once: 8, bodies: MOST_KEPT_TOGETHER };
-    let (network, permit, connections) = (network(), permit(ALL), Connections::default());
-    let inbox = Inbox::new(None, Arc::default());
-    let client = Client { network: &network, permit: &permit, connections: &connections, inbox: &inbox };
+    let (network, authorization, connections) = (network(), authorization(ALL), Connections::default());
+    let in_flight = InFlightBytes::new(None, Arc::default());
+    let client = Client {
+        network: &network,
+        authorization: &authorization,
+        connections: &connections,
+        in_flight: &in_flight,
+    };
     client.send_all(booked, room).await
 }
 

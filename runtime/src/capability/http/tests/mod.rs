@@ -10,7 +10,7 @@ mod tls;
 use super::*;
 use crate::capability::{
     bindings::aviary::check::http::{IpFamily, Method, Phase, Protocol},
-    testing::{listen, listen_at, network, permit, soon},
+    testing::{authorization, listen, listen_at, network, soon},
 };
 use axum::{Router, body::Bytes, http::HeaderMap, routing};
 use std::{net::SocketAddr, sync::Arc};
@@ -40,13 +40,13 @@ fn get(url: impl Into<String>) -> Request {
 /// Sends a request for a guest that may hold all of the answer.
 async fn send(
     network: &Network,
-    permit: &Permit,
+    authorization: &Authorization,
     connections: &Connections,
     request: Request,
     deadline: Instant,
 ) -> Result<Response, Error> {
-    let inbox = Inbox::new(None, Arc::default());
-    Client { network, permit, connections, inbox: &inbox }.send(request, deadline).await
+    let in_flight = InFlightBytes::new(None, Arc::default());
+    Client { network, authorization, connections, in_flight: &in_flight }.send(request, deadline).await
 }
 
 /// Sends a request that may go to every server of the tests.
@@ -55,7 +55,7 @@ async fn fetch(request: Request) -> Result<Response, Error> {
 }
 
 async fn fetch_until(request: Request, deadline: Instant) -> Result<Response, Error> {
-    send(&network(), &permit(ALL), &Connections::default(), request, deadline).await
+    send(&network(), &authorization(ALL), &Connections::default(), request, deadline).await
 }
 
 /// A server made of routes.

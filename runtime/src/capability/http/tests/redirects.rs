@@ -58,9 +58,10 @@ async fn each_hop_is_judged_again() {
         ("http://meta.test/", "at 169.254.169.254, a cloud metadata address"),
     ] {
         let address = serve(Router::new().route("/", redirect(302, location))).await;
-        let permit = permit(&format!("http: [{{ hosts: [\"http://{address}\", \"http://meta.test\"] }}]"));
+        let authorization =
+            authorization(&format!("http: [{{ hosts: [\"http://{address}\", \"http://meta.test\"] }}]"));
         let request = Request { redirects: 5, ..get(format!("http://{address}/")) };
-        let result = send(&network, &permit, &Connections::default(), request, soon()).await;
+        let result = send(&network, &authorization, &Connections::default(), request, soon()).await;
         assert!(
             matches!(&result, Err(Error::Denied(text)) if text.contains(expected)),
             "{location}: {result:?}"
@@ -84,11 +85,11 @@ async fn each_hop_is_judged_again() {
 async fn the_method_is_judged_at_each_hop() {
     let there = serve(Router::new().route("/", routing::any(echo))).await;
     let address = serve(Router::new().route("/", redirect(307, format!("http://{there}/")))).await;
-    let permit = permit(&format!(
+    let authorization = authorization(&format!(
         "http: [{{ hosts: [\"http://{address}\"], methods: [POST] }}, {{ hosts: [\"http://{there}\"] }}]"
     ));
     let request = Request { method: Method::Post, redirects: 1, ..get(format!("http://{address}/")) };
-    let result = send(&network(), &permit, &Connections::default(), request, soon()).await;
+    let result = send(&network(), &authorization, &Connections::default(), request, soon()).await;
     assert!(matches!(&result, Err(Error::Denied(text)) if text.contains("POST")), "{result:?}");
 }
 

@@ -13,7 +13,7 @@ use std::net::Ipv6Addr;
 use tokio::net::UdpSocket;
 
 async fn refusal(yaml: &str, url: &str) -> String {
-    let result = send(&network(), &permit(yaml), &Connections::default(), get(url), soon()).await;
+    let result = send(&network(), &authorization(yaml), &Connections::default(), get(url), soon()).await;
     match result {
         Err(Error::Denied(text)) => text,
         other => panic!("{url}: {other:?}"),
@@ -91,11 +91,12 @@ async fn a_name_that_leads_to_a_forbidden_address_is_denied() {
         (wildcard, "alias.test", "at 169.254.169.254, a cloud metadata address"),
     ] {
         let request = get(format!("http://{name}/"));
-        let result = send(&network, &permit(yaml), &Connections::default(), request, soon()).await;
+        let result = send(&network, &authorization(yaml), &Connections::default(), request, soon()).await;
         assert!(matches!(&result, Err(Error::Denied(text)) if text.contains(found)), "{name}: {result:?}");
     }
     let result =
-        send(&network, &permit(wildcard), &Connections::default(), get("http://no.test/"), soon()).await;
+        send(&network, &authorization(wildcard), &Connections::default(), get("http://no.test/"), soon())
+            .await;
     assert!(matches!(result, Err(Error::Resolve(_))), "{result:?}");
 }
 
@@ -122,11 +123,11 @@ async fn a_name_is_looked_up_once_and_what_was_judged_is_dialled() {
         }
     });
     let inside = listen_at("[::1]:0", async |_| panic!("nobody may come here")).await;
-    let permit = permit("http: [{ hosts: [\"http://rebound.test:*\"] }]");
+    let authorization = authorization("http: [{ hosts: [\"http://rebound.test:*\"] }]");
     let ask = async || {
         let url = format!("http://rebound.test:{}/", inside.port());
         let request = Request { ip_family: IpFamily::Ipv6, ..get(url) };
-        send(&network, &permit, &Connections::default(), request, within(200)).await
+        send(&network, &authorization, &Connections::default(), request, within(200)).await
     };
     let first = ask().await;
     assert!(matches!(first, Err(Error::Timeout(Phase::Connect) | Error::Unreachable)), "{first:?}");

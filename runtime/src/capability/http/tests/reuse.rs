@@ -30,7 +30,8 @@ async fn numbers(connections: &Connections, address: SocketAddr, reuse: [bool; 3
     let mut numbers = Vec::new();
     for reuse_connection in reuse {
         let request = Request { reuse_connection, ..get(format!("http://{address}/")) };
-        let response = send(&network, &permit(ALL), connections, request, soon()).await.expect("a response");
+        let response =
+            send(&network, &authorization(ALL), connections, request, soon()).await.expect("a response");
         assert_eq!(
             response.timings.connect_ns == 0,
             !numbers.is_empty() && reuse_connection && numbers.contains(&text(&response).to_owned())
@@ -56,15 +57,17 @@ async fn a_connection_that_the_server_closed_meanwhile_is_not_missed() {
 #[tokio::test]
 async fn a_connection_with_a_rest_of_a_body_is_not_used_again() {
     let connections = Connections::default();
-    let (network, permit) = (network(), permit(ALL));
+    let (network, authorization) = (network(), authorization(ALL));
     let address = counting(9).await;
     for expected in ["1", "2"] {
         let mut request = Request { reuse_connection: true, ..get(format!("http://{address}/")) };
-        let response = send(&network, &permit, &connections, request, soon()).await.expect("a response");
+        let response =
+            send(&network, &authorization, &connections, request, soon()).await.expect("a response");
         assert_eq!(text(&response), expected);
         request =
             Request { reuse_connection: true, body_limit: Some(0), ..get(format!("http://{address}/")) };
-        let response = send(&network, &permit, &connections, request, soon()).await.expect("a response");
+        let response =
+            send(&network, &authorization, &connections, request, soon()).await.expect("a response");
         assert!(response.truncated);
     }
 }
@@ -81,7 +84,7 @@ async fn connections_are_not_shared_between_origins_trusts_and_families() {
     for (index, request) in requests.into_iter().enumerate() {
         let request = Request { reuse_connection: true, ..request };
         let response =
-            send(&network(), &permit(ALL), &connections, request, soon()).await.expect("a response");
+            send(&network(), &authorization(ALL), &connections, request, soon()).await.expect("a response");
         assert_eq!(text(&response), (index + 1).to_string());
     }
 }
@@ -89,14 +92,14 @@ async fn connections_are_not_shared_between_origins_trusts_and_families() {
 #[tokio::test]
 async fn a_connection_reaches_no_further_than_the_grant_it_is_used_under() {
     let port = counting(9).await.port();
-    let permit = permit(&format!(
+    let authorization = authorization(&format!(
         "http: [{{ hosts: [\"http://localhost:{port}\"] }}, {{ hosts: [\"http://*:*\"], methods: [PUT] }}]"
     ));
     let (network, connections) = (network(), Connections::default());
     let ask = async |method| {
         let url = format!("http://localhost:{port}/");
         let request = Request { method, reuse_connection: true, ..get(url) };
-        send(&network, &permit, &connections, request, soon()).await.map(|response| response.status)
+        send(&network, &authorization, &connections, request, soon()).await.map(|response| response.status)
     };
     assert!(matches!(ask(Method::Get).await, Ok(200)));
     let result = ask(Method::Put).await;
@@ -112,7 +115,7 @@ async fn an_answer_that_nobody_asked_for_is_not_taken_for_the_next() {
     for _ in 0..3 {
         let request = Request { reuse_connection: true, ..get(format!("http://{address}/")) };
         let response =
-            send(&network(), &permit(ALL), &connections, request, soon()).await.expect("a response");
+            send(&network(), &authorization(ALL), &connections, request, soon()).await.expect("a response");
         assert_eq!(text(&response), "good");
     }
 }
@@ -130,10 +133,10 @@ async fn connections_of_a_check_that_rests_are_closed_after_a_while() {
         }
     })
     .await;
-    let (network, permit, connections) = (network(), permit(ALL), Connections::default());
+    let (network, authorization, connections) = (network(), authorization(ALL), Connections::default());
     let requests = (0..4).map(|_| {
         let request = Request { reuse_connection: true, ..get(format!("http://{address}/")) };
-        send(&network, &permit, &connections, request, soon())
+        send(&network, &authorization, &connections, request, soon())
     });
     assert!(join_all(requests).await.iter().all(Result::is_ok));
     tokio::time::pause();

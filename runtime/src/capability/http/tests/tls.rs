@@ -68,17 +68,18 @@ async fn http1_is_spoken_where_http2_is_not() {
 async fn http2_connections_are_reused_and_bodies_of_any_size_cut() {
     let authority = Authority::new();
     let address = https(authority.server("127.0.0.1", NOW, &["h2"])).await;
-    let (network, permit, connections) = (network(), permit(ALL), Connections::default());
+    let (network, authorization, connections) = (network(), authorization(ALL), Connections::default());
     for first in [true, false] {
         let mut request = trusting(format!("https://{address}/"), authority.trusted());
         request.reuse_connection = true;
-        let response = send(&network, &permit, &connections, request, soon()).await.expect("a response");
+        let response =
+            send(&network, &authorization, &connections, request, soon()).await.expect("a response");
         assert_eq!((response.timings.tls_ns > 0, response.protocol), (first, Protocol::Http2));
         assert!(response.certificate.is_some());
     }
     let mut request = trusting(format!("https://{address}/"), authority.trusted());
     request.body_limit = Some(3);
-    let response = send(&network, &permit, &connections, request, soon()).await.expect("a response");
+    let response = send(&network, &authorization, &connections, request, soon()).await.expect("a response");
     assert_eq!((text(&response), response.truncated), ("HTT", true));
 }
 

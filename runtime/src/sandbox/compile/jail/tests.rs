@@ -1,7 +1,11 @@
 //! Programs that are no compilers.
 
 use super::*;
-use std::{fs, os::unix::fs::PermissionsExt, time::Instant};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
 use tempfile::TempDir;
 
 const GREETS: &str = "echo 'aviary compiles; not confined: '\n";

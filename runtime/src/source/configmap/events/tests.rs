@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     board::{Entry, Module, Next, Quarantine},
+    manifest::Check,
     outcome::{self, Fault},
-    spec::Check,
 };
 use std::{
     convert::Infallible,
@@ -13,8 +13,8 @@ use std::{
 use tokio::sync::mpsc;
 use tower::service_fn;
 
-fn place() -> Place {
-    Place { namespace: "team-a".to_owned(), name: "checks".to_owned() }
+fn place() -> ConfigMapName {
+    ConfigMapName { namespace: "team-a".to_owned(), name: "checks".to_owned() }
 }
 
 fn note(reason: Reason, message: &str) -> Note {
@@ -28,13 +28,13 @@ fn an_event_is_named_after_what_it_says() {
     assert_eq!(name(&rejected), name(&rejected.clone()));
     assert_ne!(name(&rejected), name(&note(Reason::ModuleRejected, "never")));
     assert_ne!(name(&rejected), name(&note(Reason::GrantDenied, "no")));
-    let long = Place { name: format!("{}.b", "a".repeat(250)), ..place() };
+    let long = ConfigMapName { name: format!("{}.b", "a".repeat(250)), ..place() };
     let name = event(&long, &rejected).metadata.name.expect("a name");
     assert!(name.len() < 253 && name.starts_with("aaa"), "{name}");
 }
 
 /// Puts the check `team-a/web` on the board, which is this ConfigMap's.
-fn enter(board: &Board, desk: &Desk) -> Arc<Entry> {
+fn enter(board: &Board, desk: &EventQueue) -> Arc<Entry> {
     let key: Key = "team-a/web".parse().expect("a key");
     desk.own(&key, &place(), "uid");
     board.enter(&Arc::new(Check::bare(key, "web.wasm".parse().expect("a module"))))
@@ -62,14 +62,14 @@ fn quarantine(entry: &Entry) {
     entry.record(Timestamp::now(), Duration::ZERO, Err(fault), next);
 }
 
-fn spawn_listener(events: Receiver<Arc<board::Event>>, board: &Arc<Board>, desk: &Arc<Desk>) {
+fn spawn_listener(events: Receiver<Arc<board::Event>>, board: &Arc<Board>, desk: &Arc<EventQueue>) {
     let (board, desk) = (Arc::clone(board), Arc::clone(desk));
     tokio::spawn(async move { listen(events, &board, &desk).await });
 }
 
 /// What waits to be written.
-fn noted(desk: &Desk) -> Vec<(&'static str, &'static str, String)> {
-    let next = || desk.state().outbox.take(Instant::now()).ok();
+fn noted(desk: &EventQueue) -> Vec<(&'static str, &'static str, String)> {
+    let next = || desk.state().queue.take(Instant::now()).ok();
     std::iter::from_fn(next)
         .map(|(_, note)| (note.reason.kind(), note.reason.label(), note.message))
         .collect()
@@ -79,7 +79,7 @@ const QUARANTINED: &str = "web: unreachable; quarantined until 2026-11-21T12:00:
 
 #[tokio::test(start_paused = true)]
 async fn a_quarantine_is_noted_once_beside_what_was_loaded() {
-    let (board, desk) = (Arc::new(Board::default()), Arc::new(Desk::default()));
+    let (board, desk) = (Arc::new(Board::default()), Arc::new(EventQueue::default()));
     spawn_listener(board.listen(), &board, &desk);
     let entry = enter(&board, &desk);
     load(&entry);
@@ -94,7 +94,7 @@ async fn a_quarantine_is_noted_once_beside_what_was_loaded() {
 
 #[tokio::test(start_paused = true)]
 async fn a_listener_that_lags_notes_how_things_are_now() {
-    let (board, desk) = (Arc::new(Board::default()), Arc::new(Desk::default()));
+    let (board, desk) = (Arc::new(Board::default()), Arc::new(EventQueue::default()));
     let events = board.listen();
     let entry = enter(&board, &desk);
     load(&entry);
@@ -116,17 +116,17 @@ async fn a_listener_that_lags_notes_how_things_are_now() {
 
 #[test]
 fn what_happens_to_checks_of_others_is_not_noted_and_long_messages_are_cut() {
-    let desk = Desk::default();
+    let desk = EventQueue::default();
     let key: Key = "team-a/web".parse().expect("a key");
     desk.note_for(&key, Reason::ModuleLoaded, "live");
-    assert!(desk.state().outbox.take(Instant::now()).is_err());
+    assert!(desk.state().queue.take(Instant::now()).is_err());
     desk.own(&key, &place(), "uid");
     desk.note_for(&key, Reason::GrantDenied, &"\n".repeat(5000));
-    let (_, note) = desk.state().outbox.take(Instant::now()).expect("a note");
+    let (_, note) = desk.state().queue.take(Instant::now()).expect("a note");
     assert!(note.message.len() <= LONGEST_MESSAGE && note.message.starts_with("web: \\n"));
     desk.disown(&key);
     desk.note_for(&key, Reason::ModuleLoaded, "live");
-    assert!(desk.state().outbox.take(Instant::now()).is_err());
+    assert!(desk.state().queue.take(Instant::now()).is_err());
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn writing_that_breaks_down_begins_again() {
             Ok::<_, Infallible>(hyper::Response::new(kube::client::Body::from(event.into_bytes())))
         }
     });
-    let (board, desk) = (Arc::new(Board::default()), Arc::new(Desk::default()));
+    let (board, desk) = (Arc::new(Board::default()), Arc::new(EventQueue::default()));
     tokio::spawn(keep(Client::new(api, "default"), board, Arc::clone(&desk)));
     for about in ["one", "another"] {
         desk.note(&place(), "uid", about, Reason::ModuleRejected, "no");

@@ -1,11 +1,7 @@
 //! What reads that are slow lead to.
 
 use super::*;
-use crate::{
-    policy::Policy,
-    source::configmap::{Age, Namespaces},
-    spec::Digest,
-};
+use crate::{policy::Policy, settings::Namespaces, source::configmap::Age, value::Digest};
 use axum::{Json, Router, extract::Path, routing::get};
 use jiff::Timestamp;
 use kube::Client;
@@ -27,7 +23,7 @@ struct Fixture {
     taken: watch::Sender<Taken>,
 }
 
-/// Each answer takes a permit; of the nth one the module says so.
+/// Each answer takes a authorization; of the nth one the module says so.
 struct Server {
     asked: AtomicUsize,
     answers: [Semaphore; 4],
@@ -52,7 +48,7 @@ impl Fixture {
         let (told, changes) = mpsc::channel(4);
         let (taken, taken_by_others) = watch::channel(Taken::default());
         let namespaces = BTreeSet::from([Some("team-a".to_owned())]);
-        let contact = Arc::new(Contact::new("configmap", []));
+        let contact = Arc::new(SourceStatus::new("configmap", []));
         let follower = Follower::new(source, namespaces, told, taken_by_others, Arc::default(), contact);
         tokio::spawn(follower.run(inbox));
         Self { sightings, changes, server, taken }
@@ -95,7 +91,7 @@ fn metadata(name: &str) -> Value {
 }
 
 fn seen(name: &str) -> Seen {
-    let place = Place { namespace: "team-a".to_owned(), name: name.to_owned() };
+    let place = ConfigMapName { namespace: "team-a".to_owned(), name: name.to_owned() };
     let age = Age { created: Timestamp::MAX, uid: name.to_owned() };
     Seen { place, age, version: "1".to_owned() }
 }

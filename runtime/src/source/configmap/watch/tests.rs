@@ -5,10 +5,8 @@ use crate::{
     board::Board,
     cluster::Cluster,
     policy::Policy,
-    source::{
-        Change, Taken,
-        configmap::{ConfigMaps, Namespaces},
-    },
+    settings::Namespaces,
+    source::{Change, Taken, configmap::ConfigMaps},
 };
 use axum::{
     Router,
@@ -67,11 +65,11 @@ async fn client_of(configmaps: MethodRouter) -> Client {
     Cluster::new(kube::Config::new(url.parse().expect("a url"))).expect("a cluster").own()
 }
 
-fn contact() -> Arc<Contact> {
-    Arc::new(Contact::new("configmap", ["team-a".to_owned()]))
+fn contact() -> Arc<SourceStatus> {
+    Arc::new(SourceStatus::new("configmap", ["team-a".to_owned()]))
 }
 
-fn watch(client: &Client, contact: &Arc<Contact>) -> (Watch, mpsc::Receiver<Sighting>) {
+fn watch(client: &Client, contact: &Arc<SourceStatus>) -> (Watch, mpsc::Receiver<Sighting>) {
     let (sender, sightings) = mpsc::channel(4);
     let (contact, listing) = (Arc::clone(contact), Arc::new(Semaphore::new(1)));
     let namespace = Some("team-a".to_owned());
@@ -80,7 +78,7 @@ fn watch(client: &Client, contact: &Arc<Contact>) -> (Watch, mpsc::Receiver<Sigh
 }
 
 /// Waits until the API server is told to be lost, for a reason that has this in it.
-async fn until_lost(contact: &Contact, why: &str) {
+async fn until_lost(contact: &SourceStatus, why: &str) {
     let lost = async {
         while !contact.source().error.contains(why) {
             sleep(Duration::from_millis(1)).await;

@@ -1,0 +1,130 @@
+//! What was read from files, and is read again when they change.
+
+use crate::{board::Board, file::open_regular};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use std::{
+    fmt::Display,
+    io::Read,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{task::spawn_blocking, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+/// How often it is looked whether files have changed. Looking finds what watching would miss: links that
+/// are swapped, as those of mounted Secrets, and file systems of other machines.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The longest file.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// Something that can be made of the contents of files.
+pub trait FileContent: Sized + Send + Sync + 'static {
+    /// What it is, in the log and as a label in `/metrics`.
+    const WHAT: &'static str;
+
+    /// Makes it of the contents of its files, or says what is wrong with them.
+    ///
+    /// # Errors
+    /// The contents make no sense; the text has none of them.
+    fn parse(contents: &[Vec<u8>]) -> Result<Self, String>;
+
+    /// When it is no good any more.
+    fn expires(&self) -> Option<Timestamp> {
+        None
+    }
+}
+
+/// The latest that could be made of some files.
+pub struct ReloadingFile<T> {
+    files: Vec<PathBuf>,
+    value: Mutex<Arc<T>>,
+}
+
+/// Digest of the contents, or why they cannot be read.
+type Seen = Result<[u8; 32], String>;
+
+impl<T: FileContent> ReloadingFile<T> {
+    /// Reads the files for the first time.
+    ///
+    /// # Errors
+    /// One cannot be read, or they make no sense.
+    pub fn read(files: Vec<PathBuf>) -> Result<Self, String> {
+        let value = contents(&files).and_then(|contents| parse::<T>(&files, &contents))?;
+        Ok(Self { files, value: Mutex::new(Arc::new(value)) })
+    }
+
+    /// The latest that was good.
+    pub fn get(&self) -> Arc<T> {
+        Arc::clone(&self.value.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the files again and again until `stop`. What makes no sense changes nothing; it stands in the
+    /// log and on the board.
+    pub async fn keep(&self, board: &Board, stop: &CancellationToken) {
+        board.files.tell(T::WHAT, true, self.get().expires());
+        let mut seen = None;
+        loop {
+            let files = self.files.clone();
+            let read = spawn_blocking(move || contents(&files)).await;
+            let read = read.unwrap_or_else(|error| Err(error.to_string()));
+            let now: Seen = read.as_ref().map(|contents| digest(contents)).map_err(Clone::clone);
+            if seen.as_ref() != Some(&now) {
+                self.take(read, seen.is_none(), board);
+                seen = Some(now);
+            }
+            if stop.run_until_cancelled(sleep(LOOK_EVERY)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn take(&self, read: Result<Vec<Vec<u8>>, String>, is_first: bool, board: &Board) {
+        let what = T::WHAT;
+        match read.and_then(|contents| parse::<T>(&self.files, &contents)) {
+            Ok(value) => {
+                board.files.tell(what, true, value.expires());
+                *self.value.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
+                if !is_first {
+                    tracing::info!(what, "read again, as it has changed");
+                }
+            }
+            Err(error) => {
+                board.files.tell(what, false, self.get().expires());
+                tracing::warn!(what, "going on with what was read before: {error}");
+            }
+        }
+    }
+}
+
+fn contents(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, String> {
+    files.iter().map(|file| content(file)).collect()
+}
+
+fn content(file: &Path) -> Result<Vec<u8>, String> {
+    let failed = |error: &dyn Display| format!("cannot read {}: {error}", file.display());
+    let mut content = Vec::new();
+    let opened = open_regular(file).map_err(|error| failed(&error))?;
+    opened.take(MAX_FILE + 1).read_to_end(&mut content).map_err(|error| failed(&error))?;
+    if content.len() as u64 > MAX_FILE {
+        return Err(failed(&format_args!("it is longer than {MAX_FILE} bytes")));
+    }
+    Ok(content)
+}
+
+fn parse<T: FileContent>(files: &[PathBuf], contents: &[Vec<u8>]) -> Result<T, String> {
+    T::parse(contents).map_err(|error| {
+        let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+        format!("{}: {error}", files.join(" and "))
+    })
+}
+
+fn digest(contents: &[Vec<u8>]) -> [u8; 32] {
+    let mut all = Sha256::new();
+    for content in contents {
+        all.update((content.len() as u64).to_be_bytes());
+        all.update(content);
+    }
+    all.finalize().into()
+}

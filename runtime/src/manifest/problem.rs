@@ -1,0 +1,167 @@
+//! What is wrong with a value, told by its way through the document, and where that is in a text.
+
+use crate::manifest::{Error, read};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_saphyr::{Location, Spanned};
+use std::fmt;
+
+/// One step of the way from the root of a document to a value in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// To the value of a key.
+    Key(&'static str),
+    /// To an item of a list, counted from 0.
+    Item(usize),
+}
+
+/// What is wrong with a value, whether its document came as text or otherwise. Displays as `spec.interval: …`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The way to the value; empty if it is about the whole document.
+    path: Vec<Step>,
+    message: String,
+}
+
+impl Problem {
+    /// About the value at the end of a way.
+    pub(crate) fn at(path: impl Into<Vec<Step>>, message: impl fmt::Display) -> Self {
+        Self { path: path.into(), message: message.to_string() }
+    }
+
+    /// About the value of a key of `spec`.
+    pub(super) fn in_spec(key: &'static str, message: impl fmt::Display) -> Self {
+        Self::at([Step::Key("spec"), Step::Key(key)], message)
+    }
+
+    /// The same with the line and column of the value in the text, of whose documents it is about this one.
+    pub(crate) fn locate(self, text: &str, document: usize) -> Error {
+        let places: Vec<Spanned<Places>> = read(text).unwrap_or_default();
+        match places.get(document).filter(|_| !self.path.is_empty()) {
+            Some(root) => Error::at(find(root, &self.path), self.message),
+            None => Error::whole(self.message),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, step) in self.path.iter().enumerate() {
+            match step {
+                Step::Key(key) if number == 0 => out.write_str(key)?,
+                Step::Key(key) => write!(out, ".{key}")?,
+                Step::Item(item) => write!(out, "[{item}]")?,
+            }
+        }
+        let colon = if self.path.is_empty() { "" } else { ": " };
+        write!(out, "{colon}{}", self.message)
+    }
+}
+
+/// Where everything in a document stands.
+enum Places {
+    Map(Vec<(String, Spanned<Places>)>),
+    List(Vec<Spanned<Places>>),
+    Scalar,
+}
+
+/// The place of the value at the end of a way, or of the last one on it that is there.
+fn find(from: &Spanned<Places>, path: &[Step]) -> Location {
+    let Some((step, rest)) = path.split_first() else { return from.referenced };
+    let next = match (&from.value, step) {
+        (Places::Map(values), Step::Key(key)) => {
+            values.iter().find(|(name, _)| name == key).map(|(_, to)| to)
+        }
+        (Places::List(items), Step::Item(item)) => items.get(*item),
+        _ => None,
+    };
+    next.map_or(from.referenced, |next| find(next, rest))
+}
+
+impl<'de> Deserialize<'de> for Places {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Places;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Places, A::Error> {
+        let mut values = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            values.push(entry);
+        }
+        Ok(Places::Map(values))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Places, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Places::List(items))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Places, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Places::Scalar)
+    }
+
+    fn visit_unit<E>(self) -> Result<Places, E> {
+        Ok(Places::Scalar)
+    }
+
+    fn visit_none<E>(self) -> Result<Places, E> {
+        Ok(Places::Scalar)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Places, E> {
+        Ok(Places::Scalar)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Places, E> {
+        Ok(Places::Scalar)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Places, E> {
+        Ok(Places::Scalar)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Places, E> {
+        Ok(Places::Scalar)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Places, E> {
+        Ok(Places::Scalar)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_told_by_its_way_or_by_line_and_column() {
+        let path = [Step::Key("spec"), Step::Key("secrets"), Step::Item(1)];
+        let problem = Problem::at(path, "no");
+        assert_eq!(problem.to_string(), "spec.secrets[1]: no");
+        let text = "{}\n---\nspec:\n  secrets:\n  - a: [1, null, x]\n  - { b: 1.5, c: true }\n";
+        assert_eq!(problem.locate(text, 1).to_string(), "line 6, column 5: no");
+    }
+
+    #[test]
+    fn what_is_not_there_is_missed_where_it_would_be() {
+        let error = Problem::in_spec("ttl", "no").locate("metadata: {}\nspec: { a: b }\n", 0);
+        assert_eq!(error.to_string(), "line 2, column 7: no");
+        assert_eq!(Problem::at([], "no").locate("a: b", 0).to_string(), "no");
+        assert_eq!(Problem::in_spec("ttl", "no").locate("a: [", 0).to_string(), "no");
+    }
+}

@@ -1,0 +1,54 @@
+//! Networks by their addresses.
+
+use ipnet::IpNet;
+use std::{net::IpAddr, str::FromStr, sync::Arc};
+
+/// A network as in `10.0.0.0/8`, or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network(IpNet);
+
+/// Networks. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Networks(Arc<[Network]>);
+
+/// Why a text is no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a network such as `10.0.0.0/8` or `fd00::/8`, or an address")]
+pub struct NetworkError;
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let address = || text.parse().map(|address: IpAddr| IpNet::from(address));
+        text.parse().or_else(|_| address()).map(Self).map_err(|_| NetworkError)
+    }
+}
+
+impl FromIterator<Network> for Networks {
+    fn from_iter<I: IntoIterator<Item = Network>>(networks: I) -> Self {
+        Self(networks.into_iter().collect())
+    }
+}
+
+impl Networks {
+    /// Whether one of them has this address.
+    pub(crate) fn contain(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|Network(network)| network.contains(&address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_an_address_with_a_length_or_alone() {
+        for text in ["10.0.0.0/8", "10.1.2.3", "fd00::/8", "::1", "10.1.2.3/8"] {
+            assert!(text.parse::<Network>().is_ok(), "{text}");
+        }
+        for text in ["", "10.0.0.0/33", "10.0.0", "example.com", "*", "10.0.0.0/8,::1"] {
+            assert_eq!(text.parse::<Network>(), Err(NetworkError), "{text}");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Events that wait to be written, at a bounded rate.
+
+use super::ConfigMapName;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// What one ConfigMap may have written: so many at once, then one in so long.
+const OF_ONE: Pace = Pace { burst: 10, every: Duration::from_secs(30) };
+/// What all ConfigMaps together may have written.
+const OF_ALL: Pace = Pace { burst: 50, every: Duration::from_millis(500) };
+/// So many events wait at most: of one ConfigMap, of one namespace, and in all.
+const MOST_OF_ONE: usize = 100;
+const MOST_OF_NAMESPACE: usize = 200;
+const MOST: usize = 5_000;
+
+/// What an event is about: only the latest of one topic is written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Topic {
+    pub(super) place: ConfigMapName,
+    pub(super) about: String,
+}
+
+/// Events that wait, one for each topic. Namespaces have their turns, and in each of them its ConfigMaps, so that
+/// nobody waits for all that another one has to say.
+pub(super) struct FairQueue<T> {
+    waiting: BTreeMap<ConfigMapName, VecDeque<(String, T)>>,
+    /// How many wait in all.
+    count: usize,
+    /// ConfigMaps of which an event waits, and when one may be written; at once if there is no time.
+    resting: BTreeSet<(Option<Instant>, ConfigMapName)>,
+    /// ConfigMaps that may write now, and their namespaces; the first is the next.
+    ready: HashMap<String, VecDeque<ConfigMapName>>,
+    turns: VecDeque<String>,
+    all: Budget,
+    each: HashMap<ConfigMapName, Budget>,
+}
+
+#[derive(Clone, Copy)]
+struct Pace {
+    burst: u32,
+    every: Duration,
+}
+
+/// What has been spent: until when it would take to earn it again.
+#[derive(Clone, Copy, Default)]
+struct Budget(Option<Instant>);
+
+impl<T> Default for FairQueue<T> {
+    fn default() -> Self {
+        Self {
+            waiting: BTreeMap::new(),
+            count: 0,
+            resting: BTreeSet::new(),
+            ready: HashMap::new(),
+            turns: VecDeque::new(),
+            all: Budget::default(),
+            each: HashMap::new(),
+        }
+    }
+}
+
+impl<T> FairQueue<T> {
+    /// Adds an event instead of an earlier one of its topic. If too many wait, it is dropped.
+    pub(super) fn put(&mut self, topic: Topic, event: T) {
+        let Topic { place, about } = topic;
+        if let Some(earlier) = self.earlier(&place, &about) {
+            *earlier = event;
+        } else if self.has_room(&place) {
+            self.add(&place, |events| events.push_back((about, event)));
+        }
+    }
+
+    /// Adds an event that could not be written, unless there is a later one of its topic.
+    pub(super) fn put_back(&mut self, topic: Topic, event: T) {
+        let Topic { place, about } = topic;
+        if self.earlier(&place, &about).is_none() {
+            self.add(&place, |events| events.push_front((about, event)));
+        }
+    }
+
+    /// Takes the next event that may be written now, or tells when one may be; never if none waits.
+    pub(super) fn take(&mut self, now: Instant) -> Result<(Topic, T), Option<Instant>> {
+        self.each.retain(|_, budget| !budget.is_full(now));
+        self.wake(now);
+        let all = self.all.ready(OF_ALL, now);
+        let Some(namespace) = self.turns.front() else {
+            return Err(self.resting.first().map(|(at, _)| at.unwrap_or(now).max(all)));
+        };
+        if all > now {
+            return Err(Some(all));
+        }
+        let place = self.ready.get_mut(namespace).and_then(VecDeque::pop_front).ok_or(None)?;
+        self.pass_on();
+        let events = self.waiting.get_mut(&place).ok_or(None)?;
+        let (about, event) = events.pop_front().ok_or(None)?;
+        let is_last = events.is_empty();
+        self.count -= 1;
+        self.all.spend(OF_ALL, now);
+        self.each.entry(place.clone()).or_default().spend(OF_ONE, now);
+        if is_last {
+            self.waiting.remove(&place);
+        } else {
+            self.rest(&place);
+        }
+        Ok((Topic { place, about }, event))
+    }
+
+    /// Drops all events about this ConfigMap.
+    pub(super) fn forget(&mut self, place: &ConfigMapName) {
+        let Some(events) = self.waiting.remove(place) else { return };
+        self.count -= events.len();
+        self.resting.retain(|(_, other)| other != place);
+        if let Some(ready) = self.ready.get_mut(&place.namespace) {
+            ready.retain(|other| other != place);
+            if ready.is_empty() {
+                self.ready.remove(&place.namespace);
+                self.turns.retain(|namespace| *namespace != place.namespace);
+            }
+        }
+    }
+
+    fn earlier(&mut self, place: &ConfigMapName, about: &str) -> Option<&mut T> {
+        let mut events = self.waiting.get_mut(place)?.iter_mut();
+        events.find(|(other, _)| other == about).map(|(_, event)| event)
+    }
+
+    fn has_room(&self, place: &ConfigMapName) -> bool {
+        let of_one = self.waiting.get(place).map_or(0, VecDeque::len);
+        let first = ConfigMapName { namespace: place.namespace.clone(), name: String::new() };
+        let neighbours =
+            self.waiting.range(first..).take_while(|(other, _)| other.namespace == place.namespace);
+        let of_namespace: usize = neighbours.map(|(_, events)| events.len()).sum();
+        of_one < MOST_OF_ONE && of_namespace < MOST_OF_NAMESPACE && self.count < MOST
+    }
+
+    fn add(&mut self, place: &ConfigMapName, add: impl FnOnce(&mut VecDeque<(String, T)>)) {
+        let events = self.waiting.entry(place.clone()).or_default();
+        let is_first = events.is_empty();
+        add(events);
+        self.count += 1;
+        if is_first {
+            self.rest(place);
+        }
+    }
+
+    /// Lets a ConfigMap wait for its time.
+    fn rest(&mut self, place: &ConfigMapName) {
+        let at = self.each.get(place).and_then(|budget| budget.again(OF_ONE));
+        self.resting.insert((at, place.clone()));
+    }
+
+    /// Lets those have a turn whose time has come.
+    fn wake(&mut self, now: Instant) {
+        while self.resting.first().is_some_and(|(at, _)| *at <= Some(now)) {
+            let Some((_, place)) = self.resting.pop_first() else { return };
+            let ready = self.ready.entry(place.namespace.clone()).or_default();
+            if ready.is_empty() {
+                self.turns.push_back(place.namespace.clone());
+            }
+            ready.push_back(place);
+        }
+    }
+
+    /// The next namespace has its turn.
+    fn pass_on(&mut self) {
+        let Some(namespace) = self.turns.pop_front() else { return };
+        if self.ready.get(&namespace).is_none_or(VecDeque::is_empty) {
+            self.ready.remove(&namespace);
+        } else {
+            self.turns.push_back(namespace);
+        }
+    }
+}
+
+impl Budget {
+    /// When the next event may be written.
+    fn ready(self, pace: Pace, now: Instant) -> Instant {
+        self.again(pace).unwrap_or(now).max(now)
+    }
+
+    /// When something was, or will be, left to spend again; always if there is no time.
+    fn again(self, pace: Pace) -> Option<Instant> {
+        self.0.and_then(|until| until.checked_sub(pace.every * (pace.burst - 1)))
+    }
+
+    fn spend(&mut self, pace: Pace, now: Instant) {
+        self.0 = Some(self.0.unwrap_or(now).max(now) + pace.every);
+    }
+
+    fn is_full(self, now: Instant) -> bool {
+        self.0.is_none_or(|until| until <= now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topic(place: &str, about: usize) -> Topic {
+        topic_in("team-a", place, about)
+    }
+
+    fn topic_in(namespace: &str, place: &str, about: usize) -> Topic {
+        let place = ConfigMapName { namespace: namespace.to_owned(), name: place.to_owned() };
+        Topic { place, about: about.to_string() }
+    }
+
+    /// Takes all that may be written now; also tells when the next may be.
+    fn drain(queue: &mut FairQueue<usize>, now: Instant) -> (Vec<usize>, Option<Duration>) {
+        let mut taken = Vec::new();
+        loop {
+            match queue.take(now) {
+                Ok((_, event)) => taken.push(event),
+                Err(at) => return (taken, at.map(|at| at - now)),
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_latest_of_a_topic_is_written() {
+        let mut queue = FairQueue::default();
+        queue.put(topic("one", 1), 1);
+        queue.put(topic("one", 2), 2);
+        queue.put(topic("one", 1), 3);
+        queue.put_back(topic("one", 2), 9);
+        assert_eq!(drain(&mut queue, Instant::now()), (vec![3, 2], None));
+    }
+
+    #[test]
+    fn a_configmap_that_has_much_to_say_waits_and_others_do_not() {
+        let (mut queue, now) = (FairQueue::default(), Instant::now());
+        for number in 0..12 {
+            queue.put(topic("loud", number), number);
+        }
+        queue.put(topic("quiet", 0), 99);
+        let (taken, next) = drain(&mut queue, now);
+        assert_eq!((taken.len(), next), (11, Some(Duration::from_secs(30))));
+        assert_eq!(taken[1], 99, "it is its turn after the first");
+        assert_eq!(drain(&mut queue, now + Duration::from_secs(30)).0, [10]);
+        assert_eq!(drain(&mut queue, now + Duration::from_secs(300)), (vec![11], None));
+    }
+
+    #[test]
+    fn all_configmaps_together_are_bounded_and_nothing_is_lost() {
+        let (mut queue, now) = (FairQueue::default(), Instant::now());
+        for number in 0..60 {
+            queue.put(topic(&number.to_string(), 0), number);
+        }
+        let (taken, next) = drain(&mut queue, now);
+        assert_eq!((taken.len(), next), (50, Some(Duration::from_millis(500))));
+        assert_eq!(drain(&mut queue, now + Duration::from_secs(5)).0.len(), 10);
+    }
+
+    #[test]
+    fn what_one_configmap_can_make_grow_is_capped_and_goes_with_it() {
+        let mut queue = FairQueue::default();
+        for number in 0..1000 {
+            queue.put(topic("loud", number), number);
+        }
+        assert_eq!(queue.count, MOST_OF_ONE);
+        queue.forget(&topic("loud", 0).place);
+        assert_eq!(drain(&mut queue, Instant::now()), (vec![], None));
+        assert!(queue.turns.is_empty() && queue.ready.is_empty() && queue.resting.is_empty());
+    }
+
+    #[test]
+    fn a_namespace_with_many_configmaps_keeps_no_other_waiting() {
+        let (mut queue, now) = (FairQueue::default(), Instant::now());
+        for number in 0..60 {
+            queue.put(topic_in("loud", &number.to_string(), 0), number);
+        }
+        assert_eq!(drain(&mut queue, now).0.len(), 50, "more have to wait");
+        queue.put(topic_in("quiet", "one", 0), 99);
+        let (taken, _) = drain(&mut queue, now + Duration::from_secs(1));
+        assert!(taken.len() == 2 && taken.contains(&99), "{taken:?}");
+    }
+
+    #[test]
+    fn what_waits_is_capped_for_each_namespace_and_in_all() {
+        let mut queue = FairQueue::default();
+        for namespace in 0..100 {
+            for number in 0..MOST_OF_NAMESPACE + 10 {
+                queue.put(topic_in(&namespace.to_string(), &number.to_string(), 0), number);
+            }
+            assert_eq!(queue.count, ((namespace + 1) * MOST_OF_NAMESPACE).min(MOST));
+        }
+    }
+}
