@@ -129,12 +129,12 @@ impl Found {
     /// The first words of what follows `crate::` in a `use`.
     fn add(&mut self, tree: &UseTree) {
         match tree {
-            UseTree::Path(path) => self.0.insert(path.ident.to_string()),
-            UseTree::Name(name) => self.0.insert(name.ident.to_string()),
-            UseTree::Rename(name) => self.0.insert(name.ident.to_string()),
-            UseTree::Group(group) => return group.items.iter().for_each(|item| self.add(item)),
+            UseTree::Path(path) => self.0.extend([path.ident.to_string()]),
+            UseTree::Name(name) => self.0.extend([name.ident.to_string()]),
+            UseTree::Rename(name) => self.0.extend([name.ident.to_string()]),
+            UseTree::Group(group) => group.items.iter().for_each(|item| self.add(item)),
             UseTree::Glob(_) => panic!("`use crate::*` does not say which rooms are used"),
-        };
+        }
     }
 
     /// The words that follow `crate::` where a macro or an attribute reads them.

@@ -75,7 +75,7 @@ impl Subject {
         let (check, usage) = (Arc::clone(&self.check), Arc::clone(&self.entry.usage));
         let mut instance =
             Instance::new(&self.sandbox, &self.guest, check, usage, false).await.map_err(fault)?;
-        instance.init().await.done().map_err(describe)?;
+        instance.init().await.done().map_err(|verdict| describe(&verdict))?;
         Ok(instance)
     }
 
@@ -85,7 +85,7 @@ impl Subject {
             let start = Instant::now();
             let mut instance = self.live().await?;
             poll(&mut instance, deadline()).await?;
-            instance.cleanup().await.done().map_err(describe)?;
+            instance.cleanup().await.done().map_err(|verdict| describe(&verdict))?;
             drop(instance);
             times.push(start.elapsed());
         }
@@ -113,7 +113,7 @@ fn deadline() -> tokio::time::Instant {
 }
 
 async fn poll(instance: &mut Instance, deadline: tokio::time::Instant) -> Result<()> {
-    let outcome = instance.poll(deadline).await.done().map_err(describe)?;
+    let outcome = instance.poll(deadline).await.done().map_err(|verdict| describe(&verdict))?;
     ensure!(outcome.status == Status::Pass, "the check fails: {}", outcome.message);
     Ok(())
 }
@@ -122,6 +122,6 @@ fn fault(fault: Fault) -> anyhow::Error {
     anyhow!(fault.message)
 }
 
-fn describe(verdict: Verdict) -> anyhow::Error {
+fn describe(verdict: &Verdict) -> anyhow::Error {
     anyhow!("{verdict:?}")
 }
