@@ -18,8 +18,8 @@ use crate::{
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use load::{Attempt, Loaded, Loader, Rejected};
-use slot::{Live, Load, Refusal, Slot};
+use load::{Attempt, Live, Loaded, Loader, Rejected};
+use slot::{Load, Refusal, Slot};
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,

@@ -1,6 +1,5 @@
 //! From a candidate to a check that is ready to run.
 
-use super::slot::Live;
 use crate::{
     board::Entry,
     fair_semaphore::FairSemaphore,
@@ -58,6 +57,14 @@ pub(super) struct Compiled {
     check: Arc<Check>,
     guest: GuestLease,
     signer: Option<KeyId>,
+}
+
+/// A version of a check that was accepted.
+#[derive(Clone, PartialEq)]
+pub(super) struct Live {
+    pub(super) check: Arc<Check>,
+    /// Of its module.
+    pub(super) digest: Digest,
 }
 
 /// What came of a candidate.

@@ -1,7 +1,7 @@
 //! One check that should be running, and how far it has come.
 
-use super::load::Attempt;
-use crate::{manifest::Check, outcome::Fault, source::Candidate, value::Digest};
+use super::load::{Attempt, Live};
+use crate::{manifest::Check, outcome::Fault, source::Candidate};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -28,14 +28,6 @@ pub(super) struct Load {
     pub(super) stop: CancellationToken,
     /// The check was removed meanwhile.
     pub(super) is_dismissed: bool,
-}
-
-/// A version of a check that was accepted.
-#[derive(Clone, PartialEq)]
-pub(super) struct Live {
-    pub(super) check: Arc<Check>,
-    /// Of its module.
-    pub(super) digest: Digest,
 }
 
 /// Why the newest version cannot be used, and its check as far as that is known.

@@ -70,7 +70,7 @@ impl Instance {
     ) -> Result<Self, Fault> {
         let budget = Budget::from_now(&check, Limit::InitCpu);
         let queue = sandbox.queue(&check);
-        let mut store = store::new(sandbox, guest, check, usage, record);
+        let mut store = store::new(sandbox, &guest.asks, check, usage, record);
         store.data().host.usage.log.start_run(Instant::now());
         let started = {
             let start = pin!(guest.pre.instance_pre().instantiate_async(&mut store));

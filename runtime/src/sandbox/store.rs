@@ -2,11 +2,11 @@
 
 use super::{
     Sandbox,
-    guest::Guest,
     limits::{Limiter, RANDOM_BYTES},
 };
 use crate::{
     capability::{HostState, log::Printed},
+    grant::Capability,
     manifest::Check,
     usage::Usage,
     value::Limit,
@@ -28,10 +28,10 @@ impl WasiView for StoreData {
     }
 }
 
-/// The Store of a guest that is about to become live for a check. With `record`, its host calls are kept.
+/// The Store of a guest that asks for these capabilities and is about to become live for a check. With `record`, its host calls are kept.
 pub(super) fn new(
     sandbox: &Sandbox,
-    guest: &Guest,
+    asks: &[Capability],
     check: Arc<Check>,
     usage: Arc<Usage>,
     record: bool,
@@ -40,7 +40,7 @@ pub(super) fn new(
     let data = StoreData {
         limiter: Limiter::new(Arc::clone(&limits), Arc::clone(&usage.hits), memory.clone()),
         wasi: wasi(&usage),
-        host: HostState::new(&sandbox.world, &guest.asks, check, usage, memory, record),
+        host: HostState::new(&sandbox.world, asks, check, usage, memory, record),
     };
     let mut store = Store::new(sandbox.linker.engine(), data);
     store.limiter(|data| &mut data.limiter);

@@ -3,10 +3,11 @@
 use super::{
     exposition::{Exposition, labels},
     guests,
+    row::Row,
 };
 use crate::{
     api::judgement::{Judgement, judge_settled},
-    board::{Board, CheckState, Counts, Entry, View},
+    board::{Board, CheckState, Counts, View},
     grant::Capability,
     manifest::Severity,
     outcome::{Reason, Status, Target},
@@ -14,39 +15,11 @@ use crate::{
     value::Limit,
 };
 use jiff::Timestamp;
-use std::sync::Arc;
 
 /// The most targets of one check that get a series each.
 const MAX_TARGETS: usize = 100;
 /// The values of the label `outcome`, in the order of [`Counts::runs`].
 const OUTCOMES: [&str; 4] = ["pass", "warn", "fail", "unknown"];
-
-/// One check at the moment of the scrape.
-pub(super) struct Row {
-    pub(super) entry: Arc<Entry>,
-    /// Its `namespace` and `check`.
-    pub(super) labels: String,
-    view: View,
-}
-
-impl Row {
-    fn new(entry: Arc<Entry>) -> Self {
-        let labels = labels(&[("namespace", entry.key.namespace()), ("check", entry.key.name())]);
-        Self { view: entry.view(), labels, entry }
-    }
-
-    /// Whether it comes from where the operator writes, or vouches for who does.
-    pub(super) fn is_trusted(&self) -> bool {
-        self.view.check.authorization.series().is_none()
-    }
-
-    fn targets(&self) -> &[Target] {
-        match self.view.latest.as_ref().map(|run| run.verdict.as_ref()) {
-            Some(Ok(outcome)) => &outcome.targets,
-            _ => &[],
-        }
-    }
-}
 
 /// Writes everything on the board.
 pub(super) fn write(out: &mut Exposition, board: &Board) {

@@ -4,8 +4,8 @@
 //! decides, those that are trusted before all others; what does not agree is left out and counted.
 
 use super::{
-    checks::Row,
     exposition::{Exposition, Family, labels},
+    row::Row,
 };
 use crate::usage::metrics::{self, Head, Kind, Value};
 use std::{collections::BTreeMap, sync::Arc};

@@ -5,6 +5,7 @@ mod exposition;
 mod files;
 mod guests;
 mod process;
+mod row;
 mod sources;
 
 use super::{Api, answer::Refusal, negotiate};

@@ -1,6 +1,9 @@
 //! The outside of the jail: starts the child, feeds it, reads what it makes, and ends it.
 
-use super::{trusted::Code, worker::REFUSED};
+use super::{
+    trusted::Code,
+    worker::{GREETING, REFUSED},
+};
 use crate::settings::Allowance;
 use std::{
     io,
@@ -18,8 +21,6 @@ use tokio::{
 
 /// The hidden command of the program.
 pub const COMMAND: &str = "compile-module";
-/// How the child's first line begins; what it could not give up follows.
-pub(super) const GREETING: &str = "aviary compiles; not confined: ";
 const LONGEST_GREETING: usize = 1_024;
 /// What a child may say about a failure.
 const LONGEST_COMPLAINT: u64 = 2 * 1024;

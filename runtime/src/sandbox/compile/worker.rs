@@ -1,6 +1,6 @@
 //! The inside of the jail: one module from standard input to machine code on standard output.
 
-use super::{super::engine, confine, jail::GREETING};
+use super::{super::engine, confine};
 use std::{
     io::{self, Read, Write, stderr, stdin, stdout},
     process::ExitCode,
@@ -8,6 +8,8 @@ use std::{
 };
 use wasmtime::Engine;
 
+/// How the child's first line begins; what it could not give up follows.
+pub(super) const GREETING: &str = "aviary compiles; not confined: ";
 /// The exit code for a module that does not compile, with the reason on standard error.
 pub(super) const REFUSED: u8 = 1;
 /// The exit code if nothing could be compiled here at all.
