@@ -27,7 +27,9 @@ impl Packages {
         if !release.lines().any(|line| line == RELEASE) {
             bail!("packages of Debian can be had on Debian 12 only");
         }
-        let packages = Self { directory: directory.to_owned() };
+        // To apt-get, a path that is not absolute is one below /etc/apt or of another directory of its own.
+        let packages = Self { directory: std::path::absolute(directory)? };
+        let directory = &packages.directory;
         for name in ["sources", "lists/partial", "archives/partial"] {
             fs::create_dir_all(directory.join(name))?;
         }
