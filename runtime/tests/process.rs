@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Lines, Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     os::unix::fs::symlink,
     process::{Child, ChildStdout, Command, Stdio},
     thread::sleep,
@@ -159,4 +159,17 @@ fn nothing_looks_well_while_a_directory_of_checks_cannot_be_read_whole() {
     fs::rename(daemon.checks.path().join(".aside"), &module).expect("put back");
     let answer = daemon.get_until("/health", 200);
     assert!(!answer.contains("unreadable-directory"), "{answer}");
+}
+
+#[test]
+fn one_address_for_checks_and_for_probes_is_refused_by_what_it_is() {
+    let checks = tempfile::tempdir().expect("a directory");
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+    let address = address.to_string();
+    let run = ["run", "--listen", &address, "--probe-listen", &address, "--checks"];
+    let ended = Command::new(env!("CARGO_BIN_EXE_aviary")).args(run).arg(checks.path()).output();
+    let ended = ended.expect("started");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(said.contains("--probe-listen and --listen have the same port"), "{said}");
 }

@@ -80,6 +80,7 @@ async fn start(settings: Settings) -> Result<Running> {
     let board = Arc::new(Board::default());
     let ledger = cluster
         .map(|cluster| Ledger::lasting(cluster, Arc::clone(&board.leftovers), Arc::clone(&board.logs)));
+    let (listener, probed) = listeners(&settings)?;
     let keyring = settings.keyring;
     if !keyring.is_empty() {
         tracing::info!(keys = %keyring, "modules have to be signed");
@@ -87,9 +88,6 @@ async fn start(settings: Settings) -> Result<Running> {
     let sandbox = Sandbox::new(settings.max_checks, settings.compiler, network, ledger.clone())
         .map_err(anyhow::Error::from)
         .context("cannot run WebAssembly on this machine")?;
-    let listener = listen(settings.listen, "--listen")?;
-    let probed = settings.probe_listen.map(|address| listen(address, "--probe-listen")).transpose()?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %listener.local_addr()?, "listening");
 
     let (stop, mut parts) = (CancellationToken::new(), Parts::default());
     let (changes, inbox) = mpsc::channel(PENDING_CHANGES);
@@ -111,9 +109,34 @@ async fn start(settings: Settings) -> Result<Running> {
     Ok(Running { parts, ledger, stop, kill_after: settings.kill_after })
 }
 
+/// The listeners for everybody and, if there is to be one, for probes.
+fn listeners(settings: &Settings) -> Result<(TcpListener, Option<TcpListener>)> {
+    let listener = listen(settings.listen, "--listen")?;
+    let probed = settings.probe_listen.map(|address| listen_for_probes(address, &listener)).transpose()?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %listener.local_addr()?, "listening");
+    if let Some(listener) = &probed {
+        tracing::info!(address = %listener.local_addr()?, "listening for probes");
+    }
+    if settings.trusted_proxies.contain_all() {
+        tracing::warn!(
+            "--trusted-proxies trusts everybody: each client can choose the address that its limits are for"
+        );
+    }
+    Ok((listener, probed))
+}
+
 fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener> {
     api::listen(address)
         .with_context(|| format!("cannot listen on {address}; {flag} chooses another address"))
+}
+
+fn listen_for_probes(address: SocketAddr, main: &TcpListener) -> Result<TcpListener> {
+    listen(address, "--probe-listen").map_err(|error| match main.local_addr() {
+        Ok(taken) if taken.port() == address.port() => {
+            error.context("--probe-listen and --listen have the same port: they need one each")
+        }
+        _ => error,
+    })
 }
 
 /// A daemon whose parts run.

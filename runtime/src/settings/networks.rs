@@ -32,6 +32,11 @@ impl FromIterator<Network> for Networks {
 }
 
 impl Networks {
+    /// Whether one of them has every address, at least of its kind.
+    pub(crate) fn contain_all(&self) -> bool {
+        self.0.iter().any(|Network(network)| network.prefix_len() == 0)
+    }
+
     /// Whether one of them has this address.
     pub(crate) fn contain(&self, address: IpAddr) -> bool {
         self.0.iter().any(|Network(network)| network.contains(&address))
