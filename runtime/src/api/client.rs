@@ -51,14 +51,14 @@ impl TrustedProxies {
     }
 
     /// Whether a proxy has this address.
-    pub(super) fn trust(&self, address: IpAddr) -> bool {
+    pub(super) fn trusts(&self, address: IpAddr) -> bool {
         self.0.contain(address.to_canonical())
     }
 
     /// Who asks over a connection from this address: behind trusted proxies, the last that was none. Whoever that is can
     /// only write what stands before itself.
     pub(super) fn client(&self, address: IpAddr, headers: &HeaderMap) -> Client {
-        if !self.trust(address) {
+        if !self.trusts(address) {
             return Client::of(address);
         }
         let lines = headers.get_all(FORWARDED_FOR).into_iter().filter_map(|line| line.to_str().ok());
@@ -67,7 +67,7 @@ impl TrustedProxies {
         for word in added.into_iter().rev() {
             let Some(address) = parse_address(word) else { break };
             client = address;
-            if !self.trust(address) {
+            if !self.trusts(address) {
                 break;
             }
         }

@@ -30,9 +30,8 @@ pub struct HostState {
     pub(crate) table: ResourceTable,
 }
 
-/// What the guests of a daemon share to reach the world.
-#[derive(Clone)]
-pub(crate) struct World {
+/// What all guests of a sandbox share to reach other machines.
+pub(crate) struct HostResources {
     /// The network.
     pub(crate) network: Arc<Network>,
     /// The cluster, and what checks made in it; none without a cluster.
@@ -43,14 +42,14 @@ impl HostState {
     /// The state of a guest that has not begun, and that asks for these capabilities. With `record`, its finished host
     /// calls are kept for [`Calls::take_record`]. The answers on their way to it count in `memory`.
     pub(crate) fn new(
-        world: &World,
+        resources: &HostResources,
         asks: &[Capability],
         check: Arc<Check>,
         usage: Arc<Usage>,
         memory: Option<Arc<Quota>>,
         record: bool,
     ) -> Self {
-        let ledger = world.ledger.as_ref();
+        let ledger = resources.ledger.as_ref();
         let caller = ledger.filter(|_| asks.contains(&Capability::Kubernetes));
         let mut table = ResourceTable::new();
         table.set_max_capacity(check.limits.count(Limit::Handles));
@@ -58,7 +57,7 @@ impl HostState {
             calls: Calls::new(&check.limits, &usage, record),
             in_flight: InFlightBytes::new(memory, Arc::clone(&usage.hits)),
             connections: Connections::default(),
-            network: Arc::clone(&world.network),
+            network: Arc::clone(&resources.network),
             cluster: ledger.map(|ledger| ledger.cluster()),
             kubernetes: caller.map(|ledger| Arc::new(Caller::new(ledger, Arc::clone(&check)))),
             check,

@@ -18,8 +18,8 @@ pub mod tcp;
 mod testing;
 pub mod tls;
 
+pub(crate) use host::HostResources;
 pub use host::HostState;
-pub(crate) use host::World;
 pub(crate) use in_flight::{Crowded, InFlightBytes};
 pub(crate) use link::add_to_linker;
 

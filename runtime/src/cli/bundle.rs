@@ -162,7 +162,7 @@ impl Files {
             let path = entry?.path();
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
             let is_text = name.ends_with(".yaml") || name.ends_with(".yml") || is_signature(name);
-            if name.starts_with('.') || !path.is_file() || !(is_text || is_module(name)) {
+            if name.starts_with('.') || path.is_dir() || !(is_text || is_module(name)) {
                 continue;
             }
             require_key(name)?;

@@ -22,7 +22,7 @@ pub use instance::Instance;
 pub use round::{Round, Version};
 
 use crate::{
-    capability::{World, add_to_linker, dial::Network},
+    capability::{HostResources, add_to_linker, dial::Network},
     fair_semaphore::FairSemaphore,
     ledger::Ledger,
     manifest::Check,
@@ -46,7 +46,7 @@ use wasmtime::component::Linker;
 pub struct Sandbox {
     linker: Linker<StoreData>,
     compiler: Compiler,
-    world: World,
+    resources: HostResources,
     /// The memory of guests.
     namespaces: NamespaceQuotas,
     codes: Codes,
@@ -76,7 +76,7 @@ impl Sandbox {
         Ok(Self {
             linker,
             compiler,
-            world: World { network, ledger },
+            resources: HostResources { network, ledger },
             namespaces: NamespaceQuotas::default(),
             codes: Codes::default(),
             processors: processors(),

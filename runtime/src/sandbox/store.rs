@@ -28,7 +28,8 @@ impl WasiView for StoreData {
     }
 }
 
-/// The Store of a guest that asks for these capabilities and is about to become live for a check. With `record`, its host calls are kept.
+/// The Store of a guest that asks for these capabilities and is about to become live for a check. With `record`, its
+/// finished host calls are kept.
 pub(super) fn new(
     sandbox: &Sandbox,
     asks: &[Capability],
@@ -40,7 +41,7 @@ pub(super) fn new(
     let data = StoreData {
         limiter: Limiter::new(Arc::clone(&limits), Arc::clone(&usage.hits), memory.clone()),
         wasi: wasi(&usage),
-        host: HostState::new(&sandbox.world, asks, check, usage, memory, record),
+        host: HostState::new(&sandbox.resources, asks, check, usage, memory, record),
     };
     let mut store = Store::new(sandbox.linker.engine(), data);
     store.limiter(|data| &mut data.limiter);

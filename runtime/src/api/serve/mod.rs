@@ -131,7 +131,7 @@ impl Server {
     fn admit(&mut self, stream: TcpStream, address: IpAddr) {
         let acceptor = self.acceptor.clone();
         // A proxy asks for many clients, each of which has its own limits.
-        let client = (!acceptor.entrance.proxies.trust(address)).then(|| Client::of(address));
+        let client = (!acceptor.entrance.proxies.trusts(address)).then(|| Client::of(address));
         if let Some(connection) = self.limit.admit(client) {
             let router = self.router.clone();
             self.connections.spawn(async move {

@@ -80,14 +80,18 @@ pub(super) fn list(place: &Path) -> io::Result<Vec<Entry>> {
             continue;
         }
         let path = found.path();
+        let is_link = found.file_type().is_ok_and(|kind| kind.is_symlink());
         let stamp = match fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => Ok(Stamp::of(&metadata)),
             Ok(_) => continue,
+            // The link itself is there, whatever has become of its target for now: nothing was deleted here.
+            Err(error) if is_gone(&error) && fs::read_link(&path).is_ok() => {
+                Err(io::Error::other("it is a link that leads nowhere"))
+            }
             // It may vanish between listing and looking.
             Err(error) if is_gone(&error) => continue,
             Err(error) => Err(error),
         };
-        let is_link = found.file_type().is_ok_and(|kind| kind.is_symlink());
         entries.push(Entry { name, path, stamp, is_link });
     }
     entries.sort_by(|one, other| one.name.cmp(&other.name));

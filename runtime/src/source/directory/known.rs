@@ -38,7 +38,7 @@ impl<T> KnownFiles<T> {
             Ok(stamp) if self.0.get(&entry.path).is_some_and(|known| known.stamp == Some(*stamp)) => return,
             Ok(stamp) => match read(&entry.path) {
                 Ok(content) => (Some(*stamp), content),
-                Err(error) if is_gone(&error) => {
+                Err(error) if is_gone(&error) && !entry.is_link => {
                     self.0.remove(&entry.path);
                     return;
                 }
@@ -60,6 +60,6 @@ impl<T> KnownFiles<T> {
 
     /// Forgets files that are gone.
     pub(super) fn tidy(&mut self) {
-        self.0.retain(|path, _| !fs::metadata(path).is_err_and(|error| is_gone(&error)));
+        self.0.retain(|path, _| !fs::symlink_metadata(path).is_err_and(|error| is_gone(&error)));
     }
 }

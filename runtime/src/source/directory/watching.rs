@@ -122,6 +122,7 @@ impl Interest {
     fn in_event(&self, event: &Event) -> bool {
         let matters = |path: &PathBuf| {
             self.names.contains(path)
+                || self.names.iter().any(|name| name.parent() == Some(path))
                 || self.whole.contains(path)
                 || path.parent().is_some_and(|parent| self.whole.contains(parent))
         };
@@ -132,4 +133,23 @@ impl Interest {
 /// Reading a directory causes events as well, which must not lead to reading it again.
 fn is_change(kind: EventKind) -> bool {
     !matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify::event::{MetadataKind, ModifyKind};
+
+    #[test]
+    fn who_may_enter_the_directory_of_a_links_target_matters_as_the_target_does() {
+        let home = tempfile::tempdir().expect("a directory");
+        let home = home.path().canonicalize().expect("a path without links");
+        fs::create_dir(home.join("store")).expect("a directory");
+        std::os::unix::fs::symlink("store/m.wasm", home.join("m.wasm")).expect("a link");
+        let interest = Interest::of(&[], &[home.join("m.wasm")]);
+        let kind = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
+        let matters = |path: &str| interest.in_event(&Event::new(kind).add_path(home.join(path)));
+        assert!(matters("store") && matters("store/m.wasm") && matters("m.wasm"));
+        assert!(!matters("store/other.wasm") && !matters("other"));
+    }
 }

@@ -45,6 +45,43 @@ fn a_directory_that_cannot_be_read_any_more_keeps_its_checks_and_stands_on_the_b
 }
 
 #[test]
+fn a_link_whose_target_is_gone_is_not_deleted() {
+    for name in ["a.yaml", "m.wasm"] {
+        let mut fixture = web();
+        let store = tempfile::tempdir().expect("a directory");
+        let (path, target) = (fixture.directory.path().join(name), store.path().join(name));
+        fs::rename(&path, &target).or_else(|_| fs::copy(&path, &target).map(drop)).expect("moved");
+        let _moved_already = fs::remove_file(&path);
+        symlink(&target, &path).expect("a link");
+        assert!(fixture.scan().is_empty(), "the same behind a link");
+        fs::rename(&target, store.path().join("aside")).expect("moved");
+        let told = fixture.scan();
+        let complaint = format!("!default/web cannot read {name}: it is a link that leads nowhere");
+        let says = |start: &str| told.iter().any(|told| told.starts_with(start));
+        assert!(told.len() == 2 && says(STAND_IN) && says(&complaint), "{told:?}");
+        assert!(!fixture.contact.source().connected, "nobody knows whether all checks are there");
+        fs::rename(store.path().join("aside"), &target).expect("moved back");
+        let told = fixture.scan();
+        assert!(told.contains(&"-default/unreadable-directory".to_owned()), "{told:?}");
+        assert!(fixture.contact.source().connected && !told.contains(&"-default/web".to_owned()), "{told:?}");
+        fixture.remove(name);
+        assert!(!fixture.scan().is_empty(), "without the link it is gone");
+    }
+}
+
+#[test]
+fn a_link_that_leads_nowhere_from_the_start_is_told() {
+    let mut fixture = Fixture::new();
+    symlink("/nowhere/at/all.yaml", fixture.directory.path().join("a.yaml")).expect("a link");
+    let told = fixture.scan();
+    assert!(
+        told.iter().any(|told| told.starts_with("!default/a cannot read a.yaml: it is a link")),
+        "{told:?}"
+    );
+    assert!(told.iter().any(|told| told.starts_with(STAND_IN)), "{told:?}");
+}
+
+#[test]
 fn files_that_cannot_be_looked_at_keep_what_they_wanted() {
     for name in ["a.yaml", "m.wasm"] {
         let mut fixture = web();

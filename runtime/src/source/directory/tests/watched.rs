@@ -126,6 +126,22 @@ async fn the_target_of_a_file_that_is_a_link_is_followed() {
     watched.until("+m three").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_target_of_a_link_that_vanishes_and_comes_back_is_noticed_both_times() {
+    let mut watched = Watched::over(|home| {
+        checks(&home.join("mount/store"), "one");
+        fs::create_dir(home.join("checks")).expect("a directory");
+        symlink("../mount/store/m.wasm", home.join("checks/m.wasm")).expect("a link");
+    })
+    .await;
+    for (from, to) in [("mount/store/m.wasm", "mount/store/aside"), ("mount/store", "mount/elsewhere")] {
+        fs::rename(watched.at(from), watched.at(to)).expect("moved");
+        watched.until("!unreadable-directory").await;
+        fs::rename(watched.at(to), watched.at(from)).expect("moved back");
+        watched.until("-unreadable-directory").await;
+    }
+}
+
 #[tokio::test]
 async fn work_that_panics_is_over_and_the_next_goes_on_with_what_it_left() {
     let shared = Arc::new(super::super::Mutex::new(0));
