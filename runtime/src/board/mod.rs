@@ -172,16 +172,16 @@ impl Board {
         let of =
             |all: &NamespaceQuotas, most: Option<Size>| most.map(|most| all.of(check.key.namespace(), most));
         // While a check was only refused, nobody knew whose it is.
-        let (series, targets) = (check.authorization.series(), check.authorization.targets());
+        let (series, targets) = (check.program.authorization.series(), check.program.authorization.targets());
         entry.share(of(&self.namespaces, series), of(&self.targets, targets), self.log_of(check));
         entry
     }
 
     fn log_of(&self, check: &Check) -> Option<Arc<NamespaceLog>> {
         let namespace = check.key.namespace();
-        match check.authorization.is_trusted() {
+        match check.program.authorization.is_trusted() {
             // That may be because nobody could read what it asks for.
-            true if check.authorization.grants_nothing() => self.logs.get(namespace),
+            true if check.program.authorization.grants_nothing() => self.logs.get(namespace),
             true => None,
             false => Some(self.logs.bound(namespace)),
         }
@@ -258,7 +258,9 @@ mod tests {
         let key = Key::new("team-a", name).expect("a key");
         let authorization =
             Authorization::new("team-a", Grants::default(), None, ceiling).expect("an authorization");
-        Arc::new(Check { authorization, ..Check::bare(key, "test.wasm".parse().expect("a module")) })
+        let mut check = Check::bare(key, "test.wasm".parse().expect("a module"));
+        Arc::make_mut(&mut check.program).authorization = authorization;
+        Arc::new(check)
     }
 
     /// As many lines as so many checks get into the log that all want to write ten.

@@ -2,7 +2,7 @@
 
 use crate::{
     fair_semaphore::{FairPermit, FairSemaphore},
-    manifest::Check,
+    manifest::Program,
 };
 use std::{sync::Arc, thread::available_parallelism};
 
@@ -12,16 +12,16 @@ const SHARE: usize = 2;
 /// Where one guest waits for a processor, each time that it has something to do.
 pub(super) struct Queue {
     turns: FairSemaphore,
-    check: Arc<Check>,
+    program: Arc<Program>,
 }
 
 impl Queue {
-    pub(super) fn new(turns: FairSemaphore, check: Arc<Check>) -> Self {
-        Self { turns, check }
+    pub(super) fn new(turns: FairSemaphore, program: Arc<Program>) -> Self {
+        Self { turns, program }
     }
 
     pub(super) async fn turn(&self) -> FairPermit {
-        self.turns.take(self.check.key.namespace()).await
+        self.turns.take(self.program.namespace()).await
     }
 }
 

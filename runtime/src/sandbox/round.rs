@@ -3,7 +3,7 @@
 use super::{Ended, GuestLease, Instance, Sandbox};
 use crate::{
     capability::calls::Call,
-    manifest::Check,
+    manifest::Program,
     outcome::{Fault, Outcome, Status},
     usage::Usage,
 };
@@ -20,7 +20,7 @@ pub struct Round {
     calls: Option<Vec<Call>>,
 }
 
-/// A check with the module that runs for it, where it runs, and where it is counted what it uses.
+/// A program with the guest that was made of its module, where it runs, and where it is counted what it uses.
 #[derive(Clone)]
 pub struct Version {
     /// Where the module runs.
@@ -28,7 +28,7 @@ pub struct Version {
     /// The module.
     pub guest: GuestLease,
     /// What runs.
-    pub check: Arc<Check>,
+    pub program: Arc<Program>,
     /// What the check has used, whichever of its versions.
     pub usage: Arc<Usage>,
 }
@@ -47,11 +47,6 @@ impl Round {
     /// What it is a round of.
     pub fn version(&self) -> &Version {
         &self.version
-    }
-
-    /// The check that it runs.
-    pub fn check(&self) -> &Arc<Check> {
-        &self.version.check
     }
 
     /// Whether there is a live guest.
@@ -121,9 +116,9 @@ impl Round {
         match self.instance.take() {
             Some(instance) => Ok(instance),
             None => {
-                let Version { sandbox, guest, check, usage } = &self.version;
-                let (check, usage) = (Arc::clone(check), Arc::clone(usage));
-                Instance::new(sandbox, guest, check, usage, self.calls.is_some()).await
+                let Version { sandbox, guest, program, usage } = &self.version;
+                let (program, usage) = (Arc::clone(program), Arc::clone(usage));
+                Instance::new(sandbox, guest, program, usage, self.calls.is_some()).await
             }
         }
     }

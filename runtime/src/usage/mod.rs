@@ -23,6 +23,8 @@ pub const DURATION_BOUNDS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0,
 /// What one check has used since it came.
 #[derive(Debug)]
 pub struct Usage {
+    /// The check.
+    pub key: Key,
     /// Its host calls, by capability and result.
     pub calls: CallCounts,
     /// The limits that it ran into.
@@ -39,8 +41,9 @@ impl Usage {
     /// Nothing used yet by a check that may use as much as this.
     pub fn new(key: Key, limits: &Limits) -> Self {
         let hits = Arc::<LimitHits>::default();
-        let log = GuestLog::new(key, Arc::clone(&hits));
+        let log = GuestLog::new(key.clone(), Arc::clone(&hits));
         let usage = Self {
+            key,
             calls: CallCounts::default(),
             hits,
             metrics: CustomMetrics::default(),
