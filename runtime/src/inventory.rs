@@ -6,11 +6,9 @@ mod slot;
 mod tests;
 
 use crate::{
-    board::{self, Board, Module},
+    board::{Board, Module},
     manifest::Check,
-    outcome::{Fault, Reason},
     sandbox::Sandbox,
-    schedule::backoff,
     scheduler::{Clock, Ready, Scheduler},
     signature::{KeyId, Keyring},
     source::{Candidate, Change},
@@ -18,16 +16,16 @@ use crate::{
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use load::{Attempt, Live, Loaded, Loader, Rejected};
-use slot::{Load, Refusal, Slot};
+use load::Loader;
+use slot::{Action, Actions, LiveVersion, Loaded, Refusal, Slot};
 use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 use tokio::{
     sync::mpsc,
-    task::{Id, JoinError, JoinSet},
+    task::{JoinError, JoinSet},
     time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, time::DelayQueue};
@@ -44,9 +42,9 @@ pub struct Inventory {
     board: Arc<Board>,
     scheduler: Scheduler,
     slots: HashMap<Key, Slot>,
-    loads: JoinSet<Result<Loaded, Rejected>>,
-    /// The checks that are being loaded.
-    loading: HashMap<Id, Arc<Check>>,
+    loads: JoinSet<(Key, Loaded<Ready>)>,
+    /// The checks that are being loaded, each once, with what tells the load to give up.
+    loading: HashMap<Key, CancellationToken>,
     retries: DelayQueue<Key>,
     unsynced: usize,
     /// Set once all sources have been read.
@@ -58,7 +56,7 @@ pub struct Inventory {
 /// The loads that were under way when all sources had been read: they may last for so long before the daemon is
 /// ready. What comes later keeps nobody waiting, or a tenant could.
 struct Start {
-    loads: HashSet<Id>,
+    loads: HashSet<Key>,
     until: Instant,
 }
 
@@ -99,8 +97,8 @@ impl Inventory {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(change) = changes.recv() => self.take(change),
-                Some(loaded) = self.loads.join_next_with_id() => self.loaded(loaded),
-                Some(due) = self.retries.next() => self.retry(due.get_ref()),
+                Some(ended) = self.loads.join_next() => self.loaded(ended),
+                Some(due) = self.retries.next() => self.on(due.get_ref(), Slot::retry),
                 () = start_is_over(self.start.as_ref()), if !self.board.is_ready() => {
                     self.board.set_ready(true);
                 }
@@ -112,13 +110,13 @@ impl Inventory {
 
     async fn shutdown(mut self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
-        // A load may have begun a round, which its task then has to end; one that is about to begin
-        // gives up and cleans up.
+        // One that is about to begin a round gives up and cleans up.
         self.stop.cancel();
-        self.slots.values_mut().for_each(|slot| slot.next = None);
         let enough = Instant::now() + patience / 2;
-        while let Ok(Some(loaded)) = timeout_at(enough, self.loads.join_next_with_id()).await {
-            self.loaded(loaded);
+        while let Ok(Some(ended)) = timeout_at(enough, self.loads.join_next()).await {
+            if let Ok((_, Loaded::New(_, ready))) = ended {
+                self.end(ready);
+            }
         }
         let cut_off = !self.loads.is_empty();
         let patience = deadline.saturating_duration_since(Instant::now());
@@ -127,158 +125,79 @@ impl Inventory {
 
     fn take(&mut self, change: Change) {
         match change {
-            Change::Set(candidate) => self.set(candidate),
-            Change::Reject(key, check, fault) => self.refuse(&key, Refusal { check, fault }),
-            Change::Remove(key) => self.remove(&key),
+            Change::Set(candidate) => {
+                let key = candidate.check.key.clone();
+                self.on(&key, |slot| slot.want(candidate));
+            }
+            Change::Reject(key, check, fault) => {
+                self.on(&key, |slot| slot.refuse(Refusal { check, fault }));
+            }
+            Change::Remove(key) => self.on(&key, Slot::remove),
             Change::Synced => self.synced(),
         }
     }
 
-    fn set(&mut self, mut candidate: Candidate) {
-        let slot = self.slots.entry(candidate.check.key.clone()).or_default();
-        slot.renew();
-        slot.trouble = None;
-        if slot.load.is_none() {
-            return self.load(candidate);
-        }
-        // Until the load has ended, others of its source have their turn.
-        candidate.module.lay_aside();
-        let check = Arc::clone(&candidate.check);
-        slot.next = Some(candidate);
-        self.enter(&check);
-    }
-
-    fn refuse(&mut self, key: &Key, refusal: Refusal) {
+    /// Lets an event happen to a check, and does what follows.
+    fn on(&mut self, key: &Key, event: impl FnOnce(&mut Slot) -> Actions<Ready>) {
         let slot = self.slots.entry(key.clone()).or_default();
-        slot.renew();
-        if !slot.is_expecting() {
-            return self.reject(key, refusal);
+        let actions = event(slot);
+        if slot.is_blank() {
+            self.slots.remove(key);
         }
-        let check = refusal.check.clone();
-        slot.trouble = Some(refusal);
-        if let Some(check) = check {
-            self.enter(&check);
-        }
+        actions.into_iter().for_each(|action| self.act(key, action));
     }
 
-    fn remove(&mut self, key: &Key) {
-        self.scheduler.stop(key);
-        self.board.remove(key);
-        if let Entry::Occupied(mut slot) = self.slots.entry(key.clone()) {
-            slot.get_mut().dismiss();
-            if slot.get().load.is_none() {
-                slot.remove();
+    fn act(&mut self, key: &Key, action: Action<Ready>) {
+        match action {
+            Action::Enter(check) => drop(self.board.enter(&check)),
+            Action::Adopt(check) => self.board.enter(&check).adopt(&check),
+            Action::Load { candidate, live } => self.load(key, candidate, live),
+            Action::GiveUp => {
+                if let Some(stop) = self.loading.get(key) {
+                    stop.cancel();
+                }
             }
-        }
-        if self.board.has_room_in_log(key, 0) {
-            tracing::info!(check = %key, "removed");
+            Action::Retry(pause) => drop(self.retries.insert(key.clone(), pause)),
+            Action::Run(ready) => self.run_from_now_on(ready),
+            Action::Confirm(signer) => self.confirm(key, signer),
+            Action::End(ready) => self.end(ready),
+            Action::Stop => self.scheduler.stop(key),
+            Action::Refuse { refusal, is_running } => self.show(key, refusal, is_running),
+            Action::Remove => self.remove(key),
         }
     }
 
     fn synced(&mut self) {
         self.unsynced = self.unsynced.saturating_sub(1);
         if self.unsynced == 0 {
-            let loads = self.loading.keys().copied().collect();
+            let loads = self.loading.keys().cloned().collect();
             self.start = Some(Start { loads, until: Instant::now() + LONGEST_START });
         }
     }
 
-    /// Puts a check on the board. A suspended one that is to go on stays suspended until its module has been tried.
-    fn enter(&mut self, check: &Arc<Check>) -> Arc<board::Entry> {
-        let entry = self.board.enter(check);
-        if check.suspend || !entry.view().check.suspend {
-            self.adopt(&entry, check);
-        }
-        entry
+    fn load(&mut self, key: &Key, candidate: Candidate, live: Option<LiveVersion>) {
+        let (key, stop) = (key.clone(), self.stop.child_token());
+        let entry = self.board.enter(&candidate.check);
+        self.loading.insert(key.clone(), stop.clone());
+        let load = self.loader.clone().load(candidate, entry, live, stop);
+        self.loads.spawn(async move { (key, load.await) });
     }
 
-    /// Lets be in force what a manifest says that needs no module.
-    fn adopt(&mut self, entry: &board::Entry, check: &Arc<Check>) {
-        entry.adopt(check);
-        let slot = self.slots.entry(check.key.clone()).or_default();
-        if check.suspend && slot.is_running() {
-            slot.live = None;
-            self.scheduler.stop(&check.key);
-        }
-    }
-
-    fn load(&mut self, candidate: Candidate) {
-        let entry = self.enter(&candidate.check);
-        self.attempt(Attempt::Candidate(candidate), entry);
-    }
-
-    fn retry(&mut self, key: &Key) {
-        let attempt = self.slots.get_mut(key).and_then(|slot| slot.again.take());
-        if let (Some(attempt), Some(entry)) = (attempt, self.board.get(key)) {
-            self.attempt(attempt, entry);
-        }
-    }
-
-    fn attempt(&mut self, attempt: Attempt, entry: Arc<board::Entry>) {
-        let (check, stop) = (Arc::clone(attempt.check()), self.stop.child_token());
-        let slot = self.slots.entry(check.key.clone()).or_default();
-        slot.load = Some(Load { stop: stop.clone(), is_dismissed: false });
-        let load = self.loader.clone().load(attempt, entry, slot.live.clone(), stop);
-        self.loading.insert(self.loads.spawn(load).id(), check);
-    }
-
-    fn loaded(&mut self, loaded: Result<(Id, Result<Loaded, Rejected>), JoinError>) {
-        let (id, result) = match loaded {
-            Ok((id, result)) => (id, result),
-            Err(panic) => {
-                let fault = Fault::new(Reason::Resources, format!("loading broke down: {panic}"));
-                (panic.id(), Err(Rejected { fault, again: None }))
-            }
-        };
+    fn loaded(&mut self, ended: Result<(Key, Loaded<Ready>), JoinError>) {
+        // Loads are not aborted, and tell of their panics themselves.
+        let Ok((key, loaded)) = ended else { return };
+        self.loading.remove(&key);
         if let Some(start) = &mut self.start {
-            start.loads.remove(&id);
+            start.loads.remove(&key);
         }
-        let Some(check) = self.loading.remove(&id) else { return };
-        let Some(slot) = self.slots.get_mut(&check.key) else { return };
-        let is_dismissed = slot.load.take().is_some_and(|load| load.is_dismissed);
-        let (next, trouble) = (slot.next.take(), slot.trouble.take());
-        match result {
-            result if is_dismissed => self.end(&check.key, result.ok()),
-            Err(_) if self.stop.is_cancelled() => {}
-            Ok(loaded) => self.accept(loaded),
-            Err(Rejected { fault, again }) => {
-                if let (Some(attempt), None) = (again, &next) {
-                    slot.failures += 1;
-                    slot.again = Some(attempt);
-                    self.retries.insert(check.key.clone(), backoff(slot.failures, check.key.spread()));
-                }
-                self.reject(&check.key, Refusal { check: Some(Arc::clone(&check)), fault });
-            }
-        }
-        match (next, trouble) {
-            (Some(candidate), trouble) => {
-                self.load(candidate);
-                self.slots.entry(check.key.clone()).or_default().trouble = trouble;
-            }
-            (None, Some(trouble)) => self.reject(&check.key, trouble),
-            (None, None) => {}
-        }
+        self.on(&key, |slot| slot.loaded(loaded));
     }
 
-    /// A load of a check has ended that was removed meanwhile.
-    fn end(&mut self, key: &Key, loaded: Option<Loaded>) {
-        self.slots.remove(key);
-        if let Some(Loaded::Ready(ready)) = loaded {
-            // It may have begun a round, which its task has to end.
-            self.scheduler.start(ready);
-            self.scheduler.stop(key);
-        }
-    }
-
-    fn accept(&mut self, loaded: Loaded) {
-        let ready = match loaded {
-            Loaded::Ready(ready) => ready,
-            Loaded::Same(entry, signer) => return confirm(&entry, signer),
-        };
-        let Ready { entry, round, signer } = &ready;
-        let (check, guest) = (round.check(), &round.version().guest);
+    fn run_from_now_on(&mut self, ready: Ready) {
+        let Ready { entry, check, round, signer } = &ready;
+        let guest = &round.version().guest;
         let module = Module {
-            name: check.module.to_string(),
+            name: check.program.module.to_string(),
             digest: guest.digest,
             size: guest.size,
             signer: *signer,
@@ -288,9 +207,6 @@ impl Inventory {
         if entry.usage.log.has_room(0) {
             tracing::info!(check = %check.key, module = %module.name, digest = %module.digest.short(), "live");
         }
-        let slot = self.slots.entry(check.key.clone()).or_default();
-        slot.failures = 0;
-        slot.live = Some(Live { check: Arc::clone(check), digest: module.digest });
         entry.accept(Arc::clone(check), module);
         if check.suspend {
             self.scheduler.stop(&entry.key);
@@ -299,29 +215,39 @@ impl Inventory {
         }
     }
 
-    fn reject(&mut self, key: &Key, Refusal { check, fault }: Refusal) {
+    fn confirm(&self, key: &Key, signer: Option<KeyId>) {
+        let Some(entry) = self.board.get(key) else { return };
+        let view = entry.view();
+        if let Some(module) = view.module {
+            entry.accept(view.check, Module { signer, ..module.as_ref().clone() });
+        }
+    }
+
+    /// Ends the round that a load may have begun.
+    fn end(&mut self, ready: Ready) {
+        let key = ready.entry.key.clone();
+        self.scheduler.start(ready);
+        self.scheduler.stop(&key);
+    }
+
+    fn remove(&self, key: &Key) {
+        self.board.remove(key);
+        if self.board.has_room_in_log(key, 0) {
+            tracing::info!(check = %key, "removed");
+        }
+    }
+
+    fn show(&self, key: &Key, Refusal { check, fault }: Refusal, is_running: bool) {
         let bare = || Arc::new(Check::bare(key.clone(), value::Module::named_after(key)));
         let entry = match &check {
             Some(check) => self.board.enter(check),
             None => self.board.get(key).unwrap_or_else(|| self.board.enter(&bare())),
         };
-        if let Some(check) = &check {
-            self.adopt(&entry, check);
-        }
-        let is_running = self.slots.get(key).is_some_and(Slot::is_running);
         let goes_on = if is_running { "; the former one stays" } else { "" };
         if entry.usage.log.has_room(fault.message.len()) {
             tracing::warn!(check = %key, "not loaded{goes_on}: {}", fault.message);
         }
         entry.reject(fault);
-    }
-}
-
-/// What runs is what is wanted.
-fn confirm(entry: &board::Entry, signer: Option<KeyId>) {
-    let view = entry.view();
-    if let Some(module) = view.module {
-        entry.accept(view.check, Module { signer, ..module.as_ref().clone() });
     }
 }
 

@@ -1,10 +1,16 @@
 //! Texts of guests, manifests and servers, made safe to keep and to show, and told apart.
 
-use std::borrow::Cow;
+use std::{any::Any, borrow::Cow};
 
 /// The first `limit` bytes, or a little less so that no character is torn.
 pub(crate) fn cut_to(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words")
 }
 
 /// Whether a letter could move a cursor, break a line or turn around the order of what is shown.

@@ -33,7 +33,7 @@ fn can_run(view: &View) -> bool {
 
 /// How long a run on demand may take: it may begin with an `init`, which has the same timeout.
 fn patience(check: &Check) -> Duration {
-    check.timeout.saturating_mul(2).saturating_add(SLACK)
+    check.program.timeout.saturating_mul(2).saturating_add(SLACK)
 }
 
 /// Runs a check that can run.

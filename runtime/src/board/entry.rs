@@ -45,7 +45,7 @@ impl Entry {
         settled: Option<Instant>,
         events: broadcast::Sender<Arc<Event>>,
     ) -> Self {
-        let usage = Usage::new(check.key.clone(), &check.limits);
+        let usage = Usage::new(check.key.clone(), &check.program.limits);
         let history = History::counting(Arc::clone(&usage.hits));
         Self {
             key: check.key.clone(),
@@ -94,7 +94,7 @@ impl Entry {
     pub fn accept(&self, check: Arc<Check>, module: Module) {
         self.tell_denials();
         let message = module.is_live();
-        self.usage.allow(&check.limits);
+        self.usage.allow(&check.program.limits);
         self.usage.denials.clear();
         {
             let mut state = self.state();

@@ -172,16 +172,16 @@ impl Board {
         let of =
             |all: &NamespaceQuotas, most: Option<Size>| most.map(|most| all.of(check.key.namespace(), most));
         // A check that was only refused until now has no known ceiling.
-        let (series, targets) = (check.authorization.series(), check.authorization.targets());
+        let (series, targets) = (check.program.authorization.series(), check.program.authorization.targets());
         entry.share(of(&self.namespaces, series), of(&self.targets, targets), self.log_of(check));
         entry
     }
 
     fn log_of(&self, check: &Check) -> Option<Arc<NamespaceLog>> {
         let namespace = check.key.namespace();
-        match check.authorization.is_trusted() {
+        match check.program.authorization.is_trusted() {
             // Nothing may be granted because nobody could read what the manifest asks for.
-            true if check.authorization.grants_nothing() => self.logs.get(namespace),
+            true if check.program.authorization.grants_nothing() => self.logs.get(namespace),
             true => None,
             false => Some(self.logs.bound(namespace)),
         }
@@ -259,7 +259,9 @@ mod tests {
         let key = Key::new("team-a", name).expect("a key");
         let authorization =
             Authorization::new("team-a", Grants::default(), None, ceiling).expect("an authorization");
-        Arc::new(Check { authorization, ..Check::bare(key, "test.wasm".parse().expect("a module")) })
+        let mut check = Check::bare(key, "test.wasm".parse().expect("a module"));
+        Arc::make_mut(&mut check.program).authorization = authorization;
+        Arc::new(check)
     }
 
     /// How many lines of checks that all want to write ten get into the log, and how often their limit was

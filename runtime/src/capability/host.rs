@@ -2,7 +2,7 @@
 
 use super::{calls::Calls, dial::Network, http::Connections, in_flight::InFlightBytes, kubernetes::Caller};
 use crate::{
-    cluster::Cluster, grant::Capability, ledger::Ledger, manifest::Check, quota::Quota, usage::Usage,
+    cluster::Cluster, grant::Capability, ledger::Ledger, manifest::Program, quota::Quota, usage::Usage,
     value::Limit,
 };
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use wasmtime::component::ResourceTable;
 
 /// The host's state of one live guest. The capabilities are implemented on it.
 pub struct HostState {
-    /// The check as its manifest configures it: authorization, secrets and limits.
-    pub(crate) check: Arc<Check>,
+    /// The program that runs, with its authorization, secrets and limits.
+    pub(crate) program: Arc<Program>,
     /// The counters of the check, which all its guests share.
     pub(crate) usage: Arc<Usage>,
     /// What all guests share for connections to other machines.
@@ -45,7 +45,7 @@ impl HostState {
     pub(crate) fn new(
         resources: &HostResources,
         asks: &[Capability],
-        check: Arc<Check>,
+        program: Arc<Program>,
         usage: Arc<Usage>,
         memory: Option<Arc<Quota>>,
         record: bool,
@@ -53,15 +53,16 @@ impl HostState {
         let ledger = resources.ledger.as_ref();
         let caller = ledger.filter(|_| asks.contains(&Capability::Kubernetes));
         let mut table = ResourceTable::new();
-        table.set_max_capacity(check.limits.count(Limit::Handles));
+        table.set_max_capacity(program.limits.count(Limit::Handles));
         Self {
-            calls: Calls::new(&check.limits, &usage, record),
+            calls: Calls::new(&program.limits, &usage, record),
             in_flight: InFlightBytes::new(memory, Arc::clone(&usage.hits)),
             connections: Connections::default(),
             network: Arc::clone(&resources.network),
             cluster: ledger.map(|ledger| ledger.cluster()),
-            kubernetes: caller.map(|ledger| Arc::new(Caller::new(ledger, Arc::clone(&check)))),
-            check,
+            kubernetes: caller
+                .map(|ledger| Arc::new(Caller::new(ledger, usage.key.clone(), Arc::clone(&program)))),
+            program,
             usage,
             table,
         }

@@ -10,7 +10,7 @@ use crate::{
     cluster::{Cluster, in_words},
     file::open_regular,
     grant::Capability,
-    manifest::{Check, SecretSource},
+    manifest::{Program, SecretSource},
 };
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 use kube::Api;
@@ -28,7 +28,7 @@ impl Host for HostState {
     async fn read(&mut self, name: String) -> Result<Vec<u8>, Error> {
         let deadline = self.calls.begin(Capability::Secrets, shorten(&name), None);
         let deadline = deadline.map_err(|error| Error::Unavailable(error.to_string()))?;
-        let result = read(&self.check, self.cluster.as_deref(), &name, deadline).await;
+        let result = read(&self.program, self.cluster.as_deref(), &name, deadline).await;
         let unlisted = format!("the manifest lists no secret {}", shorten(&name));
         self.finish(match &result {
             Ok(_) => CallEnd::Ok,
@@ -41,12 +41,12 @@ impl Host for HostState {
 
 /// Reads the secret of this name. One line break at the end is not part of it: editors and `echo` add it.
 pub async fn read(
-    check: &Check,
+    program: &Program,
     cluster: Option<&Cluster>,
     name: &str,
     deadline: Instant,
 ) -> Result<Vec<u8>, Error> {
-    let secret = check.secrets.iter().find(|secret| *secret.name == *name).ok_or(Error::Denied)?;
+    let secret = program.secrets.iter().find(|secret| *secret.name == *name).ok_or(Error::Denied)?;
     let mut value = match &secret.from {
         SecretSource::Env(variable) => {
             let value = env::var_os(variable);
@@ -60,9 +60,9 @@ pub async fn read(
             read.map_err(|error| Error::Unavailable(format!("cannot read {}: {error}", path.display())))?
         }
         SecretSource::KeyRef { name, key } => {
-            let read = timeout_at(deadline, read_key(check, cluster, name, key)).await;
+            let read = timeout_at(deadline, read_key(program, cluster, name, key)).await;
             let read = read.unwrap_or_else(|_| Err("the API server does not answer in time".to_owned()));
-            let secret = format!("{key} of the Secret {}/{name}", check.key.namespace());
+            let secret = format!("{key} of the Secret {}/{name}", program.namespace());
             read.map_err(|error| Error::Unavailable(format!("cannot read {secret}: {error}")))?
         }
     };
@@ -78,15 +78,15 @@ pub async fn read(
 
 /// Reads a key of a Kubernetes Secret, with the rights that the check has in the cluster.
 async fn read_key(
-    check: &Check,
+    program: &Program,
     cluster: Option<&Cluster>,
     name: &str,
     key: &str,
 ) -> Result<Vec<u8>, String> {
     let cluster = cluster.ok_or("the daemon knows no cluster")?;
-    let client = cluster.guest(check.authorization.account()).map_err(|error| in_words(&error))?;
-    let secrets: Api<KubernetesSecret> = Api::namespaced(client, check.key.namespace());
-    let _permit = cluster.turn(check.key.namespace()).await;
+    let client = cluster.guest(program.authorization.account()).map_err(|error| in_words(&error))?;
+    let secrets: Api<KubernetesSecret> = Api::namespaced(client, program.namespace());
+    let _permit = cluster.turn(program.namespace()).await;
     let secret = secrets.get(name).await.map_err(|error| in_words(&error))?;
     let value = secret.data.and_then(|mut data| data.remove(key));
     value.map(|value| value.0).ok_or_else(|| "it has no such key".to_owned())
@@ -108,16 +108,15 @@ mod tests {
     use futures_util::FutureExt;
     use std::time::Duration;
 
-    /// A check that may read the one secret `name`.
-    fn listing(name: &str, from: SecretSource) -> Check {
-        let key = "default/test".parse().expect("a key");
-        let bare = Check::bare(key, "test.wasm".parse().expect("a module"));
-        Check { secrets: vec![Secret { name: name.into(), from }], ..bare }
+    /// A program that may read the one secret `name`.
+    fn listing(name: &str, from: SecretSource) -> Program {
+        let bare = Program::bare("default", "test.wasm".parse().expect("a module"));
+        Program { secrets: vec![Secret { name: name.into(), from }], ..bare }
     }
 
     async fn read_path(path: &str) -> Result<Vec<u8>, Error> {
-        let check = listing("token", SecretSource::File(path.into()));
-        read(&check, None, "token", Instant::now() + Duration::from_secs(1)).await
+        let program = listing("token", SecretSource::File(path.into()));
+        read(&program, None, "token", Instant::now() + Duration::from_secs(1)).await
     }
 
     #[tokio::test]
@@ -132,20 +131,20 @@ mod tests {
 
     #[tokio::test]
     async fn only_listed_names_are_read() {
-        let check = listing("path", SecretSource::Env("PATH".to_owned()));
+        let program = listing("path", SecretSource::Env("PATH".to_owned()));
         let deadline = Instant::now() + Duration::from_secs(1);
-        assert!(read(&check, None, "path", deadline).await.is_ok_and(|value| !value.is_empty()));
-        assert!(matches!(read(&check, None, "PATH", deadline).await, Err(Error::Denied)));
+        assert!(read(&program, None, "path", deadline).await.is_ok_and(|value| !value.is_empty()));
+        assert!(matches!(read(&program, None, "PATH", deadline).await, Err(Error::Denied)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn secrets_of_the_cluster_wait_for_room_like_other_answers() {
         let config = kube::Config::new("http://127.0.0.1:1".parse().expect("a URL"));
         let cluster = Cluster::new(config).expect("a cluster");
-        let check = listing("token", SecretSource::KeyRef { name: "tokens".into(), key: "a".into() });
+        let program = listing("token", SecretSource::KeyRef { name: "tokens".into(), key: "a".into() });
         let read = async || {
             let deadline = Instant::now() + Duration::from_secs(1);
-            let error = read(&check, Some(&cluster), "token", deadline).await.expect_err("nobody listens");
+            let error = read(&program, Some(&cluster), "token", deadline).await.expect_err("nobody listens");
             matches!(error, Error::Unavailable(text) if text.contains("in time"))
         };
         let mut permits = Vec::new();
@@ -161,8 +160,8 @@ mod tests {
     async fn what_is_missing_is_named() {
         let error = read_path("/nowhere/token").await.expect_err("no file");
         assert!(matches!(error, Error::Unavailable(text) if text.contains("/nowhere/token")));
-        let check = listing("token", SecretSource::Env("AVIARY_NO_SUCH_VARIABLE".to_owned()));
-        let error = read(&check, None, "token", Instant::now()).await.expect_err("no variable");
+        let program = listing("token", SecretSource::Env("AVIARY_NO_SUCH_VARIABLE".to_owned()));
+        let error = read(&program, None, "token", Instant::now()).await.expect_err("no variable");
         assert!(matches!(error, Error::Unavailable(text) if text.contains("AVIARY_NO_SUCH_VARIABLE")));
     }
 

@@ -48,7 +48,8 @@ impl Check {
         if let Some(settings) = &self.settings {
             let settings: Map<String, Value> =
                 serde_json::from_str(settings).context("--settings takes a JSON object")?;
-            subject.check.settings = Value::from(settings).to_string().into();
+            let program = Arc::make_mut(&mut subject.check.program);
+            program.settings = Value::from(settings).to_string().into();
         }
         let leftovers = Arc::<Leftovers>::default();
         let cluster = Cluster::find(self.kubeconfig.as_deref()).await?;
@@ -56,12 +57,12 @@ impl Check {
         let sandbox = sandbox(&self.compiling, ledger.clone())?;
         let begun = Instant::now();
         let (check, guest) = subject.load(&self.signatures.keyring(), &sandbox).await?;
-        print(format_args!("check    {} ({} {})", check.key, check.module, guest.digest.short()));
+        print(format_args!("check    {} ({} {})", check.key, check.program.module, guest.digest.short()));
         step("compile", begun.elapsed(), "done");
-        let usage = Arc::new(Usage::new(check.key.clone(), &check.limits));
-        let guest = sandbox.house(guest, &check)?;
-        let version =
-            Version { sandbox: Arc::new(sandbox), guest, check: Arc::new(check), usage: Arc::clone(&usage) };
+        let usage = Arc::new(Usage::new(check.key.clone(), &check.program.limits));
+        let guest = sandbox.house(guest, &check.program)?;
+        let (sandbox, program) = (Arc::new(sandbox), check.program);
+        let version = Version { sandbox, guest, program, usage: Arc::clone(&usage) };
         let mut round = Round::new(version).recorded();
         let verdict = run(&mut round).await;
         for call in round.take_calls() {
@@ -123,7 +124,7 @@ async fn run(round: &mut Round) -> Verdict {
 
 async fn poll(round: &mut Round) -> Verdict {
     let begun = Instant::now();
-    let ended = round.poll(begun + round.check().timeout, 0).await;
+    let ended = round.poll(begun + round.version().program.timeout, 0).await;
     step("poll", begun.elapsed(), if ended.is_answered() { "done" } else { "lost" });
     ended.into()
 }

@@ -69,10 +69,10 @@ impl Signatures {
 impl Subject {
     /// Loads the module for its check, as the daemon does.
     pub(super) async fn load(self, keyring: &Keyring, sandbox: &Sandbox) -> Result<(Check, Arc<Guest>)> {
-        let name = self.check.module.file_name();
+        let name = self.check.program.module.file_name();
         let module = keyring.admit(name, self.module, self.signature).await?;
         let guest = sandbox.load(name, module).await?;
-        guest.require_for(&self.check)?;
+        guest.require_for(&self.check.program)?;
         Ok((self.check, guest))
     }
 }
@@ -124,11 +124,11 @@ pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<Found>> {
 
 /// A check of a manifest file with the module that lies beside it.
 fn with_module(check: Check, manifest: &Path, limit: usize) -> Result<Subject> {
-    let names = check.module.file_names();
+    let names = check.program.module.file_names();
     let found = names.iter().map(|name| manifest.with_file_name(name)).find(|module| module.exists());
-    let path = found.unwrap_or_else(|| manifest.with_file_name(check.module.file_name()));
+    let path = found.unwrap_or_else(|| manifest.with_file_name(check.program.module.file_name()));
     let module = read_module(&path, limit)
-        .with_context(|| format!("the module {} must lie beside it", check.module))?;
+        .with_context(|| format!("the module {} must lie beside it", check.program.module))?;
     Ok(Subject { check, module, signature: read_signature(&path) })
 }
 

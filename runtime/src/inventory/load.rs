@@ -1,5 +1,6 @@
 //! From a candidate to a check that is ready to run.
 
+use super::slot::{LiveVersion, Loaded, Refusal};
 use crate::{
     board::Entry,
     fair_semaphore::FairSemaphore,
@@ -9,10 +10,13 @@ use crate::{
     scheduler::{Ready, clean_up},
     signature::{KeyId, Keyring, Signature},
     source::{Candidate, Packed},
+    text::panic_message,
     value::{Blob, Digest},
 };
+use futures_util::FutureExt;
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
@@ -53,39 +57,16 @@ struct Wanted {
 }
 
 /// A check whose module is signed as asked for, compiled, and granted what it asks for.
-pub(super) struct Compiled {
+struct Compiled {
     check: Arc<Check>,
     guest: GuestLease,
     signer: Option<KeyId>,
 }
 
-/// A version of a check that was accepted.
-#[derive(Clone, PartialEq)]
-pub(super) struct Live {
-    pub(super) check: Arc<Check>,
-    /// Of its module.
-    pub(super) digest: Digest,
-}
-
-/// What came of a candidate.
-pub(super) enum Loaded {
-    /// It is to be run from now on.
-    Ready(Ready),
-    /// It runs already; at most its signer is another one.
-    Same(Arc<Entry>, Option<KeyId>),
-}
-
-/// A load, from the beginning or from where it is worth to begin again.
-pub(super) enum Attempt {
-    Candidate(Candidate),
-    Compiled(Compiled),
-}
-
-/// A candidate that did not make it.
+/// Why a candidate cannot be used, and whether the reason may pass.
 pub(super) struct Rejected {
-    pub(super) fault: Fault,
-    /// Set if the reason may pass.
-    pub(super) again: Option<Attempt>,
+    fault: Fault,
+    may_pass: bool,
 }
 
 impl Loader {
@@ -98,20 +79,28 @@ impl Loader {
         }
     }
 
-    /// Makes a check ready to run, of which the board tells in `entry`. Where a `former` version of it is live, it
+    /// Makes a check ready to run, of which the board tells in `entry`. Where a version of it is `live`, the new one
     /// must also begin its round. Gives up when `stop` says so, and cleans up.
     pub(super) async fn load(
         self,
-        attempt: Attempt,
+        candidate: Candidate,
         entry: Arc<Entry>,
-        former: Option<Live>,
+        live: Option<LiveVersion>,
         stop: CancellationToken,
-    ) -> Result<Loaded, Rejected> {
-        let compiled = match attempt {
-            Attempt::Candidate(candidate) => self.compile(candidate, &stop).await?,
-            Attempt::Compiled(compiled) => compiled,
+    ) -> Loaded<Ready> {
+        let check = Arc::clone(&candidate.check);
+        let load = async {
+            let compiled = self.compile(candidate, &stop).await?;
+            self.begin(compiled, entry, live, &stop).await
         };
-        self.begin(compiled, entry, former, &stop).await
+        let loaded = AssertUnwindSafe(load).catch_unwind().await.unwrap_or_else(|panic| {
+            let why = format!("loading broke down: {}", panic_message(panic.as_ref()));
+            Err(refused(Fault::new(Reason::Resources, why)))
+        });
+        loaded.unwrap_or_else(|Rejected { fault, may_pass }| Loaded::Failed {
+            refusal: Refusal { check: Some(check), fault },
+            may_pass,
+        })
     }
 
     async fn compile(
@@ -122,29 +111,23 @@ impl Loader {
         let known = self.sandbox.known(&candidate.module.digest).filter(|_| self.keyring.is_empty());
         let made = match known {
             Some(guest) => Ok((guest, None)),
-            None => {
-                let made = self.make_in_turn(&mut candidate, stop).await.ok_or_else(given_up)?;
-                made.map_err(|fault| later(fault, candidate.clone()))?
-            }
+            None => self.make_in_turn(&mut candidate, stop).await.ok_or_else(given_up)?.map_err(later)?,
         };
         if stop.is_cancelled() {
             return Err(given_up());
         }
-        let refused = |fault| Rejected { fault, again: None };
         let (guest, signer) = made.map_err(refused)?;
-        guest.require_for(&candidate.check).map_err(refused)?;
-        match self.sandbox.house(guest, &candidate.check) {
-            Ok(guest) => Ok(Compiled { check: candidate.check, guest, signer }),
-            Err(fault) => Err(later(fault, candidate)),
-        }
+        guest.require_for(&candidate.check.program).map_err(refused)?;
+        let guest = self.sandbox.house(guest, &candidate.check.program).map_err(later)?;
+        Ok(Compiled { check: candidate.check, guest, signer })
     }
 
     /// Makes a guest when it is the turn of its namespace; nothing if it is told to give up.
     async fn make_in_turn(&self, candidate: &mut Candidate, stop: &CancellationToken) -> Option<Made> {
         let shared = self.shared(candidate);
         // Before the turn to compile: whoever has that waits for nobody who waits for it.
-        if let Err(why) = stop.run_until_cancelled(candidate.module.take_up()).await? {
-            let name = candidate.check.module.file_name();
+        if let Err(why) = stop.run_until_cancelled(candidate.module.fetch()).await? {
+            let name = candidate.check.program.module.file_name();
             return Some(Err(Fault::new(Reason::Resources, format!("cannot read {name} again: {why}"))));
         }
         let _turn = stop.run_until_cancelled(self.turns.take(candidate.check.key.namespace())).await?;
@@ -155,7 +138,7 @@ impl Loader {
     /// Judges the signature before anything else looks into the module. Fails outright if the reason may pass.
     async fn make(&self, candidate: &Candidate) -> Made {
         let Candidate { check, module, signature } = candidate;
-        let (name, module) = (check.module.file_name(), read(module).await?);
+        let (name, module) = (check.program.module.file_name(), read(module).await?);
         let admitted = match self.keyring.admit(name, module, signature.clone()).await {
             Ok(admitted) => admitted,
             Err(fault) => return Ok(Err(fault)),
@@ -172,7 +155,7 @@ impl Loader {
         let Candidate { check, module, signature } = candidate;
         let wanted = Wanted {
             namespace: check.key.namespace().to_owned(),
-            name: check.module.file_name().to_owned(),
+            name: check.program.module.file_name().to_owned(),
             digest: module.digest,
             signature: signature.clone(),
         };
@@ -190,41 +173,25 @@ impl Loader {
         &self,
         compiled: Compiled,
         entry: Arc<Entry>,
-        former: Option<Live>,
+        live: Option<LiveVersion>,
         stop: &CancellationToken,
-    ) -> Result<Loaded, Rejected> {
-        if former.as_ref().is_some_and(|former| compiled.is(former)) {
-            return Ok(Loaded::Same(entry, compiled.signer));
+    ) -> Result<Loaded<Ready>, Rejected> {
+        let Compiled { check, guest, signer } = compiled;
+        let version = LiveVersion { check: Arc::clone(&check), digest: guest.digest };
+        // Only the signature or the source has changed.
+        if live.as_ref() == Some(&version) {
+            return Ok(Loaded::Same(signer));
         }
         let mut round = Round::new(Version {
             sandbox: Arc::clone(&self.sandbox),
-            guest: compiled.guest.clone(),
-            check: Arc::clone(&compiled.check),
+            guest,
+            program: Arc::clone(&check.program),
             usage: Arc::clone(&entry.usage),
         });
-        if former.is_some()
-            && !compiled.check.suspend
-            && let Err(fault) = begin_round(&mut round, &entry, stop).await
-        {
-            return Err(Rejected { fault, again: Some(Attempt::Compiled(compiled)) });
+        if live.is_some() && !version.check.suspend {
+            begin_round(&mut round, &entry, stop).await.map_err(later)?;
         }
-        Ok(Loaded::Ready(Ready { entry, round, signer: compiled.signer }))
-    }
-}
-
-impl Compiled {
-    /// Whether the version that is live is this one, so that only the signature or its source has changed.
-    fn is(&self, live: &Live) -> bool {
-        live.check == self.check && live.digest == self.guest.digest
-    }
-}
-
-impl Attempt {
-    /// What it is about.
-    pub(super) fn check(&self) -> &Arc<Check> {
-        match self {
-            Self::Candidate(Candidate { check, .. }) | Self::Compiled(Compiled { check, .. }) => check,
-        }
+        Ok(Loaded::New(version, Ready { entry, check, round, signer }))
     }
 }
 
@@ -263,13 +230,15 @@ async fn begin_round(round: &mut Round, entry: &Entry, stop: &CancellationToken)
     Err(Fault::new(reason, format!("the new version does not start: {why}")))
 }
 
-/// Until it is tried again, others of its source have their turn.
-fn later(fault: Fault, mut candidate: Candidate) -> Rejected {
-    candidate.module.lay_aside();
-    Rejected { fault, again: Some(Attempt::Candidate(candidate)) }
+fn refused(fault: Fault) -> Rejected {
+    Rejected { fault, may_pass: false }
+}
+
+fn later(fault: Fault) -> Rejected {
+    Rejected { fault, may_pass: true }
 }
 
 fn given_up() -> Rejected {
     let why = "given up: the check is removed, or the daemon stops";
-    Rejected { fault: Fault::new(Reason::Resources, why), again: None }
+    refused(Fault::new(Reason::Resources, why))
 }

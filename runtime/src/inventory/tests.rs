@@ -5,17 +5,21 @@ use crate::{
     board::{CheckState, EventKind},
     capability::dial::{Network, NetworkOptions},
     manifest::Severity,
+    outcome::{Fault, Reason},
     settings::CompilerConfig,
-    source::{Decode, Packed},
+    source::{FetchedModule, ModuleSource, Packed},
     value::Digest,
 };
-use futures_util::{FutureExt, future::ready};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{
-        Condvar, Mutex,
+        Condvar, Mutex, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -51,6 +55,32 @@ impl Gate {
         });
         let check = Arc::new(Check::bare(self::key(key), "m.wasm".parse().expect("a module")));
         Change::Set(Candidate { check, module, signature: None })
+    }
+}
+
+/// An empty component that holds a turn for which others wait.
+struct HeldModule {
+    _turn: Arc<()>,
+}
+
+impl FetchedModule for HeldModule {
+    fn decode(&self) -> Result<Vec<u8>, String> {
+        Ok(EMPTY_COMPONENT.to_vec())
+    }
+}
+
+/// Counts how often its module is fetched.
+struct CountedFetches {
+    fetches: Arc<AtomicUsize>,
+    turn: Weak<()>,
+}
+
+impl ModuleSource for CountedFetches {
+    fn fetch(&self) -> BoxFuture<'_, Result<Arc<dyn FetchedModule>, String>> {
+        self.fetches.fetch_add(1, Relaxed);
+        let module =
+            self.turn.upgrade().map(|turn| Arc::new(HeldModule { _turn: turn }) as Arc<dyn FetchedModule>);
+        ready(module.ok_or_else(|| "gone".to_owned())).boxed()
     }
 }
 
@@ -186,17 +216,8 @@ async fn a_version_that_waits_for_its_predecessor_keeps_nothing_from_others() {
     fixture.tell(slow.check("a/web")).await;
     fixture.until("read", |_| slow.reads.load(Relaxed) == 1).await;
     let (turn, fetches) = (Arc::new(()), Arc::new(AtomicUsize::new(0)));
-    let (held, count) = (Arc::clone(&turn), Arc::clone(&fetches));
-    let decode: Decode = Arc::new(move || {
-        let _held = &held;
-        Ok(b"rubbish".to_vec())
-    });
-    let fetch = move || {
-        count.fetch_add(1, Relaxed);
-        let decode: Decode = Arc::new(|| Ok(b"other".to_vec()));
-        ready(Ok(decode)).boxed()
-    };
-    let module = Packed::held(Digest::of(b"other"), decode, fetch);
+    let source = CountedFetches { fetches: Arc::clone(&fetches), turn: Arc::downgrade(&turn) };
+    let module = Packed::new(Digest::of(b"other"), source).at_hand(HeldModule { _turn: Arc::clone(&turn) });
     fixture.tell(Change::Set(Candidate { check: check("a/web", |_| {}), module, signature: None })).await;
     fixture.until("laid aside", |_| Arc::strong_count(&turn) == 1).await;
     assert_eq!(fetches.load(Relaxed), 0);
@@ -271,18 +292,9 @@ async fn what_a_manifest_says_that_needs_no_module_is_in_force_while_the_module_
 async fn a_module_that_waits_to_be_tried_again_keeps_nothing_from_others_and_is_taken_up_again() {
     let fixture = Fixture::over(CompilerConfig { program: "/nowhere".into(), ..CompilerConfig::default() });
     let (turn, fetches) = (Arc::new(()), Arc::new(AtomicUsize::new(0)));
-    let decode = |turn: Arc<()>| -> Decode {
-        Arc::new(move || {
-            let _held = &turn;
-            Ok(EMPTY_COMPONENT.to_vec())
-        })
-    };
-    let (count, again) = (Arc::clone(&fetches), Arc::downgrade(&turn));
-    let fetch = move || {
-        count.fetch_add(1, Relaxed);
-        ready(again.upgrade().map(decode).ok_or_else(|| "gone".to_owned())).boxed()
-    };
-    let module = Packed::held(Digest::of(EMPTY_COMPONENT), decode(Arc::clone(&turn)), fetch);
+    let source = CountedFetches { fetches: Arc::clone(&fetches), turn: Arc::downgrade(&turn) };
+    let digest = Digest::of(EMPTY_COMPONENT);
+    let module = Packed::new(digest, source).at_hand(HeldModule { _turn: Arc::clone(&turn) });
     let check = Arc::new(Check::bare(key("a/web"), "m.wasm".parse().expect("a module")));
     fixture.tell(Change::Set(Candidate { check, module, signature: None })).await;
     for tries in 0..3 {

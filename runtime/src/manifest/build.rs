@@ -4,7 +4,7 @@ use crate::{
     grant::{Authorization, Ceiling, Grants},
     lifecycle::DEFAULT_TTL,
     manifest::{
-        Check, CheckSpec, Problem, Secret,
+        Check, CheckSpec, Problem, Program, Secret,
         check::INTERVAL,
         problem::Step,
         spec::{CheckDocument, Metadata, SecretSpec},
@@ -34,24 +34,28 @@ pub(super) fn build(
     let timeout = timeout(spec.timeout, &schedule, ceiling)?;
     let ttl = ttl(spec.ttl, &schedule)?;
     let module = spec.module.file().map_err(|error| Problem::in_spec("module", error))?;
-    Ok(Check {
-        timeout,
+    let check = Check {
         ttl,
         startup_grace: startup_grace(spec.startup_grace, ttl)?,
         schedule,
-        digest: spec.digest,
         failure_threshold: threshold("failureThreshold", spec.failure_threshold)?,
         success_threshold: threshold("successThreshold", spec.success_threshold)?,
         retries: retries(spec.retries)?,
         suspend: spec.suspend,
         severity: spec.severity,
         owner: spec.owner.as_deref().map(owner).transpose()?,
+        ..Check::bare(key, module.clone())
+    };
+    let program = Program {
+        module,
+        digest: spec.digest,
         settings: spec.settings.as_ref().map_or_else(|| Ok("{}".into()), settings)?,
         secrets: secrets(&spec.secrets, ceiling)?,
-        authorization: authorization(&key, spec.grants, spec.service_account.as_deref(), ceiling)?,
+        authorization: authorization(&check.key, spec.grants, spec.service_account.as_deref(), ceiling)?,
         limits: limits(&spec.limits, ceiling)?,
-        ..Check::bare(key, module)
-    })
+        timeout,
+    };
+    Ok(Check { program: Arc::new(program), ..check })
 }
 
 /// The check of a module without a manifest, under a ceiling. It runs every 30 s, without settings or grants.
@@ -59,13 +63,14 @@ pub(super) fn build(
 /// # Errors
 /// When the ceiling leaves no way to run it.
 pub fn alone(key: Key, module: Module, ceiling: &Arc<Ceiling>) -> Result<Check, Problem> {
-    let bare = Check::bare(key, module);
-    Ok(Check {
-        timeout: timeout(None, &bare.schedule, ceiling)?,
+    let bare = Check::bare(key, module.clone());
+    let program = Program {
         authorization: authorization(&bare.key, Grants::default(), None, ceiling)?,
         limits: limits(&WrittenLimits::default(), ceiling)?,
-        ..bare
-    })
+        timeout: timeout(None, &bare.schedule, ceiling)?,
+        ..Program::bare(bare.key.namespace(), module)
+    };
+    Ok(Check { program: Arc::new(program), ..bare })
 }
 
 pub(super) fn key(metadata: &Metadata, default_namespace: &str, ceiling: &Ceiling) -> Result<Key, Problem> {

@@ -1,10 +1,9 @@
 //! A check as the operator configured it.
 
 use crate::{
-    grant::Authorization,
-    manifest::Secret,
+    manifest::Program,
     schedule::Schedule,
-    value::{Digest, Key, Limit, Limits, Module},
+    value::{Key, Module},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,14 +17,10 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(30);
 pub struct Check {
     /// The identity of the check.
     pub key: Key,
-    /// The file name of the module that the check runs.
-    pub module: Module,
-    /// The only digest that the module may have; without it, any.
-    pub digest: Option<Digest>,
+    /// The program that the check runs. Its timeout is never above the shortest gap of the schedule.
+    pub program: Arc<Program>,
     /// When the check runs.
     pub schedule: Schedule,
-    /// The most wall-clock time of one run, retries included; never above the shortest gap of the schedule.
-    pub timeout: Duration,
     /// How long a round lasts until cleanup and a new init; without it, an hour and a little more.
     pub ttl: Option<Duration>,
     /// How long after init failures do not count; shorter than the ttl.
@@ -42,14 +37,6 @@ pub struct Check {
     pub severity: Severity,
     /// The name of who looks after the check.
     pub owner: Option<Arc<str>>,
-    /// The settings that the guest's init gets: the text of a JSON object, 64 KiB at most.
-    pub settings: Arc<str>,
-    /// The secrets that the guest may read; no name twice.
-    pub secrets: Vec<Secret>,
-    /// What the check may reach.
-    pub authorization: Authorization,
-    /// What the check may spend.
-    pub limits: Arc<Limits>,
 }
 
 /// Whether a failing check makes the whole unhealthy.
@@ -81,12 +68,9 @@ impl Check {
     /// The check of the operator's module without a manifest. It runs every 30 s, without settings or grants.
     pub fn bare(key: Key, module: Module) -> Self {
         Self {
-            authorization: Authorization::nothing(key.namespace()),
+            program: Arc::new(Program::bare(key.namespace(), module)),
             key,
-            module,
-            digest: None,
             schedule: Schedule::Interval(INTERVAL),
-            timeout: Duration::from_millis(Limit::Timeout.default()),
             ttl: None,
             startup_grace: Duration::ZERO,
             failure_threshold: NonZeroU32::MIN,
@@ -95,9 +79,6 @@ impl Check {
             suspend: false,
             severity: Severity::default(),
             owner: None,
-            settings: "{}".into(),
-            secrets: Vec::new(),
-            limits: Limits::shared(),
         }
     }
 }

@@ -184,7 +184,10 @@ fn refuse_second(seen: &mut HashMap<Key, Position>, place: Position, check: Chec
         Entry::Occupied(first) => {
             let message = format!("{} is defined twice: line {} has it already", check.key, first.get().line);
             let error = Error { position: Some(place), ..Error::whole(message) };
-            Err(Refused { error, named: Named { key: Some(check.key), module: Some(check.module) } })
+            Err(Refused {
+                error,
+                named: Named { key: Some(check.key), module: Some(check.program.module.clone()) },
+            })
         }
     }
 }

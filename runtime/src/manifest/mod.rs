@@ -7,6 +7,7 @@ mod check;
 mod error;
 mod file;
 mod problem;
+mod program;
 mod secret;
 mod spec;
 
@@ -17,5 +18,6 @@ pub(crate) use file::read;
 pub use file::{Document, MAX_DOCUMENTS, MAX_FILE, Named, Refused, documents, parse};
 pub use problem::Problem;
 pub(crate) use problem::Step;
+pub use program::Program;
 pub use secret::{Secret, SecretError, SecretSource};
 pub use spec::{CheckSpec, SecretKeyRef, SecretSpec, schema};

@@ -35,7 +35,7 @@ fn what_guests_of_a_tenant_hand_over_is_a_mebibyte_unless_the_policy_says_otherw
         assert!(refusal.contains("limits.hostCallBytes of 2Mi"), "{refusal}");
     }
     let check = check(&rule("hostCallBytes: 4Mi"), "a", "", more).expect("within");
-    assert_eq!(check.limits.get(Limit::HostCallBytes), 2 << 20);
+    assert_eq!(check.program.limits.get(Limit::HostCallBytes), 2 << 20);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_tenants_manifest_with_the_daemons_secrets_is_refused_where_they_stand() {
 
 #[test]
 fn a_tenants_manifest_with_another_account_is_refused_where_it_stands() {
-    let permitted = |check: Check| check.authorization.account().map(ToString::to_string);
+    let permitted = |check: Check| check.program.authorization.account().map(ToString::to_string);
     assert_eq!(
         check(&none(), "team-a", "", "").map(permitted),
         Ok(Some("system:serviceaccount:team-a:aviary-check".to_owned()))
@@ -129,7 +129,7 @@ fn the_first_rule_that_names_a_namespace_counts() {
     assert_eq!(policy.ceiling_for(Origin::Directory), Ceiling::open());
     let grants =
         ", grants: { kubernetes: [{ apiGroups: [\"\"], resources: [pods, secrets], verbs: [get] }] }";
-    let authorization = check(&policy, "team-b", "", grants).expect("valid").authorization;
+    let authorization = check(&policy, "team-b", "", grants).expect("valid").program.authorization.clone();
     let access =
         |resource| Access { verb: "get", group: "", resource, namespace: Some("team-b"), name: None };
     assert_eq!(authorization.kubernetes(&access("pods")), Ok(()));
@@ -144,7 +144,10 @@ fn a_manifest_may_ask_for_as_much_as_the_policy_says() {
     let policy = policy(LEAN).expect("valid");
     let check =
         check(&policy, "a", "", ", timeout: 5s, limits: { memory: 16Mi, series: 1000 }").expect("within");
-    assert_eq!((check.limits.get(Limit::Memory), check.limits.get(Limit::Series)), (16 << 20, 1000));
+    assert_eq!(
+        (check.program.limits.get(Limit::Memory), check.program.limits.get(Limit::Series)),
+        (16 << 20, 1000)
+    );
 }
 
 #[test]
@@ -172,9 +175,9 @@ fn more_than_the_policy_says_is_refused_where_it_stands() {
 fn a_default_above_the_policy_is_lowered_to_it() {
     let policy = policy(LEAN).expect("valid");
     let check = check(&policy, "a", "", "").expect("valid");
-    let lowered = [Limit::Memory, Limit::Cpu, Limit::HostCalls].map(|limit| check.limits.get(limit));
-    assert_eq!((lowered, check.timeout), ([16 << 20, 100, 5], Duration::from_secs(5)));
-    assert_eq!(check.limits.get(Limit::Handles), Limit::Handles.default());
+    let lowered = [Limit::Memory, Limit::Cpu, Limit::HostCalls].map(|limit| check.program.limits.get(limit));
+    assert_eq!((lowered, check.program.timeout), ([16 << 20, 100, 5], Duration::from_secs(5)));
+    assert_eq!(check.program.limits.get(Limit::Handles), Limit::Handles.default());
 }
 
 #[test]
@@ -290,7 +293,10 @@ fn a_tenants_module_without_a_manifest_has_no_more_than_one_with_it() {
     let ceiling = policy.ceiling_for(Origin::Namespace("team-a"));
     let key = "team-a/web".parse().expect("a key");
     let check = manifest::alone(key, "web.wasm".parse().expect("a module"), &ceiling).expect("a check");
-    assert_eq!((check.limits.get(Limit::Memory), check.timeout), (16 << 20, Duration::from_secs(2)));
-    assert_eq!(check.authorization.memory(), ceiling.memory());
-    assert!(check.authorization.account().is_some(), "not the daemon's own identity");
+    assert_eq!(
+        (check.program.limits.get(Limit::Memory), check.program.timeout),
+        (16 << 20, Duration::from_secs(2))
+    );
+    assert_eq!(check.program.authorization.memory(), ceiling.memory());
+    assert!(check.program.authorization.account().is_some(), "not the daemon's own identity");
 }

@@ -52,7 +52,7 @@ pub(super) fn trapped(data: &StoreData, name: &str, error: &wasmtime::Error) -> 
         (None, None) => format!("{:#}", error.root_cause()),
     };
     let reason = if error.is::<Trap>() || error.is::<I32Exit>() { Reason::Trap } else { Reason::Protocol };
-    tracing::debug!(check = %data.host.check.key, "{name} trapped: {error:?}");
+    tracing::debug!(check = %data.host.usage.key, "{name} trapped: {error:?}");
     Fault::new(reason, format!("{name} trapped: {why}"))
 }
 
@@ -74,7 +74,7 @@ fn over_memory(data: &StoreData, error: &wasmtime::Error) -> Option<Fault> {
     let why = error.root_cause();
     let message = match data.limiter.refused()? {
         Refused::Own(Limit::Memory) => {
-            let limit = data.host.check.limits.count(Limit::Memory) >> 20;
+            let limit = data.host.program.limits.count(Limit::Memory) >> 20;
             let raises = raises(Limit::Memory);
             format!("the guest wanted more than its {limit} MiB of memory ({why}); {raises}")
         }
@@ -82,7 +82,7 @@ fn over_memory(data: &StoreData, error: &wasmtime::Error) -> Option<Fault> {
         Refused::Together(most) => format!(
             "the guests of the namespace {} may hold {} MiB of memory together, and this one wanted more than \
              was left ({why}); `memory` in the rule of the policy raises that",
-            data.host.check.key.namespace(),
+            data.host.program.namespace(),
             most >> 20
         ),
     };

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     capability::bindings::CheckPre,
     grant::{self, Capability},
-    manifest::Check,
+    manifest::Program,
     outcome::{Fault, Reason},
     quota::Reservation,
     text::{cut_to, printable},
@@ -100,23 +100,22 @@ impl Guest {
         Ok(Self { digest, size, imports, asks, code, pre })
     }
 
-    /// Refuses the module for a check that pins another digest, or that does not grant all that the module
-    /// asks for.
-    pub fn require_for(&self, check: &Check) -> Result<(), Fault> {
-        if let Some(pinned) = check.digest
+    /// Refuses the module for a program that pins another digest, or that does not grant all that it asks for.
+    pub fn require_for(&self, program: &Program) -> Result<(), Fault> {
+        if let Some(pinned) = program.digest
             && pinned != self.digest
         {
-            let (module, digest) = (&check.module, self.digest);
+            let (module, digest) = (&program.module, self.digest);
             let message = format!("{module} has the digest {digest}, and the manifest pins {pinned}");
             return Err(Fault::new(Reason::Module, message));
         }
-        self.require_grants(check)
+        self.require_grants(program)
     }
 
-    fn require_grants(&self, check: &Check) -> Result<(), Fault> {
+    fn require_grants(&self, program: &Program) -> Result<(), Fault> {
         let covered = |capability: &Capability| match capability {
-            Capability::Secrets => !check.secrets.is_empty(),
-            other => check.authorization.covers(*other),
+            Capability::Secrets => !program.secrets.is_empty(),
+            other => program.authorization.covers(*other),
         };
         let missing: Vec<_> = self.asks.iter().copied().filter(|asked| !covered(asked)).collect();
         if missing.is_empty() {
@@ -128,7 +127,7 @@ impl Guest {
             format!(
                 "{} imports {}, which is not granted; to grant it, put `{}` under `spec` of its manifest, and \
                  change what is only an example",
-                check.module,
+                program.module,
                 names.join(" and "),
                 grant::examples(&missing).join("` and `")
             ),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     capability::{bindings, calls::Call},
-    manifest::Check,
+    manifest::Program,
     outcome::{Fault, Outcome, Reason},
     usage::Usage,
     value::Limit,
@@ -49,29 +49,29 @@ struct Budget {
 }
 
 impl Budget {
-    fn from_now(check: &Check, limit: Limit) -> Self {
-        Self::until(Instant::now() + check.timeout, check, limit)
+    fn from_now(program: &Program, limit: Limit) -> Self {
+        Self::until(Instant::now() + program.timeout, program, limit)
     }
 
-    fn until(deadline: Instant, check: &Check, limit: Limit) -> Self {
-        Self { deadline, wall: check.timeout, limit, cpu: check.limits.time(limit), retry: false }
+    fn until(deadline: Instant, program: &Program, limit: Limit) -> Self {
+        Self { deadline, wall: program.timeout, limit, cpu: program.limits.time(limit), retry: false }
     }
 }
 
 impl Instance {
-    /// Makes a guest live for a check, within the time and processor time of an init, as code of the guest
+    /// Makes a guest live for a program, within the time and processor time of an init, as code of the guest
     /// may run already.
     /// With `record`, its host calls can be taken afterwards.
     pub async fn new(
         sandbox: &Sandbox,
         guest: &Guest,
-        check: Arc<Check>,
+        program: Arc<Program>,
         usage: Arc<Usage>,
         record: bool,
     ) -> Result<Self, Fault> {
-        let budget = Budget::from_now(&check, Limit::InitCpu);
-        let queue = sandbox.queue(&check);
-        let mut store = store::new(sandbox, &guest.asks, check, usage, record);
+        let budget = Budget::from_now(&program, Limit::InitCpu);
+        let queue = sandbox.queue(&program);
+        let mut store = store::new(sandbox, &guest.asks, program, usage, record);
         store.data().host.usage.log.start_run(Instant::now());
         let started = {
             let start = pin!(guest.pre.instance_pre().instantiate_async(&mut store));
@@ -94,7 +94,7 @@ impl Instance {
             Ok(instance) => match bindings::Check::new(&mut store, &instance) {
                 Ok(exports) => Ok(Self { store, exports, queue }),
                 Err(error) => {
-                    let module = store.data().host.check.module.to_string();
+                    let module = store.data().host.program.module.to_string();
                     Err(Fault::new(Reason::Module, misfit(&module, &error)))
                 }
             },
@@ -104,10 +104,10 @@ impl Instance {
 
     /// Calls the guest's init, which starts a round.
     pub async fn init(&mut self) -> Ended<()> {
-        let check = Arc::clone(&self.store.data().host.check);
-        let budget = Budget::from_now(&check, Limit::InitCpu);
+        let program = Arc::clone(&self.store.data().host.program);
+        let budget = Budget::from_now(&program, Limit::InitCpu);
         let call = async |exports: &bindings::Check, store: &mut Store<StoreData>| {
-            exports.aviary_check_lifecycle().call_init(store, &check.settings).await
+            exports.aviary_check_lifecycle().call_init(store, &program.settings).await
         };
         self.call("init", budget, call).await
     }
@@ -123,7 +123,7 @@ impl Instance {
     }
 
     async fn judge(&mut self, deadline: Instant, retry: bool) -> Ended<Outcome> {
-        let budget = Budget { retry, ..Budget::until(deadline, &self.store.data().host.check, Limit::Cpu) };
+        let budget = Budget { retry, ..Budget::until(deadline, &self.store.data().host.program, Limit::Cpu) };
         let call = async |exports: &bindings::Check, store: &mut Store<StoreData>| {
             exports.aviary_check_lifecycle().call_poll(store).await
         };
@@ -136,7 +136,7 @@ impl Instance {
 
     /// Calls the guest's cleanup, which ends a round.
     pub async fn cleanup(&mut self) -> Ended<()> {
-        let budget = Budget::from_now(&self.store.data().host.check, Limit::Cpu);
+        let budget = Budget::from_now(&self.store.data().host.program, Limit::Cpu);
         let call = async |exports: &bindings::Check, store: &mut Store<StoreData>| {
             exports.aviary_check_lifecycle().call_cleanup(store).await
         };
@@ -186,7 +186,7 @@ impl Instance {
 
     fn answers(&self) -> Answers<'_> {
         let host = &self.store.data().host;
-        Answers { limits: &host.check.limits, hits: &host.usage.hits }
+        Answers { limits: &host.program.limits, hits: &host.usage.hits }
     }
 
     fn timed_out<T>(&mut self, name: &str, wall: Duration) -> Ended<T> {

@@ -68,7 +68,7 @@ impl<F: Future> Future for Metered<'_, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fair_semaphore::FairSemaphore, manifest::Check, value::Key};
+    use crate::{fair_semaphore::FairSemaphore, manifest::Program};
     use futures_util::FutureExt;
     use std::{future::ready, pin::pin, sync::Arc, thread::sleep};
 
@@ -94,9 +94,8 @@ mod tests {
     async fn a_guest_waits_for_those_of_its_namespace_and_that_costs_it_nothing() {
         let turns = FairSemaphore::new(2, 1);
         let queue = |namespace| {
-            let key = Key::new(namespace, "test").expect("a key");
-            let check = Check::bare(key, "test.wasm".parse().expect("a module"));
-            Queue::new(turns.clone(), Arc::new(check))
+            let program = Program::bare(namespace, "test.wasm".parse().expect("a module"));
+            Queue::new(turns.clone(), Arc::new(program))
         };
         let (loud, quiet) = (queue("loud"), queue("quiet"));
         let held = loud.turn().await;

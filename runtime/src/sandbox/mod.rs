@@ -25,7 +25,7 @@ use crate::{
     capability::{HostResources, add_to_linker, dial::Network},
     fair_semaphore::FairSemaphore,
     ledger::Ledger,
-    manifest::Check,
+    manifest::Program,
     outcome::{Fault, Reason},
     quota::{NamespaceQuotas, Quota},
     settings::CompilerConfig,
@@ -115,19 +115,19 @@ impl Sandbox {
         lock
     }
 
-    /// Makes the code of a guest count in the memory that the guests of a check's namespace may hold
+    /// Makes the code of a guest count in the memory that the guests of a program's namespace may hold
     /// together.
     ///
     /// # Errors
     /// When the namespace has not that much left at the moment.
-    pub fn house(&self, guest: Arc<Guest>, check: &Check) -> Result<GuestLease, Fault> {
-        let Some(shared) = self.shared(check) else { return Ok(GuestLease::new(guest, None)) };
-        let (namespace, most) = (check.key.namespace(), shared.most() >> 20);
+    pub fn house(&self, guest: Arc<Guest>, program: &Program) -> Result<GuestLease, Fault> {
+        let Some(shared) = self.shared(program) else { return Ok(GuestLease::new(guest, None)) };
+        let (namespace, most) = (program.namespace(), shared.most() >> 20);
         let Some(code) = self.codes.hold(namespace, &shared, guest.digest, guest.code) else {
             let message = format!(
                 "{} takes {} KiB when compiled, which is more than is left of the {most} MiB of memory that the guests \
                  of the namespace {namespace} may hold together; `memory` in the rule of the policy raises that",
-                check.module,
+                program.module,
                 guest.code >> 10
             );
             return Err(Fault::new(Reason::Memory, message));
@@ -135,14 +135,14 @@ impl Sandbox {
         Ok(GuestLease::new(guest, Some(code)))
     }
 
-    /// The quota for the memory of the guests of a check's namespace; none if they may hold any amount.
-    fn shared(&self, check: &Check) -> Option<Arc<Quota>> {
-        check.authorization.memory().map(|most| self.namespaces.of(check.key.namespace(), most))
+    /// The quota for the memory of the guests of a program's namespace; none if they may hold any amount.
+    fn shared(&self, program: &Program) -> Option<Arc<Quota>> {
+        program.authorization.memory().map(|most| self.namespaces.of(program.namespace(), most))
     }
 
-    /// The queue in which the guest of a check waits for a processor; none if it is trusted.
-    fn queue(&self, check: &Arc<Check>) -> Option<Queue> {
-        check.authorization.memory().map(|_| Queue::new(self.processors.clone(), Arc::clone(check)))
+    /// The queue in which the guest of a program waits for a processor; none if it is trusted.
+    fn queue(&self, program: &Arc<Program>) -> Option<Queue> {
+        program.authorization.memory().map(|_| Queue::new(self.processors.clone(), Arc::clone(program)))
     }
 
     /// The guest of this digest; none if no check uses it now.

@@ -2,7 +2,7 @@
 
 use crate::{
     fair_semaphore::{FairPermit, FairSemaphore},
-    manifest::Check,
+    manifest::Program,
 };
 use std::{sync::Arc, thread::available_parallelism};
 
@@ -12,16 +12,16 @@ const SHARE: usize = 2;
 /// The queue in which one guest waits for a processor, each time that it has something to do.
 pub(super) struct Queue {
     processors: FairSemaphore,
-    check: Arc<Check>,
+    program: Arc<Program>,
 }
 
 impl Queue {
-    pub(super) fn new(processors: FairSemaphore, check: Arc<Check>) -> Self {
-        Self { processors, check }
+    pub(super) fn new(processors: FairSemaphore, program: Arc<Program>) -> Self {
+        Self { processors, program }
     }
 
     pub(super) async fn turn(&self) -> FairPermit {
-        self.processors.take(self.check.key.namespace()).await
+        self.processors.take(self.program.namespace()).await
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Ended, GuestLease, Instance, Sandbox};
 use crate::{
     capability::calls::Call,
-    manifest::Check,
+    manifest::Program,
     outcome::{Fault, Outcome, Status},
     usage::Usage,
 };
@@ -21,15 +21,15 @@ pub struct Round {
     calls: Option<Vec<Call>>,
 }
 
-/// A version of a check: its manifest, and the module that runs for it.
+/// A version of a check: a program, and the guest that was made of its module.
 #[derive(Clone)]
 pub struct Version {
     /// The sandbox in which the module runs.
     pub sandbox: Arc<Sandbox>,
     /// The compiled module.
     pub guest: GuestLease,
-    /// The check as its manifest configures it.
-    pub check: Arc<Check>,
+    /// The program that runs.
+    pub program: Arc<Program>,
     /// The counters of what the check uses, which all its versions share.
     pub usage: Arc<Usage>,
 }
@@ -48,11 +48,6 @@ impl Round {
     /// The version of the check that the round is of.
     pub fn version(&self) -> &Version {
         &self.version
-    }
-
-    /// The check that the round is of.
-    pub fn check(&self) -> &Arc<Check> {
-        &self.version.check
     }
 
     /// Whether the round has a live guest.
@@ -125,9 +120,9 @@ impl Round {
         match self.instance.take() {
             Some(instance) => Ok(instance),
             None => {
-                let Version { sandbox, guest, check, usage } = &self.version;
-                let (check, usage) = (Arc::clone(check), Arc::clone(usage));
-                Instance::new(sandbox, guest, check, usage, self.calls.is_some()).await
+                let Version { sandbox, guest, program, usage } = &self.version;
+                let (program, usage) = (Arc::clone(program), Arc::clone(usage));
+                Instance::new(sandbox, guest, program, usage, self.calls.is_some()).await
             }
         }
     }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     capability::{HostState, log::Printed},
     grant::Capability,
-    manifest::Check,
+    manifest::Program,
     usage::Usage,
     value::Limit,
 };
@@ -28,20 +28,20 @@ impl WasiView for StoreData {
     }
 }
 
-/// The store of a guest that asks for these capabilities and is about to become live for a check. With
+/// The store of a guest that asks for these capabilities and is about to become live for a program. With
 /// `record`, its finished host calls are kept.
 pub(super) fn new(
     sandbox: &Sandbox,
     asks: &[Capability],
-    check: Arc<Check>,
+    program: Arc<Program>,
     usage: Arc<Usage>,
     record: bool,
 ) -> Store<StoreData> {
-    let (limits, memory) = (Arc::clone(&check.limits), sandbox.shared(&check));
+    let (limits, memory) = (Arc::clone(&program.limits), sandbox.shared(&program));
     let data = StoreData {
         limiter: Limiter::new(Arc::clone(&limits), Arc::clone(&usage.hits), memory.clone()),
         wasi: wasi(&usage),
-        host: HostState::new(&sandbox.resources, asks, check, usage, memory, record),
+        host: HostState::new(&sandbox.resources, asks, program, usage, memory, record),
     };
     let mut store = Store::new(sandbox.linker.engine(), data);
     store.limiter(|data| &mut data.limiter);

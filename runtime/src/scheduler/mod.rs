@@ -12,6 +12,7 @@ pub(crate) use cleanup::clean_up;
 use crate::{
     board::{Board, Entry},
     fair_semaphore::FairSemaphore,
+    manifest::Check,
     sandbox::Round,
     signature::KeyId,
     value::Key,
@@ -36,6 +37,8 @@ const OF_ONE_NAMESPACE: usize = 32;
 pub struct Ready {
     /// Its place on the board.
     pub entry: Arc<Entry>,
+    /// Its manifest.
+    pub check: Arc<Check>,
     /// What runs it. It may have begun already.
     pub round: Round,
     /// Who signed the module, if that was asked for.
@@ -75,10 +78,12 @@ impl Scheduler {
         let running = self.tasks.entry(ready.entry.key.clone()).or_default();
         running.stop.cancel();
         running.stop = CancellationToken::new();
-        let Ready { entry, round, .. } = ready;
+        let Ready { entry, check, round, .. } = ready;
         let (board, clock, on_demand) = (Arc::clone(&self.board), self.clock, self.on_demand.clone());
-        let begin =
-            move |round| Task::new(Arc::clone(&entry), round, Arc::clone(&board), clock, on_demand.clone());
+        let begin = move |round| {
+            let (entry, check) = (Arc::clone(&entry), Arc::clone(&check));
+            Task::new(entry, check, round, Arc::clone(&board), clock, on_demand.clone())
+        };
         let (seat, stop, hurry) = (Arc::clone(&running.seat), running.stop.clone(), self.hurry.clone());
         running.versions.retain(|version| !version.is_finished());
         running.versions.push(tokio::spawn(run_seated(seat, begin, round, stop, hurry)));

@@ -1,8 +1,11 @@
 //! What becomes of a task that panics.
 
-use crate::schedule::{LONGEST_BACKOFF, backoff};
+use crate::{
+    schedule::{LONGEST_BACKOFF, backoff},
+    text::panic_message,
+};
 use futures_util::FutureExt;
-use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -25,17 +28,12 @@ pub(super) async fn supervise<S, T, F: Future<Output = T>>(
         };
         panics = if begun.elapsed() > LONGEST_BACKOFF { 1 } else { panics + 1 };
         let pause = backoff(panics, spread);
-        subject = recover(words(panic.as_ref()), pause);
+        subject = recover(panic_message(panic.as_ref()), pause);
         if stop.is_cancelled() {
             return None;
         }
         stop.run_until_cancelled(sleep(pause)).await;
     }
-}
-
-fn words(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::{
     board::{Board, Entry, Next, Quarantine},
     fair_semaphore::{FairPermit, FairSemaphore},
     lifecycle::{Lifecycle, Step},
+    manifest::Check,
     outcome::{Fault, Reason, Status, Verdict},
     sandbox::Round,
     schedule::Due,
@@ -20,6 +21,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// What runs a check.
 pub(super) struct Task {
     entry: Arc<Entry>,
+    check: Arc<Check>,
     round: Round,
     board: Arc<Board>,
     clock: Clock,
@@ -35,24 +37,26 @@ impl Task {
     /// Runs at once, and goes on with the round if that has begun.
     pub(super) fn new(
         entry: Arc<Entry>,
+        check: Arc<Check>,
         round: Round,
         board: Arc<Board>,
         clock: Clock,
         on_demand: FairSemaphore,
     ) -> Self {
-        let (check, now) = (round.check(), clock.uptime());
+        let now = clock.uptime();
         let spread = check.key.spread();
         let mut lifecycle = Lifecycle::new(check.ttl, check.startup_grace, spread);
         if round.is_live() {
             lifecycle.initialised(now, true);
         }
-        Self { entry, round, board, clock, lifecycle, spread, due: Due::Uptime(now), on_demand, turn: None }
+        let due = Due::Uptime(now);
+        Self { entry, check, round, board, clock, lifecycle, spread, due, on_demand, turn: None }
     }
 
     /// In the place of one that has panicked, which is told as a fault of the host: runs after a pause, and first of all
     /// cleans up what the other one may have begun.
     pub(super) fn recovered(mut self, why: &str, pause: Duration) -> Self {
-        tracing::error!(check = %self.round.check().key, "its task broke down and begins again in {pause:?}: {why}");
+        tracing::error!(check = %self.check.key, "its task broke down and begins again in {pause:?}: {why}");
         let now = self.clock.uptime();
         self.due = Due::Uptime(now + pause);
         self.lifecycle.initialised(now, false);
@@ -100,7 +104,7 @@ impl Task {
         }
         let well = Box::pin(clean_up(&mut self.round, &self.entry)).await;
         if well && self.entry.usage.log.has_room(0) {
-            tracing::info!(check = %self.round.check().key, "cleaned up");
+            tracing::info!(check = %self.check.key, "cleaned up");
         }
         well
     }
@@ -116,7 +120,7 @@ impl Task {
 
     /// The step under way was dropped, and its instance cannot be entered again.
     fn give_up(&mut self) {
-        tracing::warn!(check = %self.round.check().key, "its run was given up");
+        tracing::warn!(check = %self.check.key, "its run was given up");
         self.round.abandon();
         self.lifecycle.initialised(self.clock.uptime(), false);
     }
@@ -129,7 +133,7 @@ impl Task {
             () = self.entry.demanded() => self.bring_forward(until, stop).await,
             () = sleep_until(self.clock.at(until)) => {}
         }
-        if let Some(due) = self.round.check().schedule.planned_anew(self.due, self.clock.now()) {
+        if let Some(due) = self.check.schedule.planned_anew(self.due, self.clock.now()) {
             self.due = due;
             self.entry.expect_run(self.next());
         }
@@ -140,7 +144,7 @@ impl Task {
         tokio::select! {
             () = stop.cancelled() => {}
             () = sleep_until(self.clock.at(until)) => self.entry.demand_again(),
-            turn = self.on_demand.take(self.round.check().key.namespace()) => {
+            turn = self.on_demand.take(self.check.key.namespace()) => {
                 self.turn = Some(turn);
                 self.lifecycle.hurry();
                 self.due = Due::Uptime(self.clock.uptime());
@@ -167,21 +171,21 @@ impl Task {
             // What was due while there was no round was not skipped by a run that took too long.
             self.due = Due::Uptime(now.uptime);
         }
-        tracing::debug!(check = %self.round.check().key, "round begun");
+        tracing::debug!(check = %self.check.key, "round begun");
     }
 
     async fn poll(&mut self) {
         let started = (Timestamp::now(), Instant::now());
         self.board.lag.observe(self.due.lateness(self.clock.now()));
-        let check = Arc::clone(self.round.check());
-        let verdict = Verdict::from(self.round.poll(started.1 + check.timeout, check.retries).await);
+        let deadline = started.1 + self.check.program.timeout;
+        let verdict = Verdict::from(self.round.poll(deadline, self.check.retries).await);
         self.entry.set_memory(self.round.memory());
         let now = self.clock.now();
         let failed = matches!(&verdict, Ok(outcome) if outcome.status == Status::Fail);
         self.lifecycle.judged(now.uptime, &verdict);
         let excused = failed && self.lifecycle.excuses(now.uptime);
         self.lifecycle.polled(!self.round.is_live());
-        let (next, skipped) = self.round.check().schedule.after(self.due, now, self.spread);
+        let (next, skipped) = self.check.schedule.after(self.due, now, self.spread);
         if skipped > 0 {
             self.entry.skip(skipped);
         }
@@ -196,7 +200,7 @@ impl Task {
     /// Ends the round.
     async fn cleanup(&mut self) {
         if clean_up(&mut self.round, &self.entry).await {
-            tracing::debug!(check = %self.round.check().key, "cleaned up, to begin another round");
+            tracing::debug!(check = %self.check.key, "cleaned up, to begin another round");
         }
         self.entry.set_memory(0);
         self.lifecycle.cleaned(self.clock.uptime());
@@ -214,7 +218,7 @@ impl Task {
         let pause = self.lifecycle.not_before().saturating_sub(now.uptime);
         let wait = pause.max(self.due.wait(now));
         let run = now.wall.checked_add(wait).unwrap_or(Timestamp::MAX);
-        let fresh_for = pause + self.round.check().schedule.fresh_for(now) + self.round.check().timeout;
+        let fresh_for = pause + self.check.schedule.fresh_for(now) + self.check.program.timeout;
         let quarantine = self.lifecycle.quarantine().map(|quarantine| Quarantine {
             breakdowns: quarantine.breakdowns,
             until: run,

@@ -24,6 +24,8 @@ pub const DURATION_BOUNDS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0,
 /// What one check has used since it came. Its guests write, and the board reads.
 #[derive(Debug)]
 pub struct Usage {
+    /// The identity of the check.
+    pub key: Key,
     /// Counters of the check's host calls, by capability and result.
     pub calls: CallCounts,
     /// Counters of the limits that the check ran into.
@@ -40,8 +42,9 @@ impl Usage {
     /// The usage of a check that has used nothing yet, within these limits.
     pub fn new(key: Key, limits: &Limits) -> Self {
         let hits = Arc::<LimitHits>::default();
-        let log = GuestLog::new(key, Arc::clone(&hits));
+        let log = GuestLog::new(key.clone(), Arc::clone(&hits));
         let usage = Self {
+            key,
             calls: CallCounts::default(),
             hits,
             metrics: CustomMetrics::default(),

@@ -19,7 +19,10 @@ async fn a_refused_version_changes_who_is_told_and_not_what_runs() {
     );
     let view = aviary.until("warning", |view| view.check.severity == Severity::Warning).await;
     assert_eq!((view.check.owner.as_deref(), view.check.failure_threshold.get()), (Some("team"), 3));
-    assert_eq!((&view.check.schedule, &view.check.settings), (&before.schedule, &before.settings));
+    assert_eq!(
+        (&view.check.schedule, &view.check.program.settings),
+        (&before.schedule, &before.program.settings)
+    );
     let runs = view.counts.runs[0];
     let view = aviary.until("running on", |view| view.counts.runs[0] > runs + 2).await;
     assert!(view.rejected.is_some() && view.check.severity == Severity::Warning);

@@ -5,7 +5,6 @@ use aviary::{
     board::{CheckState, Entry},
     manifest::Check,
     outcome::Reason,
-    sandbox::{Round, Version},
     scheduler::{Clock, Ready, Scheduler},
 };
 use std::{sync::Arc, time::Duration};
@@ -90,9 +89,7 @@ async fn a_check_whose_task_panics_is_told_as_a_fault_of_the_host_and_runs_again
     pause();
     let mut scheduler = scheduler();
     sleep(Duration::from_secs(1)).await;
-    let ready = subject.ready();
-    let round = Round::new(Version { check, ..ready.round.version().clone() });
-    scheduler.start(Ready { round, ..ready });
+    scheduler.start(Ready { check, ..subject.ready() });
     until("run again", || subject.entry.view().counts.runs[0] == 2).await;
     let view = subject.entry.view();
     assert!(view.counts.faults[Reason::Resources as usize] >= 1, "{view:?}");

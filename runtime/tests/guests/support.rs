@@ -69,17 +69,17 @@ impl Subject {
         let module = fs::read(path).expect("a guest");
         let module = Keyring::default().admit("subject.wasm", Blob::of(module), None).await?;
         let guest = sandbox.load("subject.wasm", module).await?;
-        guest.require_for(&check)?;
+        guest.require_for(&check.program)?;
         let entry = Board::default().enter(&check);
         Ok(Self { check, entry, sandbox, guest })
     }
 
     /// The check as a scheduler takes it.
     pub(crate) fn ready(&self) -> Ready {
-        let guest = self.sandbox.house(Arc::clone(&self.guest), &self.check).expect("room");
-        let (check, usage) = (Arc::clone(&self.check), Arc::clone(&self.entry.usage));
-        let round = Round::new(Version { sandbox: Arc::clone(&self.sandbox), guest, check, usage });
-        Ready { entry: Arc::clone(&self.entry), round, signer: None }
+        let guest = self.sandbox.house(Arc::clone(&self.guest), &self.check.program).expect("room");
+        let (program, usage) = (Arc::clone(&self.check.program), Arc::clone(&self.entry.usage));
+        let round = Round::new(Version { sandbox: Arc::clone(&self.sandbox), guest, program, usage });
+        Ready { entry: Arc::clone(&self.entry), check: Arc::clone(&self.check), round, signer: None }
     }
 
     /// Makes the guest live.
@@ -89,13 +89,13 @@ impl Subject {
 
     /// Makes the guest live, or tells why that did not work.
     pub(crate) async fn try_live(&self) -> Result<Instance, Fault> {
-        let (check, usage) = (Arc::clone(&self.check), Arc::clone(&self.entry.usage));
-        Instance::new(&self.sandbox, &self.guest, check, usage, true).await
+        let (program, usage) = (Arc::clone(&self.check.program), Arc::clone(&self.entry.usage));
+        Instance::new(&self.sandbox, &self.guest, program, usage, true).await
     }
 
     /// Polls a live guest.
     pub(crate) async fn poll(&self, instance: &mut Instance) -> Verdict {
-        instance.poll(Instant::now() + self.check.timeout).await.into()
+        instance.poll(Instant::now() + self.check.program.timeout).await.into()
     }
 
     /// Init and one poll.

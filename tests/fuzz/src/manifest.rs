@@ -45,30 +45,38 @@ fn judge_documents(text: &str, ceiling: &Arc<Ceiling>) {
 
 fn judge(check: &Check) {
     assert_eq!(Key::new(check.key.namespace(), check.key.name()).as_ref(), Ok(&check.key));
-    assert_eq!(check.module.file_name().parse::<Module>().as_ref(), Ok(&check.module));
+    assert_eq!(check.program.module.file_name().parse::<Module>().as_ref(), Ok(&check.program.module));
     let gap = check.schedule.shortest_gap();
-    assert!(check.timeout > Duration::ZERO && check.timeout <= gap, "{:?} in {gap:?}", check.timeout);
-    assert!(check.timeout <= Duration::from_secs(3600));
+    assert!(
+        check.program.timeout > Duration::ZERO && check.program.timeout <= gap,
+        "{:?} in {gap:?}",
+        check.program.timeout
+    );
+    assert!(check.program.timeout <= Duration::from_secs(3600));
     assert!(check.ttl.is_none_or(|ttl| ttl >= gap && ttl > check.startup_grace));
     assert!(check.retries <= 10);
     assert!(check.owner.as_ref().is_none_or(|owner| owner.len() <= 128 && !owner.contains(char::is_control)));
-    assert!(check.settings.len() <= 64 * 1024);
-    let settings = serde_json::from_str::<serde_json::Map<_, _>>(&check.settings);
+    assert!(check.program.settings.len() <= 64 * 1024);
+    let settings = serde_json::from_str::<serde_json::Map<_, _>>(&check.program.settings);
     assert!(settings.is_ok(), "{settings:?}");
     for limit in Limit::ALL.into_iter().filter(|limit| limit.is_under_limits()) {
-        assert!(limit.range().contains(&check.limits.get(limit)), "{limit:?}: {}", check.limits.get(limit));
+        assert!(
+            limit.range().contains(&check.program.limits.get(limit)),
+            "{limit:?}: {}",
+            check.program.limits.get(limit)
+        );
     }
-    let names: HashSet<_> = check.secrets.iter().map(|secret| &secret.name).collect();
-    assert_eq!(names.len(), check.secrets.len());
+    let names: HashSet<_> = check.program.secrets.iter().map(|secret| &secret.name).collect();
+    assert_eq!(names.len(), check.program.secrets.len());
     judge_grants(check);
     judge_schedule(check);
 }
 
 /// The grants are shown as they would have to be written.
 fn judge_grants(check: &Check) {
-    let shown = serde_json::to_string(check.authorization.grants()).expect("grants are JSON");
+    let shown = serde_json::to_string(check.program.authorization.grants()).expect("grants are JSON");
     let read: Grants = serde_json::from_str(&shown).unwrap_or_else(|error| panic!("{shown}: {error}"));
-    assert_eq!(&read, check.authorization.grants(), "{shown}");
+    assert_eq!(&read, check.program.authorization.grants(), "{shown}");
 }
 
 /// The next run is due later than now, at the start and long after.

@@ -187,7 +187,7 @@ fn targets(out: &mut Exposition, rows: &[Row]) {
     let help = "Whether the target passed or warned in the latest run.";
     let mut family = out.family(Kind::Gauge, "aviary_target_success", help);
     for row in rows {
-        for (name, is_good) in merged(row.targets(), row.view.check.limits.count(Limit::LabelBytes)) {
+        for (name, is_good) in merged(row.targets(), row.view.check.program.limits.count(Limit::LabelBytes)) {
             family.number(&row.labels, &labels(&[("target", name)]), flag(is_good));
         }
     }

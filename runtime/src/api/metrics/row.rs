@@ -26,7 +26,7 @@ impl Row {
 
     /// Whether it comes from where the operator writes, or vouches for who does.
     pub(super) fn is_trusted(&self) -> bool {
-        self.view.check.authorization.series().is_none()
+        self.view.check.program.authorization.series().is_none()
     }
 
     /// The targets of its latest outcome.

@@ -92,7 +92,9 @@ async fn however_often_all_checks_are_to_run_the_board_is_walked_a_few_times_a_s
 
 /// Puts a check on the board whose latest run passed a good minute and a half ago.
 fn enter_old(board: &Board, timeout: Duration) -> Arc<Entry> {
-    let entry = enter(board, Check { timeout, ..check("a/b") });
+    let mut check = check("a/b");
+    Arc::make_mut(&mut check.program).timeout = timeout;
+    let entry = enter(board, check);
     let started = Timestamp::now() - Duration::from_secs(100);
     entry.record(started, Duration::ZERO, outcome(Status::Pass, "old"), in_an_hour());
     entry

@@ -165,7 +165,7 @@ async fn a_check_that_has_not_run_has_a_severity_and_a_zero_for_each_outcome() {
 async fn the_limits_that_a_check_runs_into_are_counted_by_their_keys() {
     let board = board();
     let mut check = check("a/b");
-    Arc::make_mut(&mut check.limits).set(Limit::LogLines, 3).expect("in range");
+    Arc::make_mut(&mut Arc::make_mut(&mut check.program).limits).set(Limit::LogLines, 3).expect("in range");
     let entry = enter(&board, check);
     let admitted = (0..5).filter(|_| entry.usage.log.admits(1)).count();
     assert_eq!(admitted, 3);
@@ -274,11 +274,11 @@ async fn where_checks_disagree_about_a_name_the_first_user_decides_and_the_other
 
 /// A check of somebody who is not trusted.
 fn enter_tenant(board: &Board, key: &str) -> Arc<Entry> {
-    let check = check(key);
+    let mut check = check(key);
     let ceiling = Ceiling::tenant(check.key.namespace(), "cluster.local", Arc::default());
-    let authorization = Authorization::new(check.key.namespace(), Grants::default(), None, &ceiling)
-        .expect("an authorization");
-    enter(board, Check { authorization, ..check })
+    let authorization = Authorization::new(check.key.namespace(), Grants::default(), None, &ceiling);
+    Arc::make_mut(&mut check.program).authorization = authorization.expect("an authorization");
+    enter(board, check)
 }
 
 #[tokio::test]

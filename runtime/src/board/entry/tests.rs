@@ -34,7 +34,7 @@ fn record(entry: &Entry, verdict: Verdict) {
 #[tokio::test(start_paused = true)]
 async fn cleanups_that_fail_do_not_fill_the_log() {
     let entry = entry();
-    let lines = check().limits.get(Limit::LogLines);
+    let lines = check().program.limits.get(Limit::LogLines);
     for _ in 0..lines + 5 {
         entry.record_failed_cleanup(&Ok(Outcome::fail("cleanup: no")));
     }

@@ -30,7 +30,7 @@ impl Host for HostState {
         let timeout = milliseconds(query.timeout_ms);
         let deadline = booked.and_then(|()| self.calls.begin(Capability::Dns, shorten(&query.name), timeout));
         let deadline = deadline.map_err(|spent| Error::Denied(spent.to_string()))?;
-        let result = lookup(&self.network, &self.check.authorization, &query, deadline).await;
+        let result = lookup(&self.network, &self.program.authorization, &query, deadline).await;
         self.finish(&result);
         let answer = result?;
         let received = self.calls.receive(answer.records.iter().map(records::length).sum());

@@ -59,7 +59,7 @@ impl Host for HostState {
         let booked: Vec<Booked> = requests.into_iter().map(|request| self.book(request)).collect();
         let begun: Vec<bool> = booked.iter().map(Result::is_ok).collect();
         let limits = BatchLimits {
-            at_once: self.check.limits.count(Limit::ConcurrentCalls),
+            at_once: self.program.limits.count(Limit::ConcurrentCalls),
             bodies: self.calls.room().min(MOST_KEPT_TOGETHER),
         };
         if begun.iter().filter(|begun| **begun).count() > limits.at_once {
@@ -88,7 +88,7 @@ impl HostState {
     fn client(&self) -> Client<'_> {
         Client {
             network: &self.network,
-            authorization: &self.check.authorization,
+            authorization: &self.program.authorization,
             connections: &self.connections,
             in_flight: &self.in_flight,
         }

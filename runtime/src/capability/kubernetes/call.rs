@@ -10,8 +10,9 @@ use crate::{
     fair_semaphore::FairPermit,
     grant::{Access, Account, ObjectName},
     ledger::{Ledger, Round},
-    manifest::Check,
+    manifest::Program,
     text::{is_label, is_subdomain},
+    value::Key,
 };
 use kube::{Api, api::DynamicObject};
 use std::{sync::Arc, time::Duration};
@@ -24,7 +25,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Calls the API server for one live guest, in the name of its check's account.
 pub(crate) struct Caller {
     pub(super) cluster: Arc<Cluster>,
-    pub(super) check: Arc<Check>,
+    /// The identity of the check for which it calls.
+    pub(super) key: Key,
+    pub(super) program: Arc<Program>,
     pub(super) account: Option<Account>,
     pub(super) round: Round,
 }
@@ -46,10 +49,10 @@ pub(super) enum Repeat {
 }
 
 impl Caller {
-    /// The caller for a guest whose round begins now.
-    pub(crate) fn new(ledger: &Arc<Ledger>, check: Arc<Check>) -> Self {
-        let round = ledger.open(&check.key);
-        Self { cluster: ledger.cluster(), account: check.authorization.account().cloned(), round, check }
+    /// The caller for a guest of this check whose round begins now.
+    pub(crate) fn new(ledger: &Arc<Ledger>, key: Key, program: Arc<Program>) -> Self {
+        let (round, account) = (ledger.open(&key), program.authorization.account().cloned());
+        Self { cluster: ledger.cluster(), account, round, key, program }
     }
 
     /// The objects of a kind in `namespace`, or in all namespaces without it.
@@ -113,7 +116,7 @@ impl Caller {
 
     /// Waits for a permit for an answer to this guest.
     async fn permit(&self) -> FairPermit {
-        self.cluster.turn(self.check.key.namespace()).await
+        self.cluster.turn(self.key.namespace()).await
     }
 
     /// The place of one object of a kind: `namespace`, or the check's own without it, or none for objects of
@@ -121,7 +124,7 @@ impl Caller {
     pub(super) async fn place(&self, kind: &KindName, namespace: Option<&str>) -> Result<Objects, Error> {
         let objects = self.objects(kind, namespace).await?;
         if objects.kind.is_namespaced && objects.namespace.is_none() {
-            return self.objects(kind, Some(self.check.key.namespace())).await;
+            return self.objects(kind, Some(self.key.namespace())).await;
         }
         Ok(objects)
     }
@@ -144,7 +147,7 @@ impl Caller {
         let group = objects.kind.resource.group.as_str();
         let namespace = objects.namespace.as_deref();
         let access = Access { verb, group, resource, namespace, name };
-        self.check.authorization.kubernetes(&access).map_err(|denied| Error::Denied(denied.to_string()))
+        self.program.authorization.kubernetes(&access).map_err(|denied| Error::Denied(denied.to_string()))
     }
 }
 
@@ -171,7 +174,6 @@ fn refuse_detours(kind: &KindName, namespace: Option<&str>) -> Result<(), Error>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::Key;
     use futures_util::FutureExt;
     use kube::core::Status;
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -181,7 +183,8 @@ mod tests {
         let config = kube::Config::new("http://127.0.0.1:1".parse().expect("a URL"));
         let ledger = Ledger::fleeting(Arc::new(Cluster::new(config).expect("a client")), Arc::default());
         let key = Key::new("team-a", "test").expect("a key");
-        Caller::new(&ledger, Arc::new(Check::bare(key, "test.wasm".parse().expect("a module"))))
+        let program = Program::bare("team-a", "test.wasm".parse().expect("a module"));
+        Caller::new(&ledger, key, Arc::new(program))
     }
 
     fn refuse<T>(code: u16) -> Result<T, kube::Error> {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     capability::bindings::aviary::check::kubernetes::Kind, cluster::Cluster, grant::testing::authorization,
-    ledger::Ledger, manifest::Check, value::Key,
+    ledger::Ledger, manifest::Program, value::Key,
 };
 use axum::{
     Json,
@@ -45,8 +45,8 @@ async fn ledger(routes: axum::Router) -> Arc<Ledger> {
 /// A caller for a check of this namespace to whom everything is granted.
 fn caller_in(namespace: &str, ledger: &Arc<Ledger>) -> Caller {
     let key = Key::new(namespace, "test").expect("a key");
-    let bare = Check::bare(key, "test.wasm".parse().expect("a module"));
-    Caller::new(ledger, Arc::new(Check { authorization: authorization(EVERYTHING), ..bare }))
+    let bare = Program::bare(namespace, "test.wasm".parse().expect("a module"));
+    Caller::new(ledger, key, Arc::new(Program { authorization: authorization(EVERYTHING), ..bare }))
 }
 
 /// A caller to whom everything is granted, and what its API server was asked for.

@@ -125,7 +125,7 @@ impl Caller {
                 Vec::new()
             }
         };
-        let mut manager = format!("aviary:{}", self.check.key);
+        let mut manager = format!("aviary:{}", self.key);
         manager.truncate(LONGEST_MANAGER);
         let request = requests(objects).patch(name, &PatchParams::apply(&manager), &Patch::Apply(&object));
         Ok((places, request.map_err(unsendable)?))

@@ -46,7 +46,7 @@ impl HostConnection for HostState {
         let deadline = self.begin_tcp(&address, timeout_ms)?;
         let open = self.table.iter_mut().filter(|resource| resource.is::<Connection>()).count();
         let result = if open < MOST_CONNECTIONS {
-            Connection::connect(&self.network, &self.check.authorization, &address, deadline).await
+            Connection::connect(&self.network, &self.program.authorization, &address, deadline).await
         } else {
             Err(Error::Denied(format!("at most {MOST_CONNECTIONS} connections at once: drop one first")))
         };

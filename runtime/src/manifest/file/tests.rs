@@ -50,30 +50,30 @@ spec:
         digest = Digest::of(b"")
     ));
     assert_eq!(check.key.as_str(), "platform/cluster-dns");
-    assert_eq!(check.module.file_name(), "dns.wasm");
-    assert_eq!(check.digest, Some(Digest::of(b"")));
+    assert_eq!(check.program.module.file_name(), "dns.wasm");
+    assert_eq!(check.program.digest, Some(Digest::of(b"")));
     assert_eq!(check.schedule, Schedule::Interval(Duration::from_secs(30)));
-    assert_eq!((check.timeout, check.ttl), (Duration::from_secs(5), Some(Duration::from_secs(600))));
+    assert_eq!((check.program.timeout, check.ttl), (Duration::from_secs(5), Some(Duration::from_secs(600))));
     assert_eq!((check.startup_grace, check.retries, check.suspend), (Duration::from_secs(10), 1, true));
     assert_eq!(Some(check.failure_threshold), NonZeroU32::new(2));
     assert_eq!(Some(check.success_threshold), NonZeroU32::new(3));
     assert_eq!((check.severity, check.owner.as_deref()), (Severity::Warning, Some("platform-team")));
     assert_eq!(
-        &*check.settings,
+        &*check.program.settings,
         r#"{"deep":{"on":1.5,"yes":"no"},"names":["kubernetes.default.svc.cluster.local"]}"#
     );
-    assert_eq!(check.secrets[0].from, SecretSource::File("/run/token".into()));
-    let account = check.authorization.account().map(ToString::to_string);
+    assert_eq!(check.program.secrets[0].from, SecretSource::File("/run/token".into()));
+    let account = check.program.authorization.account().map(ToString::to_string);
     assert_eq!(account.as_deref(), Some("system:serviceaccount:platform:dns-check"));
-    assert_eq!(check.secrets[1].from, SecretSource::Env("API_KEY".to_owned()));
-    let limits = [Limit::Memory, Limit::Cpu, Limit::HostCalls].map(|limit| check.limits.get(limit));
+    assert_eq!(check.program.secrets[1].from, SecretSource::Env("API_KEY".to_owned()));
+    let limits = [Limit::Memory, Limit::Cpu, Limit::HostCalls].map(|limit| check.program.limits.get(limit));
     assert_eq!(limits, [32 << 20, 500, 7]);
 }
 
 #[test]
 fn a_manifest_that_says_nothing_means_the_same_as_none() {
     let check = one(&with(""));
-    assert_eq!(check, Check::bare(check.key.clone(), check.module.clone()));
+    assert_eq!(check, Check::bare(check.key.clone(), check.program.module.clone()));
     assert_eq!(check.key.as_str(), "default/dns");
 }
 
@@ -91,7 +91,11 @@ fn the_default_timeout_is_ten_seconds_or_the_gap_between_runs() {
         ("schedule: '* * * * *'", 10),
         ("schedule: '*/2 * * * * *'", 2),
     ] {
-        assert_eq!(one(&with(&format!("  {schedule}"))).timeout, Duration::from_secs(seconds), "{schedule}");
+        assert_eq!(
+            one(&with(&format!("  {schedule}"))).program.timeout,
+            Duration::from_secs(seconds),
+            "{schedule}"
+        );
     }
 }
 

@@ -101,8 +101,8 @@ impl Bundle<'_> {
     /// The wish with its module, which is then `used`.
     pub(super) fn with_module<'a>(&'a self, mut wish: Desired, used: &mut BTreeSet<&'a str>) -> Desired {
         let Some(check) = &wish.check else { return wish };
-        let Some((name, digest)) = self.find(&check.module) else {
-            let (name, place) = (check.module.file_name(), self.place.display());
+        let Some((name, digest)) = self.find(&check.program.module) else {
+            let (name, place) = (check.program.module.file_name(), self.place.display());
             let missing = format!("the module {name} is not in {place}; put it beside the manifest");
             wish.trouble.get_or_insert(Fault::new(Reason::Module, missing));
             return wish;

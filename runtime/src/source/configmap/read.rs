@@ -9,10 +9,10 @@ use crate::{
     cluster::{in_words, within},
     fair_semaphore::{FairPermit, FairSemaphore},
     policy::{Origin, Policy},
-    source::{Decode, Packed, bundle::Desired},
+    source::{FetchedModule, ModuleSource, Packed, bundle::Desired},
     value::{Digest, Key},
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use kube::Client;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -97,21 +97,43 @@ pub(super) fn broke_down(error: &JoinError) -> String {
 impl HeldModules {
     /// One of the modules, for later.
     pub(super) fn pack(&self, name: &str, digest: Digest) -> Packed {
-        let (reader, place, module) = (self.reader.clone(), self.place.clone(), name.to_owned());
-        let fetch = move || {
-            let (reader, place, module) = (reader.clone(), place.clone(), module.clone());
-            async move {
-                let read = reader.read(&place, Former::default()).await?;
-                let wanted = read.ok_or_else(|| format!("the ConfigMap {place} is gone"))?;
-                Ok(wanted.modules.decode(&module))
-            }
-            .boxed()
-        };
-        Packed::held(digest, self.decode(name), fetch)
+        let source =
+            MapModule { reader: self.reader.clone(), place: self.place.clone(), name: name.to_owned() };
+        Packed::new(digest, source).at_hand(self.module(name))
     }
 
-    fn decode(&self, name: &str) -> Decode {
-        let (held, name) = (Arc::clone(&self.modules), name.to_owned());
-        Arc::new(move || held.0.decode(&name))
+    fn module(&self, name: &str) -> HeldModule {
+        HeldModule { modules: Arc::clone(&self.modules), name: name.to_owned() }
+    }
+}
+
+/// A module in a ConfigMap, which is read again when the module is to be at hand.
+struct MapModule {
+    reader: Reader,
+    place: ConfigMapName,
+    name: String,
+}
+
+impl ModuleSource for MapModule {
+    fn fetch(&self) -> BoxFuture<'_, Result<Arc<dyn FetchedModule>, String>> {
+        async {
+            let read = self.reader.read(&self.place, Former::default()).await?;
+            let wanted = read.ok_or_else(|| format!("the ConfigMap {} is gone", self.place))?;
+            let module: Arc<dyn FetchedModule> = Arc::new(wanted.modules.module(&self.name));
+            Ok(module)
+        }
+        .boxed()
+    }
+}
+
+/// A module in memory, beside the others of its ConfigMap.
+struct HeldModule {
+    modules: Arc<(Modules, FairPermit)>,
+    name: String,
+}
+
+impl FetchedModule for HeldModule {
+    fn decode(&self) -> Result<Vec<u8>, String> {
+        self.modules.0.decode(&self.name)
     }
 }

@@ -3,13 +3,17 @@
 use super::files;
 use crate::{
     manifest::Check,
-    source::{Change, Packed, Taken, bundle::Desired},
+    source::{Change, FetchedModule, ModuleSource, Packed, Taken, bundle::Desired},
     value::Key,
+};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, ready},
 };
 use std::{
     collections::{BTreeMap, HashMap},
     ffi::OsStr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 use tokio::sync::watch;
@@ -19,6 +23,27 @@ pub(super) struct Told {
     wishes: BTreeMap<Key, Desired>,
     /// Which checks are a directory's, for other sources.
     taken: watch::Sender<Taken>,
+}
+
+/// A module in a directory, of at most `limit` decoded bytes. It is always at hand, and read when it is decoded.
+#[derive(Clone)]
+struct ModuleFile {
+    path: PathBuf,
+    limit: usize,
+}
+
+impl ModuleSource for ModuleFile {
+    fn fetch(&self) -> BoxFuture<'_, Result<Arc<dyn FetchedModule>, String>> {
+        let file: Arc<dyn FetchedModule> = Arc::new(self.clone());
+        ready(Ok(file)).boxed()
+    }
+}
+
+impl FetchedModule for ModuleFile {
+    fn decode(&self) -> Result<Vec<u8>, String> {
+        let cannot = |error| format!("cannot read {}: {error}", self.path.display());
+        files::read_module(&self.path, self.limit).map_err(cannot)?.map_err(|error| error.to_string())
+    }
 }
 
 impl Told {
@@ -44,8 +69,8 @@ impl Told {
         }
         for (key, wish) in wanted {
             let pack = |name: &str, digest| {
-                let path = wish.origin.with_file_name(name);
-                Packed::new(digest, move || read_module(&path, limit))
+                let file = ModuleFile { path: wish.origin.with_file_name(name), limit };
+                Packed::new(digest, file.clone()).at_hand(file)
             };
             if !wish.changes(&key, self.wishes.get(&key), pack).all(&mut tell) {
                 return false;
@@ -94,11 +119,6 @@ impl Former<'_> {
 
 fn file(path: &Path) -> File<'_> {
     (home(path), path.file_name())
-}
-
-fn read_module(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
-    let cannot = |error| format!("cannot read {}: {error}", path.display());
-    files::read_module(path, limit).map_err(cannot)?.map_err(|error| error.to_string())
 }
 
 /// The directory of a file; a mounted ConfigMap gives every version of a file a directory of its own below it.

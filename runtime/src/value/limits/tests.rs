@@ -79,6 +79,6 @@ fn a_limit_that_is_not_there_is_refused_with_those_that_are() {
 fn init_gets_no_less_processor_time_than_a_poll_unless_the_manifest_says_so() {
     for (limits, init) in [("cpu: 250ms", 5), ("cpu: 30s", 30), ("cpu: 30s, initCpu: 1s", 1)] {
         let check = check(limits).expect(limits);
-        assert_eq!(check.limits.time(Limit::InitCpu), Duration::from_secs(init), "{limits}");
+        assert_eq!(check.program.limits.time(Limit::InitCpu), Duration::from_secs(init), "{limits}");
     }
 }

@@ -65,7 +65,7 @@ async fn guest(bench: &Bench, cluster: &Cluster) -> Result<Instance> {
          grants: {{ kubernetes: [{{ apiGroups: [''], resources: [configmaps], verbs: [get] }}] }}\n  \
          settings: {{ poll: [{{ get: {{ kind: ConfigMap, name: {NAME} }} }}] }}\n"
     );
-    let check = Arc::new(manifest::parse(&manifest, &cluster.namespace, &Ceiling::open())?.remove(0));
+    let check = manifest::parse(&manifest, &cluster.namespace, &Ceiling::open())?.remove(0);
     let way = Way::new(cluster.config.clone())?;
     let ledger = Ledger::fleeting(Arc::new(way), Arc::default());
     let network = Arc::new(Network::new(&NetworkOptions::default())?);
@@ -73,8 +73,8 @@ async fn guest(bench: &Bench, cluster: &Cluster) -> Result<Instance> {
     let module = fs::read(bench.guests.join("calls_kubernetes.wasm")).context("cannot read the guest")?;
     let module = Keyring::default().admit("check.wasm", Blob::of(module), None).await?;
     let guest = sandbox.load("check.wasm", module).await?;
-    let usage = Arc::new(Usage::new(check.key.clone(), &check.limits));
-    let mut instance = Instance::new(&sandbox, &guest, check, usage, false).await?;
+    let usage = Arc::new(Usage::new(check.key, &check.program.limits));
+    let mut instance = Instance::new(&sandbox, &guest, check.program, usage, false).await?;
     instance.init().await.done().map_err(|verdict| anyhow!("{verdict:?}"))?;
     Ok(instance)
 }

@@ -65,16 +65,17 @@ impl Subject {
         let bytes = fs::read(&guest).with_context(|| format!("cannot read {}", guest.display()))?;
         let module = Keyring::default().admit("the guest", Blob::of(bytes), None).await?;
         let guest = sandbox.load("the guest", module).await.map_err(fault)?;
-        let check = Check::bare(Key::new("bench", "counts")?, "counts.wasm".parse()?);
-        let check = Arc::new(Check { settings: settings.into(), ..check });
+        let mut check = Check::bare(Key::new("bench", "counts")?, "counts.wasm".parse()?);
+        Arc::make_mut(&mut check.program).settings = settings.into();
+        let check = Arc::new(check);
         let entry = Board::default().enter(&check);
         Ok(Self { sandbox, guest, check, entry })
     }
 
     async fn live(&self) -> Result<Instance> {
-        let (check, usage) = (Arc::clone(&self.check), Arc::clone(&self.entry.usage));
+        let (program, usage) = (Arc::clone(&self.check.program), Arc::clone(&self.entry.usage));
         let mut instance =
-            Instance::new(&self.sandbox, &self.guest, check, usage, false).await.map_err(fault)?;
+            Instance::new(&self.sandbox, &self.guest, program, usage, false).await.map_err(fault)?;
         instance.init().await.done().map_err(|verdict| describe(&verdict))?;
         Ok(instance)
     }

@@ -102,7 +102,7 @@ async fn a_listener_that_lags_notes_how_things_are_now() {
     entry.reject(Fault::new(outcome::Reason::Module, "not wasm"));
     for number in 0..3000 {
         let key = Key::new("other", &number.to_string()).expect("a key");
-        board.enter(&Arc::new(Check::bare(key.clone(), entry.view().check.module.clone())));
+        board.enter(&Arc::new(Check::bare(key.clone(), entry.view().check.program.module.clone())));
         board.remove(&key);
     }
     spawn_listener(events, &board, &desk);

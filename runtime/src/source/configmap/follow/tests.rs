@@ -178,7 +178,7 @@ async fn the_start_does_not_wait_for_ever() {
 }
 
 #[tokio::test]
-async fn a_module_that_is_laid_aside_gives_its_turn_back_and_is_read_again_when_it_is_taken_up() {
+async fn a_module_that_is_laid_aside_gives_its_turn_back_and_is_read_again_when_it_is_fetched() {
     let mut fixture = Fixture::start().await;
     fixture.server.answers.iter().for_each(|answer| answer.add_permits(1));
     let mut held = Vec::new();
@@ -191,11 +191,12 @@ async fn a_module_that_is_laid_aside_gives_its_turn_back_and_is_read_again_when_
     }
     fixture.see(Sighting::One(seen("three"))).await;
     assert!(fixture.next(Duration::from_millis(300)).await.is_err(), "the namespace has no turn left");
-    held[0].lay_aside();
+    let aside = held.swap_remove(0).laid_aside();
+    held.insert(0, aside);
     let Ok(Change::Set(_three)) = fixture.next(Duration::from_secs(10)).await else { panic!("its turn") };
     assert!(held[0].read().is_err());
     held.pop();
-    held[0].take_up().await.expect("read again");
+    held[0].fetch().await.expect("read again");
     assert_eq!(fixture.server.asked.load(Relaxed), 4);
     assert!(held[0].read().is_err_and(|why| why.contains("has changed since it was found")));
 }
