@@ -26,7 +26,7 @@ pub struct Round {
 /// Why a guest may not make an object at a place.
 #[derive(Debug, thiserror::Error)]
 pub enum EnterError {
-    /// The check has made objects in [`MOST_PLACES`] other places.
+    /// The check makes objects in as many other places as it may.
     #[error("a check can make objects of at most {MOST_PLACES} kinds and namespaces")]
     TooMany,
     /// It is not proven that the object could be deleted again.
