@@ -1,4 +1,4 @@
-//! The contract of `wit/` as Rust.
+//! The contract of `wit/` as Rust types.
 
 wit_bindgen::generate!({
     path: "../wit",

@@ -20,41 +20,41 @@ pub use crate::bindings::aviary::check::dns::{
 use crate::bindings::aviary::check::dns as raw;
 use crate::duration::milliseconds;
 
-/// A question for the cluster's server over UDP.
+/// A query for the records of a name, to the cluster's server over UDP.
 pub fn query(name: impl Into<String>, kind: RecordType) -> Query {
     Query { name: name.into(), kind, server: None, transport: Transport::Udp, timeout_ms: None }
 }
 
 impl Query {
-    /// Asks this server: `address` or `address:port`.
+    /// Sets the server to ask: `address` or `address:port`.
     #[must_use]
     pub fn server(mut self, server: impl Into<String>) -> Self {
         self.server = Some(server.into());
         self
     }
 
-    /// How to reach the server.
+    /// Sets whether to ask over UDP or TCP.
     #[must_use]
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport = transport;
         self
     }
 
-    /// How long to wait; the run's own deadline holds in any case.
+    /// Sets how long to wait for the answer. The run's own deadline holds in any case.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout_ms = Some(milliseconds(timeout));
         self
     }
 
-    /// Asks once, without a retry.
+    /// Sends the query once, without a retry, and waits for the answer.
     pub fn lookup(&self) -> Result<Answer, Error> {
         Ok(raw::lookup(self)?)
     }
 }
 
 impl Answer {
-    /// From sending the question to having the answer.
+    /// The time from sending the question to having the answer.
     #[must_use]
     pub fn duration(&self) -> Duration {
         Duration::from_nanos(self.duration_ns)
@@ -68,11 +68,11 @@ pub enum Error {
     Denied(String),
     /// The name or the server's address cannot be used.
     Invalid(String),
-    /// Nothing came in time.
+    /// No answer came in time.
     Timeout,
-    /// Nobody listens there.
+    /// The server's machine refused the connection, as nobody listens there.
     Refused,
-    /// No way leads there.
+    /// The network knows no way to the server.
     Unreachable,
     /// The answer was broken or belonged to another question.
     Protocol(String),
@@ -113,7 +113,7 @@ impl From<Error> for String {
 }
 
 impl Display for RecordData {
-    /// The way zone files write it, names without the trailing dot.
+    /// Writes the record as zone files do, with names without the trailing dot.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::A(text) | Self::Aaaa(text) | Self::Cname(text) | Self::Ns(text) | Self::Ptr(text) => {
@@ -143,7 +143,7 @@ impl Display for RecordData {
 }
 
 impl Display for ResponseCode {
-    /// The usual names: `NOERROR`, `NXDOMAIN`, …
+    /// Writes the usual name of the code: `NOERROR`, `NXDOMAIN`, …
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoError => f.write_str("NOERROR"),

@@ -9,7 +9,7 @@ use serde::Deserializer;
 
 use crate::settings::Text;
 
-/// Reads a duration like `1h30m`. The error says what is wrong with it.
+/// Parses a duration such as `1h30m`. The error says what is wrong with it.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let mut total = Duration::ZERO;
     let mut rest = text;
@@ -26,17 +26,17 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     if text.is_empty() { Err("\"\" is not a duration like \"500ms\" or \"1h30m\"".into()) } else { Ok(total) }
 }
 
-/// Reads a duration from settings.
+/// Deserializes a duration from settings.
 pub fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {
     source.deserialize_str(Text("a duration like \"500ms\" or \"1h30m\"", parse))
 }
 
-/// Reads an optional duration from settings.
+/// Deserializes an optional duration from settings.
 pub fn optional<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Duration>, D::Error> {
     deserialize(source).map(Some)
 }
 
-/// Milliseconds as the contract has them: at least one, at most some 49 days.
+/// The duration in milliseconds as the contract has them: at least one, at most some 49 days.
 pub(crate) fn milliseconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX).max(1)
 }

@@ -25,22 +25,22 @@ use crate::bindings::aviary::check::http as raw;
 use crate::duration::milliseconds;
 use crate::tls::{TlsError, TlsOptions};
 
-/// A GET request.
+/// A GET request for a URL.
 pub fn get(url: impl Into<String>) -> Request {
     Request::new(Method::Get, url)
 }
 
-/// A HEAD request.
+/// A HEAD request for a URL.
 pub fn head(url: impl Into<String>) -> Request {
     Request::new(Method::Head, url)
 }
 
-/// A POST request.
+/// A POST request for a URL.
 pub fn post(url: impl Into<String>) -> Request {
     Request::new(Method::Post, url)
 }
 
-/// Sends several requests, a bounded number at a time; answers in the same order.
+/// Sends several requests, a bounded number at a time. The answers are in the order of the requests.
 #[must_use]
 pub fn send_all(requests: &[Request]) -> Vec<Result<Response, Error>> {
     raw::send_all(requests).into_iter().map(|answer| answer.map_err(Error::from)).collect()
@@ -77,42 +77,43 @@ impl Request {
         self
     }
 
-    /// How long everything may take; the run's own deadline holds in any case.
+    /// Sets how long the whole request may take. The run's own deadline holds in any case.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout_ms = Some(milliseconds(timeout));
         self
     }
 
-    /// How many redirects to follow. Another origin sees the body, but none of the headers that could be a key.
+    /// Sets how many redirects to follow. Another origin sees the body, but none of the headers that could be
+    /// a key.
     #[must_use]
     pub fn redirects(mut self, most: u8) -> Self {
         self.redirects = most;
         self
     }
 
-    /// Goes on with a connection that an earlier request of this check left open.
+    /// Uses a connection that an earlier request of this check left open, if there is one.
     #[must_use]
     pub fn reuse_connection(mut self) -> Self {
         self.reuse_connection = true;
         self
     }
 
-    /// Which addresses may be dialled.
+    /// Sets which addresses may be dialled.
     #[must_use]
     pub fn ip_family(mut self, family: IpFamily) -> Self {
         self.ip_family = family;
         self
     }
 
-    /// How many bytes of the body to keep.
+    /// Sets how many bytes of the body to keep.
     #[must_use]
     pub fn body_limit(mut self, bytes: u32) -> Self {
         self.body_limit = Some(bytes);
         self
     }
 
-    /// How to trust.
+    /// Sets whom to trust over TLS.
     #[must_use]
     pub fn tls(mut self, options: TlsOptions) -> Self {
         self.tls = Some(options);
@@ -126,7 +127,7 @@ impl Request {
 }
 
 impl Response {
-    /// The first header of that name, in any case.
+    /// The first header of this name, whatever its case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
@@ -138,13 +139,13 @@ impl Response {
         (200..300).contains(&self.status)
     }
 
-    /// The body as text; bytes that are not UTF-8 are replaced.
+    /// The body as text, in which bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.body)
     }
 
-    /// The body read as JSON; the error says what is wrong with it.
+    /// The body parsed as JSON. The error says what is wrong with it.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
         serde_json::from_str(&self.text())
             .map_err(|error| format!("the body of {} is not the expected JSON: {error}", self.url))
@@ -152,7 +153,7 @@ impl Response {
 }
 
 impl Timings {
-    /// All phases together.
+    /// The duration of all phases together.
     #[must_use]
     pub fn total(&self) -> Duration {
         let phases = [self.resolve_ns, self.connect_ns, self.tls_ns, self.wait_ns, self.transfer_ns];
@@ -169,21 +170,21 @@ pub enum Error {
     Invalid(String),
     /// The name has no address; the text is the resolver's.
     Resolve(String),
-    /// Nothing came in time; the phase that was waited for.
+    /// The response did not come in time; the phase is what was waited for.
     Timeout(Phase),
-    /// Nobody listens there.
+    /// The machine refused the connection, as nobody listens there.
     Refused,
-    /// No way leads there.
+    /// The network knows no way to the address.
     Unreachable,
-    /// No trust was found.
+    /// The TLS handshake failed, or the certificate is not trusted.
     Tls(TlsError),
     /// The server ended the connection too early.
     Closed,
-    /// What came is not HTTP.
+    /// The server sent something that is not HTTP.
     Protocol(String),
     /// More redirects than the request follows; the text is the next location.
     TooManyRedirects(String),
-    /// Anything else the system said.
+    /// The system reported another error.
     Io(String),
 }
 

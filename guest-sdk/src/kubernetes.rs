@@ -23,7 +23,7 @@ pub use crate::bindings::aviary::check::kubernetes::{
 use crate::bindings::aviary::check::kubernetes as raw;
 use crate::duration::milliseconds;
 
-/// Creates an object, labelled with the check, and returns it. It goes with the round.
+/// Creates an object, labelled with the check, and returns it. It is deleted when the round ends.
 pub fn create<T: Serialize + DeserializeOwned>(namespace: Option<&str>, body: &T) -> Result<T, Error> {
     read(&raw::create(namespace, &write(body)?)?)
 }
@@ -34,25 +34,25 @@ pub fn apply<T: Serialize + DeserializeOwned>(namespace: Option<&str>, body: &T)
 }
 
 impl Object {
-    /// An object without a namespace, for example of `apps/v1` and `Deployment`.
+    /// An object of this API version and kind, for example `apps/v1` and `Deployment`, without a namespace.
     pub fn new(api_version: impl Into<String>, kind: impl Into<String>, name: impl Into<String>) -> Self {
         let kind = Kind { api_version: api_version.into(), kind: kind.into() };
         Self { kind, namespace: None, name: name.into() }
     }
 
-    /// The namespace it is in.
+    /// Sets the namespace of the object.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
         self
     }
 
-    /// Reads it.
+    /// Reads the object.
     pub fn get<T: DeserializeOwned>(&self) -> Result<T, Error> {
         read(&raw::get(self)?)
     }
 
-    /// Changes a part of it and returns it.
+    /// Changes a part of the object, and returns the whole of it.
     pub fn patch<T: DeserializeOwned>(
         &self,
         patch_type: PatchType,
@@ -61,12 +61,13 @@ impl Object {
         read(&raw::patch(self, patch_type, &write(body)?)?)
     }
 
-    /// Deletes it; one that is gone already is no error.
+    /// Deletes the object. One that is gone already is no error.
     pub fn delete(&self, propagation: Propagation) -> Result<(), Error> {
         Ok(raw::delete(self, propagation)?)
     }
 
-    /// Waits until a JSONPath of it has the value, or any value when none is given, and returns it.
+    /// Waits until a JSONPath of the object has this value, or any value if none is given, and returns the
+    /// object.
     pub fn wait<T: DeserializeOwned>(
         &self,
         json_path: &str,
@@ -78,7 +79,7 @@ impl Object {
 }
 
 impl Selection {
-    /// All objects of a kind, for example of `v1` and `Pod`.
+    /// Selects all objects of a kind, for example of `v1` and `Pod`.
     pub fn of(api_version: impl Into<String>, kind: impl Into<String>) -> Self {
         Self {
             kind: Kind { api_version: api_version.into(), kind: kind.into() },
@@ -90,42 +91,42 @@ impl Selection {
         }
     }
 
-    /// Only in this namespace.
+    /// Selects only objects in this namespace.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
         self
     }
 
-    /// Only with these labels, for example `app=web,tier!=cache`.
+    /// Selects only objects with these labels, for example `app=web,tier!=cache`.
     #[must_use]
     pub fn labels(mut self, selector: impl Into<String>) -> Self {
         self.label_selector = Some(selector.into());
         self
     }
 
-    /// Only with these fields, for example `status.phase=Running`.
+    /// Selects only objects with these fields, for example `status.phase=Running`.
     #[must_use]
     pub fn fields(mut self, selector: impl Into<String>) -> Self {
         self.field_selector = Some(selector.into());
         self
     }
 
-    /// Keeps this JSONPath of each object, and others asked for, and nothing else.
+    /// Keeps only this JSONPath of each object, and others that are asked for.
     #[must_use]
     pub fn keep(mut self, json_path: impl Into<String>) -> Self {
         self.fields.push(json_path.into());
         self
     }
 
-    /// At most so many.
+    /// Selects at most this many objects.
     #[must_use]
     pub fn limit(mut self, most: u32) -> Self {
         self.limit = Some(most);
         self
     }
 
-    /// Reads the objects; the flag says that more would have matched.
+    /// Reads the selected objects. The flag says that more would have matched.
     pub fn list<T: DeserializeOwned>(&self) -> Result<(Vec<T>, bool), Error> {
         let page = raw::list(self)?;
         let items = page.items.iter().map(|item| read(item)).collect::<Result<_, _>>()?;
@@ -134,7 +135,7 @@ impl Selection {
 }
 
 impl LogRequest {
-    /// The last 100 lines of a pod's only container.
+    /// Selects the last 100 lines of a pod's only container.
     pub fn of(namespace: impl Into<String>, pod: impl Into<String>) -> Self {
         Self {
             namespace: namespace.into(),
@@ -145,7 +146,7 @@ impl LogRequest {
         }
     }
 
-    /// Reads the lines.
+    /// Reads the selected lines.
     pub fn read(&self) -> Result<String, Error> {
         Ok(raw::logs(self)?)
     }
@@ -159,22 +160,22 @@ fn write(body: &impl Serialize) -> Result<String, Error> {
     serde_json::to_string(body).map_err(|error| Error::Malformed(error.to_string()))
 }
 
-/// Why a call did not work.
+/// Why a call of the Kubernetes API did not work.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Error {
-    /// The manifest does not grant it; the text says what would.
+    /// The manifest does not grant the call; the text says what would allow it.
     Denied(String),
     /// The API server's own rules forbid it; the text names the missing rule.
     Forbidden(String),
-    /// There is no such object or kind.
+    /// There is no such object or no such kind.
     NotFound(String),
-    /// It exists already or has changed meanwhile.
+    /// The object exists already, or has changed meanwhile.
     Conflict(String),
     /// The API server does not accept the object.
     Invalid(String),
     /// The API server cannot answer.
     Unavailable(String),
-    /// Nothing came in time.
+    /// No answer came in time.
     Timeout,
     /// The object does not fit the Rust type.
     Malformed(String),

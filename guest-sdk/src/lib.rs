@@ -45,7 +45,7 @@ pub mod secrets;
 pub mod tcp;
 pub mod tls;
 
-// Public only for what `export!` expands to.
+// Public only for the code that `export!` expands to.
 #[doc(hidden)]
 pub mod bindings;
 mod outcome;
@@ -60,15 +60,15 @@ mod settings;
 /// `#[serde(deny_unknown_fields)]` tells operators about keys that they got wrong. A check without
 /// settings is a struct with empty braces.
 pub trait Check: DeserializeOwned {
-    /// Starts the round. The error says what is wrong and what to do about it.
+    /// Starts a round. The error says what is wrong and what to do about it.
     fn init(&mut self) -> Result<(), String> {
         Ok(())
     }
 
-    /// Judges once. An error counts as a fail with that message.
+    /// Judges once what the check looks at. An error counts as a fail with that message.
     fn poll(&mut self) -> Result<Outcome, String>;
 
-    /// Ends the round: removes whatever `init` and `poll` made, also after an `init` that failed.
+    /// Ends a round: removes whatever `init` and `poll` made, also after an `init` that failed.
     fn cleanup(&mut self) -> Result<(), String> {
         Self::sweep()
     }
@@ -81,7 +81,7 @@ pub trait Check: DeserializeOwned {
     }
 }
 
-/// Makes a type that implements [`Check`] the component's check; once per crate.
+/// Makes a type that implements [`Check`] the check of the component. It is called once per crate.
 #[macro_export]
 macro_rules! export {
     ($check:ty) => {
@@ -106,7 +106,8 @@ macro_rules! export {
                 }
             }
 
-            // The names of the symbols mean nothing to a native linker; there, the check is only tested.
+            // A native linker does not know such names of symbols. A native build only serves tests of the
+            // check.
             #[cfg(target_family = "wasm")]
             $crate::bindings::export_component!(
                 Component with_types_in $crate::bindings

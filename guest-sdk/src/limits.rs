@@ -11,16 +11,16 @@ use crate::{Finding, duration};
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Latency {
-    /// More is a warning.
+    /// Anything that takes longer is a warning.
     #[serde(default, deserialize_with = "duration::optional")]
     pub warn_above: Option<Duration>,
-    /// More is a fail.
+    /// Anything that takes longer is a fail.
     #[serde(default, deserialize_with = "duration::optional")]
     pub fail_above: Option<Duration>,
 }
 
 impl Latency {
-    /// What is wrong with the time that something took.
+    /// The finding about something that took `time`; none if that is fast enough.
     #[must_use]
     pub fn judge(&self, time: Duration) -> Option<Finding> {
         let exceeded = |limit: Option<Duration>| limit.filter(|limit| time > *limit);
@@ -37,16 +37,17 @@ impl Latency {
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Expiry {
-    /// Less is a warning.
+    /// A certificate that is valid for less is a warning.
     #[serde(default, deserialize_with = "duration::optional")]
     pub warn_before: Option<Duration>,
-    /// Less is a fail.
+    /// A certificate that is valid for less is a fail.
     #[serde(default, deserialize_with = "duration::optional")]
     pub fail_before: Option<Duration>,
 }
 
 impl Expiry {
-    /// What is wrong with the certificate, or with having none, now that it is `now` after the Unix epoch.
+    /// The finding about a certificate, or about having none, at the time `now` after the Unix epoch. None if
+    /// all is well.
     #[must_use]
     pub fn judge(&self, certificate: Option<&Certificate>, now: Duration) -> Option<Finding> {
         if self.warn_before.is_none() && self.fail_before.is_none() {

@@ -1,4 +1,4 @@
-//! The check's own metrics, served as `aviary_custom_<name>`. Needs no grant.
+//! Metrics that the check itself makes, served as `aviary_custom_<name>`. Needs no grant.
 //!
 //! ```no_run
 //! use aviary_guest::metrics::Metric;
@@ -21,25 +21,25 @@ impl Metric {
         Self { name: name.into(), help: help.into(), labels: Vec::new() }
     }
 
-    /// Names the series within the metric.
+    /// Adds a label, which tells the series from others of the metric.
     #[must_use]
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.push((key.into(), value.into()));
         self
     }
 
-    /// Sets a gauge.
+    /// Sets the gauge to a finite value.
     pub fn gauge(&self, value: f64) -> Result<(), Error> {
         Ok(raw::gauge(self, value)?)
     }
 
-    /// Adds to a counter; `by` is finite and not negative.
+    /// Adds `by` to the counter, which is finite and not negative.
     pub fn counter(&self, by: f64) -> Result<(), Error> {
         Ok(raw::counter(self, by)?)
     }
 
-    /// Observes a value in a histogram. The first call for a name fixes its bucket bounds, which
-    /// ascend; an empty list stands for the bounds of `aviary_check_duration_seconds`.
+    /// Observes a value in the histogram. The first call for a name fixes its bucket bounds, which ascend. An
+    /// empty list stands for the bounds of `aviary_check_duration_seconds`.
     pub fn histogram(&self, value: f64, bounds: &[f64]) -> Result<(), Error> {
         Ok(raw::histogram(self, value, bounds)?)
     }
@@ -50,7 +50,7 @@ impl Metric {
 pub enum Error {
     /// The name, a label or the value breaks a rule, which the text names.
     Invalid(String),
-    /// The name already stands for another kind of metric.
+    /// The name stands for another kind of metric already.
     Conflict,
     /// The check has as many series as it may have.
     TooManySeries,

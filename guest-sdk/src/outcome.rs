@@ -1,45 +1,45 @@
-//! How outcomes and targets are made.
+//! Functions that make outcomes and targets.
 
 use crate::{Outcome, Status, Target};
 
 /// Something that is wrong with a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// How bad it is.
+    /// How bad the finding is.
     pub status: Status,
     /// What was seen, for people.
     pub message: String,
 }
 
 impl Finding {
-    /// It works, and somebody should look.
+    /// A finding with the status warn: the target works, and somebody should look at it.
     pub fn warn(message: impl Into<String>) -> Self {
         Self { status: Status::Warn, message: message.into() }
     }
 
-    /// It does not work.
+    /// A finding with the status fail: the target does not work.
     pub fn fail(message: impl Into<String>) -> Self {
         Self { status: Status::Fail, message: message.into() }
     }
 }
 
 impl Outcome {
-    /// All is well.
+    /// An outcome with the status pass: all is well.
     pub fn pass(message: impl Into<String>) -> Self {
         Self::new(Status::Pass, message)
     }
 
-    /// It works, and somebody should look.
+    /// An outcome with the status warn: everything works, and somebody should look at it.
     pub fn warn(message: impl Into<String>) -> Self {
         Self::new(Status::Warn, message)
     }
 
-    /// It does not work.
+    /// An outcome with the status fail: something does not work.
     pub fn fail(message: impl Into<String>) -> Self {
         Self::new(Status::Fail, message)
     }
 
-    /// A pass if the condition holds, a fail if not.
+    /// An outcome with the status pass if the condition holds, and fail if not.
     pub fn pass_if(condition: bool, message: impl Into<String>) -> Self {
         Self::new(if condition { Status::Pass } else { Status::Fail }, message)
     }
@@ -49,8 +49,8 @@ impl Outcome {
         Self { status, message: message.into(), targets: Vec::new() }
     }
 
-    /// The worst of the targets, with a message that counts and names them. No targets are a fail:
-    /// a check that looked at nothing knows nothing.
+    /// An outcome with these targets and the worst of their statuses. Its message counts and names them.
+    /// Without targets it is a fail: a check that looked at nothing knows nothing.
     #[must_use]
     pub fn from_targets(targets: Vec<Target>) -> Self {
         let status = targets.iter().map(|target| target.status).max().unwrap_or(Status::Fail);
@@ -67,22 +67,23 @@ impl Outcome {
 }
 
 impl Target {
-    /// All is well with it.
+    /// A target with the status pass: all is well with it.
     pub fn pass(name: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(name, Status::Pass, message)
     }
 
-    /// It works, and somebody should look.
+    /// A target with the status warn: it works, and somebody should look at it.
     pub fn warn(name: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(name, Status::Warn, message)
     }
 
-    /// It does not work.
+    /// A target with the status fail: it does not work.
     pub fn fail(name: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(name, Status::Fail, message)
     }
 
-    /// A pass with the summary if nothing was found, else the worst finding and all their messages.
+    /// A target with the worst status of these findings and all their messages. Without findings it is a pass
+    /// with the summary.
     pub fn from_findings(name: impl Into<String>, summary: impl Into<String>, findings: &[Finding]) -> Self {
         let status = findings.iter().map(|finding| finding.status).max().unwrap_or(Status::Pass);
         let messages: Vec<_> = findings.iter().map(|finding| finding.message.as_str()).collect();
@@ -95,7 +96,7 @@ impl Target {
         Self { name: name.into(), status, message: message.into(), labels: Vec::new() }
     }
 
-    /// Adds a fact for programs.
+    /// Adds a label, which is a fact for programs.
     #[must_use]
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.push((key.into(), value.into()));

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// Reads a map from settings.
+/// Deserializes a map from settings as a list of pairs.
 pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     source: D,
 ) -> Result<Vec<(String, T)>, D::Error> {

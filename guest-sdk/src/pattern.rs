@@ -10,27 +10,27 @@ use serde::{Deserialize, Deserializer};
 
 use crate::settings::Text;
 
-/// The most memory that one expression may take when it is read, in bytes.
+/// The most bytes of memory that one expression may take when it is parsed.
 const MOST_MEMORY: usize = 1024 * 1024;
 
-/// A regular expression.
+/// A regular expression in the syntax of `regex-lite`.
 #[derive(Debug, Clone)]
 pub struct Pattern(Regex);
 
 impl Pattern {
-    /// Reads an expression. The error says what is wrong with it.
+    /// Parses an expression. The error says what is wrong with it.
     pub fn new(text: &str) -> Result<Self, String> {
         let read = RegexBuilder::new(text).multi_line(true).crlf(true).size_limit(MOST_MEMORY).build();
         read.map(Self).map_err(|reason| format!("{text:?} is no regular expression: {reason}"))
     }
 
-    /// Whether it matches somewhere in the text.
+    /// Whether the expression matches somewhere in the text.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
 
-    /// Where the first match ends that starts at byte `from` or later.
+    /// The end in bytes of the first match that starts at byte `from` or later.
     #[must_use]
     pub fn find_end(&self, text: &str, from: usize) -> Option<usize> {
         self.0.find_at(text, from).map(|found| found.end())

@@ -1,4 +1,4 @@
-//! The life of a [`Check`] value: from its settings to a cleanup that succeeded.
+//! A round in the guest: the life of a [`Check`] value, from its settings to a cleanup that succeeded.
 
 use std::cell::RefCell;
 
@@ -11,7 +11,7 @@ pub struct Round<C> {
 }
 
 impl<C: Check> Round<C> {
-    /// No round.
+    /// The state without a round.
     pub const fn new() -> Self {
         Self { check: RefCell::new(None) }
     }
@@ -23,7 +23,7 @@ impl<C: Check> Round<C> {
         self.check.borrow_mut().insert(check).init()
     }
 
-    /// Judges once.
+    /// Judges once, by the check of the round.
     pub fn poll(&self) -> Result<Outcome, String> {
         match self.check.borrow_mut().as_mut() {
             Some(check) => check.poll(),
@@ -31,7 +31,7 @@ impl<C: Check> Round<C> {
         }
     }
 
-    /// Ends the round, or sweeps after one that was lost.
+    /// Ends the round, or sweeps if its check was lost.
     pub fn cleanup(&self) -> Result<(), String> {
         match self.check.borrow_mut().as_mut() {
             Some(check) => check.cleanup()?,

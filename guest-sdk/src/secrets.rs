@@ -34,11 +34,11 @@ pub fn read_text(name: &str) -> Result<String, Error> {
 pub enum Error {
     /// The manifest lists no secret of this name.
     Denied(String),
-    /// Its file, variable or key is not there now; the text says which.
+    /// The file, variable or key of the secret is not there now; the text says which.
     Unavailable(String),
-    /// It is larger than 64 KiB.
+    /// The secret is larger than 64 KiB.
     TooLarge,
-    /// It is not UTF-8.
+    /// The secret is not UTF-8.
     NotText,
 }
 

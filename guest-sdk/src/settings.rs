@@ -7,14 +7,14 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::de::{DeserializeOwned, Error, Visitor};
 
-/// Reads settings; an error says `settings.<path>: <what is wrong>`.
+/// Parses settings. An error says `settings.<path>: <what is wrong>`.
 pub(crate) fn parse<S: DeserializeOwned>(text: &str) -> Result<S, String> {
     serde_json::from_str(text).map_err(|error| explain(text, &error))
 }
 
-/// Reads text that has to be parsed; with the words for what is expected.
+/// Deserializes text that has to be parsed: with the words for what is expected, and the parser.
 ///
-/// A visitor, as serde_json tells the position of its errors and not of those that come later.
+/// It is a visitor, as serde_json tells the position of its own errors and not of those that come later.
 pub(crate) struct Text<T>(pub(crate) &'static str, pub(crate) fn(&str) -> Result<T, String>);
 
 impl<T> Visitor<'_> for Text<T> {
@@ -32,7 +32,7 @@ impl<T> Visitor<'_> for Text<T> {
 fn explain(text: &str, error: &serde_json::Error) -> String {
     let lines: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     let read = text.get(..lines + error.column()).unwrap_or(text);
-    // The position is one in JSON that the operator, who wrote YAML, has never seen.
+    // The position is left out: it is one in JSON, which the operator, who wrote YAML, has never seen.
     let message = error.to_string();
     let message = message.rfind(" at line ").map_or(message.as_str(), |end| &message[..end]);
     format!("settings{}: {message}", path_to_end(read))
@@ -60,7 +60,7 @@ fn path_to_end(text: &str) -> String {
     path.iter().map(ToString::to_string).collect()
 }
 
-/// Splits behind the closing quote.
+/// Splits the text after its closing quote.
 fn split_string(text: &str) -> (&str, &str) {
     let mut is_escaped = false;
     let end = text.find(|c| {
@@ -72,7 +72,7 @@ fn split_string(text: &str) -> (&str, &str) {
 }
 
 enum Place<'a> {
-    /// Empty between two keys.
+    /// A key of an object; empty between two keys.
     Key(&'a str),
     Index(usize),
 }

@@ -20,14 +20,15 @@ use crate::bindings::aviary::check::tcp as raw;
 use crate::duration::milliseconds;
 use crate::tls::{Certificate, TlsError, TlsOptions};
 
-/// An open connection; dropping it closes it. A timeout of none is the run's own deadline.
+/// An open connection, which is closed when it is dropped. Without a timeout, a call may take until the run's
+/// own deadline.
 #[derive(Debug)]
 pub struct Connection {
     raw: raw::Connection,
 }
 
 impl Connection {
-    /// Connects to `host:port`; a literal IPv6 host stands in brackets.
+    /// Connects to `host:port`. An IPv6 address as host stands in brackets.
     pub fn open(address: &str, timeout: Option<Duration>) -> Result<Self, Error> {
         let raw = raw::Connection::connect(address, timeout.map(milliseconds))?;
         Ok(Self { raw })
@@ -39,23 +40,23 @@ impl Connection {
         self.raw.remote_address()
     }
 
-    /// From the start of resolving to the connection.
+    /// How long it took to resolve the host and to connect.
     #[must_use]
     pub fn connect_time(&self) -> Duration {
         Duration::from_nanos(self.raw.connect_ns())
     }
 
-    /// Sends everything.
+    /// Sends all of `data`.
     pub fn send(&self, data: &[u8], timeout: Option<Duration>) -> Result<(), Error> {
         Ok(self.raw.send(data, timeout.map(milliseconds))?)
     }
 
-    /// Waits for bytes and returns at most `limit` of them; empty at the end of the stream.
+    /// Waits for bytes, and returns at most `limit` of them. None mean the end of the stream.
     pub fn receive(&self, limit: u32, timeout: Option<Duration>) -> Result<Vec<u8>, Error> {
         Ok(self.raw.receive(limit, timeout.map(milliseconds))?)
     }
 
-    /// Goes on with TLS and returns the peer's certificate.
+    /// Starts TLS on the connection, and returns the peer's certificate.
     pub fn start_tls(
         &self,
         server_name: &str,
@@ -66,7 +67,7 @@ impl Connection {
     }
 }
 
-/// Why a connection was not made or broke.
+/// Why a connection was not made, or why it broke.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Error {
     /// The address or the number of calls is not granted; the text says what would allow it.
@@ -75,17 +76,17 @@ pub enum Error {
     Invalid(String),
     /// The name has no address; the text is the resolver's.
     Resolve(String),
-    /// Nothing came in time.
+    /// The peer did not answer in time.
     Timeout,
-    /// Nobody listens there.
+    /// The machine refused the connection, as nobody listens there.
     Refused,
-    /// No way leads there.
+    /// The network knows no way to the address.
     Unreachable,
     /// The peer ended the connection.
     Closed,
-    /// No trust was found.
+    /// The TLS handshake failed, or the certificate is not trusted.
     Tls(TlsError),
-    /// Anything else the system said.
+    /// The system reported another error.
     Io(String),
 }
 

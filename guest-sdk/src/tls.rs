@@ -1,4 +1,4 @@
-//! What [`http`](crate::http) and [`tcp`](crate::tcp) share about TLS.
+//! The TLS options of [`http`](crate::http) and [`tcp`](crate::tcp).
 
 use std::fmt::{Display, Formatter, Result};
 
@@ -7,20 +7,20 @@ use serde::Deserialize;
 pub use crate::bindings::aviary::check::tls::{Certificate, TlsError, TlsOptions};
 
 impl Default for TlsOptions {
-    /// Trusts the daemon's roots.
+    /// The options that trust the daemon's root certificates.
     fn default() -> Self {
         Self { ca: None, verify: true }
     }
 }
 
-/// How to trust, as settings have it: `{ca: <PEM>, skipVerify: false}`, each optional.
+/// TLS options as settings have them: `{ca: <PEM>, skipVerify: false}`, each optional.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TlsSettings {
-    /// PEM certificates to trust beside the daemon's roots.
+    /// Certificates to trust beside the daemon's root certificates, as PEM.
     #[serde(default)]
     pub ca: Option<String>,
-    /// True takes any certificate.
+    /// Whether any certificate is accepted.
     #[serde(default)]
     pub skip_verify: bool,
 }

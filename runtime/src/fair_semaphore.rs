@@ -1,4 +1,5 @@
-//! Turns that namespaces take one after the other, so that none waits for all that another one wants.
+//! A semaphore that is fair between namespaces: they get permits in turn, so that none waits for all that
+//! another one wants.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -6,44 +7,47 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// A number of turns, of which each namespace has a few at most.
+/// A semaphore with a number of permits, of which each namespace holds a few at most. Clones share the
+/// permits.
 #[derive(Clone)]
 pub(crate) struct FairSemaphore(Arc<Mutex<State>>);
 
-/// The right to go on, until it is dropped.
+/// The permission of one namespace to go on. Dropping it gives the permit back.
 pub(crate) struct FairPermit {
     namespace: String,
-    turns: FairSemaphore,
+    semaphore: FairSemaphore,
 }
 
 struct State {
     free: usize,
     of_each: usize,
-    /// Whether a namespace only gets another turn while it has fewer than are free.
+    /// Whether a namespace gets another permit only while it holds fewer than are free.
     sparing: bool,
     taken: HashMap<String, usize>,
-    /// Who waits in each namespace, in the order of their tickets.
+    /// The tasks that wait for a permit, by namespace and ticket number.
     waiting: HashMap<String, BTreeMap<u64, oneshot::Sender<FairPermit>>>,
-    /// The namespaces in which somebody waits; the first is the next.
+    /// The namespaces in which a task waits; the first is served next.
     order: VecDeque<String>,
     tickets: u64,
 }
 
-/// A place in a queue, until it is dropped.
+/// A place in the queue of a namespace. Dropping it leaves the queue.
 struct Ticket<'a> {
-    turns: &'a FairSemaphore,
+    semaphore: &'a FairSemaphore,
     namespace: &'a str,
     number: u64,
 }
 
 impl FairSemaphore {
-    /// So many turns in all, and so many of each namespace at most.
+    /// A semaphore with `all` permits, of which one namespace holds `of_each` at most.
     pub(crate) fn new(all: usize, of_each: usize) -> Self {
         Self::with(all, of_each, false)
     }
 
-    /// The same for turns that may be kept for long: a namespace gets another one while it has fewer than are free. So
-    /// each leaves about half of what it finds, where a few would have all; the last one that is free is anybody's.
+    /// A semaphore for permits that may be held for long. A namespace gets another one only while it holds
+    /// fewer than are free.
+    /// So each namespace leaves about half of what it finds, where a few would have all. The last free permit
+    /// is anybody's.
     pub(crate) fn sparing(all: usize, of_each: usize) -> Self {
         Self::with(all, of_each, true)
     }
@@ -60,22 +64,22 @@ impl FairSemaphore {
         })))
     }
 
-    /// Waits for the turn of this namespace. Whoever stops waiting leaves the queue.
+    /// Waits for a permit for this namespace. A caller that stops waiting leaves the queue.
     pub(crate) async fn take(&self, namespace: &str) -> FairPermit {
-        let (sender, turn) = oneshot::channel();
+        let (sender, permit) = oneshot::channel();
         let number = self.state().queue(namespace, sender);
-        let _ticket = Ticket { turns: self, namespace, number };
+        let _ticket = Ticket { semaphore: self, namespace, number };
         self.give();
-        turn.await.expect("who waits is told, or has left")
+        permit.await.expect("who waits is told, or has left")
     }
 
-    /// Gives what turns there are to those who wait.
+    /// Hands the free permits to the tasks that wait.
     fn give(&self) {
-        // A turn that nobody takes any more comes back, which needs the lock.
+        // A permit whose receiver is gone is dropped here, and giving it back needs the lock.
         loop {
             let next = self.state().next();
             let Some((namespace, waiting)) = next else { return };
-            drop(waiting.send(FairPermit { namespace, turns: self.clone() }));
+            drop(waiting.send(FairPermit { namespace, semaphore: self.clone() }));
         }
     }
 
@@ -94,7 +98,7 @@ impl State {
         self.tickets
     }
 
-    /// Who has the next turn, which counts as taken from now on.
+    /// The task that gets the next permit, which counts as taken from now on.
     fn next(&mut self) -> Option<(String, oneshot::Sender<FairPermit>)> {
         let most = if self.sparing { self.of_each.min(self.free) } else { self.of_each };
         let has_room = |namespace: &String| self.taken.get(namespace).is_none_or(|taken| *taken < most);
@@ -134,14 +138,14 @@ impl State {
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        self.turns.state().leave(self.namespace, self.number);
+        self.semaphore.state().leave(self.namespace, self.number);
     }
 }
 
 impl Drop for FairPermit {
     fn drop(&mut self) {
-        self.turns.state().give_back(&self.namespace);
-        self.turns.give();
+        self.semaphore.state().give_back(&self.namespace);
+        self.semaphore.give();
     }
 }
 
@@ -153,13 +157,13 @@ mod tests {
 
     #[tokio::test]
     async fn namespaces_take_turns_however_much_one_of_them_wants() {
-        let turns = FairSemaphore::new(1, 1);
-        let first = turns.take("loud").await;
+        let semaphore = FairSemaphore::new(1, 1);
+        let first = semaphore.take("loud").await;
         let (sender, mut order) = mpsc::unbounded_channel();
         for namespace in ["loud", "loud", "loud", "quiet"] {
-            let (turns, sender) = (turns.clone(), sender.clone());
+            let (semaphore, sender) = (semaphore.clone(), sender.clone());
             tokio::spawn(async move {
-                let _turn = turns.take(namespace).await;
+                let _permit = semaphore.take(namespace).await;
                 sender.send(namespace).expect("heard");
             });
             tokio::task::yield_now().await;
@@ -174,27 +178,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_namespace_has_a_few_at_most_and_leaves_the_others_free() {
-        let turns = FairSemaphore::new(3, 2);
-        let _held = (turns.take("loud").await, turns.take("loud").await);
-        assert!(turns.take("loud").now_or_never().is_none());
-        let quiet = turns.take("quiet").now_or_never().expect("free");
-        assert!(turns.take("other").now_or_never().is_none(), "all are taken");
+        let semaphore = FairSemaphore::new(3, 2);
+        let _held = (semaphore.take("loud").await, semaphore.take("loud").await);
+        assert!(semaphore.take("loud").now_or_never().is_none());
+        let quiet = semaphore.take("quiet").now_or_never().expect("free");
+        assert!(semaphore.take("other").now_or_never().is_none(), "all are taken");
         drop(quiet);
-        assert!(turns.take("other").now_or_never().is_some());
+        assert!(semaphore.take("other").now_or_never().is_some());
     }
 
     #[test]
     fn each_namespace_leaves_turns_to_the_next_where_they_are_kept_for_long() {
-        let had = |turns: &FairSemaphore| {
+        let had = |semaphore: &FairSemaphore| {
             let mut held = Vec::new();
             let mut had = Vec::new();
             for namespace in ["a", "b", "c", "d", "e", "f", "g", "h"] {
                 let before = held.len();
-                held.extend(std::iter::from_fn(|| turns.take(namespace).now_or_never()));
+                held.extend(std::iter::from_fn(|| semaphore.take(namespace).now_or_never()));
                 had.push(held.len() - before);
             }
             held.swap_remove(0);
-            assert!(turns.take("h").now_or_never().is_some(), "what comes back is for who has none");
+            assert!(semaphore.take("h").now_or_never().is_some(), "what comes back is for who has none");
             had
         };
         assert_eq!(had(&FairSemaphore::new(64, 32)), [32, 32, 0, 0, 0, 0, 0, 0]);
@@ -203,14 +207,14 @@ mod tests {
 
     #[tokio::test]
     async fn who_stops_waiting_leaves_nothing_behind() {
-        let turns = FairSemaphore::new(1, 1);
-        let held = turns.take("a").await;
+        let semaphore = FairSemaphore::new(1, 1);
+        let held = semaphore.take("a").await;
         for _ in 0..3 {
-            assert!(turns.take("b").now_or_never().is_none());
+            assert!(semaphore.take("b").now_or_never().is_none());
         }
-        assert!(turns.state().waiting.is_empty() && turns.state().order.is_empty());
+        assert!(semaphore.state().waiting.is_empty() && semaphore.state().order.is_empty());
         drop(held);
-        drop(turns.take("b").await);
-        assert!(turns.state().taken.is_empty() && turns.state().free == 1);
+        drop(semaphore.take("b").await);
+        assert!(semaphore.state().taken.is_empty() && semaphore.state().free == 1);
     }
 }

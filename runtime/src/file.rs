@@ -8,22 +8,23 @@ use std::{
     path::Path,
 };
 
-/// Opens a regular file. Anything else is refused without waiting: opening a pipe would wait for its
-/// other end, and devices never end.
+/// Opens a regular file for reading.
+/// Anything else is refused without waiting: opening a pipe would wait for its other end, and devices never
+/// end.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = File::options().read(true).custom_flags(nonblocking).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
-/// The content of a regular file, or as much of it as shows that it is longer than `most` bytes.
+/// Reads a regular file, at most `most` bytes and one more, which shows that it is longer.
 pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_regular(path)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The text of a regular file of at most `most` bytes.
+/// Reads the text of a regular file; an error if it has more than `most` bytes or is not UTF-8.
 pub(crate) fn read_text(path: &Path, most: usize) -> io::Result<String> {
     let bytes = read(path, most)?;
     if bytes.len() > most {

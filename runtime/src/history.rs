@@ -1,4 +1,4 @@
-//! The latest runs of one check.
+//! The history of one check: its latest runs.
 
 mod target_quota;
 
@@ -12,41 +12,41 @@ use jiff::Timestamp;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use target_quota::TargetQuota;
 
-/// How many runs are kept per check.
+/// The most runs that are kept of one check.
 pub const CAPACITY: usize = 100;
-/// As much is kept of all their messages together, in bytes; the latest is kept whole.
+/// The most bytes of all messages of one check's runs together; the latest one is kept whole.
 const MOST_BYTES: usize = 128 * 1024;
-/// Beyond that, as much is kept of the oldest messages.
+/// How many bytes are kept of an old message when all together are too many.
 const SHORT: usize = 256;
 
 /// One finished run.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// When it started.
+    /// When the run started.
     pub started: Timestamp,
-    /// How long it took, with its retries.
+    /// How long the run took, with its retries.
     pub duration: Duration,
-    /// What came of it.
+    /// What came of the run.
     pub verdict: Arc<Verdict>,
-    /// It failed within the startup grace of its round, and does not count.
+    /// Whether the run failed within the startup grace of its round, and so does not count.
     pub excused: bool,
 }
 
 impl Run {
-    /// When it ended.
+    /// When the run ended.
     pub fn ended(&self) -> Timestamp {
-        // Only a clock at the end of all time is too late for this.
+        // A sum fails only for a clock at the end of all time.
         self.started.checked_add(self.duration).unwrap_or(self.started)
     }
 }
 
-/// The latest runs, oldest first.
+/// The latest runs of one check, oldest first.
 #[derive(Debug, Default)]
 pub struct History {
     runs: VecDeque<Run>,
-    /// What the messages take, each of them counted once.
+    /// How many bytes the messages take, each of them counted once.
     bytes: usize,
-    /// So many of the oldest have been shortened.
+    /// How many of the oldest runs have a shortened message.
     shortened: usize,
     counted: Option<Run>,
     excused: Option<Run>,
@@ -54,19 +54,19 @@ pub struct History {
 }
 
 impl History {
-    /// No runs yet. Targets for which there is no room count in `hits`.
+    /// A history without runs. Targets that are dropped for want of room count in `hits`.
     pub(crate) fn counting(hits: Arc<LimitHits>) -> Self {
         Self { room: TargetQuota { hits, ..TargetQuota::default() }, ..Self::default() }
     }
 
-    /// What targets of later runs take counts in `shared` as well.
+    /// Makes the targets of later runs count in the namespace's quota as well.
     pub(crate) fn share(&mut self, shared: Option<Arc<Quota>>) {
         self.room.shared = shared;
     }
 
-    /// Adds a run and drops the oldest beyond the capacity. A verdict equal to the one before
-    /// shares its memory: most checks say the same thing for days. Targets are kept for the latest
-    /// run, and for those before it that said the same.
+    /// Adds a run, and drops the oldest beyond [`CAPACITY`]. A verdict equal to the one before shares its
+    /// memory: most checks say the same thing for days. Targets are kept for the latest run, and for those
+    /// before it that said the same.
     pub fn push(&mut self, started: Timestamp, duration: Duration, verdict: Verdict) -> &Run {
         (self.counted, self.excused, self.room.counted) = (None, None, None);
         let run = self.keep(started, duration, verdict, false);
@@ -74,14 +74,14 @@ impl History {
         self.counted.insert(run)
     }
 
-    /// As [`Self::push`], for a run that does not count.
+    /// Adds a run that does not count, and otherwise does as [`Self::push`].
     pub fn excuse(&mut self, started: Timestamp, duration: Duration, verdict: Verdict) {
         self.excused = None;
         let run = self.keep(started, duration, verdict, true);
         self.excused = Some(run);
     }
 
-    /// None of the runs until now is the latest any more: they say nothing about how the check is.
+    /// Makes none of the runs until now the latest any more: they say nothing about how the check is.
     pub(crate) fn close(&mut self) {
         (self.counted, self.excused) = (None, None);
         (self.room.counted, self.room.latest) = (None, None);
@@ -104,7 +104,8 @@ impl History {
         let run = Run { started, duration, verdict, excused };
         let kept = self.runs.len();
         if kept == self.runs.capacity() {
-            // As usual, but no further: there would be room for 28 runs that never come.
+            // The list grows as usual, but not beyond its capacity, or it would have room for 28 runs that
+            // never come.
             self.runs.reserve_exact(kept.max(4).min(CAPACITY - kept));
         }
         self.runs.push_back(run.clone());
@@ -120,7 +121,7 @@ impl History {
         }
     }
 
-    /// Shortens the oldest message that is whole; false if that is the latest.
+    /// Shortens the oldest message that is whole; false if that is the latest one.
     fn shorten_oldest(&mut self) -> bool {
         let (Some(oldest), Some(latest)) = (self.runs.get(self.shortened), self.runs.back()) else {
             return false;
@@ -151,7 +152,7 @@ impl History {
         }
     }
 
-    /// The latest run that counts.
+    /// The latest run that counts; none before the first one.
     pub fn latest(&self) -> Option<&Run> {
         self.counted.as_ref()
     }
@@ -161,7 +162,7 @@ impl History {
         self.excused.as_ref()
     }
 
-    /// The runs, oldest first.
+    /// The runs that are kept, oldest first.
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
         self.runs.iter()
     }

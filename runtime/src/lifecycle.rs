@@ -11,27 +11,28 @@ use crate::{
 };
 use std::time::Duration;
 
-/// A round without a `ttl` ends after this long and up to ten minutes more, so that a guest that leaks becomes fresh again.
+/// How long a round without a `ttl` lasts, and up to ten minutes more. So a guest that leaks becomes fresh
+/// again.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(60 * 60);
 
-/// So many breakdowns of the guest in a row lead to quarantine.
+/// How many breakdowns of the guest in a row lead to quarantine.
 const MOST_BREAKDOWNS: u32 = 5;
-/// The first quarantine; each further one is twice as long.
+/// How long the first quarantine lasts; each further one is twice as long.
 const SHORTEST_QUARANTINE: Duration = Duration::from_secs(60);
 const LONGEST_QUARANTINE: Duration = Duration::from_secs(60 * 60);
-/// How long after a breakdown a run on demand may break the quarantine: whoever asks again and again gets no more.
+/// How long after a breakdown a run on demand may break the quarantine. Asking again and again gets no more.
 const DEMAND_PAUSE: Duration = Duration::from_secs(60);
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Start a round.
+    /// Start a round: make a fresh guest live and call its init.
     Init,
-    /// Judge once.
+    /// Call the guest's poll once.
     Poll,
-    /// End the round.
+    /// End the round: call the guest's cleanup.
     Cleanup,
-    /// Nothing before this uptime.
+    /// Do nothing before this uptime.
     Wait(Duration),
 }
 
@@ -43,21 +44,21 @@ pub struct Lifecycle {
     spread: u64,
     phase: Phase,
     failures: u32,
-    /// The uptime of the first bad run since the latest good one.
+    /// The uptime of the first bad run since the latest good one; none while all is well.
     failing_since: Option<Duration>,
     breakdowns: u32,
-    /// The uptime of the latest breakdown.
+    /// The uptime of the latest breakdown of the guest.
     broken_down: Duration,
 }
 
-/// The rest of a check whose guest broke down again and again.
+/// The pause of a check whose guest broke down again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quarantine {
-    /// Breakdowns in a row.
+    /// How many times in a row the guest broke down.
     pub breakdowns: u32,
     /// The uptime before which no round begins by itself.
     pub until: Duration,
-    /// The uptime before which none begins on demand.
+    /// The uptime before which no round begins on demand.
     pub demand_from: Duration,
 }
 
@@ -72,7 +73,7 @@ enum Phase {
 }
 
 impl Lifecycle {
-    /// A life that starts at once. `spread` keeps equal checks from acting in step.
+    /// The lifecycle of a check that starts at once. `spread` keeps equal checks from acting in step.
     pub fn new(ttl: Option<Duration>, grace: Duration, spread: u64) -> Self {
         let ttl = ttl.unwrap_or(DEFAULT_TTL + Duration::from_secs(spread % 600));
         Self {
@@ -87,9 +88,9 @@ impl Lifecycle {
         }
     }
 
-    /// What to do now, when the next poll is due at `due`.
+    /// What to do at uptime `now`, when the next poll is due at uptime `due`.
     pub fn next(&mut self, now: Duration, due: Duration) -> Step {
-        // A round without a poll would have been for nothing.
+        // A round ends only after its first poll, or it would have been for nothing.
         let end = match self.phase {
             Phase::Live { since, polled: true } => since + self.ttl,
             _ => Duration::MAX,
@@ -110,7 +111,8 @@ impl Lifecycle {
         }
     }
 
-    /// An init or poll came to this; to be told before how it ended. Any outcome ends a row of breakdowns.
+    /// Takes note of the verdict of an init or poll, before how it ended is told. Any outcome ends a row of
+    /// breakdowns.
     pub fn judged(&mut self, now: Duration, verdict: &Verdict) {
         match verdict {
             Ok(_) => self.breakdowns = 0,
@@ -126,17 +128,17 @@ impl Lifecycle {
         }
     }
 
-    /// The quarantine, if the check is in one.
+    /// The quarantine that the check is in, if any.
     pub fn quarantine(&self) -> Option<Quarantine> {
         let doublings = self.breakdowns.checked_sub(MOST_BREAKDOWNS)?;
         let pause = (SHORTEST_QUARANTINE * (1 << doublings.min(6))).min(LONGEST_QUARANTINE);
-        // Checks that broke down together do not come back together.
+        // The seconds added keep checks that broke down together from coming back together.
         let until = self.broken_down + pause + Duration::from_secs(self.spread % 10);
         let demand_from = self.broken_down + DEMAND_PAUSE;
         Some(Quarantine { breakdowns: self.breakdowns, until, demand_from })
     }
 
-    /// Init ended; after a failure cleanup is owed, and the next init backs off.
+    /// Takes note that init ended. After a failure cleanup is owed, and the next init backs off.
     pub fn initialised(&mut self, now: Duration, well: bool) {
         if well {
             self.phase = Phase::Live { since: now, polled: false };
@@ -145,13 +147,13 @@ impl Lifecycle {
         }
     }
 
-    /// No guest could be made live, so nothing was begun that would have to be cleaned up.
+    /// Takes note that no guest could be made live. Nothing was begun that would have to be cleaned up.
     pub fn unavailable(&mut self, now: Duration) {
         self.failures = self.failures.saturating_add(1);
         self.rest(now + backoff(self.failures, self.spread));
     }
 
-    /// A poll ended; if it lost its instance, the round is over.
+    /// Takes note that a poll ended. If it lost its instance, the round is over.
     pub fn polled(&mut self, lost: bool) {
         if lost {
             return self.lost();
@@ -167,12 +169,12 @@ impl Lifecycle {
         self.phase = Phase::Owing;
     }
 
-    /// Cleanup was done, or tried often enough.
+    /// Takes note that cleanup was done, or tried often enough.
     pub fn cleaned(&mut self, now: Duration) {
         self.rest(now + backoff(self.failures, self.spread));
     }
 
-    /// No round begins before this, nor before the end of the quarantine.
+    /// Lets no round begin before the uptime `from`, nor before the end of the quarantine.
     fn rest(&mut self, from: Duration) {
         self.phase = Phase::Idle(from.max(self.quarantined_until()));
     }
@@ -181,15 +183,17 @@ impl Lifecycle {
         self.quarantine().map_or(Duration::ZERO, |quarantine| quarantine.until)
     }
 
-    /// Whether a poll that failed just now does not count, as its round has only begun. A check that fails round after
-    /// round is not excused for longer than that: so a round that begins because of a failure has no grace of its own.
+    /// Whether a poll that failed at `now` does not count, because its round has only begun.
+    /// Over all rounds, failures are excused no longer than the startup grace after the first of them. So a
+    /// round that begins because of a failure has no grace of its own.
     pub fn excuses(&self, now: Duration) -> bool {
         let is_within = |since: Duration| now < since + self.grace;
         matches!(self.phase, Phase::Live { since, .. } if is_within(since))
             && self.failing_since.is_none_or(is_within)
     }
 
-    /// Somebody asks for a run: a new round need not wait any longer, or not as long if there is a quarantine.
+    /// Lets a new round begin now, as somebody asks for a run. In quarantine it still waits until a run on
+    /// demand is allowed.
     pub fn hurry(&mut self) {
         let soonest = self.quarantine().map_or(Duration::ZERO, |quarantine| quarantine.demand_from);
         if let Phase::Idle(from) = &mut self.phase {
@@ -197,7 +201,7 @@ impl Lifecycle {
         }
     }
 
-    /// The uptime before which the check does not run, because of backing off.
+    /// The uptime before which the check does not run, because it backs off.
     pub fn not_before(&self) -> Duration {
         match self.phase {
             Phase::Idle(from) => from,

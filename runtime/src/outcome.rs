@@ -49,7 +49,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// A failure with no targets.
+    /// An outcome with the status `fail`, this message and no targets.
     pub fn fail(message: impl Into<String>) -> Self {
         Self { status: Status::Fail, message: message.into(), targets: Vec::new() }
     }
@@ -59,9 +59,9 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Blame {
-    /// The module, and so its author.
+    /// The fault lies with the module, and so with its author.
     Guest,
-    /// The daemon or the machine, and so the operator.
+    /// The fault lies with the daemon or the machine, and so with the operator.
     Host,
 }
 
@@ -90,7 +90,7 @@ pub enum Reason {
 }
 
 impl Blame {
-    /// The value of the metric label `blame`.
+    /// The value of the metric label `blame`: `guest` or `host`.
     pub fn label(self) -> &'static str {
         match self {
             Self::Guest => "guest",
@@ -113,7 +113,7 @@ impl Reason {
         Self::Resources,
     ];
 
-    /// The side that a fault of this kind lies on.
+    /// The side on which a fault of this kind lies.
     pub fn blame(self) -> Blame {
         match self {
             Self::Resources => Blame::Host,
@@ -121,7 +121,8 @@ impl Reason {
         }
     }
 
-    /// Whether the guest itself broke down, and not for want of time, which a slow machine causes too.
+    /// Whether a fault of this kind means that the guest itself broke down.
+    /// Running out of time does not count, as a slow machine causes that too.
     pub fn is_breakdown(self) -> bool {
         matches!(self, Self::Trap | Self::Cpu | Self::Memory | Self::Protocol)
     }
@@ -156,19 +157,19 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault of this kind. The message may hold what a guest or manifest says: what could move a
-    /// cursor or forge a line is escaped, and what is long is cut.
+    /// A fault of this kind. The message may hold what a guest or manifest says. What could move a cursor or
+    /// forge a line is escaped, and what is long is cut.
     pub fn new(reason: Reason, message: impl AsRef<str>) -> Self {
         let message = printable(cut_to(message.as_ref(), LONGEST_MESSAGE)).into_owned();
         Self { reason, message }
     }
 }
 
-/// What came of one run.
+/// What came of one run: an outcome, or the fault that kept it from having one.
 pub type Verdict = Result<Outcome, Fault>;
 
 impl Status {
-    /// The word for people and for metric labels.
+    /// The status as people and metric labels have it: `pass`, `warn` or `fail`.
     pub fn label(self) -> &'static str {
         match self {
             Self::Pass => "pass",

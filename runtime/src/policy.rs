@@ -12,10 +12,10 @@ use crate::{
 use serde::Deserialize;
 use std::{fmt, str::FromStr, sync::Arc};
 
-/// How many checks a tenant's namespace may have, unless a rule says otherwise.
+/// The most checks of a tenant's namespace, unless a rule says otherwise.
 const MOST_CHECKS: usize = 500;
 
-/// Whom to trust, and the most that the checks of everybody else may reach.
+/// The operator's policy: whom to trust, and the most that the checks of everybody else may reach.
 #[derive(Debug)]
 pub struct Policy {
     rules: Vec<Rule>,
@@ -26,13 +26,13 @@ pub struct Policy {
 /// Where the manifest of a check lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin<'a> {
-    /// In a directory of the daemon's machine, where only the operator writes.
+    /// The manifest lies in a directory of the daemon's machine, where only the operator writes.
     Directory,
-    /// In an object of the cluster, in this namespace.
+    /// The manifest lies in an object of the cluster, in this namespace.
     Namespace(&'a str),
 }
 
-/// The file as it is written.
+/// The policy file as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Document {
@@ -79,28 +79,29 @@ struct RawRule {
 #[derive(Debug)]
 struct Rule {
     namespaces: Vec<NamespacePattern>,
-    /// None trusts them.
+    /// The bounds of a tenant; none if the rule trusts its namespaces.
     bounds: Option<Arc<Bounds>>,
     checks: Option<usize>,
 }
 
-/// A namespace, with at most one `*` for any characters.
+/// A pattern for namespaces, with at most one `*`, which stands for any characters.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
 struct NamespacePattern {
     start: String,
-    /// None if there is no `*`.
+    /// What follows the `*`; none if there is no `*`.
     end: Option<String>,
 }
 
 impl Policy {
-    /// Without any rules: only directories and `own`, the daemon's own namespace if it has one, are trusted.
+    /// A policy without rules: only directories and `own`, the daemon's own namespace if it has one, are
+    /// trusted.
     /// `domain` is that of the cluster's names, without a final dot.
     pub fn new(own: Option<&str>, domain: &str) -> Self {
         Self { rules: Vec::new(), own: own.map(str::to_owned), domain: domain.to_owned() }
     }
 
-    /// The same with the rules of a policy file.
+    /// The policy of a file with rules; `own` and `domain` are those of [`Self::new`].
     ///
     /// # Errors
     /// When the file is not one valid policy; the error says where.
@@ -120,7 +121,7 @@ impl Policy {
         Ok(Self { rules, ..Self::new(own, domain) })
     }
 
-    /// The most that checks from there may reach. The first rule that names their namespace counts.
+    /// The ceiling for checks that come from `origin`. The first rule that names their namespace counts.
     pub fn ceiling_for(&self, origin: Origin<'_>) -> Arc<Ceiling> {
         let Origin::Namespace(namespace) = origin else { return Ceiling::open() };
         let tenant = |bounds| Ceiling::tenant(namespace, &self.domain, bounds);
@@ -132,7 +133,8 @@ impl Policy {
         }
     }
 
-    /// How many checks the objects of a namespace may make together; who is trusted may make any number.
+    /// The most checks that the objects of a namespace may make together. A trusted namespace may have any
+    /// number.
     pub fn most_checks(&self, namespace: &str) -> usize {
         match self.rule_for(namespace) {
             Some(Rule { bounds: None, .. }) => usize::MAX,
@@ -151,7 +153,7 @@ impl Policy {
     }
 }
 
-/// What is wrong with a rule, and the way to it within the rule.
+/// An error in a rule, and the path to it within the rule.
 struct WrongRule {
     path: Vec<Step>,
     why: String,
@@ -192,7 +194,7 @@ impl RawRule {
     }
 }
 
-/// The most that manifests can ask for, if the rule mentions any of it.
+/// The largest limits that manifests can ask for; none if the rule mentions no limit.
 fn most(timeout: Option<TimeSpan>, written: WrittenLimits) -> Result<Option<Limits>, WrongRule> {
     let timeout = timeout.map(|timeout| (Limit::Timeout, timeout.milliseconds()));
     let mut most = None;
@@ -241,7 +243,7 @@ impl FromStr for NamespacePattern {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (start, end) = text.split_once('*').map_or((text, None), |(start, end)| (start, Some(end)));
-        // Any letter in the place of `*` has to make a valid name.
+        // The pattern is valid if a letter in the place of `*` makes a valid name.
         match is_label(&format!("{start}{}{}", if end.is_some() { "x" } else { "" }, end.unwrap_or_default()))
         {
             true => Ok(Self { start: start.to_owned(), end: end.map(str::to_owned) }),

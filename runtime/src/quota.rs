@@ -1,4 +1,4 @@
-//! What the checks of one namespace may hold together.
+//! Quotas: how many bytes of something the checks of one namespace may hold together.
 
 use crate::value::Size;
 use std::{
@@ -9,35 +9,35 @@ use std::{
     },
 };
 
-/// What the checks of one namespace hold of something, and may hold, in bytes.
+/// How many bytes of something the checks of one namespace hold, and how many they may hold.
 #[derive(Debug)]
 pub(crate) struct Quota {
     most: usize,
     held: AtomicUsize,
 }
 
-/// A part of what is shared, until it is dropped.
+/// A number of bytes taken from a [`Quota`]. Dropping it gives them back.
 #[derive(Debug)]
 pub(crate) struct Reservation {
-    shared: Arc<Quota>,
+    quota: Arc<Quota>,
     bytes: usize,
 }
 
-/// That of each namespace in which there is somebody to hold it.
+/// The [`Quota`] of each namespace, while something of that namespace uses it.
 #[derive(Debug, Default)]
 pub(crate) struct NamespaceQuotas(Mutex<HashMap<String, Weak<Quota>>>);
 
 impl NamespaceQuotas {
-    /// What those of this namespace share, who may hold so much of it.
+    /// The quota that all of this namespace share; the first call sets it to `most`.
     pub(crate) fn of(&self, namespace: &str, most: Size) -> Arc<Quota> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = known.get(namespace).and_then(Weak::upgrade) {
-            return shared;
+        if let Some(quota) = known.get(namespace).and_then(Weak::upgrade) {
+            return quota;
         }
-        known.retain(|_, shared| shared.strong_count() > 0);
-        let shared = Arc::new(Quota::new(most.in_memory()));
-        known.insert(namespace.to_owned(), Arc::downgrade(&shared));
-        shared
+        known.retain(|_, quota| quota.strong_count() > 0);
+        let quota = Arc::new(Quota::new(most.in_memory()));
+        known.insert(namespace.to_owned(), Arc::downgrade(&quota));
+        quota
     }
 }
 
@@ -46,20 +46,20 @@ impl Quota {
         Self { most, held: AtomicUsize::new(0) }
     }
 
-    /// How much they may hold.
+    /// The most bytes that the namespace may hold.
     pub(crate) fn most(&self) -> usize {
         self.most
     }
 
-    /// Takes so much of it, if it is there.
+    /// Takes `bytes` from the quota; false, and nothing is taken, if they are not there.
     pub(crate) fn take(&self, bytes: usize) -> bool {
         let fitting = |held: usize| held.checked_add(bytes).filter(|held| *held <= self.most);
         self.held.fetch_update(Relaxed, Relaxed, fitting).is_ok()
     }
 
-    /// Lends so much of it, if it is there.
+    /// Takes `bytes` from the quota until the [`Reservation`] is dropped; none if they are not there.
     pub(crate) fn lend(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
-        self.take(bytes).then(|| Reservation { shared: Arc::clone(self), bytes })
+        self.take(bytes).then(|| Reservation { quota: Arc::clone(self), bytes })
     }
 
     pub(crate) fn give_back(&self, bytes: usize) {
@@ -69,7 +69,7 @@ impl Quota {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.shared.give_back(self.bytes);
+        self.quota.give_back(self.bytes);
     }
 }
 
@@ -79,19 +79,19 @@ mod tests {
 
     #[test]
     fn no_more_is_taken_than_there_is_and_what_comes_back_is_there_again() {
-        let shared = Quota::new(10);
-        assert!(shared.take(6) && !shared.take(5) && shared.take(4) && !shared.take(1));
-        shared.give_back(4);
-        assert!(!shared.take(usize::MAX) && shared.take(3));
+        let quota = Quota::new(10);
+        assert!(quota.take(6) && !quota.take(5) && quota.take(4) && !quota.take(1));
+        quota.give_back(4);
+        assert!(!quota.take(usize::MAX) && quota.take(3));
     }
 
     #[test]
     fn what_is_lent_comes_back_by_itself() {
-        let shared = Arc::new(Quota::new(10));
-        let loan = shared.lend(6).expect("room");
-        assert!(shared.lend(5).is_none());
-        drop(loan);
-        assert!(shared.lend(10).is_some());
+        let quota = Arc::new(Quota::new(10));
+        let reservation = quota.lend(6).expect("room");
+        assert!(quota.lend(5).is_none());
+        drop(reservation);
+        assert!(quota.lend(10).is_some());
     }
 
     #[test]

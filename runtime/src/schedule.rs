@@ -1,4 +1,4 @@
-//! When is the next run? Pure: the clock is passed in.
+//! When a check runs next. Pure: the clock is passed in.
 
 mod calendar;
 
@@ -8,10 +8,10 @@ use crate::{text::quote, value::TimeSpan};
 use jiff::Timestamp;
 use std::{fmt, sync::Arc, time::Duration};
 
-/// The shortest interval: the epoch ticks of the sandbox are no finer.
+/// The shortest interval of a check: the epoch ticks of the sandbox are no finer.
 pub const SHORTEST: Duration = Duration::from_millis(10);
 
-/// How long the longest backoff may be.
+/// The longest pause of a backoff.
 pub const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 
 /// The most missed times that are counted, so that a clock that leaps forward costs little.
@@ -20,58 +20,59 @@ const MOST_MISSED: u64 = 1_000;
 /// When a check runs. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schedule {
-    /// Every so often, at least [`SHORTEST`], on the monotonic clock: setting the wall clock changes nothing.
+    /// The check runs at an interval of at least [`SHORTEST`], on the monotonic clock: setting the wall clock
+    /// changes nothing.
     Interval(Duration),
-    /// At times of the wall clock.
+    /// The check runs at times of the wall clock.
     Cron(Arc<Calendar>),
 }
 
 /// Both clocks, read at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// Since the daemon started; never goes back.
+    /// The time since the daemon started, which never goes back.
     pub uptime: Duration,
-    /// The time of day.
+    /// The time of the wall clock.
     pub wall: Timestamp,
 }
 
-/// A time to run at, on the clock that its schedule lives on.
+/// The time of a run, on the clock of its schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// On the monotonic clock.
+    /// The uptime of the daemon at which to run.
     Uptime(Duration),
-    /// On the wall clock. Whoever sleeps towards it asks [`Schedule::planned_anew`] again at least every minute,
-    /// as the wall clock may be set meanwhile.
+    /// A time of the wall clock at which to run. The wall clock may be set meanwhile. So whoever sleeps until
+    /// then asks [`Schedule::planned_anew`] again at least every minute.
     Wall {
-        /// The time.
+        /// The time at which to run.
         at: Timestamp,
-        /// The uptime at which it was to come, as the clock stood when it was planned.
+        /// The uptime at which `at` will have come, as the clock stood when it was planned.
         expected: Duration,
     },
 }
 
-/// Why a schedule was refused.
+/// Why a schedule is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
-    /// Shorter than [`SHORTEST`].
+    /// The interval is shorter than [`SHORTEST`].
     #[error("interval is {}: choose at least {}", TimeSpan::from(*.0), TimeSpan::from(SHORTEST))]
     TooShort(Duration),
-    /// Not a cron expression; the second part says why.
+    /// The text is not a cron expression; the second part says why.
     #[error("schedule {text} is not a cron expression: {1}", text = quote(.0))]
     NotCron(String, String),
-    /// Such a time never comes.
+    /// The cron expression means a time that never comes.
     #[error("impossible schedule {}: no such time ever comes", quote(.0))]
     Never(String),
-    /// Neither in the system's time zone database nor in the built-in one.
+    /// The time zone is neither in the system's database nor in the built-in one.
     #[error("time zone {} is not known: write for example `Europe/Berlin`", quote(.0))]
     UnknownZone(String),
-    /// An interval is the same in every time zone.
+    /// A time zone is given for an interval, which is the same in every time zone.
     #[error("timeZone means nothing to an interval: remove it, or write a cron expression")]
     ZoneWithoutCron,
 }
 
 impl Schedule {
-    /// Every `interval`, from [`SHORTEST`] up.
+    /// A schedule that runs every `interval`, which is at least [`SHORTEST`].
     pub fn every(interval: Duration) -> Result<Self, ScheduleError> {
         match interval {
             _ if interval < SHORTEST => Err(ScheduleError::TooShort(interval)),
@@ -79,7 +80,8 @@ impl Schedule {
         }
     }
 
-    /// A cron expression of 5 or 6 fields (seconds first), `@hourly` and its like, or `@every 90s`.
+    /// A schedule from a cron expression of 5 or 6 fields (seconds first), `@hourly` and its like, or `@every
+    /// 90s`.
     /// The time zone is an IANA name; without one it is UTC.
     pub fn cron(text: &str, zone: Option<&str>) -> Result<Self, ScheduleError> {
         let text = text.trim();
@@ -95,7 +97,7 @@ impl Schedule {
     }
 
     /// The first due time strictly after `now`. `spread` places the runs of an interval within it, see
-    /// [`crate::value::Key::spread`]; a cron expression means the times it says.
+    /// [`crate::value::Key::spread`]. A cron expression means the very times it says.
     pub fn next(&self, now: Now, spread: u64) -> Due {
         match self {
             Self::Interval(interval) => Due::Uptime(next_multiple(*interval, spread, now.uptime)),
@@ -103,8 +105,8 @@ impl Schedule {
         }
     }
 
-    /// The due time to keep after the run for `due` has ended at `now`, and how many others passed since `due`: those
-    /// are skipped. At most 1,000 are counted.
+    /// The due time that follows the run for `due`, which ended at `now`; and how many due times it missed.
+    /// These lie between `due` and `now` and are skipped. At most 1,000 are counted.
     pub fn after(&self, due: Due, now: Now, spread: u64) -> (Due, u64) {
         let late = due.lateness(now);
         match self {
@@ -126,7 +128,7 @@ impl Schedule {
         }
     }
 
-    /// The due time to wait for in the place of `due`, if the wall clock was set back since it was planned.
+    /// The due time to wait for instead of `due`, if the wall clock was set back since `due` was planned.
     pub fn planned_anew(&self, due: Due, now: Now) -> Option<Due> {
         match (self, due) {
             (Self::Cron(calendar), Due::Wall { at, .. }) if calendar.was_set_back(at, now.wall) => {
@@ -136,7 +138,7 @@ impl Schedule {
         }
     }
 
-    /// How long an outcome made at `now` stays fresh: until the third due time after it has passed.
+    /// How long an outcome made at `now` stays fresh: until the third due time after `now` has passed.
     pub fn fresh_for(&self, now: Now) -> Duration {
         match self {
             Self::Interval(interval) => *interval * 3,
@@ -157,7 +159,7 @@ impl Schedule {
 }
 
 impl fmt::Display for Schedule {
-    /// `every 30s`, or the cron expression with its time zone.
+    /// Writes `every 30s`, or the cron expression with its time zone.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Interval(interval) => write!(f, "every {}", TimeSpan::from(*interval)),
@@ -167,12 +169,12 @@ impl fmt::Display for Schedule {
 }
 
 impl Due {
-    /// At a time of the wall clock.
+    /// The due time `at` of the wall clock, planned at `now`.
     fn at(at: Timestamp, now: Now) -> Self {
         Self::Wall { at, expected: now.uptime.saturating_add(between(now.wall, at)) }
     }
 
-    /// How long to wait from `now`; zero when the time has come.
+    /// How long to wait at `now` until this due time; zero when it has come.
     pub fn wait(self, now: Now) -> Duration {
         match self {
             Self::Uptime(due) => due.saturating_sub(now.uptime),
@@ -180,8 +182,8 @@ impl Due {
         }
     }
 
-    /// How long the time has passed at `now`; zero when it is still to come. A wall clock that was set forward makes
-    /// nothing late.
+    /// How long ago this due time was at `now`; zero when it is still to come. A wall clock that was set
+    /// forward makes nothing late.
     pub fn lateness(self, now: Now) -> Duration {
         match self {
             Self::Uptime(due) => now.uptime.saturating_sub(due),
@@ -190,18 +192,18 @@ impl Due {
     }
 }
 
-/// How long to wait after so many failures in a row: somewhere below 1 s, 2 s, 4 s … 5 min.
-/// `spread` makes checks that failed together try again apart, and the same check always alike.
+/// How long to wait before the next try after `failures` in a row: somewhere below 1 s, 2 s, 4 s … 5 min.
+/// `spread` sets apart checks that failed together, and gives the same check always the same pauses.
 pub fn backoff(failures: u32, spread: u64) -> Duration {
     let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
     let ceiling = Duration::from_secs(1 << doublings.min(16)).min(LONGEST_BACKOFF);
-    // Fibonacci hashing: the places of successive failures lie far apart.
+    // Fibonacci hashing, so that the fractions of successive failures lie far apart.
     let place = spread.wrapping_add(u64::from(failures)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
     let nanos = (ceiling.as_nanos() * u128::from(place)) >> 32;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
-/// The first `spread % interval + k * interval` strictly after `start`.
+/// The first time of the form `spread % interval + k * interval` strictly after `start`.
 fn next_multiple(interval: Duration, spread: u64, start: Duration) -> Duration {
     let (interval, start) = (interval.as_nanos(), start.as_nanos());
     let offset = u128::from(spread) % interval;
@@ -212,7 +214,7 @@ fn next_multiple(interval: Duration, spread: u64, start: Duration) -> Duration {
     Duration::from_nanos(u64::try_from(next).unwrap_or(u64::MAX))
 }
 
-/// From one moment to a later one; zero if it is not later.
+/// The time between two moments; zero if `to` is not later than `from`.
 fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Who has to sign modules, and whether one did: minisign's keys and signatures.
+//! Module signatures: who has to sign modules, and whether one did. The keys and signatures are minisign's.
 
 #[cfg(test)]
 mod tests;
@@ -18,37 +18,38 @@ use std::{
 
 /// The largest signature or key file in bytes. Minisign's own comments come to 9 KiB at most.
 const LARGEST: u64 = 16 * 1024;
-/// The lines with the two signatures, and how long they are in base64: one with algorithm and key, one without.
+/// The lines of a signature file that hold its two signatures, with their length in base64.
+/// The first holds algorithm and key as well, the second does not.
 const ENCODED: [(usize, usize); 2] = [(1, 100), (3, 88)];
-/// How every public key begins once decoded: `Ed`.
+/// The bytes with which every decoded public key begins: `Ed`, for Ed25519.
 const ED25519: &[u8] = b"Ed";
 
-/// The name of a key as minisign prints it: 16 hexadecimal digits.
+/// The identifier of a key as minisign prints it: 16 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId([u8; 8]);
 
-/// A key whose signatures count.
+/// A public key whose signatures count.
 #[derive(Clone, Debug)]
 pub struct PublicKey(minisign::PublicKey);
 
-/// Why a text is no public key.
+/// Why a text names no public key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// It is neither a key nor the name of a file.
+    /// The text is neither a key nor the name of a file.
     #[error(
         "it is neither a minisign public key (56 characters that begin with `RW`) nor a file that can be read: {0}"
     )]
     Neither(io::Error),
-    /// The file holds something else.
+    /// The file that the text names holds no public key.
     #[error("the file holds no minisign public key; name the .pub file, not the secret key or a signature")]
     NotInFile,
 }
 
-/// The signature file beside a module as it lies there, not judged; or why it cannot be read.
+/// The content of the signature file beside a module, not judged yet; or why it cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Signature(Result<Arc<str>, Arc<str>>);
 
-/// The keys of which one has to have signed a module. Without any, all modules are admitted.
+/// The public keys of which one has to have signed a module. Without any, all modules are admitted.
 #[derive(Clone, Debug, Default)]
 pub struct Keyring(Arc<[PublicKey]>);
 
@@ -85,13 +86,13 @@ enum Refusal {
     Misfit { module: String },
 }
 
-/// The name of the signature file of a module, which is the same however that is packed.
+/// The name of the signature file of a module, which is the same for a packed module.
 pub fn beside(module: &str) -> String {
     let stem = ENDINGS.iter().find_map(|ending| module.strip_suffix(ending)).unwrap_or(module);
     format!("{stem}.wasm.minisig")
 }
 
-/// Whether a file of this name is the signature of a module.
+/// Whether a file of this name holds the signature of a module.
 pub fn is_signature(name: &str) -> bool {
     name.ends_with(".wasm.minisig")
 }
@@ -105,7 +106,7 @@ impl KeyId {
 }
 
 impl PublicKey {
-    /// The key that this text is, or the one in the file of this name.
+    /// Finds the key that `text` is, or that the file of this name holds.
     pub fn find(text: &str) -> Result<Self, KeyError> {
         if let Some(key) = Self::parse(text) {
             return Ok(key);
@@ -114,14 +115,14 @@ impl PublicKey {
         String::from_utf8(content).ok().and_then(|text| Self::in_file(&text)).ok_or(KeyError::NotInFile)
     }
 
-    /// The key in a file of this content, if it holds one and nothing else.
+    /// The key in a file with this content, if it holds one key and nothing else.
     pub fn in_file(content: &str) -> Option<Self> {
         let is_key = |line: &&str| !line.is_empty() && !line.starts_with("untrusted comment:");
         let mut lines = content.lines().map(str::trim).filter(is_key);
         lines.next().filter(|_| lines.next().is_none()).and_then(Self::parse)
     }
 
-    /// The name of the key.
+    /// The identifier of the key.
     pub fn id(&self) -> KeyId {
         KeyId::of(self.0.keynum())
     }
@@ -139,7 +140,7 @@ impl From<minisign::PublicKey> for PublicKey {
 }
 
 impl Signature {
-    /// The content of a signature file.
+    /// A signature file with this content.
     pub fn of(bytes: Vec<u8>) -> Self {
         if bytes.len() as u64 > LARGEST {
             return Self(Err(format!("is larger than {LARGEST} bytes").into()));
@@ -150,17 +151,17 @@ impl Signature {
     /// Reads a signature file.
     ///
     /// # Errors
-    /// It is not there, or cannot be read.
+    /// When the file is not there, or cannot be read.
     pub fn read(path: &Path) -> io::Result<Self> {
         read(path).map(Self::of)
     }
 
-    /// A signature file that is there and cannot be read.
+    /// A signature file that is there and cannot be read, because of `error`.
     pub fn unreadable(error: &io::Error) -> Self {
         Self(Err(format!("cannot be read: {error}").into()))
     }
 
-    /// Who claims to have signed.
+    /// The identifier of the key that claims to have signed. Nothing proves it yet.
     pub fn claims(&self) -> Option<KeyId> {
         self.parse().ok().map(|signature| KeyId::of(signature.keynum()))
     }
@@ -168,7 +169,8 @@ impl Signature {
     fn parse(&self) -> Result<SignatureBox, String> {
         let text = self.0.as_ref().map_err(ToString::to_string)?;
         let wrong = || "is no minisign signature".to_owned();
-        // The library takes the length of the second one for granted, and passes over a byte too many in the first.
+        // The library takes the length of the second signature for granted, and passes over a byte too many
+        // in the first.
         for (place, length) in ENCODED {
             let line = text.lines().nth(place).map(str::trim);
             if line.is_none_or(|line| line.len() != length || !line.ends_with('=')) {
@@ -180,7 +182,7 @@ impl Signature {
 }
 
 impl Keyring {
-    /// One of these keys is enough.
+    /// A keyring of these keys, of which one signature is enough.
     pub fn of(keys: Vec<PublicKey>) -> Self {
         Self(keys.into())
     }
@@ -190,10 +192,10 @@ impl Keyring {
         self.0.is_empty()
     }
 
-    /// Judges a module, which has this name, by the signature that lies beside it.
+    /// Judges a module of the name `module` by the signature file that lies beside it.
     ///
     /// # Errors
-    /// With the reason [`Reason::Signature`], and a message that says what to do.
+    /// A fault with the reason [`Reason::Signature`], and a message that says what to do.
     pub async fn admit(
         &self,
         name: &str,
@@ -215,7 +217,7 @@ impl Keyring {
             .map_err(|refusal: Refusal| fault(refusal.to_string()))
     }
 
-    /// Which of the keys signed these bytes.
+    /// The identifier of the key that signed these bytes, or why the module is refused.
     fn signer(&self, module: &str, bytes: &[u8], signature: Option<&Signature>) -> Result<KeyId, Refusal> {
         let (module, wanted) = (module.to_owned(), self.to_string());
         let Some(signature) = signature else { return Err(Refusal::Unsigned { module, wanted }) };
@@ -237,7 +239,7 @@ impl Keyring {
 }
 
 impl Admitted {
-    /// Who signed it, if that was asked for.
+    /// The key that signed the module; none if no signature was asked for.
     pub fn signer(&self) -> Option<KeyId> {
         self.signer
     }
@@ -248,7 +250,7 @@ impl Admitted {
     }
 }
 
-/// Reads one byte more than is allowed, at most.
+/// Reads a signature or key file: at most [`LARGEST`] bytes and one more, which shows that it is too large.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_regular(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use std::{env, io};
 use tracing_subscriber::EnvFilter;
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     /// For people.
@@ -15,7 +15,8 @@ pub(crate) enum LogFormat {
 
 /// Starts logging to standard error. `AVIARY_LOG` takes filters such as `info,aviary=debug`.
 pub(crate) fn start(format: LogFormat, debug: bool) {
-    // What the libraries below us say at debug, and of bad servers at warn, only their authors want to know.
+    // The libraries below write much at debug, and warnings about bad servers, which only their authors want
+    // to know.
     let level = if debug { "debug" } else { "info" };
     let chosen = env::var("AVIARY_LOG").ok().filter(|filter| !filter.is_empty());
     let filter = chosen.unwrap_or_else(|| format!("error,aviary={level},guest={level}"));

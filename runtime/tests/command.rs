@@ -94,7 +94,7 @@ fn validate_names_each_file_once() {
     }
 }
 
-/// Made by `minisign -G -W`, which leaves the checksum out.
+/// A secret key of `minisign -G -W`, which leaves the checksum out.
 const SECRET_KEY: &str = "untrusted comment: minisign encrypted secret key
 RWQAAEIyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAzmotcX4NtTYQM6j1E43gR7z3+y/2r7fPNWf45oBeBCUs0ag/eIq0elZIvpVLls/Kl8sD7K+O8R2SnGp/ic94rfxyeOb7/PtWAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
 ";

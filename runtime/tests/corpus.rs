@@ -2,14 +2,14 @@
 
 use std::{fs, path::Path};
 
-/// Gives each file of a corpus to what must hold for it.
+/// Gives each file of a corpus to the function that judges it.
 fn each(target: &str, judge: impl Fn(&[u8])) {
     let directory = Path::new("../fuzz/corpus").join(target);
     let files: Vec<_> = fs::read_dir(&directory).expect("a corpus").collect();
     assert!(files.len() > 5, "{} is nearly empty", directory.display());
     for file in files {
         let path = file.expect("a file").path();
-        // Shown if the next line panics.
+        // Printed only if the next line panics.
         println!("{}", path.display());
         judge(&fs::read(path).expect("readable"));
     }

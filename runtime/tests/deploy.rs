@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-/// What people apply, below `deploy/`; the example needs a module that is built first.
+/// The directories below `deploy/` that people apply. The example needs a module that is built first.
 const KUSTOMIZATIONS: [&str; 6] = [
     "base",
     "overlays/all-namespaces",
@@ -130,7 +130,7 @@ fn every_object_has_a_namespace_of_its_own_or_needs_none() {
         let kind = object["kind"].as_str().expect("a kind");
         let is_of_the_cluster = kind == "Namespace" || kind.starts_with("Cluster");
         let namespace = &object["metadata"]["namespace"];
-        // A tenant says itself which namespace is meant.
+        // The kustomization of a tenant leaves it to the tenant which namespace is meant.
         let expected = if is_of_the_cluster || whence == "tenant" { Value::Null } else { "aviary".into() };
         assert_eq!(*namespace, expected, "{whence}: {kind} {}", object["metadata"]["name"]);
     }
@@ -187,7 +187,7 @@ fn is_missing(program: &str, purpose: &str) -> bool {
     is_missing
 }
 
-/// Runs a program that has to succeed, and tells what it prints.
+/// Runs a program that has to succeed, and returns what it prints.
 fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().expect("the program starts");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -204,7 +204,8 @@ fn containers() -> Vec<(&'static str, Value)> {
     containers.collect()
 }
 
-/// All objects, each with the kustomization that it is of; none where kubectl is not installed, which CI does not accept.
+/// All objects, each with the kustomization that has it. None where kubectl is not installed, which CI does
+/// not accept.
 fn objects() -> Vec<(&'static str, Value)> {
     if is_missing("kubectl", "which builds the kustomizations") {
         return Vec::new();

@@ -13,11 +13,11 @@ const PROFILE: &str = "guest";
 const EXAMPLES: [(&str, &str); 2] = [("test-guests", "tests/guests"), ("aviary-guest", "guest-sdk")];
 const CHECKS: &str = "checks";
 
-/// What makes a difference to the guests.
+/// The paths of all that the guests are built from.
 const SOURCES: [&str; 7] =
     ["tests/guests", "guest-sdk", CHECKS, "wit", "Cargo.toml", "Cargo.lock", ".cargo/config.toml"];
 
-/// How the names of variables begin that steer the outer build and must not steer the inner one.
+/// The beginnings of variables that steer the outer build, and must not steer the inner one.
 const OUTER: [&str; 9] = [
     "CARGO_BUILD_",
     "CARGO_CFG_",
@@ -31,7 +31,7 @@ const OUTER: [&str; 9] = [
 ];
 
 fn main() {
-    // The inner build comes by here, too, as some guests are examples of this very package.
+    // The inner build runs this script too, as some guests are examples of this very package.
     if variable("CARGO_CFG_TARGET_FAMILY") == "wasm" {
         return;
     }
@@ -42,14 +42,14 @@ fn main() {
     }
     require_target();
     let checks = sources(&workspace.join(CHECKS));
-    // A directory of its own: the outer build holds the lock of the other one.
+    // The inner build has a directory of its own, as the outer build holds the lock of the other one.
     let target = workspace.join("target/guests");
-    // Whoever deletes the guests gets them back.
+    // Builds the guests again if somebody deletes them.
     println!("cargo::rerun-if-changed={}", target.join("CACHEDIR.TAG").display());
     build(&workspace, &target, &checks);
 
     let built = target.join(TARGET).join(PROFILE);
-    // What rustc links has no dashes in its name.
+    // In file names, rustc writes the name of a package without dashes.
     let linked = checks.iter().map(|name| name.replace('-', "_"));
     let mut calls: Vec<_> = linked.map(|name| call(&format!("check_{name}"), &built.join(&name))).collect();
     for (_, package) in EXAMPLES {

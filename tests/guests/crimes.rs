@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 const FRAME: &str = include_str!("frame.wat");
 
-/// A part of the frame: how a crime heads its own fields for it, and what stands there unless the crime defines
-/// something that begins alike.
+/// A part of the frame: the heading under which a crime has fields of its own for it, and its default fields.
+/// A default is left out if the crime defines something that begins alike.
 struct Part {
     name: &'static str,
     defaults: &'static [(&'static str, &'static str)],
 }
 
-/// The first part is for what stands before any heading.
+/// The parts of the frame. What stands before any heading belongs to the first part.
 const PARTS: [Part; 4] = [
     Part {
         name: "core",
@@ -89,7 +89,7 @@ fn write(path: &Path, built: &Path) -> Result<(String, PathBuf), String> {
     Ok((name, built))
 }
 
-/// Writes out what stands as `[3 text#]`, here `text0text1text2`.
+/// Writes out a text such as `[3 text#]`, which becomes `text0text1text2`.
 fn repeated(crime: &str) -> String {
     let mut parts = crime.split('[');
     let first = parts.next().unwrap_or_default().to_owned();

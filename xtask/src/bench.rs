@@ -3,13 +3,15 @@
 use crate::steps;
 use anyhow::{Result, bail};
 
-/// The rows with what they measure; a test of the bench holds this list to what there is.
+/// The names of the rows with what they measure. A test of the bench holds this list to the rows that there
+/// are.
 const ROWS: &str = include_str!("../../tests/bench/rows.txt");
 
-/// Guests to measure: one that makes a host call in each call, and one that calls Kubernetes.
+/// The guests to measure: one that makes a host call in each call, and one that calls Kubernetes.
 const GUESTS: [&str; 2] = ["counts", "calls_kubernetes"];
 
-/// Builds everything and measures the rows, or all of them if none is named; with `--help`, only tells which there are.
+/// Builds everything and measures the named rows, or all of them if none is named. With `--help`, only tells
+/// which there are.
 pub(crate) fn run(rows: &[String]) -> Result<()> {
     if rows.iter().any(|row| matches!(row.as_str(), "--help" | "-h")) {
         print!(
@@ -17,7 +19,7 @@ pub(crate) fn run(rows: &[String]) -> Result<()> {
         );
         return Ok(());
     }
-    // Before a build of many minutes.
+    // Checked before a build of many minutes.
     let is_known = |row: &String| ROWS.lines().any(|line| line.split_whitespace().next() == Some(row));
     if let Some(unknown) = rows.iter().find(|row| !is_known(row)) {
         bail!("there is no row {unknown}; `cargo xtask bench --help` lists them");

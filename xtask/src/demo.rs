@@ -9,12 +9,12 @@ const ADDRESS: &str = "127.0.0.1:10002";
 /// The file that `deploy/demo/trouble.yaml` names.
 const TROUBLE: &str = "/tmp/aviary-demo-trouble.txt";
 
-/// Builds everything and becomes the daemon. Further arguments are the daemon's.
+/// Builds everything and becomes the daemon. `arguments` are passed on to it.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let arguments: Vec<_> =
         arguments.iter().map(String::as_str).filter(|argument| *argument != "--").collect();
     let address = address(&arguments);
-    // Before anything is built and told; the listener is gone again at once.
+    // Checked before the build. The listener is closed again at once.
     TcpListener::bind(&address).with_context(|| {
         format!("cannot listen on {address}; `cargo xtask run -- --listen 127.0.0.1:10003` chooses another address")
     })?;
@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let manifests = manifests(Path::new(DEMO))?;
     for module in fs::read_dir(target().join("checks"))? {
         let module = module?;
-        // One that no manifest names would be a check of its own, without any grant.
+        // A module that no manifest names would be a check of its own, without any grant.
         if manifests.contains(&format!("module: {}\n", module.file_name().to_string_lossy())) {
             fs::copy(module.path(), Path::new(DEMO).join(module.file_name()))?;
         }
@@ -47,7 +47,7 @@ Ctrl-C lets every check clean up and ends it.\n"
     Err(error).with_context(|| format!("cannot start {}", daemon.display()))
 }
 
-/// The manifests of a directory, one after the other.
+/// The manifests of a directory, as one text.
 fn manifests(directory: &Path) -> Result<String> {
     let mut all = String::new();
     for file in fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))? {
@@ -59,13 +59,13 @@ fn manifests(directory: &Path) -> Result<String> {
     Ok(all)
 }
 
-/// Where the daemon will be found from here.
+/// The address at which the daemon of the demo can be reached from this machine.
 fn address(arguments: &[&str]) -> String {
     let address = chosen(arguments).unwrap_or(ADDRESS);
     if address.starts_with(':') { format!("127.0.0.1{address}") } else { address.to_owned() }
 }
 
-/// What follows `--listen`.
+/// The value of `--listen` among the arguments.
 fn chosen<'a>(arguments: &[&'a str]) -> Option<&'a str> {
     let after = arguments.iter().skip_while(|argument| **argument != "--listen").nth(1).copied();
     after.or_else(|| arguments.iter().find_map(|argument| argument.strip_prefix("--listen=")))

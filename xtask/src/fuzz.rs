@@ -8,29 +8,30 @@ use std::{
     process::Command,
 };
 
-/// No part of the daemon has a use for a sanitizer, as none of the code is unsafe; `cfg(fuzzing)` would make libraries
-/// behave otherwise than in the daemon.
+/// The flags of `cargo fuzz`. A sanitizer has no use, as no code of the daemon is unsafe. `cfg(fuzzing)`
+/// would make libraries behave otherwise than in the daemon.
 const FLAGS: [&str; 5] = ["--sanitizer", "none", "--no-cfg-fuzzing", "--codegen-units", "16"];
 const CARGO_FUZZ: [&str; 4] = ["run", "nightly", "cargo", "fuzz"];
 const TARGETS: &str = "fuzz/targets";
 const CORPUS: &str = "fuzz/corpus";
 const FOUND: &str = "fuzz/artifacts";
-/// Input that takes longer, in seconds, or needs more memory, in megabytes, is a finding.
+/// The most seconds that an input may take; a longer one is a finding.
 const LONGEST: u64 = 20;
+/// The most megabytes of memory that an input may need; one that needs more is a finding.
 const MOST_MEMORY: u64 = 1024;
 
-/// What libFuzzer tells at its end.
+/// What libFuzzer reports at its end.
 struct Report {
     name: String,
     runs: String,
     per_second: String,
     added: String,
     memory: String,
-    /// Empty if all went well.
+    /// The files of inputs that broke a promise; empty if all went well.
     findings: Vec<PathBuf>,
 }
 
-/// Runs all targets, or those that are named, each for so many seconds.
+/// Runs all targets, or those that are named, each for this many seconds.
 pub(crate) fn run_for(arguments: &[String]) -> Result<()> {
     let (seconds, named) =
         arguments.split_first().context("say for how long: cargo xtask fuzz SECONDS [TARGET…]")?;
@@ -69,7 +70,8 @@ fn chosen(named: &[String]) -> Result<Vec<String>> {
     Ok(if named.is_empty() { all } else { named.to_vec() })
 }
 
-/// New input goes below `target/`; what is worth keeping is minimised into the corpus by hand.
+/// Runs one target for this many seconds. New input goes below `target/`; what is worth keeping is minimised
+/// into the corpus by hand.
 fn fuzz(name: &str, seconds: u64) -> Result<Report> {
     eprintln!("\x1b[1m==> fuzz {name} for {seconds} s\x1b[0m");
     let (fresh, found) = (target().join("fuzz-corpus").join(name), Path::new(FOUND).join(name));

@@ -1,4 +1,4 @@
-//! `cargo xtask image`: the image of `deploy/Dockerfile`, without Docker.
+//! `cargo xtask image`: builds the image of `deploy/Dockerfile` without Docker.
 
 use crate::steps::{build_checks, build_daemon, target};
 use anyhow::{Context, Result, bail};
@@ -12,19 +12,19 @@ use std::{
 };
 use tar::{Builder, EntryType, Header};
 
-/// The user that the image runs as, the same as in distroless images.
+/// The user id that the image runs as, the same as in distroless images.
 const USER: u32 = 65_532;
-/// The module of the example, which is not committed.
+/// The file name of the example's module, which is not committed.
 const EXAMPLE: &str = "compute.wasm";
 const ENTRYPOINT: &str = "/aviary";
-/// Where distributions keep the roots of certificates, and where the image has them.
+/// The paths at which distributions keep root certificates. The image has them at the first.
 const CERTIFICATES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
-/// The files of the image by their path, each with its mode.
+/// The files of the image by path, each with its mode and content.
 type Files = BTreeMap<String, (u32, Vec<u8>)>;
 
-/// Builds the daemon and writes `target/aviary-image.tar`, which `docker load` and `ctr images import` read;
-/// the same files make the same bytes. Builds what `deploy/example` needs as well.
+/// Builds the daemon and writes `target/aviary-image.tar`, which `docker load` and `ctr images import` read.
+/// The same files make the same bytes. It builds what `deploy/example` needs as well.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let name = match arguments {
         [] => format!("aviary:{}", env!("CARGO_PKG_VERSION")),
@@ -46,7 +46,8 @@ pub(crate) fn write(daemon: &Path, name: &str, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The daemon, the libraries it needs from this machine, and the little that they look for.
+/// The files of the image: the daemon, the shared libraries that it needs from this machine, and the little
+/// that they look for.
 fn collect(daemon: &Path) -> Result<Files> {
     let mut files = Files::new();
     files.insert(ENTRYPOINT.to_owned(), (0o755, read(daemon)?));
@@ -67,7 +68,7 @@ fn collect(daemon: &Path) -> Result<Files> {
     Ok(files)
 }
 
-/// The paths of the shared libraries and of the program that loads them.
+/// The paths of the shared libraries of the daemon and of the program that loads them.
 fn libraries(daemon: &Path) -> Result<Vec<String>> {
     let told =
         Command::new("ldd").arg(daemon).output().context("cannot start ldd, which comes with glibc")?;
@@ -79,7 +80,7 @@ fn libraries(daemon: &Path) -> Result<Vec<String>> {
     Ok(paths.map(str::to_owned).collect())
 }
 
-/// A docker-archive: one layer, its config, and the list of both.
+/// The image as a docker-archive: one layer, its config, and the list of both.
 fn archive(name: &str, files: &Files) -> Result<Vec<u8>> {
     let layer = layer(files)?;
     let diff_id = hex(&layer);
@@ -119,7 +120,7 @@ fn layer(files: &Files) -> Result<Vec<u8>> {
     Ok(layer.into_inner()?)
 }
 
-/// Every directory on the way to the files, the outer ones first.
+/// The directories in which the files lie, the outer ones first.
 fn directories<'a>(paths: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
     let above = paths.flat_map(|path| Path::new(path.trim_start_matches('/')).ancestors().skip(1));
     above.map(|directory| directory.display().to_string()).filter(|name| !name.is_empty()).collect()
@@ -130,7 +131,8 @@ fn append(archive: &mut Builder<Vec<u8>>, path: &str, mode: u32, bytes: &[u8]) -
     archive.append_data(&mut header, path, bytes).with_context(|| format!("cannot archive {path}"))
 }
 
-/// Owned by root and from 1970: who builds it and when makes no difference.
+/// The header of a file in the layer. It is owned by root and from 1970, so that it makes no difference who
+/// builds it and when.
 fn header(kind: EntryType, mode: u32, size: u64) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);

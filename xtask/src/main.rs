@@ -1,4 +1,4 @@
-//! The project's tasks.
+//! The tasks of the project.
 
 mod bench;
 mod cluster;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Without a backtrace: what it is about is a command or a machine, and not this code.
+            // No backtrace, as the error is about a command or a machine, and not about this code.
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }

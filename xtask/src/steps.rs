@@ -1,4 +1,4 @@
-//! The steps that tasks are made of; each says what it does.
+//! The steps of the tasks; each prints what it does.
 
 use anyhow::{Context, Result, bail};
 use std::{
@@ -21,12 +21,12 @@ pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
 }
 
-/// Runs a program with its output shown; its failure is ours.
+/// Runs a program with its output shown. An error if it fails.
 pub(crate) fn run(what: &str, program: &str, arguments: &[&str]) -> Result<()> {
     run_with(what, program, arguments, &[])
 }
 
-/// Runs a program with further environment variables.
+/// Runs a program with more environment variables, and with its output shown. An error if it fails.
 pub(crate) fn run_with(
     what: &str,
     program: &str,
@@ -71,7 +71,7 @@ pub(crate) fn build_checks() -> Result<()> {
     build_guests("build the check that fails on purpose", &trouble)?;
     let built = target().join("checks");
     fs::create_dir_all(&built)?;
-    // What rustc links has no dashes in its name.
+    // In file names, rustc writes the name of a package without dashes.
     let modules = CHECKS.map(|name| (name, linked.join(name.replace('-', "_"))));
     for (name, module) in modules.into_iter().chain([("trouble", linked.join("examples/trouble"))]) {
         let module = module.with_extension("wasm");
@@ -81,7 +81,7 @@ pub(crate) fn build_checks() -> Result<()> {
     Ok(())
 }
 
-/// Builds packages or examples for the sandbox and tells the directory that they are linked into.
+/// Builds packages or examples for the sandbox. Returns the directory of the modules.
 pub(crate) fn build_guests(what: &str, packages: &[&str]) -> Result<PathBuf> {
     add_wasm_target()?;
     let build = ["build", "--profile", GUEST_PROFILE, "--target", WASM_TARGET];
@@ -96,7 +96,8 @@ pub(crate) fn build_daemon() -> Result<PathBuf> {
     Ok(target().join("release/aviary"))
 }
 
-/// Builds the daemon into `target/demo/aviary`, which takes half the time of the one that is optimised as a whole.
+/// Builds the daemon into `target/demo/aviary`. That takes half the time of the daemon that is optimised as a
+/// whole.
 pub(crate) fn build_demo() -> Result<PathBuf> {
     run("build the daemon", "cargo", &["build", "--profile", "demo", "--package", "aviary"])?;
     Ok(target().join("demo/aviary"))

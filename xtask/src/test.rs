@@ -11,11 +11,12 @@ use test_cluster::Cluster;
 
 /// The package whose tests need pods.
 const PODS: &str = "test-pods";
-/// The variables that name the cluster, and an image of the daemon that it has.
+/// The environment variable with the kubeconfig of the cluster for the tests.
 const KUBECONFIG: &str = "AVIARY_TEST_KUBECONFIG";
+/// The environment variable with the name of the daemon's image that the cluster has.
 const IMAGE: &str = "AVIARY_TEST_IMAGE";
 
-/// Format, lints, documentation, all tests, and the dependencies' licences and advisories.
+/// Runs everything: format, lints, documentation, all tests, and the dependencies' licences and advisories.
 pub(crate) fn run_all() -> Result<()> {
     add_wasm_target()?;
     run("check the format", "cargo", &["fmt", "--all", "--check"])?;
@@ -32,7 +33,7 @@ pub(crate) fn run_all() -> Result<()> {
     check_dependencies()
 }
 
-/// Only the tests in pods.
+/// Runs only the tests in pods.
 pub(crate) fn run_pods() -> Result<()> {
     let cluster = cluster::start(true)?;
     let tested = run_in_pods(Some(&cluster));
@@ -40,7 +41,8 @@ pub(crate) fn run_pods() -> Result<()> {
     tested
 }
 
-/// A real Kubernetes. Only on CI its absence is a failure; elsewhere the tests that need it say so.
+/// Starts a real Kubernetes. Only on CI it is an error if that fails; elsewhere the tests that need it say
+/// so.
 fn start_cluster() -> Result<Option<Cluster>> {
     match cluster::start(true) {
         Ok(cluster) => Ok(Some(cluster)),
@@ -59,14 +61,14 @@ fn run_tests(cluster: Option<&Cluster>) -> Result<()> {
     let all = ["--workspace", "--exclude", PODS];
     if works("cargo", &["nextest", "--version"]) {
         run_with("run the tests", "cargo", &[&["nextest", "run"], &all[..]].concat(), &variables)?;
-        // Of the same packages, or their dependencies would be built again with other features.
+        // Built from the same packages, or their dependencies would be built again with other features.
         let examples = [&["test", "--doc"], &all[..]].concat();
         return run("run the examples in the documentation", "cargo", &examples);
     }
     run_with("run the tests", "cargo", &[&["test"], &all[..]].concat(), &variables)
 }
 
-/// Alone, as this disturbs the cluster.
+/// Runs the tests in pods, and no others at the same time, as they disturb the cluster.
 fn run_in_pods(cluster: Option<&Cluster>) -> Result<()> {
     let Some(cluster) = cluster else { return Ok(()) };
     let image = match env::var(IMAGE) {
@@ -77,10 +79,10 @@ fn run_in_pods(cluster: Option<&Cluster>) -> Result<()> {
     run_with("run the tests in pods", "cargo", &["test", "--package", PODS, "--", "--nocapture"], &variables)
 }
 
-/// Puts the daemon of the tests, which is built already, onto the node.
+/// Puts the daemon of the tests, which is built already, onto the node. Returns the name of the image.
 fn load_image(cluster: &Cluster) -> Result<String> {
     const NAME: &str = "localhost/aviary:test";
-    // Of the whole workspace, or its dependencies would be built again with fewer features.
+    // Built from the whole workspace, or its dependencies would be built again with fewer features.
     run("build the daemon for its image", "cargo", &["build", "--workspace", "--bin", "aviary"])?;
     let path = target().join("test-image.tar");
     image::write(&target().join("debug/aviary"), NAME, &path)?;

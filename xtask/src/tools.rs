@@ -1,4 +1,4 @@
-//! Programs that tests ask whether others will understand what we ship.
+//! Programs with which tests check whether others will understand what we ship.
 
 use crate::steps::{run, target, works};
 use anyhow::{Context, Result};
@@ -12,14 +12,14 @@ use test_cluster::Packages;
 
 /// The package of Debian that has promtool.
 const PROMETHEUS: &str = "prometheus";
-/// The validator, as PyPI names it.
+/// The package of PyPI that has the validator.
 const VALIDATOR: &str = "openapi-spec-validator==0.9.0";
 
-/// Fetches a program and tells its directory.
+/// Fetches a program and returns its directory.
 type Fetch = fn() -> Result<PathBuf>;
 
-/// The value of `PATH` with which tests find these programs; what is missing is fetched. Only on CI the absence of one
-/// is a failure; elsewhere the tests that need it say so.
+/// The value of `PATH` with which tests find these programs. A missing one is fetched. Only on CI it is an
+/// error if that fails; elsewhere the tests that need it say so.
 pub(crate) fn path() -> Result<OsString> {
     let tools: [(&str, Fetch); 2] = [("promtool", promtool), ("openapi-spec-validator", validator)];
     let mut directories = Vec::new();
@@ -36,7 +36,7 @@ pub(crate) fn path() -> Result<OsString> {
     Ok(env::join_paths(directories.into_iter().chain(env::split_paths(&known)))?)
 }
 
-/// Unpacked only: the package would start a server.
+/// Fetches promtool. The package is only unpacked, as installing it would start a server.
 fn promtool() -> Result<PathBuf> {
     let unpacked = target().join("promtool");
     let programs = unpacked.join("usr/bin");

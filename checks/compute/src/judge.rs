@@ -1,11 +1,11 @@
-//! What a computation is worth. Pure.
+//! Judges a computation. Pure.
 
 use std::time::Duration;
 
 use aviary_guest::Outcome;
 use aviary_guest::limits::Latency;
 
-/// Judges the result and the time that it took.
+/// The outcome of a computation, given its result and the time that it took.
 #[must_use]
 pub fn judge(limits: &Latency, number: u8, result: u64, time: Duration) -> Outcome {
     let expected = expected(number);
@@ -17,7 +17,8 @@ pub fn judge(limits: &Latency, number: u8, result: u64, time: Duration) -> Outco
     let done = format!("Fibonacci of {number} is {result}");
     match limits.judge(time) {
         Some(finding) => Outcome::new(finding.status, format!("{done}, but {}", finding.message)),
-        // The board knows how long runs take, and keeps equal outcomes once.
+        // The message does not say how long it took. The board knows that, and keeps equal outcomes only
+        // once.
         None => Outcome::pass(done),
     }
 }

@@ -11,17 +11,18 @@ pub use judge::judge;
 
 pub mod judge;
 
-/// Larger numbers would not end within the CPU limit of a run.
+/// The largest number that can be asked for. A larger one would not end within the CPU limit of a run.
 const LARGEST: u8 = 40;
 
 /// The settings of the check.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
-    /// Which number to compute, at most 40; each one takes 1.6 times as long as the one before.
+    /// The index of the Fibonacci number to compute, at most 40. Each one takes 1.6 times as long as the one
+    /// before.
     #[serde(default = "thirty")]
     pub number: u8,
-    /// How long it may take.
+    /// How long the computation may take.
     #[serde(default)]
     pub latency: Latency,
 }
@@ -41,7 +42,7 @@ impl Check for Settings {
     }
 }
 
-/// Takes exponentially long, on purpose.
+/// The Fibonacci number of this index, computed in exponential time on purpose.
 fn fibonacci(number: u8) -> u64 {
     match number {
         0 | 1 => number.into(),

@@ -12,19 +12,19 @@ use serde::Deserialize;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Expectations {
-    /// The server's verdict.
+    /// The response code of the answer.
     #[serde(default)]
     pub code: Code,
-    /// How many records there have to be; none is one for `NOERROR`, else zero.
+    /// How many records the answer has to have at least. Without it, one for `NOERROR`, else zero.
     #[serde(default)]
     pub count: Option<usize>,
-    /// What the records say.
+    /// The rules for what the records say.
     #[serde(default)]
     pub records: RecordRule,
-    /// A record that may be cached for less is a warning.
+    /// The shortest time to live of the records. A record with a shorter one is a warning.
     #[serde(default, deserialize_with = "duration::optional")]
     pub minimum_ttl: Option<Duration>,
-    /// Whether the server has to speak for the zone.
+    /// Whether the answer has to be authoritative for the zone.
     #[serde(default)]
     pub authoritative: bool,
     /// How long the answer may take.
@@ -32,41 +32,41 @@ pub struct Expectations {
     pub latency: Latency,
 }
 
-/// What the records of the type that was asked for have to say, each as in a zone file. Texts are
-/// compared whatever their case, names without the last dot.
+/// Rules for the records of the type that was asked for, each as in a zone file. Texts are compared whatever
+/// their case, names without the last dot.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RecordRule {
-    /// Exactly these records, in any order.
+    /// Exactly these records have to be there, in any order.
     #[serde(default)]
     pub equal: Option<Vec<String>>,
-    /// These records and maybe others.
+    /// These records have to be there, and others may be.
     #[serde(default)]
     pub contain: Vec<String>,
-    /// Each one has to match some record.
+    /// The patterns of which each has to match some record.
     #[serde(default)]
     pub matches: Vec<Pattern>,
-    /// None may match any record.
+    /// The patterns of which none may match any record.
     #[serde(default)]
     pub not_matches: Vec<Pattern>,
 }
 
-/// The verdicts that can be expected.
+/// The response codes that can be expected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Code {
     /// The name exists.
     #[default]
     NoError,
-    /// The server did not understand.
+    /// The server did not understand the question.
     FormErr,
-    /// The server could not find out.
+    /// The server could not find the answer.
     ServFail,
     /// The name does not exist.
     NxDomain,
-    /// The server does not do this.
+    /// The server does not answer such questions.
     NotImp,
-    /// The server does not want to answer.
+    /// The server refuses to answer.
     Refused,
 }
 

@@ -1,4 +1,4 @@
-//! What an answer is worth. Pure.
+//! Judges the answer of a DNS server. Pure.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use aviary_guest::{Finding, Target};
 
 use crate::expect::{Expectations, RecordRule};
 
-/// Judges the answer to one query.
+/// The target for the answer to one query.
 #[must_use]
 pub fn judge(expect: &Expectations, query: &Query, answer: &Result<Answer, Error>) -> Target {
     let answer = match answer {

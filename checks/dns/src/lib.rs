@@ -17,21 +17,21 @@ pub mod judge;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
-    /// The names, each one a target; whole names, as search domains are not tried.
+    /// The names to ask for, each one a target. They are complete names, as search domains are not tried.
     pub names: Vec<String>,
-    /// What to ask for; `A` unless told otherwise.
+    /// The type of records to ask for; without it, `A`.
     #[serde(rename = "type", default = "a", with = "RecordTypeName")]
     pub kind: RecordType,
-    /// `address` or `address:port`; none is the cluster's server.
+    /// The server to ask, `address` or `address:port`; without it, the cluster's server.
     #[serde(default)]
     pub server: Option<String>,
-    /// `udp` unless told otherwise.
+    /// Whether to ask over UDP or TCP; without it, UDP.
     #[serde(default = "udp", with = "TransportName")]
     pub transport: Transport,
     /// How long to wait for each answer; the run's own deadline holds in any case.
     #[serde(default, deserialize_with = "duration::optional")]
     pub timeout: Option<Duration>,
-    /// What to expect.
+    /// What to expect of each answer.
     #[serde(default)]
     pub expect: Expectations,
 }

@@ -1,4 +1,4 @@
-//! What an answer is worth. Pure.
+//! Judges the response of a server. Pure.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use aviary_guest::{Finding, Target};
 
 use crate::settings::{BodyRule, Expectations, HeaderRule, StatusClass};
 
-/// Judges one page, now that it is `now` after the Unix epoch.
+/// The target for the answer to one request, at the time `now` after the Unix epoch.
 #[must_use]
 pub fn judge(expect: &Expectations, url: &str, answer: &Result<Response, Error>, now: Duration) -> Target {
     let response = match answer {

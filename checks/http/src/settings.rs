@@ -1,4 +1,4 @@
-//! What to ask for, and what to expect of the answers.
+//! The settings of the check: what to ask for, and what to expect of the answers.
 
 use std::fmt::{self, Formatter};
 use std::time::Duration;
@@ -16,12 +16,12 @@ use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 #[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
-    /// The pages, each one a target.
+    /// The URLs of the pages, each one a target.
     pub urls: Vec<String>,
-    /// The method; `GET` unless told otherwise.
+    /// The method of the requests; without it, `GET`.
     #[serde(default = "get", with = "MethodName")]
     pub method: Method,
-    /// Headers to send.
+    /// The headers to send.
     #[serde(default, deserialize_with = "pairs::deserialize")]
     pub headers: Vec<(String, String)>,
     /// The body to send.
@@ -36,10 +36,10 @@ pub struct Settings {
     /// Which addresses may be dialled.
     #[serde(default = "any", with = "IpFamilyName")]
     pub ip_family: IpFamily,
-    /// How to trust.
+    /// Whom to trust over TLS.
     #[serde(default)]
     pub tls: Option<TlsSettings>,
-    /// What to expect.
+    /// What to expect of each answer.
     #[serde(default)]
     pub expect: Expectations,
 }
@@ -48,16 +48,16 @@ pub struct Settings {
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Expectations {
-    /// Good statuses; none is any `2xx`.
+    /// The good statuses; without any, every `2xx`.
     #[serde(default)]
     pub status: Vec<StatusClass>,
-    /// Headers by name.
+    /// The rules for headers, by their names.
     #[serde(default, deserialize_with = "pairs::deserialize")]
     pub headers: Vec<(String, HeaderRule)>,
-    /// What the body says.
+    /// The rules for the body.
     #[serde(default)]
     pub body: BodyRule,
-    /// Values in a JSON body, by JSON Pointer.
+    /// The values that a JSON body has to have, by JSON Pointer.
     #[serde(default, deserialize_with = "pairs::deserialize")]
     pub json: Vec<(String, Value)>,
     /// How long the answer may take.
@@ -68,17 +68,17 @@ pub struct Expectations {
     pub certificate: Expiry,
 }
 
-/// One status, `200`, or a class of them, `2xx`.
+/// A status, such as `200`, or a class of statuses, such as `2xx`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusClass {
-    /// Exactly this one.
+    /// Exactly this status.
     One(u16),
-    /// All from this hundred.
+    /// All statuses with this first digit.
     Hundred(u16),
 }
 
 impl StatusClass {
-    /// Whether the status is one of these.
+    /// Whether the status is this one or of this class.
     #[must_use]
     pub fn contains(self, status: u16) -> bool {
         match self {
@@ -88,26 +88,26 @@ impl StatusClass {
     }
 }
 
-/// What a header has to be.
+/// The rule for a header.
 #[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum HeaderRule {
-    /// There, with a value that matches.
+    /// The header has to be there, with a value that matches.
     Matches(Pattern),
-    /// There.
+    /// The header has to be there.
     Present,
-    /// Not there.
+    /// The header may not be there.
     Absent,
 }
 
-/// What a body has to say.
+/// The rules for a body.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BodyRule {
-    /// Each one has to match.
+    /// The patterns of which each has to match somewhere.
     #[serde(default)]
     pub matches: Vec<Pattern>,
-    /// None may match.
+    /// The patterns of which none may match anywhere.
     #[serde(default)]
     pub not_matches: Vec<Pattern>,
 }
@@ -118,7 +118,7 @@ impl<'de> Deserialize<'de> for StatusClass {
     }
 }
 
-/// YAML has `200` as a number and `2xx` as a text.
+/// Reads a status or a class. YAML has `200` as a number and `2xx` as a text.
 struct StatusVisitor;
 
 impl Visitor<'_> for StatusVisitor {

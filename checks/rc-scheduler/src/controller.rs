@@ -1,4 +1,4 @@
-//! The ReplicationController: what is asked for, and what it says about itself. Pure.
+//! The ReplicationController of a round: what is asked for, and what it says about itself. Pure.
 
 use aviary_guest::json::{Value, json};
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use crate::settings::Settings;
 /// The label that tells the pods of one round from all others.
 pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
 
-/// The body of a controller of this name, with pods that cost next to nothing and may do nothing.
+/// A ReplicationController of this name as JSON, with pods that cost next to nothing and may do nothing.
 #[must_use]
 pub fn body(settings: &Settings, name: &str) -> Value {
     let labels = json!({ "app.kubernetes.io/name": "rc-scheduler", INSTANCE: name });
@@ -29,7 +29,8 @@ fn pod(settings: &Settings) -> Value {
     json!({
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,
-        // A pause has nothing to end, and only a pod without a grace goes before its node has confirmed it.
+        // A pause container has nothing to finish. Only a pod without a grace period goes before its node has
+        // confirmed it.
         "terminationGracePeriodSeconds": 0,
         "nodeSelector": settings.node_selector,
         "tolerations": settings.tolerations,
@@ -42,7 +43,7 @@ fn pod(settings: &Settings) -> Value {
         "containers": [{
             "name": "pause",
             "image": settings.image,
-            // runc itself needs some of the limits while it starts the container.
+            // The limits leave something for runc itself, which needs it while it starts the container.
             "resources": {
                 "requests": { "cpu": "1m", "memory": "4Mi" },
                 "limits": { "cpu": "100m", "memory": "32Mi" },
@@ -56,7 +57,7 @@ fn pod(settings: &Settings) -> Value {
     })
 }
 
-/// What a controller says about itself.
+/// What a ReplicationController says about itself.
 #[derive(Debug, Default, Deserialize)]
 pub struct Controller {
     #[serde(default)]
@@ -70,7 +71,7 @@ struct Status {
 }
 
 impl Controller {
-    /// Why it cannot make its pods: a quota, an admission rule.
+    /// Why the controller cannot make its pods, such as a quota or an admission rule; none if it can.
     #[must_use]
     pub fn obstacle(&self) -> Option<String> {
         let failure = self.status.conditions.iter().find(|condition| condition.is("ReplicaFailure", "True"));

@@ -1,18 +1,18 @@
-//! What the pods of a round are worth. Pure.
+//! Judges the pods of a round. Pure.
 
 use aviary_guest::{Outcome, Status, Target};
 
 use crate::pod::Pod;
 
-/// Whether the controller has made as many pods as were wanted.
+/// Whether the controller has made as many pods as are `wanted`.
 #[must_use]
 pub fn are_enough(wanted: u32, pods: &[Pod]) -> bool {
     pods.iter().filter(|pod| pod.is_live()).count() >= wanted as usize
 }
 
-/// Passes without targets if exactly `wanted` pods live, all Running and Ready. Else each pod that does
-/// not run is a target, and so is the controller if their number is wrong, with the `obstacle` it tells.
-/// `was_complete`: all have been running earlier in this round.
+/// The outcome of a poll. It passes without targets if exactly `wanted` pods are live, all Running and Ready.
+/// Else each pod that does not run is a target. So is the controller if their number is wrong, with the
+/// `obstacle` that it tells. `was_complete` says that all have been running earlier in this round.
 #[must_use]
 pub fn judge(wanted: u32, pods: &[Pod], was_complete: bool, obstacle: Option<&str>) -> Outcome {
     let live = pods.iter().filter(|pod| pod.is_live()).count();

@@ -19,7 +19,7 @@ pub mod settings;
 impl Check for Settings {
     fn init(&mut self) -> Result<(), String> {
         self.validate()?;
-        // Set before the call: if its answer is lost, cleanup still knows what to delete.
+        // Set before the call, so that cleanup knows what to delete even if the answer is lost.
         self.round.name = unique_name();
         kubernetes::create(Some(&self.namespace), &controller::body(self, &self.round.name))?;
         Ok(())
@@ -36,8 +36,8 @@ impl Check for Settings {
         Ok(outcome)
     }
 
-    // No sweep: a guest that lost its value knows neither its namespace nor which controllers are its
-    // own. The daemon does, from the labels that it gave them, and deletes them.
+    // No sweep, as a guest that lost its value knows neither its namespace nor which controllers are its own.
+    // The daemon knows that by its labels, and deletes them.
     fn cleanup(&mut self) -> Result<(), String> {
         if self.round.name.is_empty() {
             return Ok(());
@@ -70,7 +70,7 @@ impl Settings {
     }
 }
 
-/// The hasher's keys are random: a name that no other round has.
+/// A name that no other round has, from the random keys of the standard library's hasher.
 fn unique_name() -> String {
     format!("rc-scheduler-{:016x}", RandomState::new().build_hasher().finish())
 }

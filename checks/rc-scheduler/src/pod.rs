@@ -1,8 +1,8 @@
-//! What is read of a pod, and what is wrong with it. Pure.
+//! The pods of a round: what is read of them, and what is wrong with them. Pure.
 
 use serde::Deserialize;
 
-/// A pod, as far as it matters here.
+/// The parts of a pod that matter here.
 #[derive(Debug, Deserialize)]
 pub struct Pod {
     pub(crate) metadata: Metadata,
@@ -28,7 +28,7 @@ struct Status {
     container_statuses: Vec<Container>,
 }
 
-/// A condition of a pod or controller.
+/// A condition of a pod or a controller.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Condition {
@@ -62,12 +62,12 @@ struct Detail {
 }
 
 impl Pod {
-    /// Whether the controller counts it: it is neither over nor going.
+    /// Whether the controller counts the pod: it has neither ended nor is it being deleted.
     pub(crate) fn is_live(&self) -> bool {
         self.metadata.deletion_timestamp.is_none() && !self.is_over()
     }
 
-    /// Why it does not run as it should; none if it is Running and Ready.
+    /// Why the pod does not run as it should; none if it is Running and Ready.
     pub(crate) fn trouble(&self) -> Option<String> {
         let status = &self.status;
         let is = |kind, value| status.conditions.iter().find(|condition| condition.is(kind, value));

@@ -1,9 +1,9 @@
-//! Which pods to start, and where.
+//! The settings of the check: which pods to start, and where.
 
 use aviary_guest::json::{Map, Value};
 use serde::Deserialize;
 
-/// More pods are no health check any more, but a load test.
+/// The most pods that can be asked for. More would be a load test and no health check.
 const MOST_PODS: u32 = 500;
 
 /// The settings of the check.
@@ -12,34 +12,34 @@ const MOST_PODS: u32 = 500;
 pub struct Settings {
     /// The namespace to start the pods in.
     pub namespace: String,
-    /// How many pods.
+    /// The number of pods to start.
     #[serde(default = "one")]
     pub count: u32,
     /// The image of the pods, which has to wait for ever as a user other than root.
     #[serde(default = "pause")]
     pub image: String,
-    /// The labels of the nodes that may have the pods; none means any node.
+    /// The labels of the nodes that may have the pods; without any, every node may.
     #[serde(default)]
     pub node_selector: Map<String, Value>,
-    /// The taints that the pods tolerate, as in a pod.
+    /// The taints that the pods tolerate, written as in a pod.
     #[serde(default)]
     pub tolerations: Vec<Value>,
-    /// The round under way.
+    /// The state of the round that is under way.
     #[serde(skip)]
     pub(crate) round: Round,
 }
 
-/// What is remembered from init to cleanup.
+/// The state of a round, from init to cleanup.
 #[derive(Debug, Default)]
 pub(crate) struct Round {
-    /// Name of the controller; empty before there is one.
+    /// The name of the controller; empty before there is one.
     pub(crate) name: String,
-    /// Whether all pods have been running at once.
+    /// Whether all pods have been running at the same time.
     pub(crate) was_complete: bool,
 }
 
 impl Settings {
-    /// The error names the key and says what to do.
+    /// Checks the settings. The error names the key and says what to do.
     pub(crate) fn validate(&self) -> Result<(), String> {
         if self.namespace.is_empty() {
             Err("settings.namespace: name the namespace to start the pods in".into())

@@ -1,4 +1,4 @@
-//! Connects and goes through the steps.
+//! The conversation with a target: connects and goes through the steps.
 
 use aviary_guest::pattern::Pattern;
 use aviary_guest::tcp::{Connection, Error};
@@ -8,10 +8,10 @@ use crate::heard::Heard;
 use crate::judge::{Failure, Seen};
 use crate::settings::{Settings, Step};
 
-/// How much is read at a time.
+/// How many bytes are read at a time.
 const CHUNK: u32 = 4_096;
 
-/// Talks to one target.
+/// Connects to a target and goes through the steps. The error says at which step that failed.
 pub(crate) fn hold(settings: &Settings, target: &str) -> Result<Seen, Failure> {
     let connection = Connection::open(target, settings.timeout).map_err(Failure::at("connecting"))?;
     let mut seen =
@@ -52,7 +52,7 @@ fn start_tls(settings: &Settings, target: &str, connection: &Connection) -> Resu
     connection.start_tls(name, &tls.trust.into(), settings.timeout)
 }
 
-/// `host:port` without the port, and an IPv6 address without its brackets.
+/// The host of `host:port`, with an IPv6 address without its brackets.
 fn host(target: &str) -> &str {
     let host = target.rsplit_once(':').map_or(target, |(host, _)| host);
     host.trim_start_matches('[').trim_end_matches(']')

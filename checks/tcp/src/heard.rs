@@ -1,11 +1,11 @@
-//! What the peer has said. Pure.
+//! The bytes that the peer has sent. Pure.
 
 use aviary_guest::pattern::Pattern;
 
-/// A peer that says more is not the one we expect.
+/// The most bytes that are read. A peer that sends more is not the expected one.
 const MOST_BYTES: usize = 64 * 1_024;
 
-/// What the peer has said, and how much of it the steps have taken.
+/// The bytes that the peer has sent, and how many of them the steps have matched.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     bytes: Vec<u8>,
@@ -20,7 +20,7 @@ impl Heard {
         end.is_some()
     }
 
-    /// Adds what has just come; the error says that nothing more will match.
+    /// Adds the bytes that were just received. The error says that nothing more will match.
     pub(crate) fn add(&mut self, bytes: &[u8]) -> Result<(), String> {
         if bytes.is_empty() {
             return Err(format!("the peer ended the connection {}", self.so_far()));
@@ -32,7 +32,7 @@ impl Heard {
         Ok(())
     }
 
-    /// For messages: the end of what came.
+    /// The end of what was received, for messages.
     pub(crate) fn so_far(&self) -> String {
         match self.bytes.len() {
             0 => "before it said anything".into(),

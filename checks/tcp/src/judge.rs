@@ -1,4 +1,4 @@
-//! What a conversation is worth. Pure.
+//! Judges a conversation with a target. Pure.
 
 use std::time::Duration;
 
@@ -7,34 +7,34 @@ use aviary_guest::{Finding, Target};
 
 use crate::settings::Expectations;
 
-/// What was seen of a target that went through all steps.
+/// What was seen of a target with which all steps succeeded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
-    /// How long connecting took, resolving the name included.
+    /// How long it took to resolve the name and to connect.
     pub connect: Duration,
     /// The address that was dialled.
     pub address: String,
-    /// The target's certificate, if TLS was spoken.
+    /// The certificate of the target; none without TLS.
     pub certificate: Option<Certificate>,
 }
 
-/// Where the conversation ended, and why.
+/// The step at which the conversation failed, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What was attempted.
+    /// The step that was attempted.
     pub step: String,
-    /// Why it did not work.
+    /// Why the step failed.
     pub reason: String,
 }
 
 impl Failure {
-    /// For `map_err`: what was attempted when the error came.
+    /// Makes an error into a failure of this step, for `map_err`.
     pub(crate) fn at<E: Into<String>>(step: impl Into<String>) -> impl FnOnce(E) -> Self {
         move |error| Self { step: step.into(), reason: error.into() }
     }
 }
 
-/// Judges one target, now that it is `now` after the Unix epoch.
+/// The target of the outcome for one conversation, at the time `now` after the Unix epoch.
 #[must_use]
 pub fn judge(expect: &Expectations, target: &str, seen: &Result<Seen, Failure>, now: Duration) -> Target {
     let seen = match seen {

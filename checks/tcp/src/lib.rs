@@ -1,4 +1,4 @@
-//! Connects, may go on with TLS and hold a conversation, and judges how that went.
+//! Connects to targets, with TLS or a conversation if wanted, and judges how that went.
 
 use std::time::{Duration, SystemTime};
 

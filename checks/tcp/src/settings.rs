@@ -1,4 +1,4 @@
-//! Where to connect, what to say, and what to expect.
+//! The settings of the check: where to connect, what to say, and what to expect.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
@@ -9,31 +9,31 @@ use aviary_guest::pattern::Pattern;
 use aviary_guest::tls::TlsSettings;
 use serde::Deserialize;
 
-/// More steps are no health check any more.
+/// The most steps of a conversation. More would be no health check.
 const MOST_STEPS: usize = 32;
 
 /// The settings of the check.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
-    /// `host:port`, each one a target.
+    /// The addresses to connect to as `host:port`, each one a target.
     pub targets: Vec<String>,
     /// How long each step may take, connecting included; the run's own deadline holds in any case.
     #[serde(default, deserialize_with = "duration::optional")]
     pub timeout: Option<Duration>,
-    /// TLS, at once or where the steps say `startTls`.
+    /// The TLS options. TLS starts at once, or where the steps say `startTls`.
     #[serde(default)]
     pub tls: Option<Tls>,
-    /// The conversation.
+    /// The steps of the conversation, in order.
     #[serde(default)]
     pub steps: Vec<Step>,
-    /// What to expect.
+    /// What to expect of each target.
     #[serde(default)]
     pub expect: Expectations,
 }
 
 impl Settings {
-    /// The error names the key and says what to do.
+    /// Checks the settings. The error names the key and says what to do.
     pub(crate) fn validate(&self) -> Result<(), String> {
         let starts = self.steps.iter().filter(|step| matches!(step, Step::StartTls)).count();
         if self.targets.is_empty() {
@@ -49,20 +49,20 @@ impl Settings {
         }
     }
 
-    /// Whether TLS begins right after connecting.
+    /// Whether TLS starts right after connecting.
     pub(crate) fn is_tls_first(&self) -> bool {
         self.tls.is_some() && !self.steps.iter().any(|step| matches!(step, Step::StartTls))
     }
 }
 
-/// How TLS is done.
+/// The TLS options of a conversation.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tls {
-    /// The name that the certificate has to be for; none is the target's host.
+    /// The name that the certificate has to be for; without it, the target's host.
     #[serde(default)]
     pub server_name: Option<String>,
-    /// How to trust.
+    /// Whom to trust.
     #[serde(default)]
     pub trust: TlsSettings,
 }
@@ -71,18 +71,19 @@ pub struct Tls {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Step {
-    /// Sends this text as it is; a line needs its own `\r\n`.
+    /// Sends this text as it is. A line needs its own `\r
+    /// `.
     Send(String),
-    /// Waits until what came since the last match matches.
+    /// Waits until this pattern matches what came since the last match.
     Expect(Pattern),
-    /// Goes on with TLS.
+    /// Starts TLS on the connection.
     StartTls,
 }
 
 impl Display for Step {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            // What is sent may be a password.
+            // The text is left out, as it may be a password.
             Self::Send(_) => f.write_str("send"),
             Self::Expect(pattern) => write!(f, "expect {pattern}"),
             Self::StartTls => f.write_str("startTls"),
@@ -90,7 +91,7 @@ impl Display for Step {
     }
 }
 
-/// What to expect.
+/// What to expect of a target.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Expectations {

@@ -1,4 +1,4 @@
-//! Demands that a check runs now, and what becomes of them.
+//! Runs on demand: requests that a check runs now, and their results.
 
 use futures_util::FutureExt;
 use std::{
@@ -10,22 +10,22 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// How long after a run on demand the next one may begin: whoever asks in between cannot make the daemon
-/// disturb what a check looks at.
+/// How long after a run on demand the next one may begin. So repeated requests cannot make the daemon disturb
+/// what a check looks at.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// What became of the wish for a run.
+/// The result of a run on demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demand {
-    /// A run has finished since.
+    /// A run has finished since the request.
     Done,
-    /// None has finished in time.
+    /// No run has finished in time.
     Late,
-    /// One finished only just before; another one may begin after so long.
+    /// A run on demand finished only just before. Another one may begin after this time.
     TooSoon(Duration),
 }
 
-/// The wishes for runs of one check.
+/// The runs on demand of one check.
 #[derive(Debug)]
 pub(super) struct Demands {
     state: Mutex<DemandState>,
@@ -35,9 +35,9 @@ pub(super) struct Demands {
 
 #[derive(Debug, Default)]
 struct DemandState {
-    /// Somebody waits for a run.
+    /// Whether somebody waits for a run.
     is_open: bool,
-    /// When the next one may be made.
+    /// The moment from which a run on demand may be requested again.
     after: Option<Instant>,
 }
 
@@ -48,7 +48,8 @@ impl Default for Demands {
 }
 
 impl Demands {
-    /// Demands for a run, which may not begin before `from`, and waits for the next one to finish, up to `patience`.
+    /// Requests a run and waits for the next one to finish, up to `patience`. The run may not begin before
+    /// `from`.
     pub(super) async fn make(&self, from: Option<Instant>, patience: Duration) -> Demand {
         let mut finished = self.finished.subscribe();
         if let Err(wait) = self.open(from) {
@@ -74,17 +75,17 @@ impl Demands {
         Ok(())
     }
 
-    /// Waits until one is made.
+    /// Waits until a run is requested.
     pub(super) async fn made(&self) {
         self.made.notified().await;
     }
 
-    /// The one that was heard is still to be fulfilled.
+    /// Says that the request which [`Self::made`] reported has not led to a run yet.
     pub(super) fn remind(&self) {
         self.made.notify_one();
     }
 
-    /// A run has finished: whoever wished for one until now has been served.
+    /// Says that a run has finished, which answers all requests until now.
     pub(super) fn fulfil(&self) {
         {
             let mut state = self.state();

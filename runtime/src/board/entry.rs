@@ -1,4 +1,4 @@
-//! What is known about one check.
+//! The entry of one check on the board: what is known about it.
 
 use super::{
     Event, EventKind, Next,
@@ -23,19 +23,19 @@ use std::{
 };
 use tokio::{sync::broadcast, time::Instant};
 
-/// Of an error, as much goes into the log.
+/// The most bytes of an error that go into the log.
 const LONGEST_LINE: usize = 512;
 
-/// One check on the board: its task writes, everybody else reads.
+/// The entry of one check on the board: its task writes, everybody else reads.
 #[derive(Debug)]
 pub struct Entry {
     /// The check's identity.
     pub key: Key,
-    /// What the check has used, which its guests write.
+    /// The counters of what the check uses, which its guests write.
     pub usage: Arc<Usage>,
     state: Mutex<State>,
     demands: Demands,
-    /// Nothing once it is off the board.
+    /// The channel of the board's events; none once the check is off the board.
     events: Mutex<Option<broadcast::Sender<Arc<Event>>>>,
 }
 
@@ -56,7 +56,8 @@ impl Entry {
         }
     }
 
-    /// What its metrics, its targets and its lines in the log take counts in these as well.
+    /// Makes the check's metrics, targets and lines in the log count in the quotas and the budget of its
+    /// namespace as well.
     pub(super) fn share(
         &self,
         series: Option<Arc<Quota>>,
@@ -68,28 +69,28 @@ impl Entry {
         self.usage.log.share(log);
     }
 
-    /// The check as it stands now.
+    /// The check as it is now.
     pub fn view(&self) -> View {
         self.state().view(Instant::now())
     }
 
-    /// Whether its manifest names this owner.
+    /// Whether the check's manifest names this owner.
     pub fn is_of(&self, owner: &str) -> bool {
         self.state().check.owner.as_deref() == Some(owner)
     }
 
-    /// The latest runs, oldest first.
+    /// The latest runs of the check, oldest first.
     pub fn history(&self) -> Vec<Run> {
         self.state().history.runs().cloned().collect()
     }
 
-    /// A manifest has been read. What it says that needs no module is in force, whatever becomes of its module; where
-    /// none was ever good, all that it says.
+    /// Takes note of a manifest that has been read. What it says that needs no module is in force, whatever
+    /// becomes of its module. All of it is, if no module was ever good.
     pub fn adopt(&self, check: &Arc<Check>) {
         self.state().adopt(check);
     }
 
-    /// A new manifest and module are in force.
+    /// Takes note that a new manifest and module are in force.
     pub fn accept(&self, check: Arc<Check>, module: Module) {
         self.tell_denials();
         let message = module.is_live();
@@ -108,7 +109,7 @@ impl Entry {
         self.tell(EventKind::Loaded, message);
     }
 
-    /// The newest manifest or module is no good; whatever ran before goes on.
+    /// Takes note that the newest manifest or module is refused. Whatever ran before goes on.
     pub fn reject(&self, fault: Fault) {
         self.tell_denials();
         let message = fault.message.clone();
@@ -120,13 +121,13 @@ impl Entry {
         self.tell(EventKind::Rejected, message);
     }
 
-    /// The check has a plan.
+    /// Takes note of when the check runs next.
     pub fn expect_run(&self, next: Next) {
         self.tell_denials();
         self.state().expect_run(next);
     }
 
-    /// A run has finished.
+    /// Takes note of a run that has finished.
     pub fn record(&self, started: Timestamp, duration: Duration, verdict: Verdict, next: Next) {
         self.tell_denials();
         let fault = verdict.as_ref().err().cloned();
@@ -144,14 +145,14 @@ impl Entry {
         }
     }
 
-    /// A run has finished that does not count, because its round has only begun.
+    /// Takes note of a run that has finished and does not count, because its round has only begun.
     pub fn excuse(&self, started: Timestamp, duration: Duration, verdict: Verdict, next: Next) {
         self.tell_denials();
         self.state().excuse(started, duration, verdict, next);
         self.demands.fulfil();
     }
 
-    /// The first fault in a row, where the check stands as it did before.
+    /// Logs the first fault in a row that leaves the state of the check as it was.
     fn tell_fault(&self, fault: &Fault) {
         let line = cut_to(&fault.message, LONGEST_LINE);
         if self.usage.log.admits(line.len()) {
@@ -165,7 +166,7 @@ impl Entry {
         let words = self.view().words();
         let says = cut_to(&words, LONGEST_LINE);
         if !self.usage.log.admits(says.len()) {
-            // A check that flaps all the time fills the events, which forget, and not the log.
+            // A check that flaps all the time fills the events, where old ones are dropped, and not the log.
         } else if to.is_ok() {
             tracing::info!(check = %self.key, was, is, says, "changed");
         } else {
@@ -183,7 +184,7 @@ impl Entry {
         self.tell(EventKind::Quarantined, error);
     }
 
-    /// A cleanup failed. That is no run: the check stands where its runs have brought it.
+    /// Takes note of a cleanup that failed. It is no run, so the state of the check stays as it is.
     pub fn record_failed_cleanup(&self, failure: &Verdict) {
         self.tell_denials();
         {
@@ -204,46 +205,46 @@ impl Entry {
         self.tell(EventKind::CleanupFailed, message);
     }
 
-    /// Polls were due while the one before was still running.
+    /// Takes note of polls that were due while the one before was still running.
     pub fn skip(&self, polls: u64) {
         self.state().counts.skipped += polls;
     }
 
-    /// The guest holds so many bytes of memory.
+    /// Takes note of how many bytes of memory the guest holds.
     pub fn set_memory(&self, bytes: usize) {
         self.state().memory = bytes;
     }
 
-    /// Asks for a run now and waits for the next one to finish, up to `patience`. Requests made before it
-    /// finishes share it, and for some seconds after it there is no other.
+    /// Requests a run now, and waits for the next one to finish, up to `patience`.
+    /// Requests made before it finishes share it. For some seconds after it there is no other.
     pub async fn run_now(&self, patience: Duration) -> Demand {
         let quarantine = self.state().next.and_then(|next| next.quarantine);
         self.demands.make(quarantine.map(|quarantine| quarantine.demand_from), patience).await
     }
 
-    /// Waits until somebody asks for a run.
+    /// Waits until somebody requests a run.
     pub async fn demanded(&self) {
         self.demands.made().await;
     }
 
-    /// The wish for a run that was heard is still to be fulfilled.
+    /// Says that the request which [`Self::demanded`] reported has not led to a run yet.
     pub fn demand_again(&self) {
         self.demands.remind();
     }
 
-    /// Publishes what the guest was refused since the last time.
+    /// Publishes what the guest was refused since the last call of this method.
     fn tell_denials(&self) {
         for why in self.usage.denials.take_new() {
             self.tell(EventKind::Denied, why);
         }
     }
 
-    /// Publishes something that happened to this check, as long as it is on the board.
+    /// Publishes an event of this check, as long as it is on the board.
     pub fn tell(&self, kind: EventKind, message: String) {
         let event = Event { at: Timestamp::now(), check: self.key.clone(), kind, message };
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(events) = &*events {
-            // Without listeners there is nobody to tell, which is no error.
+            // Sending fails only without listeners, which is no error.
             let _ = events.send(Arc::new(event));
         }
         if kind == EventKind::Removed {

@@ -1,4 +1,4 @@
-//! Whether the daemon's own files that may change are in use as they are now.
+//! The state of the daemon's own files that may change while it runs.
 
 use jiff::Timestamp;
 use std::{
@@ -6,27 +6,27 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// The state of such files, by what they are.
+/// The state of the daemon's own files that may change, by what they are.
 #[derive(Debug, Default)]
 pub struct Files(Mutex<BTreeMap<&'static str, Reload>>);
 
-/// How reading them went.
+/// The result of reading some of these files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reload {
-    /// What is in use is what the files hold.
+    /// Whether what is in use is what the files hold.
     pub is_good: bool,
-    /// When what is in use is no good any more.
+    /// When what is in use stops being valid; none if it does not.
     pub expires: Option<Timestamp>,
 }
 
 impl Files {
-    /// They were read, with this result.
+    /// Takes note that the files of this name were read, and of the result.
     pub fn tell(&self, what: &'static str, is_good: bool, expires: Option<Timestamp>) {
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         files.insert(what, Reload { is_good, expires });
     }
 
-    /// All of them.
+    /// The results for all files, by what they are.
     pub fn all(&self) -> Vec<(&'static str, Reload)> {
         let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         files.iter().map(|(what, reload)| (*what, *reload)).collect()

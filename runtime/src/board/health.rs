@@ -1,4 +1,4 @@
-//! Where a check stands after its runs, with its thresholds applied; pure.
+//! The state of a check after its runs, with its thresholds applied. Pure.
 
 use crate::outcome::{Status, Verdict};
 use jiff::Timestamp;
@@ -24,12 +24,12 @@ pub enum CheckState {
 }
 
 impl CheckState {
-    /// Neither failing nor in doubt.
+    /// Whether the check neither fails nor is in doubt.
     pub fn is_ok(self) -> bool {
         matches!(self, Self::Pass | Self::Warn | Self::Suspended)
     }
 
-    /// The word for people.
+    /// The state in lower case, as answers and metric labels have it.
     pub fn label(self) -> &'static str {
         match self {
             Self::Pass => "pass",
@@ -53,34 +53,34 @@ impl CheckState {
     }
 }
 
-/// How many runs in a row it takes to change where a check stands.
+/// How many runs in a row it takes to change the state of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thresholds {
-    /// Runs without a good outcome before the check counts as such.
+    /// How many runs without a good outcome change the state to a bad one.
     pub failure: NonZeroU32,
-    /// Good runs before the check counts as good.
+    /// How many good runs change the state to a good one.
     pub success: NonZeroU32,
 }
 
-/// Where a check stands, since when, and how its latest runs went.
+/// The state of a check, since when it has it, and how its latest runs went.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Health {
-    /// Where it stands; never `stale` or `suspended`, which only a reader can tell.
+    /// The state of the check; never `stale` or `suspended`, which only a reader can tell.
     pub(super) standing: CheckState,
-    /// When it came to stand there.
+    /// When the check got this state.
     pub(super) since: Timestamp,
-    /// Runs in a row without a good outcome.
+    /// How many runs in a row had no good outcome.
     pub(super) consecutive_failures: u32,
     consecutive_successes: u32,
 }
 
 impl Health {
-    /// Nothing is known yet.
+    /// The health of a check of which nothing is known yet.
     pub(super) fn unknown(now: Timestamp) -> Self {
         Self { standing: CheckState::Unknown, since: now, consecutive_failures: 0, consecutive_successes: 0 }
     }
 
-    /// Takes in a run and tells the former standing if it changed.
+    /// Takes note of a run, and returns the former state if it changed.
     pub(super) fn record(
         &mut self,
         verdict: &Verdict,

@@ -1,11 +1,11 @@
-//! How late runs start.
+//! The lag of runs: how late they start.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 const BOUNDS: [f64; 8] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0, 10.0];
 
-/// How late runs started, over all checks.
+/// A histogram of how late runs started, over all checks.
 #[derive(Debug, Default)]
 pub struct Lag {
     buckets: [AtomicU64; BOUNDS.len() + 1],
@@ -13,7 +13,7 @@ pub struct Lag {
 }
 
 impl Lag {
-    /// Counts a run that started so much after it was due.
+    /// Counts a run that started this long after it was due.
     pub fn observe(&self, late: Duration) {
         let seconds = late.as_secs_f64();
         self.buckets[BOUNDS.partition_point(|bound| *bound < seconds)].fetch_add(1, Relaxed);
@@ -21,13 +21,14 @@ impl Lag {
         self.nanoseconds.fetch_add(nanoseconds, Relaxed);
     }
 
-    /// Runs by the upper bound of their lateness in seconds, the last one infinite; not cumulative.
+    /// The number of runs in each bucket by its upper bound in seconds, the last one infinite; not
+    /// cumulative.
     pub fn buckets(&self) -> Vec<(f64, u64)> {
         let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
         bounds.zip(&self.buckets).map(|(bound, count)| (bound, count.load(Relaxed))).collect()
     }
 
-    /// Seconds that all runs together were late.
+    /// The lateness of all runs together, in seconds.
     pub fn sum(&self) -> f64 {
         Duration::from_nanos(self.nanoseconds.load(Relaxed)).as_secs_f64()
     }

@@ -1,4 +1,4 @@
-//! The latest state and short history of every check; every reader reads only this.
+//! The board: the latest state and a short history of every check. All readers read only this.
 
 mod demand;
 mod entry;
@@ -40,11 +40,11 @@ use std::{
 };
 use tokio::{sync::broadcast, time::Instant};
 
-/// How many events a slow listener may lag behind before it misses some.
+/// The most events that a slow listener may lag behind before it misses some.
 const EVENT_BACKLOG: usize = 1024;
 
-/// How long a check that arrives may take to run for the first time, its manifest and module copied one
-/// after the other and the module compiled, before it counts that it has not.
+/// How long a check that arrives may take until its first run, before it counts as one that has not run.
+/// Its manifest and module may be copied one after the other, and the module is compiled.
 const SETTLING: Duration = Duration::from_secs(2);
 
 /// Something that happened to a check.
@@ -90,7 +90,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// The word for programs, as in `kind`.
+    /// The kind of the event as programs read it.
     pub fn label(self) -> &'static str {
         match self {
             Self::Loaded => "loaded",
@@ -104,21 +104,21 @@ impl EventKind {
     }
 }
 
-/// All checks, and what happens to them.
+/// The entries of all checks, and the channel of their events.
 #[derive(Debug)]
 pub struct Board {
-    /// How late runs start.
+    /// The lag of runs over all checks.
     pub lag: Lag,
-    /// The daemon's own files.
+    /// The state of the daemon's own files.
     pub files: Files,
-    /// What is left over in the cluster.
+    /// The number of objects that checks left over in the cluster.
     pub leftovers: Arc<Leftovers>,
-    /// What is written into the log about namespaces that are not trusted.
+    /// The log budgets of the namespaces that are not trusted.
     pub logs: Arc<NamespaceLogs>,
     entries: RwLock<BTreeMap<Key, Arc<Entry>>>,
-    /// What the metrics of their checks take.
+    /// The quota of each namespace for the bytes of its checks' metrics.
     namespaces: NamespaceQuotas,
-    /// What the targets of their checks hold.
+    /// The quota of each namespace for the bytes of its checks' targets.
     targets: NamespaceQuotas,
     contacts: RwLock<Vec<Arc<SourceStatus>>>,
     events: broadcast::Sender<Arc<Event>>,
@@ -143,21 +143,21 @@ impl Default for Board {
 }
 
 impl Board {
-    /// Every check, ordered by namespace and name.
+    /// The entries of all checks, ordered by namespace and name.
     pub fn entries(&self) -> Vec<Arc<Entry>> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Every check of this namespace, ordered by name.
+    /// The entries of all checks of this namespace, ordered by name.
     pub fn entries_of(&self, namespace: &str) -> Vec<Arc<Entry>> {
-        // No name comes before this one.
+        // The first possible name of a check.
         let Ok(first) = Key::new(namespace, "0") else { return Vec::new() };
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         let from_first = entries.range(first..).take_while(|(key, _)| key.namespace() == namespace);
         from_first.map(|(_, entry)| Arc::clone(entry)).collect()
     }
 
-    /// One check.
+    /// The entry of this check, if there is one.
     pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
@@ -165,13 +165,13 @@ impl Board {
     /// The entry of this check, made if there is none.
     pub fn enter(&self, check: &Arc<Check>) -> Arc<Entry> {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        // At the start nothing is known, which nobody should take for good.
+        // At the start nothing is known about a check, and nobody should take that for good.
         let settled = self.is_ready().then(|| Instant::now() + SETTLING);
         let fresh = || Arc::new(Entry::new(Arc::clone(check), settled, self.events.clone()));
         let entry = Arc::clone(entries.entry(check.key.clone()).or_insert_with(fresh));
         let of =
             |all: &NamespaceQuotas, most: Option<Size>| most.map(|most| all.of(check.key.namespace(), most));
-        // While a check was only refused, nobody knew whose it is.
+        // A check that was only refused until now has no known ceiling.
         let (series, targets) = (check.program.authorization.series(), check.program.authorization.targets());
         entry.share(of(&self.namespaces, series), of(&self.targets, targets), self.log_of(check));
         entry
@@ -180,14 +180,15 @@ impl Board {
     fn log_of(&self, check: &Check) -> Option<Arc<NamespaceLog>> {
         let namespace = check.key.namespace();
         match check.program.authorization.is_trusted() {
-            // That may be because nobody could read what it asks for.
+            // Nothing may be granted because nobody could read what the manifest asks for.
             true if check.program.authorization.grants_nothing() => self.logs.get(namespace),
             true => None,
             false => Some(self.logs.bound(namespace)),
         }
     }
 
-    /// Whether there is room in the log for a line of so many bytes about a check, which then is spent.
+    /// Spends a line of `bytes` bytes about a check in the log; false if its budget, or that of its
+    /// namespace, leaves no room.
     pub fn has_room_in_log(&self, key: &Key, bytes: usize) -> bool {
         match self.get(key) {
             Some(entry) => entry.usage.log.has_room(bytes),
@@ -195,7 +196,7 @@ impl Board {
         }
     }
 
-    /// Takes a check off the board.
+    /// Takes a check off the board, and publishes that.
     pub fn remove(&self, key: &Key) {
         let removed = self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(key);
         if let Some(entry) = removed {
@@ -203,30 +204,30 @@ impl Board {
         }
     }
 
-    /// Puts a source with these places on the board, all of them not reached yet.
+    /// Puts a source with these places on the board, none of them reached yet.
     pub fn connect(&self, name: &'static str, places: impl IntoIterator<Item = String>) -> Arc<SourceStatus> {
         let contact = Arc::new(SourceStatus::new(name, places));
         self.contacts.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&contact));
         contact
     }
 
-    /// How each source can be reached.
+    /// The state of each source.
     pub fn sources(&self) -> Vec<Source> {
         let contacts = self.contacts.read().unwrap_or_else(PoisonError::into_inner);
         contacts.iter().map(|contact| contact.source()).collect()
     }
 
-    /// Listens to what happens from now on.
+    /// Subscribes to the events from now on.
     pub fn listen(&self) -> broadcast::Receiver<Arc<Event>> {
         self.events.subscribe()
     }
 
-    /// Every source has been read once and its checks are known.
+    /// Whether every source has been read once, and so all checks are known.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Relaxed)
     }
 
-    /// Says whether the daemon is ready; it no longer is once it stops.
+    /// Says whether the daemon is ready. It no longer is once it stops.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Relaxed);
     }
@@ -253,7 +254,7 @@ mod tests {
         assert!(told.try_recv().is_err());
     }
 
-    /// A check of a namespace under a ceiling.
+    /// The check `name` under this ceiling.
     fn check(name: &str, ceiling: &Arc<Ceiling>) -> Arc<Check> {
         let key = Key::new("team-a", name).expect("a key");
         let authorization =
@@ -263,7 +264,8 @@ mod tests {
         Arc::new(check)
     }
 
-    /// As many lines as so many checks get into the log that all want to write ten.
+    /// How many lines of checks that all want to write ten get into the log, and how often their limit was
+    /// hit.
     fn lines(board: &Board, ceiling: &Arc<Ceiling>) -> (usize, u64) {
         let entries: Vec<_> =
             (0..500).map(|number| board.enter(&check(&format!("c{number}"), ceiling))).collect();

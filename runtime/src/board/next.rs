@@ -1,28 +1,28 @@
-//! When a check runs next.
+//! The plan for the next run of a check.
 
 use jiff::Timestamp;
 use std::fmt;
 use tokio::time::Instant;
 
-/// When a check runs next.
+/// The plan for the next run of a check.
 #[derive(Clone, Copy, Debug)]
 pub struct Next {
-    /// When it is planned.
+    /// When the next run is planned.
     pub run: Timestamp,
-    /// Without a run before this, the check is stale.
+    /// The moment from which the check is stale, unless it runs before.
     pub fresh_until: Instant,
-    /// Why it is not sooner.
+    /// The quarantine that delays the next run, if there is one.
     pub quarantine: Option<Quarantine>,
 }
 
-/// The rest of a check whose guest broke down again and again.
+/// The pause of a check whose guest broke down again and again.
 #[derive(Clone, Copy, Debug)]
 pub struct Quarantine {
-    /// Breakdowns in a row.
+    /// How many times in a row the guest broke down.
     pub breakdowns: u32,
-    /// When it is tried again.
+    /// When the next round begins by itself.
     pub until: Timestamp,
-    /// When it can be tried on demand.
+    /// When a round may begin on demand.
     pub demand_from: Instant,
 }
 

@@ -11,9 +11,9 @@ use std::{
     },
 };
 
-/// Of an error, as much is kept.
+/// The most bytes of an error that are kept.
 const LONGEST_ERROR: usize = 1024;
-/// So many errors of one source are told at once.
+/// The most errors of one source that are told at once.
 const MOST_ERRORS: usize = 3;
 
 /// How a source of checks can be reached: the source writes, everybody else reads.
@@ -51,12 +51,12 @@ pub struct Source {
 struct PlaceStatus {
     since: Timestamp,
     last_contact: Option<Timestamp>,
-    /// Why it cannot be reached.
+    /// Why the place cannot be reached; none if it can.
     error: Option<String>,
 }
 
 impl SourceStatus {
-    /// A source with these places, none of them reached yet.
+    /// The status of a source with these places, none of them reached yet.
     pub fn new(name: &'static str, places: impl IntoIterator<Item = String>) -> Self {
         let now = Timestamp::now();
         let unknown = |place: String| {
@@ -70,7 +70,7 @@ impl SourceStatus {
         }
     }
 
-    /// The place answers; true if it did not before.
+    /// Takes note that a place answers; true if it did not before.
     pub fn reached(&self, place: &str) -> bool {
         let mut places = self.places();
         let Some(place) = places.get_mut(place) else { return false };
@@ -83,7 +83,7 @@ impl SourceStatus {
         is_news
     }
 
-    /// The place cannot be reached; true if that is so for another reason than before.
+    /// Takes note that a place cannot be reached; true if that is so for another reason than before.
     pub fn lost(&self, place: &str, error: &str) -> bool {
         let error = printable(cut_to(error, LONGEST_ERROR)).into_owned();
         let mut places = self.places();
@@ -95,12 +95,12 @@ impl SourceStatus {
         before != place.error
     }
 
-    /// So many ConfigMaps are refused as a whole.
+    /// Takes note of how many ConfigMaps are refused as a whole.
     pub fn refuse(&self, count: usize) {
         self.refused.store(count, Relaxed);
     }
 
-    /// How the source can be reached now: not, if one of its places cannot.
+    /// The source as a reader sees it now. It cannot be reached if one of its places cannot.
     pub fn source(&self) -> Source {
         let places = self.places();
         let connected = places.values().all(|place| place.error.is_none());

@@ -1,4 +1,4 @@
-//! What is known about one check at one moment.
+//! The state of one check on the board.
 
 use super::{
     Next, SETTLING,
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// What is known about one check.
+/// Everything that is known about one check.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) check: Arc<Check>,
@@ -26,19 +26,19 @@ pub(super) struct State {
     pub(super) memory: usize,
     health: Health,
     last_success: Option<Timestamp>,
-    /// When it should have begun to run.
+    /// When the check should have begun to run; none if it has no such time.
     settled: Option<Instant>,
 }
 
 /// What a run has changed.
 pub(super) struct Recorded {
-    /// Where the check stood, if it stands elsewhere now.
+    /// The former state of the check, if a run has changed it.
     pub(super) former: Option<CheckState>,
-    /// Where it stands.
+    /// The state of the check after the run.
     pub(super) standing: CheckState,
-    /// Runs in a row without a good outcome.
+    /// How many runs in a row had no good outcome.
     pub(super) failures: u32,
-    /// It is quarantined, and was not before.
+    /// Whether the check is in quarantine now and was not before.
     pub(super) quarantined: bool,
 }
 
@@ -82,7 +82,7 @@ impl State {
         }
     }
 
-    /// Takes in what needs no module; without one, all of it.
+    /// Takes over what a manifest says that needs no module. Without a module, takes over all of it.
     pub(super) fn adopt(&mut self, check: &Arc<Check>) {
         if check.suspend != self.check.suspend {
             self.begin_anew();
@@ -97,19 +97,20 @@ impl State {
         };
     }
 
-    /// What runs before a rest said tells nothing of how the check is during it or after it.
+    /// Forgets what runs said before a suspension began or ended: it tells nothing of how the check is after
+    /// that.
     fn begin_anew(&mut self) {
         self.health = Health::unknown(Timestamp::now());
         self.history.close();
         self.next = None;
     }
 
-    /// The check has a plan, unless it is to rest.
+    /// Takes note of when the check runs next, unless it is suspended.
     pub(super) fn expect_run(&mut self, next: Next) {
         self.next = Some(next).filter(|_| !self.check.suspend);
     }
 
-    /// Takes in a run that has finished.
+    /// Takes note of a run that has finished.
     pub(super) fn record(
         &mut self,
         started: Timestamp,
@@ -121,7 +122,7 @@ impl State {
         let before = self.next.and_then(|next| next.quarantine);
         self.expect_run(next);
         if self.check.suspend {
-            // It was under way when the check was told to rest.
+            // The run was under way when the check was suspended.
             self.counts.add(self.history.push(started, duration, verdict));
             self.history.close();
             return Recorded {
@@ -131,7 +132,7 @@ impl State {
                 quarantined: false,
             };
         }
-        // In quarantine there are no further runs for the threshold to wait for.
+        // In quarantine there are no further runs that could reach the threshold.
         let failure = next.quarantine.map_or(self.check.failure_threshold, |_| NonZeroU32::MIN);
         let thresholds = Thresholds { failure, success: self.check.success_threshold };
         let former = self.health.record(&verdict, thresholds, now);
@@ -147,7 +148,7 @@ impl State {
         }
     }
 
-    /// Takes in a run that has finished and does not count.
+    /// Takes note of a run that has finished and does not count.
     pub(super) fn excuse(&mut self, started: Timestamp, duration: Duration, verdict: Verdict, next: Next) {
         self.expect_run(next);
         self.history.excuse(started, duration, verdict);

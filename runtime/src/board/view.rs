@@ -15,46 +15,46 @@ use std::sync::Arc;
 /// The module that a check runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module {
-    /// Its file or key.
+    /// The name of the module's file, or of its key in a ConfigMap.
     pub name: String,
-    /// Digest of its decoded bytes.
+    /// The digest of the decoded module.
     pub digest: Digest,
-    /// Decoded size in bytes.
+    /// The size of the decoded module in bytes.
     pub size: usize,
-    /// Who signed it, if that was asked for.
+    /// The key that signed the module; none if no signature was asked for.
     pub signer: Option<KeyId>,
-    /// The capabilities and other interfaces it imports.
+    /// The names of the capabilities and other interfaces that the module imports.
     pub imports: Vec<String>,
-    /// When it was loaded.
+    /// When the module was loaded.
     pub loaded: Timestamp,
 }
 
-/// Numbers that only grow while the check exists.
+/// Counters of one check, which only grow while it exists.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
-    /// Runs by outcome: pass, warn, fail, unknown.
+    /// The number of runs by outcome: pass, warn, fail, unknown.
     pub runs: [u64; 4],
-    /// Faults by [`Reason`], as its discriminant.
+    /// The number of faults by the discriminant of their [`Reason`].
     pub faults: [u64; Reason::ALL.len()],
-    /// Polls that were due while a run was late or under way.
+    /// The number of polls that were due while a run was late or under way.
     pub skipped: u64,
-    /// Cleanups that did not work, each attempt.
+    /// The number of attempts at a cleanup that failed.
     pub failed_cleanups: u64,
-    /// Runs by duration, one more bucket than [`DURATION_BOUNDS`].
+    /// The number of runs by duration, in one more bucket than [`DURATION_BOUNDS`].
     pub durations: [u64; DURATION_BOUNDS.len() + 1],
-    /// Seconds that all runs took.
+    /// The duration of all runs together, in seconds.
     pub duration_sum: f64,
 }
 
 impl Module {
-    /// That this module runs, in words.
+    /// The words which say that this module runs now.
     pub fn is_live(&self) -> String {
         format!("{} {} is live", self.name, self.digest.short())
     }
 }
 
 impl Counts {
-    /// Counts a finished run.
+    /// Counts a run that has finished.
     pub(super) fn add(&mut self, run: &Run) {
         let outcome = match run.verdict.as_ref() {
             Ok(outcome) => outcome.status as usize,
@@ -73,38 +73,39 @@ impl Counts {
 /// One check as a reader sees it at one moment.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// The manifest in force.
+    /// The check by the manifest in force.
     pub check: Arc<Check>,
-    /// Where it stands, staleness and suspension included.
+    /// The state of the check, staleness and suspension included.
     pub standing: CheckState,
-    /// When it came to stand there; for a stale check, when it was last known to stand elsewhere.
+    /// When the check got this state; for a stale check, when it was last known to have another one.
     pub since: Timestamp,
-    /// Runs in a row without a good outcome.
+    /// How many runs in a row had no good outcome.
     pub consecutive_failures: u32,
-    /// The latest run that counts.
+    /// The latest run that counts; none before the first one.
     pub latest: Option<Run>,
     /// The latest run, if it does not count.
     pub excused: Option<Run>,
     /// When the next run is planned; in the past while it is under way.
     pub next_run: Option<Timestamp>,
-    /// Why it does not run sooner.
+    /// The quarantine that delays the next run, if there is one.
     pub quarantine: Option<Quarantine>,
-    /// It has only just arrived and not run yet: its manifest or module may be still on the way.
+    /// Whether the check has only just arrived and not run yet. Its manifest or module may still be on the
+    /// way.
     pub settling: bool,
-    /// When the latest good run ended.
+    /// When the latest good run ended; none before the first one.
     pub last_success: Option<Timestamp>,
-    /// The module that runs; none was ever good if there is none.
+    /// The module that runs; none if no module was ever good.
     pub module: Option<Arc<Module>>,
-    /// Why the newest manifest or module is not the one that runs.
+    /// Why the newest manifest or module is refused; none if it runs.
     pub rejected: Option<Arc<Fault>>,
-    /// Numbers that only grow.
+    /// The counters of the check.
     pub counts: Counts,
-    /// Linear memory of the guest in bytes.
+    /// How many bytes of linear memory the guest holds.
     pub memory: usize,
 }
 
 impl View {
-    /// Why the check is not well; empty only if it is.
+    /// Why the check is not well; empty only if it is well.
     pub fn error(&self) -> String {
         match &self.quarantine {
             Some(quarantine) => format!("{}; {quarantine}", self.trouble()),
@@ -112,7 +113,7 @@ impl View {
         }
     }
 
-    /// What there is to say about how the check stands: its error, or what its latest run said.
+    /// The explanation of the check's state: its error, or else what its latest run said.
     pub fn words(&self) -> String {
         match self.latest.as_ref().map(|run| &*run.verdict) {
             Some(Ok(outcome)) if self.standing.is_ok() => outcome.message.clone(),

@@ -1,4 +1,4 @@
-//! How a host call ended: one word for the counts, and a denial for the operators as well.
+//! The end of a host call: one word for the counters, and a denial for the operators as well.
 
 use crate::{capability::HostState, usage::CallResult};
 
@@ -8,11 +8,12 @@ pub(super) enum CallEnd<'a> {
     Ok,
     Error,
     Timeout,
-    /// For want of a grant, for this reason.
+    /// No grant covers the call; the text says why.
     Denied(&'a str),
 }
 
-/// How the errors of an interface end a call: all have a denial with its reason, and a case for too late.
+/// Turns the errors of an interface into the end of a call: each has `Denied` with a reason, and a case for
+/// timeouts.
 macro_rules! end_calls {
     ($error:ident, $timeout:pat) => {
         impl<'a> From<&'a $error> for $crate::capability::call_end::CallEnd<'a> {
@@ -29,7 +30,7 @@ macro_rules! end_calls {
 pub(super) use end_calls;
 
 impl HostState {
-    /// Counts the call begun last that has not finished, and tells operators of a denial.
+    /// Counts the end of the latest call that is still open, and tells operators of a denial.
     pub(super) fn finish<'a>(&mut self, ended: impl Into<CallEnd<'a>>) {
         let ended = ended.into();
         self.calls.finish(ended.result());

@@ -1,4 +1,5 @@
-//! The host calls of one run: what they may spend, until when each may last, and which one is waited for.
+//! The host calls of one run: what they may spend, how long each may take, and which of them the run waits
+//! for.
 
 use crate::{
     grant::Capability,
@@ -8,36 +9,36 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// A call that the host has begun for a guest.
+/// A host call that has begun and not ended.
 #[derive(Clone, Debug)]
 pub struct Waiting {
-    /// What is used.
+    /// The capability that is called.
     pub capability: Capability,
-    /// What it is used on, for people.
+    /// What the capability is used on, for people.
     pub target: String,
     since: Instant,
 }
 
-/// A finished call, for `aviary check`.
+/// A finished host call, for `aviary check`.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// What was used.
+    /// The capability that was called.
     pub capability: Capability,
-    /// What it was used on, for people.
+    /// What the capability was used on, for people.
     pub target: String,
-    /// How it ended.
+    /// How the call ended.
     pub result: CallResult,
-    /// How long it took.
+    /// How long the call took.
     pub duration: Duration,
 }
 
-/// The run has spent what it may of something.
+/// The refusal of a call, because the run has spent all that it may of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this run has {}; `limits: {{ {}: … }}` in the manifest raises that", used(*.limit, *.amount), .limit.key())]
 pub struct Spent {
-    /// Of what.
+    /// The limit that the run would exceed.
     pub limit: Limit,
-    /// How much it may.
+    /// The most that the run may spend, in the limit's unit.
     pub amount: u64,
 }
 
@@ -50,7 +51,7 @@ fn used(limit: Limit, amount: u64) -> String {
     }
 }
 
-/// The host calls of the present run.
+/// The host calls of the run that is under way.
 #[derive(Debug)]
 pub struct Calls {
     limits: Arc<Limits>,
@@ -60,16 +61,16 @@ pub struct Calls {
     began: Instant,
     deadline: Instant,
     waiting: Vec<Waiting>,
-    /// How long the run has waited for calls, in all.
+    /// How long the run has waited for calls in all.
     waited: Duration,
-    /// The call that it has waited for the longest.
+    /// The call that the run has waited for the longest, and how long.
     longest: Option<(Duration, Waiting)>,
     usage: Arc<Usage>,
     record: Option<Vec<Call>>,
 }
 
 impl Calls {
-    /// No calls yet; `record` keeps each finished one for [`Self::take_record`].
+    /// The state before the first call. With `record`, each finished call is kept for [`Self::take_record`].
     pub fn new(limits: &Arc<Limits>, usage: &Arc<Usage>, record: bool) -> Self {
         Self {
             limits: Arc::clone(limits),
@@ -86,7 +87,7 @@ impl Calls {
         }
     }
 
-    /// Starts counting anew for a run that begins `now` and ends at `deadline`.
+    /// Resets the counters for a run that begins at `now` and ends at `deadline`.
     pub fn start_run(&mut self, now: Instant, deadline: Instant) {
         (self.made, self.received, self.sent) = (0, 0, 0);
         (self.began, self.deadline) = (now, deadline);
@@ -94,8 +95,9 @@ impl Calls {
         self.waiting.clear();
     }
 
-    /// Books a call and tells until when it may last: the guest's own `timeout`, but always so
-    /// much before the run's deadline that the guest can still say what it waited for.
+    /// Begins a call, and returns the moment at which it has to end.
+    /// That is when the guest's own `timeout` ends, and always so long before the run's deadline that the
+    /// guest can still say what it waited for.
     pub fn begin(
         &mut self,
         capability: Capability,
@@ -113,7 +115,8 @@ impl Calls {
         Ok(timeout.map_or(latest, |timeout| latest.min(now + timeout)))
     }
 
-    /// Books what a call is about to send; a call that is refused has to be neither begun nor finished.
+    /// Counts the bytes that a call is about to send. A call that is refused here has neither to be begun nor
+    /// finished.
     pub fn send(&mut self, capability: Capability, bytes: usize) -> Result<(), Spent> {
         let sent = self.sent.saturating_add(bytes as u64);
         let fits = self.within(Limit::BytesOut, sent);
@@ -127,7 +130,7 @@ impl Calls {
         self.limits.count(Limit::BytesIn).saturating_sub(usize::try_from(self.received).unwrap_or(usize::MAX))
     }
 
-    /// Books what a call has received. If it is too much, the guest does not get it.
+    /// Counts the bytes that a call has received. If they are too many, the guest does not get them.
     pub fn receive(&mut self, bytes: usize) -> Result<(), Spent> {
         self.received = self.received.saturating_add(bytes as u64);
         self.within(Limit::BytesIn, self.received)
@@ -142,13 +145,13 @@ impl Calls {
         Err(Spent { limit, amount: most })
     }
 
-    /// Counts the call begun last that has not finished.
+    /// Ends and counts the latest call that is still open.
     pub fn finish(&mut self, result: CallResult) {
         let Some(call) = self.waiting.pop() else { return };
         let duration = call.since.elapsed();
         self.usage.calls.count(call.capability, result);
         if self.waiting.is_empty() {
-            // Of calls that are made together the one begun first is the last to be counted.
+            // Among calls that are made together, the one begun first is counted last.
             self.waited += duration;
         }
         if let Some(record) = &mut self.record {
@@ -160,8 +163,8 @@ impl Calls {
         }
     }
 
-    /// The run is over at its deadline: calls that have not finished count as timed out. Returns what it waited for, if
-    /// it spent most of its time so; else it slept or computed, whatever it did in its last moment.
+    /// Ends a run that has reached its deadline. Calls that are still open count as timed out.
+    /// Returns the longest call if the run spent most of its time waiting; else it slept or computed.
     pub fn abandon(&mut self) -> Option<Waiting> {
         while !self.waiting.is_empty() {
             self.finish(CallResult::Timeout);
@@ -170,7 +173,7 @@ impl Calls {
         (self.waited * 2 >= self.began.elapsed()).then_some(call)
     }
 
-    /// The finished calls since the last time, if they are recorded.
+    /// The calls that finished since the last call of this method; none unless they are recorded.
     pub fn take_record(&mut self) -> Vec<Call> {
         self.record.as_mut().map(std::mem::take).unwrap_or_default()
     }

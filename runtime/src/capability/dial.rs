@@ -1,4 +1,5 @@
-//! Reaching out: find the addresses of a host, drop those that are not granted, dial exactly the others.
+//! Connections to other machines: find the addresses of a host, drop those that are not granted, dial exactly
+//! the others.
 
 use super::{
     bindings::aviary::check::http::IpFamily,
@@ -31,43 +32,43 @@ use tokio::{
 };
 use url::Host;
 
-/// How many of a host's addresses are tried.
+/// The most addresses of a host that are tried.
 const MOST_ADDRESSES: usize = 4;
-/// How many lookups may be under way over one connection to a name server.
+/// The most lookups that may be under way over one connection to a name server.
 const CONCURRENT_LOOKUPS: usize = 4096;
 
-/// What an operator can set about reaching out.
+/// The operator's settings for connections to other machines.
 #[derive(Clone, Debug, Default)]
 pub struct NetworkOptions {
-    /// PEM certificates to trust beside the system's.
+    /// Certificates to trust beside those of the system, as PEM.
     pub ca: Option<String>,
-    /// The name server to use instead of those of `/etc/resolv.conf`.
+    /// The name server to use; without it, those of `/etc/resolv.conf`.
     pub name_server: Option<SocketAddr>,
-    /// The domain of the cluster's names, without a final dot; `cluster.local` unless told otherwise.
+    /// The domain of the cluster's names, without a final dot; without it, `cluster.local`.
     pub cluster_domain: Option<String>,
 }
 
-/// What all guests share for reaching out. Proxies in the environment are not used.
+/// What all guests share for connections to other machines. Proxies in the environment are not used.
 pub struct Network {
     /// The name server that manifests call `cluster`.
     pub(super) cluster: SocketAddr,
-    /// How to trust.
+    /// The TLS configurations, which say whom to trust.
     pub(super) tls: TlsConfigs,
-    /// Room for sockets.
+    /// The permits for open sockets, by namespace.
     pub(super) sockets: FairSemaphore,
-    /// Room for lookups of names.
+    /// The permits for lookups of names, by namespace.
     lookups: FairSemaphore,
     cluster_domain: String,
     resolver: TokioResolver,
 }
 
-/// Why the daemon cannot reach out.
+/// Why the network cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
     /// The operator's CA certificates cannot be used.
     #[error("cannot trust the extra CA certificates: {0}")]
     Ca(String),
-    /// There is no resolver.
+    /// The configuration of the system's resolver cannot be used.
     #[error("cannot set up the resolver: {0}")]
     Resolver(String),
 }
@@ -77,29 +78,29 @@ pub enum NetworkError {
 pub enum DialError {
     /// The name has no address; the text is the resolver's.
     Resolve(String),
-    /// The host may be reached, but not at this address, which is the best it has.
+    /// The host may be reached, but not at this address, which is the least delicate it has.
     Forbidden(IpAddr),
-    /// Nothing came in time.
+    /// The connection was not made in time.
     Timeout,
-    /// Nobody listens there.
+    /// The machine refused the connection, as nobody listens there.
     Refused,
-    /// No way leads there.
+    /// The network knows no way to the address.
     Unreachable,
-    /// Anything else the system said.
+    /// The system reported another error.
     Io(String),
 }
 
 impl Network {
-    /// Reads the system's resolver configuration, hosts file and root certificates.
+    /// Sets up the network from the system's resolver configuration, hosts file and root certificates.
     pub fn new(options: &NetworkOptions) -> Result<Self, NetworkError> {
         let tls = TlsConfigs::new(options.ca.as_deref()).map_err(NetworkError::Ca)?;
         let (config, mut resolver_options) = match options.name_server {
             Some(server) => (only(server), Default::default()),
             None => system_resolver(),
         };
-        // A check sees what the name server says now.
+        // No cache, so that a check sees what the name server says now.
         resolver_options.cache_size = 0;
-        // Aliases are judged.
+        // The chain of aliases is needed, as aliases are judged.
         resolver_options.preserve_intermediates = true;
         resolver_options.max_active_requests = CONCURRENT_LOOKUPS;
         let first = config.name_servers().first();
@@ -113,8 +114,8 @@ impl Network {
         Ok(Self { cluster, tls, sockets: sockets(), lookups: lookups(), cluster_domain, resolver })
     }
 
-    /// The addresses of `host` that may be dialled, at most four and at least one. A name waits until there is room
-    /// for another lookup of the namespace.
+    /// The addresses of `host` that may be dialled, at least one and at most four. A lookup waits for a
+    /// permit of its namespace.
     pub async fn resolve(
         &self,
         namespace: &str,
@@ -126,7 +127,7 @@ impl Network {
             Host::Ipv4(address) => (vec![IpAddr::V4(*address)], ""),
             Host::Ipv6(address) => (vec![IpAddr::V6(*address)], ""),
             Host::Domain(name) => {
-                let _turn = self.lookups.take(namespace).await;
+                let _permit = self.lookups.take(namespace).await;
                 let found = self.resolver.lookup_ip(self.in_full(name, reach).as_ref()).await;
                 let found = found.map_err(|error| DialError::Resolve(in_words(&error)))?;
                 if reach == Reach::Service && is_alias(&found) {
@@ -150,7 +151,8 @@ impl Network {
         if addresses.is_empty() { Err(DialError::Forbidden(best)) } else { Ok(addresses) }
     }
 
-    /// The name to ask for. Search domains are the daemon's, and not for those who may not reach what it does.
+    /// The name to ask for. The search domains are the daemon's, so only names that may reach what it reaches
+    /// get them.
     fn in_full<'a>(&self, name: &'a str, reach: Reach) -> Cow<'a, str> {
         let complete = trim(name);
         match reach {
@@ -167,7 +169,7 @@ fn is_alias(found: &LookupIp) -> bool {
     found.as_lookup().answers().iter().any(|record| record.record_type() == RecordType::CNAME)
 }
 
-/// Connects to the first of `addresses` that answers; each gets its share of the time that is left.
+/// Connects to the first of `addresses` that answers. Each gets its share of the time that is left.
 pub async fn connect(
     addresses: &[IpAddr],
     port: u16,
@@ -180,7 +182,7 @@ pub async fn connect(
         let address = SocketAddr::new(*address, port);
         failure = match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                // A peer that is gone already shows at the first read.
+                // This fails only for a peer that is gone, which the first read shows.
                 let _ = stream.set_nodelay(true);
                 return Ok((stream, address));
             }
@@ -191,7 +193,7 @@ pub async fn connect(
     Err(failure)
 }
 
-/// The library's own words hold its data structures.
+/// The error in words, as the library's own would show its data structures.
 fn in_words(error: &NetError) -> String {
     match error {
         error if error.is_nx_domain() => "there is no such name".to_owned(),
@@ -240,7 +242,7 @@ mod tests {
     };
     use std::time::Duration;
 
-    /// A cluster whose names are in the domain `test`.
+    /// The network of a cluster whose names are in the domain `test`.
     async fn cluster() -> Network {
         let a = |address: [u8; 4]| RData::A(A(address.into()));
         let alias = |name: &str| RData::CNAME(CNAME(Name::from_ascii(name).expect("a name")));
@@ -253,7 +255,7 @@ mod tests {
             ("www.test.", a([8, 8, 8, 8])),
         ]
         .into_iter()
-        // A name with hundreds of addresses, few of which are anybody's.
+        // The name has hundreds of addresses, and machines are at few of them.
         .chain((0..200).map(|number| ("many.test.", a([127, 0, 0, number]))))
         .chain((0..200).map(|number| ("many.test.", a([9, 0, 0, number]))))
         .collect();

@@ -1,4 +1,4 @@
-//! What belongs to one live guest of what the host offers.
+//! The host's state of one live guest.
 
 use super::{calls::Calls, dial::Network, http::Connections, in_flight::InFlightBytes, kubernetes::Caller};
 use crate::{
@@ -8,39 +8,40 @@ use crate::{
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 
-/// What belongs to one live guest of what the host offers; the capabilities are implemented on it.
+/// The host's state of one live guest. The capabilities are implemented on it.
 pub struct HostState {
-    /// What runs: authorization, secrets and limits.
+    /// The program that runs, with its authorization, secrets and limits.
     pub(crate) program: Arc<Program>,
-    /// What the check has used; its guests count there.
+    /// The counters of the check, which all its guests share.
     pub(crate) usage: Arc<Usage>,
-    /// What all guests share for reaching out.
+    /// What all guests share for connections to other machines.
     pub(crate) network: Arc<Network>,
-    /// The host calls of the present run.
+    /// The host calls of the run that is under way.
     pub(crate) calls: Calls,
-    /// Where the secrets are that name a key of the cluster.
+    /// The cluster that holds the check's secrets; none without a cluster.
     pub(crate) cluster: Option<Arc<Cluster>>,
-    /// The way to the API server, if there is one and the guest asks for it.
+    /// The guest's calls to the API server; none without a cluster, or if the guest does not ask for them.
     pub(crate) kubernetes: Option<Arc<Caller>>,
     /// Idle HTTP connections that the guest may reuse.
     pub(crate) connections: Connections,
-    /// The answers that the guest does not have yet.
+    /// The bytes of answers that the guest does not have yet.
     pub(crate) in_flight: InFlightBytes,
     /// The resources that the guest holds.
     pub(crate) table: ResourceTable,
 }
 
-/// What all guests of a sandbox share to reach other machines.
+/// What all guests of a sandbox share to reach other machines and the cluster.
 pub(crate) struct HostResources {
-    /// The network.
+    /// The shared connections to other machines.
     pub(crate) network: Arc<Network>,
-    /// The cluster, and what checks made in it; none without a cluster.
+    /// The ledger of what checks made in the cluster; none without a cluster.
     pub(crate) ledger: Option<Arc<Ledger>>,
 }
 
 impl HostState {
-    /// The state of a guest that has not begun, and that asks for these capabilities. With `record`, its finished host
-    /// calls are kept for [`Calls::take_record`]. The answers on their way to it count in `memory`.
+    /// The state of a guest that has not begun, and that asks for these capabilities.
+    /// With `record`, its finished host calls are kept for [`Calls::take_record`]. The answers on their way
+    /// to it count in `memory`.
     pub(crate) fn new(
         resources: &HostResources,
         asks: &[Capability],

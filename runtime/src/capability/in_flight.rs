@@ -1,4 +1,4 @@
-//! Answers of the world on their way to a guest, as a part of what the guests of its namespace hold.
+//! Bytes of answers on their way to a guest, which count in the memory of its namespace.
 
 use crate::{quota::Quota, usage::LimitHits, value::Limit};
 use std::sync::{
@@ -6,15 +6,15 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// Answers of the world that are on their way to one guest.
+/// The bytes of answers from other machines that are on their way to one guest.
 pub(crate) struct InFlightBytes {
-    /// None where all may be held.
+    /// The memory quota of the namespace; none where there is no limit.
     shared: Option<Arc<Quota>>,
     hits: Arc<LimitHits>,
     held: AtomicUsize,
 }
 
-/// There is no room for an answer. Knows how much there is in all, in bytes.
+/// The namespace's memory has no space for an answer. The number is its quota in bytes.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the guests of this namespace hold all of the memory that they may have together, {} MiB; `memory` in the \
@@ -23,12 +23,12 @@ pub(crate) struct InFlightBytes {
 pub(crate) struct Crowded(usize);
 
 impl InFlightBytes {
-    /// Nothing on its way yet.
+    /// The state with no bytes on their way, which will count in `shared`.
     pub(crate) fn new(shared: Option<Arc<Quota>>, hits: Arc<LimitHits>) -> Self {
         Self { shared, hits, held: AtomicUsize::new(0) }
     }
 
-    /// Makes room for so much more, in bytes, until [`Self::clear`].
+    /// Reserves `bytes` more bytes until [`Self::clear`], or refuses them.
     pub(crate) fn hold(&self, bytes: usize) -> Result<(), Crowded> {
         let Some(shared) = &self.shared else { return Ok(()) };
         if !shared.take(bytes) {
@@ -39,7 +39,7 @@ impl InFlightBytes {
         Ok(())
     }
 
-    /// The guest has what was for it.
+    /// Gives all bytes back, as the guest has its answers.
     pub(crate) fn clear(&mut self) {
         let held = std::mem::take(self.held.get_mut());
         if let Some(shared) = &self.shared {

@@ -1,9 +1,10 @@
-//! Offers all capabilities to guests.
+//! The linking of all capabilities.
 
 use super::{HostState, bindings::aviary::check as interfaces};
 use wasmtime::component::{HasSelf, Linker};
 
-/// Offers every capability. What a guest imports without a grant is refused before it is linked, so one linker serves all.
+/// Adds every capability to a linker. A guest that imports one without a grant is refused before it is
+/// linked, so one linker serves all.
 pub(crate) fn add_to_linker<T: Send>(
     linker: &mut Linker<T>,
     host: fn(&mut T) -> &mut HostState,

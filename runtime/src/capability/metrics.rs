@@ -1,4 +1,4 @@
-//! The check's own metrics, served as `aviary_custom_<name>`.
+//! The `metrics` capability: metrics that a check itself makes, served as `aviary_custom_<name>`.
 
 use super::{HostState, bindings::aviary::check::metrics as wit};
 use crate::{

@@ -1,4 +1,4 @@
-//! What the host offers to guests: one word and one file for each interface of `wit/`.
+//! Capabilities: what the host offers to guests, with one word and one module for each interface of `wit/`.
 
 mod call_end;
 pub mod calls;
@@ -46,16 +46,16 @@ pub mod bindings {
     });
 }
 
-// These two interfaces hold nothing but types.
+// The interfaces `tls` and `types` hold nothing but types.
 impl bindings::aviary::check::tls::Host for HostState {}
 impl bindings::aviary::check::types::Host for HostState {}
 
-/// A guest's timeout.
+/// The timeout that a guest gave in milliseconds.
 fn milliseconds(timeout: Option<u32>) -> Option<Duration> {
     timeout.map(|timeout| Duration::from_millis(timeout.into()))
 }
 
-/// A guest's text as a part of a message.
+/// The start of a guest's text, made safe for a message.
 fn shorten(text: &str) -> String {
     text.chars().take(100).flat_map(char::escape_debug).collect()
 }

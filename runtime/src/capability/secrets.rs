@@ -1,4 +1,4 @@
-//! Secrets that the manifest lists, read afresh at each call.
+//! The `secrets` capability: secrets that the manifest lists, read afresh at each call.
 
 use super::{
     bindings::aviary::check::secrets::{Error, Host},
@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// The largest secret, in bytes.
+/// The most bytes of a secret.
 const LARGEST: usize = 64 * 1024;
 
 impl Host for HostState {
@@ -39,7 +39,7 @@ impl Host for HostState {
     }
 }
 
-/// Reads the secret of that name. One line break at the end is not part of it: editors and `echo` add it.
+/// Reads the secret of this name. One line break at the end is not part of it: editors and `echo` add it.
 pub async fn read(
     program: &Program,
     cluster: Option<&Cluster>,
@@ -76,7 +76,7 @@ pub async fn read(
     Ok(value)
 }
 
-/// Reads with the rights that the check has in the cluster.
+/// Reads a key of a Kubernetes Secret, with the rights that the check has in the cluster.
 async fn read_key(
     program: &Program,
     cluster: Option<&Cluster>,
@@ -86,13 +86,13 @@ async fn read_key(
     let cluster = cluster.ok_or("the daemon knows no cluster")?;
     let client = cluster.guest(program.authorization.account()).map_err(|error| in_words(&error))?;
     let secrets: Api<KubernetesSecret> = Api::namespaced(client, program.namespace());
-    let _turn = cluster.turn(program.namespace()).await;
+    let _permit = cluster.turn(program.namespace()).await;
     let secret = secrets.get(name).await.map_err(|error| in_words(&error))?;
     let value = secret.data.and_then(|mut data| data.remove(key));
     value.map(|value| value.0).ok_or_else(|| "it has no such key".to_owned())
 }
 
-/// Reads a little more than the largest secret at most.
+/// Reads a file of the daemon's: at most [`LARGEST`] bytes and one more, which shows that it is too large.
 async fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let path = path.to_owned();
     let file = tokio::task::spawn_blocking(move || open_regular(&path)).await.map_err(io::Error::other)??;
@@ -108,7 +108,7 @@ mod tests {
     use futures_util::FutureExt;
     use std::time::Duration;
 
-    /// A check that may read one secret.
+    /// A program that may read the one secret `name`.
     fn listing(name: &str, from: SecretSource) -> Program {
         let bare = Program::bare("default", "test.wasm".parse().expect("a module"));
         Program { secrets: vec![Secret { name: name.into(), from }], ..bare }
@@ -147,12 +147,12 @@ mod tests {
             let error = read(&program, Some(&cluster), "token", deadline).await.expect_err("nobody listens");
             matches!(error, Error::Unavailable(text) if text.contains("in time"))
         };
-        let mut turns = Vec::new();
-        while let Some(turn) = cluster.turn("default").now_or_never() {
-            turns.push(turn);
+        let mut permits = Vec::new();
+        while let Some(permit) = cluster.turn("default").now_or_never() {
+            permits.push(permit);
         }
         assert!(read().await, "it does not wait");
-        drop(turns);
+        drop(permits);
         assert!(!read().await, "it waits for ever");
     }
 

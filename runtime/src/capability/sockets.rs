@@ -1,21 +1,24 @@
-//! How many sockets guests may have together, so that the daemon keeps file descriptors for itself.
+//! Permits for guests' sockets, so that the daemon keeps file descriptors for itself.
 
 use crate::fair_semaphore::FairSemaphore;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// What the daemon needs itself: clients, files, compilers, the API server.
+/// How many file descriptors the daemon keeps for its own clients, files, compilers and calls to the API
+/// server.
 const RESERVED: u64 = 2_048;
-/// More would only fill the memory of the kernel.
+/// The most sockets of all guests. More would only fill the memory of the kernel.
 const MOST: u64 = 32_768;
-/// The share of one namespace.
+/// The most that one namespace may have: one part in this many.
 const SHARE: usize = 4;
-/// What one lookup of a name takes at most: both families, from two name servers at once, with two more tries.
+/// The most sockets that one lookup of a name takes: both families, from two name servers at once, with two
+/// more tries.
 const OF_A_LOOKUP: usize = 12;
-/// The part of all that may be for lookups, and the most lookups.
+/// How many sockets there are for each permitted lookup.
 const PART_OF_LOOKUPS: usize = 64;
+/// The most permits for lookups.
 const MOST_LOOKUPS: usize = 256;
 
-/// Lets the process open as many files as it may at all: what starts it often allows a thousand at first.
+/// Lets the process open as many files as the system allows. What starts it often allows a thousand at first.
 pub fn allow_as_many_as_possible() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -24,13 +27,13 @@ pub fn allow_as_many_as_possible() {
     }
 }
 
-/// The sockets of all guests.
+/// The permits for sockets of all guests, which leave out those that lookups take.
 pub(super) fn sockets() -> FairSemaphore {
     let all = all();
     shared(all.saturating_sub(most_lookups(all) * OF_A_LOOKUP).max(1))
 }
 
-/// The lookups of names for all guests, whose sockets are the resolver's.
+/// The permits for lookups of names by all guests. Their sockets belong to the resolver.
 pub(super) fn lookups() -> FairSemaphore {
     shared(most_lookups(all()))
 }
@@ -47,7 +50,7 @@ fn most_lookups(all: usize) -> usize {
     (all / PART_OF_LOOKUPS).clamp(1, MOST_LOOKUPS)
 }
 
-/// Of so many open files; none is any number.
+/// How many sockets guests may have if the process may have `files` open files; none stands for any number.
 fn most(files: Option<u64>) -> usize {
     let files = files.unwrap_or(u64::MAX);
     let most = files.saturating_sub(RESERVED).max(files / 2).clamp(1, MOST);

@@ -19,35 +19,35 @@ use tokio::{
     time::Instant,
 };
 
-/// A deadline that no test reaches unless something hangs.
+/// A deadline in three seconds, which no test reaches unless something hangs.
 pub(super) fn soon() -> Instant {
     within(3000)
 }
 
-/// A deadline so many milliseconds away.
+/// A deadline in `milliseconds` from now.
 pub(super) fn within(milliseconds: u64) -> Instant {
     Instant::now() + Duration::from_millis(milliseconds)
 }
 
-/// What all guests share, on this machine.
+/// The network that all guests share, with the resolver of this machine.
 pub(super) fn network() -> Network {
     Network::new(&NetworkOptions::default()).expect("a network")
 }
 
-/// The same, with names from this server.
+/// The network that all guests share, with names from this server.
 pub(super) fn network_with(name_server: SocketAddr) -> Network {
     Network::new(&NetworkOptions { name_server: Some(name_server), ..NetworkOptions::default() })
         .expect("a network")
 }
 
-/// Gives every connection to `serve`, in a task of its own.
+/// Listens on a free port of this machine, and gives every connection to `serve` in a task of its own.
 pub(super) async fn listen<F: Future<Output = ()> + Send>(
     serve: impl Fn(TcpStream) -> F + Clone + Send + 'static,
 ) -> SocketAddr {
     listen_at("127.0.0.1:0", serve).await
 }
 
-/// The same, on a chosen address.
+/// Listens on this address, and gives every connection to `serve` in a task of its own.
 pub(super) async fn listen_at<F: Future<Output = ()> + Send>(
     address: &str,
     serve: impl Fn(TcpStream) -> F + Clone + Send + 'static,
@@ -63,12 +63,12 @@ pub(super) async fn listen_at<F: Future<Output = ()> + Send>(
     address
 }
 
-/// An address where nobody listens, and where no client of another test can be by chance: their ports are higher.
+/// An address where nobody listens. Its port is low, so that no client of another test can have it by chance.
 pub(super) fn closed_port() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 1))
 }
 
-/// A name server for the zone `test.` with these records.
+/// Starts a name server for the zone `test.` with these records.
 pub(super) async fn name_server(records: Vec<(&str, RData)>) -> SocketAddr {
     let origin = Name::from_ascii("test.").expect("a name");
     let mut zone: InMemoryZoneHandler =
@@ -89,7 +89,7 @@ pub(super) async fn name_server(records: Vec<(&str, RData)>) -> SocketAddr {
     address
 }
 
-/// UDP and TCP on the same port.
+/// Opens a UDP and a TCP socket on the same port.
 pub(super) async fn both_sockets() -> (UdpSocket, TcpListener) {
     loop {
         let udp = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
@@ -99,7 +99,7 @@ pub(super) async fn both_sockets() -> (UdpSocket, TcpListener) {
     }
 }
 
-/// Who signs the certificates of a test.
+/// The certificate authority of a test.
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
@@ -115,12 +115,12 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
-    /// Trust in this authority.
+    /// TLS options that trust this authority.
     pub(super) fn trusted(&self) -> Option<TlsOptions> {
         Some(TlsOptions { ca: Some(self.pem.clone()), verify: true })
     }
 
-    /// A server that proves to be `name` between the start of these years.
+    /// The TLS configuration of a server that proves to be `name` between the start of these years.
     pub(super) fn server(&self, name: &str, years: (i32, i32), alpn: &[&str]) -> Arc<ServerConfig> {
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         params.not_before = date_time_ymd(years.0, 1, 1);
@@ -131,7 +131,7 @@ impl Authority {
     }
 }
 
-/// A server that nobody vouches for but itself, and its certificate as PEM.
+/// The TLS configuration of a server with a self-signed certificate, and that certificate as PEM.
 pub(super) fn self_signed(name: &str) -> (Arc<ServerConfig>, String) {
     let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
     let key = KeyPair::generate().expect("a key");
@@ -148,5 +148,5 @@ fn tls_server(certificate: &Certificate, key: &KeyPair, alpn: &[&str]) -> Arc<Se
     Arc::new(config)
 }
 
-/// A certificate that is valid now.
+/// The first and last year of a certificate that is valid now.
 pub(super) const NOW: (i32, i32) = (2020, 2090);

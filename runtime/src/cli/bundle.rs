@@ -1,4 +1,4 @@
-//! `aviary bundle`: a directory of checks as one ConfigMap.
+//! `aviary bundle`: prints a directory of checks as one ConfigMap.
 
 use super::{
     Compiling,
@@ -26,19 +26,20 @@ use std::{
     process::ExitCode,
 };
 
-/// The API server refuses ConfigMaps with more bytes in their values.
+/// The most bytes of all values of a ConfigMap together. The API server refuses more.
 const MOST_BYTES: usize = 1024 * 1024;
-/// `kubectl apply` without `--server-side` keeps a copy of the object in an annotation, which is refused above this.
+/// The most bytes of a ConfigMap that `kubectl apply` takes without `--server-side`.
+/// It keeps a copy of the object in an annotation, which is refused above this.
 const MOST_ANNOTATED: usize = 256 * 1024;
-/// The longest name of a ConfigMap.
+/// The most characters of a ConfigMap's name.
 const LONGEST_NAME: usize = 253;
-/// The longest key of a ConfigMap.
+/// The most characters of a ConfigMap's key.
 const LONGEST_KEY: usize = 253;
-/// The further ending of modules that were packed here.
+/// The ending that is added to the name of a module that is packed here.
 const PACKED: &str = ".gz";
-/// What the daemon looks for.
+/// The label by which the daemon finds ConfigMaps with checks, and its value.
 const LABEL: (&str, &str) = ("aviary.dev/checks", "true");
-/// The namespace of checks that name none, for as long as nobody says where the ConfigMap will be.
+/// The namespace of checks that name none, as long as the ConfigMap's own is not known.
 const ANY_NAMESPACE: &str = "default";
 
 /// Print the ConfigMap that holds a directory of manifests and modules.
@@ -58,10 +59,10 @@ pub(super) struct Bundle {
     compiling: Compiling,
 }
 
-/// The files of a ConfigMap.
+/// The files that become the keys of a ConfigMap.
 #[derive(Debug, Default, PartialEq)]
 struct Files {
-    /// Manifests, and the signatures of modules.
+    /// Manifests, and the signatures of modules, by file name.
     texts: BTreeMap<String, String>,
     modules: BTreeMap<String, Vec<u8>>,
 }
@@ -96,7 +97,7 @@ impl Bundle {
     }
 }
 
-/// The namespaces of the checks, all of which have to be acceptable.
+/// The namespaces of the checks found. An error if one of the checks would not be accepted.
 async fn validate(sandbox: &Sandbox, found: Vec<Found>) -> Result<BTreeSet<String>> {
     let mut refused = Vec::new();
     let mut namespaces = BTreeSet::new();
@@ -117,7 +118,7 @@ async fn validate(sandbox: &Sandbox, found: Vec<Found>) -> Result<BTreeSet<Strin
     }
 }
 
-/// Where the ConfigMap has to be, if that matters: its checks are those of its own namespace.
+/// The namespace of the ConfigMap; none if any will do. Its checks have to be of its own namespace.
 fn common(wanted: Option<String>, namespaces: BTreeSet<String>) -> Result<Option<String>> {
     let expected = wanted.as_deref().unwrap_or(ANY_NAMESPACE);
     match Vec::from_iter(namespaces).as_slice() {
@@ -137,7 +138,7 @@ fn name_of(directory: &Path) -> Result<String> {
     parse_name(name).map_err(|error| anyhow!("{error}; choose one with --name"))
 }
 
-/// The name of a ConfigMap: a DNS-1123 subdomain, whose labels Kubernetes lets be of any length.
+/// Checks the name of a ConfigMap: a DNS-1123 subdomain, whose labels Kubernetes lets be of any length.
 fn parse_name(text: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let label = |label: &str| {
@@ -153,7 +154,7 @@ fn parse_name(text: &str) -> Result<String, String> {
 }
 
 impl Files {
-    /// Reads them; modules have at most `limit` bytes.
+    /// Reads the manifests, modules and signatures of a directory. A module has at most `limit` bytes.
     fn read(directory: &Path, limit: usize) -> Result<Self> {
         let mut files = Self::default();
         for entry in

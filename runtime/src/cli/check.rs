@@ -1,4 +1,4 @@
-//! `aviary check`: one full round, here and now.
+//! `aviary check`: runs one full round of a check here and now.
 
 use super::{
     Compiling,
@@ -84,7 +84,8 @@ impl Check {
         }
     }
 
-    /// The only check, or the one that is wanted; what is wrong with the others does not matter.
+    /// The only check that was found, or the one that is wanted. What is wrong with the others does not
+    /// matter.
     fn choose(&self, found: Vec<Found>) -> Result<Subject> {
         let names: Vec<_> = found.iter().map(|(name, _)| name.clone()).collect();
         let wanted = |name: &str| match &self.only {
@@ -100,7 +101,7 @@ impl Check {
     }
 }
 
-/// Init, one poll and cleanup, each told with how long it took.
+/// Runs init, one poll and cleanup, and prints how long each took.
 async fn run(round: &mut Round) -> Verdict {
     let begun = Instant::now();
     let ended = round.init().await;
@@ -128,7 +129,7 @@ async fn poll(round: &mut Round) -> Verdict {
     ended.into()
 }
 
-/// Deletes what the check left behind.
+/// Deletes what the check left behind in the cluster. An error if something is still there in the end.
 async fn sweep(ledger: &Arc<Ledger>, leftovers: &Leftovers) -> Result<()> {
     if !ledger.settle(Instant::now() + SWEEPING).await {
         let left: Vec<_> =

@@ -1,4 +1,4 @@
-//! How modules are compiled: what the daemon and the commands for authors share.
+//! The flags about compiling modules, which the daemon and the commands for authors share.
 
 use super::parse_duration;
 use crate::{
@@ -38,7 +38,7 @@ pub(super) struct CompileModule {
 }
 
 impl Compiling {
-    /// How modules are compiled: by this very program.
+    /// The settings for compiling modules with this very program.
     pub(super) fn config(&self) -> CompilerConfig {
         let allowance =
             Allowance { memory: self.compile_memory, cpu: self.compile_cpu, wall: self.compile_timeout };
@@ -53,7 +53,7 @@ impl CompileModule {
     }
 }
 
-/// Where the user's programs keep what they can make again; relative paths do not count there.
+/// The user's directory for files that can be made again. It is never a relative path.
 fn user_cache() -> Option<PathBuf> {
     let variable = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))?;

@@ -1,4 +1,4 @@
-//! `aviary inspect`: what a module is and asks for.
+//! `aviary inspect`: tells what a module is and asks for.
 
 use super::{
     Compiling,

@@ -28,7 +28,7 @@ use std::{
     time::Duration,
 };
 
-/// The largest module that a daemon accepts by default.
+/// The most bytes of a module that a daemon accepts by default.
 const MODULE_SIZE: Size = Size::mebibytes(4);
 
 /// Runs health checks as sandboxed WebAssembly components.
@@ -78,14 +78,14 @@ enum Command {
 }
 
 impl Arguments {
-    /// Reads the command line and the environment, where an empty variable means the same as none; ends the
-    /// process with a message if they make no sense.
+    /// Reads the command line and the environment, where an empty variable means the same as none. If they
+    /// make no sense, it ends the process with a message.
     pub fn read() -> Self {
         let matches = without_empty_variables(Self::command()).get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
-    /// Does what was asked for.
+    /// Executes the command, and returns the exit code of the process.
     pub fn execute(self) -> ExitCode {
         if let Command::CompileModule(compile) = &self.command {
             return compile.execute();
@@ -108,7 +108,7 @@ impl Arguments {
                 Command::CompileModule(compile) => Ok(compile.execute()),
             }
         });
-        // What still blocks a thread now has had its time.
+        // A thread that is still blocked now has had its time.
         runtime.shutdown_timeout(Duration::from_millis(100));
         done.and_then(|code| printed().map(|()| code)).unwrap_or_else(|error| failed(&error))
     }
@@ -122,7 +122,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    // Nobody else can be told.
+    // An error here cannot be told to anybody else.
     let _ = writeln!(stderr(), "error: {error:#}");
     ExitCode::from(2)
 }

@@ -1,4 +1,4 @@
-//! What the commands for authors share: reading a module or manifest, and a sandbox for it.
+//! Reading a module or manifest, and a sandbox for it, as all commands for authors need it.
 
 use super::{Compiling, MODULE_SIZE};
 use crate::{
@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::{fs, io, path::Path, sync::Arc};
 
-/// Modules that authors look at may be large.
+/// The most bytes of a module that authors look at, which may be large.
 pub(super) const LARGEST_MODULE: usize = 64 * 1024 * 1024;
 
 /// Whose signatures count.
@@ -43,16 +43,16 @@ pub(super) struct ModuleSize {
 }
 
 impl ModuleSize {
-    /// In bytes.
+    /// The most bytes of a module, once decompressed.
     pub(super) fn get(&self) -> usize {
         self.max_module_size.in_memory()
     }
 }
 
-/// What was found, by name: a check that can be tried, or why there is none.
+/// The name of a check, and the check if it can be tried, or why it cannot.
 pub(super) type Found = (String, Result<Subject>);
 
-/// A check and its module.
+/// A check with its module.
 pub(super) struct Subject {
     pub(super) check: Check,
     pub(super) module: Blob,
@@ -60,14 +60,14 @@ pub(super) struct Subject {
 }
 
 impl Signatures {
-    /// The keys; none if modules need no signature.
+    /// The keyring of the keys; an empty one if modules need no signature.
     pub(super) fn keyring(&self) -> Keyring {
         Keyring::of(self.require_signature.clone())
     }
 }
 
 impl Subject {
-    /// Loads the module as the daemon does, for its check.
+    /// Loads the module for its check, as the daemon does.
     pub(super) async fn load(self, keyring: &Keyring, sandbox: &Sandbox) -> Result<(Check, Arc<Guest>)> {
         let name = self.check.program.module.file_name();
         let module = keyring.admit(name, self.module, self.signature).await?;
@@ -81,7 +81,7 @@ fn parse_key(text: &str) -> Result<PublicKey, String> {
     PublicKey::find(text).map_err(|error| error.to_string())
 }
 
-/// A sandbox for a few guests, which reach into the cluster of a ledger.
+/// A sandbox for a few guests, which reach the cluster of `ledger`.
 pub(super) fn sandbox(compiling: &Compiling, ledger: Option<Arc<Ledger>>) -> Result<Sandbox> {
     let network = Network::new(&NetworkOptions::default()).context("cannot set up the network")?;
     Sandbox::new(4, compiling.config(), Arc::new(network), ledger)
@@ -89,8 +89,8 @@ pub(super) fn sandbox(compiling: &Compiling, ledger: Option<Arc<Ledger>>) -> Res
         .context("cannot run WebAssembly on this machine")
 }
 
-/// The checks of a manifest file with their modules, or the bare check of a module file; modules have at most `limit`
-/// bytes. Errors leave it to the caller to name the file.
+/// The checks of a manifest file with their modules, or the bare check of a module file. Modules have at most
+/// `limit` bytes. Errors do not name the file.
 pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<Found>> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if is_module(name) {

@@ -1,4 +1,4 @@
-//! What commands say on standard output.
+//! The standard output of commands.
 
 use anyhow::{Context, Result};
 use std::{
@@ -7,11 +7,12 @@ use std::{
     sync::OnceLock,
 };
 
-/// Why something could not be printed.
+/// The first error in printing.
 static FAILED: OnceLock<io::Error> = OnceLock::new();
 
-/// Prints a line. A command whose reader has left, as `head` does, has no less to do: it ends its round, cleans up, and
-/// its exit code says how that went. So nothing is to be done here if it cannot be printed.
+/// Prints a line, and notes an error for [`printed`].
+/// A command whose reader has left, as `head` does, still has to end its round and clean up. Its exit code
+/// says how that went.
 pub(super) fn print(line: impl Display) {
     match writeln!(stdout(), "{line}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => drop(FAILED.set(error)),
@@ -19,10 +20,10 @@ pub(super) fn print(line: impl Display) {
     }
 }
 
-/// Whether all that was printed is where it should be.
+/// Whether all lines were printed.
 ///
 /// # Errors
-/// Some of it is not, for another reason than that nobody reads it.
+/// When a line was not, for another reason than that nobody reads it.
 pub(super) fn printed() -> Result<()> {
     match FAILED.get() {
         Some(error) => Err(io::Error::from(error.kind())).context("cannot write to standard output"),

@@ -99,7 +99,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// What the daemon needs to know, in its own words.
+    /// The settings of the daemon that these flags mean.
     pub(super) fn settings(self) -> Settings {
         Settings {
             checks: self.checks,
@@ -112,7 +112,7 @@ impl Run {
             token_file: self.token_file,
             basic_file: self.basic_file,
             rate_limit: self.rate_limit,
-            // Neither is there without the other; clap sees to that.
+            // Clap lets neither be given without the other.
             tls: self.tls_cert.zip(self.tls_key).map(|(certificates, key)| TlsFiles { certificates, key }),
             namespace: self.namespace,
             max_checks: self.max_checks,

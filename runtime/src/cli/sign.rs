@@ -1,4 +1,4 @@
-//! `aviary sign`: signatures in minisign's format, and keys for them.
+//! `aviary sign`: makes signatures in minisign's format, and keys for them.
 
 use super::{
     module::{LARGEST_MODULE, read_module},
@@ -23,12 +23,13 @@ use std::{
     process::ExitCode,
 };
 
-/// Holds the password where there is no terminal to ask on.
+/// The environment variable that holds the password where there is no terminal to ask on.
 const PASSWORD: &str = "AVIARY_KEY_PASSWORD";
-/// The longest file of a secret key. Minisign's own have less than 300 bytes, and a comment.
+/// The most bytes of the file of a secret key. Minisign's own have less than 300 bytes, and a comment.
 const LONGEST_KEY: usize = 16 * 1024;
-/// Where a decoded secret key says how it is encrypted, and what it says if it is not.
+/// The bytes of a decoded secret key that say how it is encrypted.
 const ENCRYPTION: std::ops::Range<usize> = 2..4;
+/// The value of [`ENCRYPTION`] in a key without a password.
 const PLAIN: [u8; 2] = [0, 0];
 
 /// Sign modules for daemons that ask for it, or make a key for that.
@@ -83,7 +84,8 @@ fn sign(file: &Path, key: &SecretKey) -> Result<()> {
     Ok(())
 }
 
-/// Reads a secret key. Minisign itself leaves the checksum out of keys without a password, so that is not asked for.
+/// Reads a secret key. Its checksum is not verified, as minisign itself leaves it out of keys without a
+/// password.
 fn secret_key(path: &Path) -> Result<SecretKey> {
     let text = file::read_text(path, LONGEST_KEY).context("it cannot be read")?;
     let wrong = "it is no minisign secret key; `aviary sign --generate NAME` makes one";
@@ -96,7 +98,7 @@ fn secret_key(path: &Path) -> Result<SecretKey> {
     SecretKeyBox::from(text).into_secret_key(password()?).with_context(no_password)
 }
 
-/// Makes a key pair; never in place of another one.
+/// Makes a key pair in new files; an error if one of them exists.
 fn generate(name: &str) -> Result<()> {
     let (secret, public) = (PathBuf::from(format!("{name}.key")), PathBuf::from(format!("{name}.pub")));
     if let Some(taken) = [&secret, &public].into_iter().find(|path| path.exists()) {
@@ -125,7 +127,7 @@ fn create(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The password from the environment; without one, the terminal is asked.
+/// The password from the environment; none if it has to be asked for on the terminal.
 fn password() -> Result<Option<String>> {
     match env::var(PASSWORD) {
         Ok(password) => Ok(Some(password).filter(|password| !password.is_empty())),

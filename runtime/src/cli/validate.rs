@@ -1,4 +1,4 @@
-//! `aviary validate`: would these files be accepted?
+//! `aviary validate`: tells whether files would be accepted.
 
 use super::{
     Compiling,
@@ -17,7 +17,7 @@ use std::{
     process::ExitCode,
 };
 
-/// What is told of a directory without checks.
+/// The message about a directory without checks.
 pub(super) const NOTHING: &str = "it holds neither manifests nor modules";
 
 /// Tell whether manifests and modules would be accepted, without running them.
@@ -79,14 +79,14 @@ impl Validate {
     }
 }
 
-/// Names the file of what is wrong, unless its name stands there already.
+/// Adds the name of the file to an error, unless it is there already.
 fn in_file(path: &Path, (name, subject): Found) -> Found {
     let path = path.display().to_string();
     let subject = if name == path { subject } else { subject.with_context(|| path) };
     (name, subject)
 }
 
-/// The checks of a directory, as the daemon reads it; `namespace` is that of checks that name none.
+/// The checks of a directory, as the daemon reads it. Checks that name no namespace get `namespace`.
 pub(super) fn directory(path: &Path, namespace: &str, limit: usize) -> Vec<Found> {
     let source = Directories {
         paths: vec![path.to_path_buf()],

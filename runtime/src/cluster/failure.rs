@@ -1,4 +1,4 @@
-//! What goes wrong on the way to the API server and back.
+//! Failures of requests to the API server.
 
 use super::values::TooManyValues;
 use http_body_util::LengthLimitError;
@@ -6,23 +6,23 @@ use kube::core::Status;
 use std::{error::Error, time::Duration};
 use tokio::time::timeout;
 
-/// How long the API server may take to answer the daemon itself.
+/// How long the daemon itself waits for an answer of the API server.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Waits for an answer of the API server, though not for long.
+/// Waits for an answer of the API server, for ten seconds at most.
 ///
 /// # Errors
-/// Those of the request, and one of its own when no answer comes.
+/// Those of the request, and one of its own when no answer comes in time.
 pub async fn within<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
     let late = |_| Err(kube::Error::Service(format!("no answer within {PATIENCE:?}").into()));
     timeout(PATIENCE, request).await.unwrap_or_else(late)
 }
 
-/// What went wrong for people, down to its cause.
+/// The error in words for people, down to its cause.
 pub fn in_words(error: &kube::Error) -> String {
     let mut words = match error {
         kube::Error::Api(status) => return refusal(status),
-        // The name of the layer says nothing to anybody.
+        // The layer of the client says nothing to anybody, so its name is left out.
         kube::Error::Service(error) => error.to_string(),
         kube::Error::HyperError(error) => error.to_string(),
         error => error.to_string(),
@@ -36,7 +36,8 @@ pub fn in_words(error: &kube::Error) -> String {
     words
 }
 
-/// A refusal in the words of the API server, or in some if it has none. Any JSON object is read as one that has none.
+/// A refusal in the words of the API server, or its code and reason if it has none. Any JSON object is read
+/// as a refusal without words.
 fn refusal(status: &Status) -> String {
     let said = [&status.message, &status.reason].into_iter().find(|words| !words.is_empty());
     said.cloned().unwrap_or_else(|| match status.code {
@@ -45,17 +46,17 @@ fn refusal(status: &Status) -> String {
     })
 }
 
-/// The code of a refusal by the API server.
+/// The HTTP status with which the API server refused a request; none for other errors.
 pub fn code(error: &kube::Error) -> Option<u16> {
     if let kube::Error::Api(status) = error { Some(status.code) } else { None }
 }
 
-/// Whether an answer was larger than it may be.
+/// Whether the error says that an answer was larger than it may be.
 pub fn is_too_large(error: &kube::Error) -> bool {
     causes(error).any(|cause| cause.is::<LengthLimitError>() || cause.is::<TooManyValues>())
 }
 
-/// What an error came of, down to its root.
+/// The error and what caused it, down to the root.
 pub fn causes(error: &kube::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(error.source(), |&cause| cause.source())
 }

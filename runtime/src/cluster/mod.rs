@@ -1,4 +1,5 @@
-//! The Kubernetes cluster that the daemon is in, or was pointed at: who asks, and what there is to ask for.
+//! The Kubernetes cluster of the daemon: clients for its API server, by account, and the kinds of objects
+//! that it has.
 
 mod failure;
 mod pause;
@@ -35,25 +36,27 @@ use tokio::time::Instant;
 use tower::util::{AndThenLayer, MapResponseLayer};
 use values::Bounded;
 
-/// The largest answer that a guest's call may bring, in bytes.
+/// The most bytes of an answer to a guest's call.
 const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
-/// Answers to guests that are on their way at once, and those to guests of one namespace.
+/// The most answers to guests that are on their way at once, from all namespaces.
 const MOST_ANSWERS: usize = 8;
+/// The most answers to guests of one namespace that are on their way at once.
 const MOST_ANSWERS_OF_EACH: usize = 4;
-/// How long it is known which kinds of objects there are.
+/// How long the kinds of objects are remembered before the API server is asked again.
 const KINDS_KNOWN_FOR: Duration = Duration::from_secs(600);
-/// How many kinds are known at once.
+/// The most kinds of objects that are remembered at once.
 const MOST_KINDS: usize = 1_000;
-/// How many accounts have a client at once.
+/// The most accounts that have a client at once.
 const MOST_CLIENTS: usize = 1_000;
-/// Set in every pod.
+/// The environment variable that is set in every pod.
 const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
 
 /// A Kubernetes API server, and the daemon's own place in the cluster.
 pub struct Cluster {
     config: Config,
     own: Client,
-    /// Clients of accounts, and under none those with the daemon's own identity, by the most values of an answer.
+    /// The clients for guests, by account and by the most values of an answer. No account means the daemon's
+    /// own identity.
     guests: Mutex<HashMap<(Option<Account>, usize), Client>>,
     kinds: Mutex<HashMap<GroupVersionKind, (Instant, Kind)>>,
     answers: FairSemaphore,
@@ -62,32 +65,33 @@ pub struct Cluster {
 /// A kind of objects that the API server has.
 #[derive(Clone, Debug)]
 pub struct Kind {
-    /// Where its objects are.
+    /// The resource of the kind: its group, version and plural.
     pub resource: ApiResource,
-    /// Whether they are in namespaces.
+    /// Whether the objects of the kind are in namespaces.
     pub is_namespaced: bool,
-    /// What can be done with them at all.
+    /// The verbs that the API server has for the kind.
     pub verbs: Vec<String>,
 }
 
 /// Why there is no cluster to talk to.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// The file cannot be used.
+    /// The kubeconfig file cannot be used.
     #[error("cannot use the kubeconfig {0}: {1}")]
     Kubeconfig(PathBuf, KubeconfigError),
-    /// In a pod, but without what a service account has.
+    /// The daemon is in a pod without the token or certificate of a service account.
     #[error(
         "cannot use the pod's service account: {0}; set `automountServiceAccountToken: true`, or name a --kubeconfig"
     )]
     InCluster(kube::config::InClusterError),
-    /// No client can be made.
+    /// No client can be made from the configuration.
     #[error("cannot set up the client of the API server: {}", in_words(.0))]
     Client(#[from] kube::Error),
 }
 
 impl Cluster {
-    /// The cluster of the kubeconfig, else the one whose pod this is, else none. Asks nobody yet.
+    /// Finds the cluster of the kubeconfig, else the one of the daemon's own pod, else none. It asks no
+    /// server.
     pub async fn find(kubeconfig: Option<&Path>) -> Result<Option<Self>, ClusterError> {
         let config = match kubeconfig {
             Some(path) => {
@@ -96,7 +100,7 @@ impl Cluster {
                 let proxies = proxies(&file);
                 let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
                 let mut config = config.map_err(wrong)?;
-                // The environment's are not used.
+                // Proxies of the environment are not used, only those that the kubeconfig itself names.
                 config.proxy_url = config.proxy_url.filter(|proxy| proxies.contains(proxy));
                 config
             }
@@ -108,12 +112,12 @@ impl Cluster {
         Ok(Some(Self::new(config)?))
     }
 
-    /// A cluster to be reached like this; the daemon is at home in its default namespace.
+    /// A cluster that is reached with this configuration. Its default namespace is the daemon's own.
     ///
     /// # Errors
-    /// When its certificates or keys cannot be used.
+    /// When the certificates or keys of the configuration cannot be used.
     pub fn new(mut config: Config) -> Result<Self, kube::Error> {
-        // Calls have deadlines of their own, within which they are repeated.
+        // The client must not repeat calls, as calls repeat themselves within their own deadlines.
         config.default_retry = false;
         let own =
             ClientBuilder::try_from(config.clone())?.with_layer(&AndThenLayer::new(pause::keep)).build();
@@ -126,17 +130,19 @@ impl Cluster {
         &self.config.default_namespace
     }
 
-    /// The client of the daemon itself.
+    /// The client with the daemon's own identity, whose answers are not limited.
     pub fn own(&self) -> Client {
         self.own.clone()
     }
 
-    /// A client for guests, whose answers are limited: with the rights of an account, or the daemon's.
+    /// A client for guests, with the rights of an account, or else the daemon's. Its answers are limited in
+    /// bytes and in values.
     pub fn guest(&self, account: Option<&Account>) -> Result<Client, kube::Error> {
         self.client(account, MOST_VALUES)
     }
 
-    /// A client for what guests left behind, whose answers are limited in bytes alone: not for generic objects.
+    /// A client that deletes leftovers of guests. Its answers are limited in bytes alone, so it is not for
+    /// generic objects.
     pub(crate) fn sweeper(&self, account: Option<&Account>) -> Result<Client, kube::Error> {
         self.client(account, usize::MAX)
     }
@@ -151,7 +157,7 @@ impl Cluster {
             None => self.config.clone(),
         };
         let limit = MapResponseLayer::new(move |answer: Response<Box<DynBody>>| {
-            // A log has commas of its own.
+            // Commas in a log are text and count as no values.
             let is_text =
                 answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/"));
             let most_values = if is_text { usize::MAX } else { most_values };
@@ -166,8 +172,8 @@ impl Cluster {
         Ok(clients.entry(name).or_insert(client).clone())
     }
 
-    /// The way to the API server with the rights of an account, and nothing of whom the kubeconfig impersonates: its
-    /// groups would come on top.
+    /// The configuration for calls with the rights of an account. Whom the kubeconfig impersonates is left
+    /// out, as its groups would come on top.
     fn config_as(&self, account: &Account) -> Config {
         let mut config = self.config.clone();
         let auth = &mut config.auth_info;
@@ -178,7 +184,7 @@ impl Cluster {
         config
     }
 
-    /// Waits until a guest of a namespace may have an answer, and keeps room for it.
+    /// Waits until a guest of this namespace may have an answer, and holds its permit.
     pub(crate) async fn turn(&self, namespace: &str) -> FairPermit {
         self.answers.take(namespace).await
     }
@@ -187,13 +193,13 @@ impl Cluster {
     pub(crate) async fn uid_of(&self, namespace: &str) -> Result<Option<String>, kube::Error> {
         let api: Api<Namespace> = Api::all(self.own());
         match api.get_metadata(namespace).await {
-            // Not for any 404: what stands between may answer that too.
+            // Only the API server's own refusal counts, as a proxy in between may answer 404 too.
             Err(kube::Error::Api(status)) if status.reason == "NotFound" => Ok(None),
             found => Ok(Some(found?.metadata.uid.unwrap_or_default())),
         }
     }
 
-    /// The kind of an object, for example of `apps/v1` and `Deployment`.
+    /// The kind of objects with this API version and kind, for example `apps/v1` and `Deployment`.
     pub async fn kind(&self, api_version: &str, kind: &str) -> Result<Kind, kube::Error> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let wanted = GroupVersionKind::gvk(group, version, kind);
@@ -211,7 +217,8 @@ impl Cluster {
         Ok(found)
     }
 
-    /// The same kind in whatever version the API server has of it; none if it has none. Asks each time.
+    /// The kind of objects in whatever version the API server has of it; none if it has none. It asks the
+    /// server each time.
     pub async fn any_version(&self, api_version: &str, kind: &str) -> Result<Option<Kind>, kube::Error> {
         let (group, _) = api_version.split_once('/').unwrap_or_default();
         let group = match discovery::group(&self.own, group).await {
@@ -224,12 +231,12 @@ impl Cluster {
 }
 
 impl Kind {
-    /// Whether the API server can do this with its objects.
+    /// Whether the API server has this verb for the kind.
     pub fn can(&self, verb: &str) -> bool {
         self.verbs.iter().any(|known| known == verb)
     }
 
-    /// Whether what is created is answered and forgotten, such as a review.
+    /// Whether a created object is only answered and not stored, such as a review.
     pub fn leaves_nothing(&self) -> bool {
         ["get", "list", "delete"].into_iter().all(|verb| !self.can(verb))
     }

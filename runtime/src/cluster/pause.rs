@@ -1,5 +1,5 @@
-//! How long the API server asks to wait. Its limits on how many ask at once say so in a header alone, and of a refusal
-//! the client keeps nothing but the body.
+//! The pause that the API server asks for. Its limits on concurrent requests say so in a header alone. The
+//! client keeps nothing but the body of a refusal.
 
 use futures_util::{FutureExt, future::BoxFuture};
 use http_body_util::{BodyExt, Full};
@@ -15,17 +15,17 @@ use kube::{
 use std::time::Duration;
 use tower::BoxError;
 
-/// As much is read of a refusal, in bytes.
+/// The most bytes that are read of a refusal.
 const LARGEST_REFUSAL: usize = 64 * 1024;
 
-/// How long the API server asks to wait before it is asked again; no time if it does not say.
+/// The pause that the API server asks for before the next request; zero if it does not ask for one.
 pub fn asked_pause(error: &kube::Error) -> Duration {
     let kube::Error::Api(status) = error else { return Duration::ZERO };
     let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     Duration::from_secs(seconds.into())
 }
 
-/// Writes what the header of a refusal says into its body, from which its error is made.
+/// Writes the pause from the header of a refusal into its body, from which the error is made.
 pub(super) fn keep(
     answer: Response<Box<DynBody>>,
 ) -> BoxFuture<'static, Result<Response<Box<DynBody>>, BoxError>> {
@@ -33,7 +33,7 @@ pub(super) fn keep(
         let Some(seconds) = asked(&answer) else { return Ok(answer) };
         let (mut head, mut body) = answer.into_parts();
         let mut text = Vec::new();
-        // Without all of its words it is still a refusal.
+        // A refusal that is cut short is still a refusal.
         while let Some(Ok(frame)) = body.frame().await {
             text.extend(frame.into_data().unwrap_or_default());
             if text.len() > LARGEST_REFUSAL {

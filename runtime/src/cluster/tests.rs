@@ -1,4 +1,4 @@
-//! Clients over an API server that notes who asks.
+//! Tests of the clients, with an API server that notes who asks.
 
 use super::*;
 use axum::{
@@ -10,7 +10,7 @@ use serde_json::json;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-/// Whom a kubeconfig impersonates that leaves nothing out.
+/// The impersonation headers for a kubeconfig that impersonates a user with everything there is.
 const OPERATOR: [(&str, &str); 4] = [
     ("impersonate-extra-reason", "on call"),
     ("impersonate-group", "system:masters"),
@@ -18,10 +18,10 @@ const OPERATOR: [(&str, &str); 4] = [
     ("impersonate-user", "root"),
 ];
 
-/// The headers about impersonation of each request.
+/// The impersonation headers of each request, in order.
 type Asked = Arc<Mutex<Vec<Vec<(String, String)>>>>;
 
-/// A cluster over an API server that notes who asks and otherwise answers the same.
+/// A cluster whose API server notes who asks, and always answers the same.
 async fn noting() -> (Cluster, Asked) {
     let asked = Asked::default();
     let noted = Arc::clone(&asked);
@@ -42,7 +42,7 @@ async fn noting() -> (Cluster, Asked) {
     (Cluster::new(config).expect("a cluster"), asked)
 }
 
-/// How to reach an API server of these routes.
+/// Serves these routes as an API server, and returns the configuration that reaches it.
 async fn serve(routes: axum::Router) -> Config {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -1,4 +1,5 @@
-//! How many values a JSON text has, known before it is read: each takes a hundred times the room of its text.
+//! A limit on the values of a JSON text, counted before it is parsed: each takes a hundred times the memory
+//! of its text.
 
 use http_body_util::Limited;
 use hyper::body::{Body, Bytes, Frame};
@@ -8,10 +9,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// The most values of what is read as a generic object: of 35 MiB at most.
+/// The most values of a JSON text that is parsed as generic objects, which then take 35 MiB at most.
 pub(crate) const MOST_VALUES: usize = 50_000;
 
-/// Counts values as their text comes, and at most one too few.
+/// Counts the values of a JSON text as it comes in, at most one too few.
 #[derive(Default)]
 pub(crate) struct Values {
     count: usize,
@@ -19,12 +20,12 @@ pub(crate) struct Values {
     is_escaped: bool,
 }
 
-/// A text of more values than there is room for.
+/// The JSON text has more values than this number.
 #[derive(Debug, thiserror::Error)]
 #[error("it has more than {0} values")]
 pub(crate) struct TooManyValues(usize);
 
-/// An answer in JSON that ends with an error when it has too many bytes or values.
+/// The body of a JSON answer that ends with an error when it has too many bytes or values.
 pub(super) struct Bounded<B> {
     body: Limited<B>,
     values: Values,
@@ -32,17 +33,17 @@ pub(super) struct Bounded<B> {
 }
 
 impl Values {
-    /// Counts those of the next part of the text.
+    /// Counts the values of the next part of the text.
     ///
     /// # Errors
-    /// When there are more than so many by now.
+    /// When the text has more than `most` values by now.
     pub(crate) fn count(&mut self, text: &[u8], most: usize) -> Result<(), TooManyValues> {
         for letter in text {
             match letter {
                 _ if self.is_escaped => self.is_escaped = false,
                 b'\\' => self.is_escaped = self.in_text,
                 b'"' => self.in_text = !self.in_text,
-                // Each value but the first one comes after one of these.
+                // Each value but the first comes after one of these characters.
                 b',' | b'[' | b'{' if !self.in_text => self.count += 1,
                 _ => {}
             }

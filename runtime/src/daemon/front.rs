@@ -1,4 +1,4 @@
-//! How the settings want the daemon to be asked.
+//! The front of the daemon: what HTTP requests pass before they are answered.
 
 use crate::{
     api::{self, Basic, Bearer, Entrance, FileContent, Guard, ReloadingFile, Tls, TrustedProxies},
@@ -11,7 +11,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// What stands between a client and the board.
+/// The listener's TLS, its bearer tokens and passwords, and its limits.
 pub(super) struct Front {
     tls: Option<Arc<ReloadingFile<Tls>>>,
     bearer: Option<Arc<ReloadingFile<Bearer>>>,
@@ -21,7 +21,7 @@ pub(super) struct Front {
 }
 
 impl Front {
-    /// Refuses to go without the files that are named.
+    /// Reads the files that the settings name. An error if one of them cannot be used.
     pub(super) fn find(settings: &Settings) -> Result<Self> {
         let pair = settings.tls.as_ref().map(|files| vec![files.certificates.clone(), files.key.clone()]);
         Ok(Self {
@@ -33,7 +33,7 @@ impl Front {
         })
     }
 
-    /// Answers, and follows what changes in the files, until `stop`.
+    /// Answers requests, and follows changes of the files, until `stop`.
     pub(super) async fn serve(
         self,
         listener: TcpListener,

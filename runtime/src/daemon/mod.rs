@@ -1,4 +1,4 @@
-//! Puts the rooms together and keeps them running until a signal comes.
+//! The daemon: puts the rooms together, and keeps them running until a signal comes.
 
 mod front;
 mod parts;
@@ -40,24 +40,25 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Changes that wait to be taken in.
+/// The most changes of a source that wait for the inventory.
 const PENDING_CHANGES: usize = 16;
-/// As many bytes of certificates are read; those of a whole system are a tenth of it.
+/// The most bytes of certificates that are read. Those of a whole system are a tenth of it.
 const MOST_CERTIFICATES: usize = 4 * 1024 * 1024;
-/// How often it is looked whether the daemon has become ready.
+/// How often the daemon checks whether it has become ready.
 const READY_CHECK: Duration = Duration::from_millis(50);
-/// How long nobody need know what is waited for, and how often it is told then.
+/// How long after the start the log first says what the daemon waits for, and how often after that.
 const COMPLAIN_AFTER: Duration = Duration::from_secs(5);
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
-/// Runs the daemon until SIGTERM, SIGINT, SIGHUP or SIGQUIT; a second one ends it at once.
+/// Runs the daemon until SIGTERM, SIGINT, SIGHUP or SIGQUIT. A second signal ends it at once.
 ///
 /// Exit code 0 if every check was cleaned up in time, 1 if something had to be killed.
 ///
 /// # Errors
-/// When it cannot start, or a part of it breaks down; the other parts end first, as they do after a signal.
+/// When the daemon cannot start, or a part of it breaks down. The other parts end first, as they do after a
+/// signal.
 pub async fn run(settings: Settings) -> Result<ExitCode> {
-    // Before anything that takes time: who asks for an end at once gets a clean one as well.
+    // Before anything that takes time, so that a signal during the start ends the daemon clean as well.
     let mut signals = Signals::listen()?;
     let running = tokio::select! {
         running = start(settings) => running?,
@@ -69,7 +70,7 @@ pub async fn run(settings: Settings) -> Result<ExitCode> {
     running.run(&mut signals).await
 }
 
-/// Puts the rooms together. No part runs before all of them could be made.
+/// Makes all parts of the daemon and starts them. No part runs before all of them could be made.
 async fn start(settings: Settings) -> Result<Running> {
     allow_as_many_as_possible();
     let cluster = cluster(&settings).await?.map(Arc::new);
@@ -109,7 +110,7 @@ async fn start(settings: Settings) -> Result<Running> {
     Ok(Running { parts, ledger, stop, kill_after: settings.kill_after })
 }
 
-/// The listeners for everybody and, if there is to be one, for probes.
+/// Opens the main listener and, if the settings name one, the listener for probes.
 fn listeners(settings: &Settings) -> Result<(TcpListener, Option<TcpListener>)> {
     let listener = listen(settings.listen, "--listen")?;
     let probed = settings.probe_listen.map(|address| listen_for_probes(address, &listener)).transpose()?;
@@ -143,13 +144,13 @@ fn listen_for_probes(address: SocketAddr, main: &TcpListener) -> Result<TcpListe
 struct Running {
     parts: Parts,
     ledger: Option<Arc<Ledger>>,
-    /// Tells all parts to stop.
+    /// The token that tells all parts to stop.
     stop: CancellationToken,
     kill_after: Duration,
 }
 
 impl Running {
-    /// Goes on until a signal comes or a part breaks down, and then lets everything end.
+    /// Waits until a signal comes or a part breaks down, and then lets all parts end.
     async fn run(mut self, signals: &mut Signals) -> Result<ExitCode> {
         let broken = tokio::select! {
             () = signals.asked_to_end() => None,
@@ -176,7 +177,7 @@ impl Running {
         }
     }
 
-    /// True if everything ended clean.
+    /// Ends all parts; true if every check was cleaned up in time.
     async fn end(&mut self) -> bool {
         let deadline = Instant::now() + self.kill_after;
         let clean = self.parts.end().await;
@@ -193,12 +194,13 @@ impl Running {
 /// # Errors
 /// When the system gives no threads.
 pub fn runtime() -> io::Result<Runtime> {
-    // A guest that spins gives way every 10 ms; timers and sockets must have their turn each time,
-    // not only every 61 turns as is the default.
+    // A guest that spins gives way every 10 ms. Timers and sockets must be served each time, and not only
+    // every 61 polls as by default.
     Builder::new_multi_thread().event_interval(1).enable_all().build()
 }
 
-/// The cluster to look for checks in and to let them use. A pod without an account may still have directories.
+/// The cluster in which checks are looked for, and which they may use. A pod without an account may still
+/// have directories.
 async fn cluster(settings: &Settings) -> Result<Option<Cluster>> {
     match Cluster::find(settings.kubeconfig.as_deref()).await {
         Err(error @ ClusterError::InCluster(_)) if !settings.checks.is_empty() => {
@@ -235,8 +237,8 @@ async fn read_text(path: &Path, most: usize) -> io::Result<String> {
     spawn_blocking(move || file::read_text(&path, most)).await?
 }
 
-/// Tells systemd when all sources have been read, and the log what is waited for, and waits for the end. Outside
-/// of systemd nobody listens.
+/// Tells systemd when all sources have been read, tells the log what is waited for, and waits for `stop`.
+/// Outside of systemd nobody listens.
 async fn announce_ready(board: Arc<Board>, stop: CancellationToken) {
     let mut complaint = interval_at(Instant::now() + COMPLAIN_AFTER, COMPLAIN_EVERY);
     while !board.is_ready() {

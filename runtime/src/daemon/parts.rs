@@ -1,18 +1,18 @@
-//! The tasks that the daemon is made of.
+//! The parts of the daemon, which are its tasks.
 
 use std::{collections::HashMap, future::pending};
 use tokio::task::{Id, JoinError, JoinSet};
 
-/// Tasks that go on until they are told to stop. One that ends before has broken down, and without it the daemon
-/// would only look well.
+/// Tasks that run until they are told to stop. A task that ends before has broken down, and without it the
+/// daemon would only look well.
 #[derive(Default)]
 pub(super) struct Parts {
-    /// Each tells whether it ended clean.
+    /// The running tasks, each of which returns whether it ended clean.
     tasks: JoinSet<bool>,
     names: HashMap<Id, &'static str>,
 }
 
-/// A part that ended although nothing had told it to stop.
+/// The error about a part that ended although nothing had told it to stop.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{name} broke down ({how}), which is a bug of Aviary: report it with the log; whoever started the daemon has to start it again"
@@ -37,7 +37,7 @@ impl Parts {
         }
     }
 
-    /// Waits until all parts have ended, once they are told to; true if each ended clean.
+    /// Waits until all parts have ended, after they were told to. True if each ended clean.
     pub(super) async fn end(&mut self) -> bool {
         let mut clean = true;
         while let Some(ended) = self.tasks.join_next_with_id().await {

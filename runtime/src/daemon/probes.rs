@@ -1,4 +1,4 @@
-//! The kubelet's probes on a thread of their own.
+//! The server for the kubelet's probes, on a thread of its own.
 
 use crate::{
     api::{self, Entrance},
@@ -9,10 +9,10 @@ use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, runtime::Builder, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-/// Answers the kubelet's probes until `stop`; true once that is over.
+/// Answers the kubelet's probes until `stop`; true once the server has ended.
 ///
-/// The threads that run guests can have more to do than they get done. Then every request there waits, and a kubelet that
-/// waits in vain restarts the daemon, which makes it worse.
+/// The threads that run guests can have more work than they get done. Then every request there waits. A
+/// kubelet that waits in vain restarts the daemon, which makes it worse.
 pub(super) fn serve(
     listener: TcpListener,
     board: Arc<Board>,
@@ -54,7 +54,7 @@ mod tests {
             });
             (answer.expect("an answer"), Instant::now())
         });
-        // This is all that the runtime has: nothing else is done there meanwhile.
+        // The test blocks the only thread of its runtime: nothing else is done there meanwhile.
         thread::sleep(Duration::from_secs(1));
         let busy_until = Instant::now();
         let (answer, answered) = asking.join().expect("asked");

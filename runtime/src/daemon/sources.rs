@@ -1,4 +1,4 @@
-//! The sources that the settings name.
+//! The sources of checks that the settings name.
 
 use super::parts::Parts;
 use crate::{
@@ -15,14 +15,14 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// Where this daemon gets its checks from.
+/// The sources from which this daemon gets its checks.
 pub(super) struct Sources {
     directories: Option<Directories>,
     config_maps: Option<ConfigMaps>,
 }
 
 impl Sources {
-    /// Refuses to go without any, or with directories that cannot be read.
+    /// The sources of the settings. An error if there are none, or if a directory cannot be read.
     pub(super) fn find(settings: &Settings, policy: Policy, cluster: Option<&Cluster>) -> Result<Self> {
         let directories = (!settings.checks.is_empty()).then(|| Directories {
             paths: settings.checks.clone(),
@@ -59,12 +59,13 @@ impl Sources {
         Ok(Self { directories, config_maps })
     }
 
-    /// How many there are.
+    /// The number of sources.
     pub(super) fn count(&self) -> usize {
         usize::from(self.directories.is_some()) + usize::from(self.config_maps.is_some())
     }
 
-    /// Follows them all until told to stop. A file system that hangs may hold a look for ever, which then loses nothing.
+    /// Starts to follow all sources until told to stop. A look that a hanging file system holds for ever is
+    /// given up without loss.
     pub(super) fn watch(
         self,
         changes: mpsc::Sender<Change>,

@@ -1,45 +1,47 @@
-//! Which addresses may be dialled. Pure: it is told an address and knows nothing else.
+//! The classes of IP addresses, and which of them may be dialled. Pure: it is told an address and knows
+//! nothing else.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What kind of place an address is, from harmless to delicate.
+/// The kind of place that an IP address is, from harmless to delicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// Somewhere on the Internet.
+    /// An address of the Internet.
     Public,
-    /// Inside: 10/8, 172.16/12, 192.168/16, 100.64/10, fc00::/7.
+    /// An address of a private network: 10/8, 172.16/12, 192.168/16, 100.64/10, fc00::/7.
     Private,
-    /// The daemon's own machine or pod.
+    /// An address of the daemon's own machine or pod: 127/8, ::1.
     Loopback,
-    /// The link: 169.254/16, fe80::/10.
+    /// A link-local address: 169.254/16, fe80::/10.
     LinkLocal,
-    /// A cloud's metadata service, which hands out credentials.
+    /// The address of a cloud's metadata service, which hands out credentials.
     Metadata,
-    /// Many machines at once.
+    /// A multicast or broadcast address, which means many machines at once.
     Multicast,
-    /// No machine at all, or one of the ranges kept for documentation, tests and the future.
+    /// An address of no machine at all, or of a range kept for documentation, tests and the future.
     Reserved,
 }
 
-/// How far a grant reaches, from near to far; each includes those before it.
+/// How far a grant reaches, from near to far. Each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
     /// Public addresses only, of names that are complete: no search domain is tried.
     Internet,
     /// Public addresses only: the grant named the host with a wildcard.
     Public,
-    /// And private ones of the cluster's Service of that name: neither a search domain nor an alias leads elsewhere.
+    /// Public addresses, and private ones of the cluster's Service of that name. Neither a search domain nor
+    /// an alias leads elsewhere.
     Service,
-    /// And private ones: the grant lists the name, or says `private: true`.
+    /// Public and private addresses: the grant lists the name, or says `private: true`.
     Private,
-    /// And this machine: the grant lists `localhost`.
+    /// Public, private and loopback addresses: the grant lists `localhost`.
     Loopback,
     /// Any address: the grant lists the very address.
     Literal,
 }
 
 impl Reach {
-    /// Whether an address of this class may be dialled.
+    /// Whether an address of this class may be dialled within this reach.
     pub fn allows(self, class: Class) -> bool {
         let needed = match class {
             Class::Public => Self::Internet,
@@ -60,7 +62,7 @@ impl Class {
         }
     }
 
-    /// In words, as in "at 10.0.0.1, a private address".
+    /// The class in words, as in "at 10.0.0.1, a private address".
     pub fn describe(self) -> &'static str {
         match self {
             Self::Public => "a public address",
@@ -77,7 +79,7 @@ impl Class {
 const METADATA_V4: [Ipv4Addr; 3] =
     [Ipv4Addr::new(169, 254, 169, 254), Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
 const METADATA_V6: [Ipv6Addr; 4] = [
-    // Google, Scaleway, Akamai, Oracle.
+    // The metadata services of Google, Scaleway, Akamai and Oracle.
     Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
     Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
     Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1),
@@ -107,34 +109,34 @@ fn class_v6(address: Ipv6Addr) -> Class {
     }
     match address.segments() {
         _ if METADATA_V6.contains(&address) => Class::Metadata,
-        // All of Amazon's: instance metadata, and the credentials of pods.
+        // All of Amazon's services on the machine: instance metadata, and the credentials of pods.
         [0xfd00, 0xec2, ..] => Class::Metadata,
         [0, 0, 0, 0, 0, 0, 0, 1] => Class::Loopback,
         [0xfc00..=0xfdff, ..] => Class::Private,
         [0xfe80..=0xfebf, ..] => Class::LinkLocal,
         [0xff00..=0xffff, ..] => Class::Multicast,
-        // Documentation, ORCHID, benchmarks and the other special parts of 2001::/23.
+        // Ranges for documentation, ORCHID, benchmarks and the other special parts of 2001::/23.
         [0x2001, 0x0db8 | 0..=0x01ff, ..] | [0x3fff, 0..=0x0fff, ..] => Class::Reserved,
         [0x2000..=0x3fff, ..] => Class::Public,
         _ => Class::Reserved,
     }
 }
 
-/// The class of the IPv4 address that an IPv6 address stands for, if it does: packets to the one end
-/// up at the other.
+/// The class of the IPv4 address that an IPv6 address carries, if it carries one: packets to the one end up
+/// at the other.
 fn carried_v4(address: Ipv6Addr) -> Option<Class> {
     let join = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
     match address.segments() {
         // `::` and `::1` are addresses of their own.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        // v4-compatible, v4-mapped, NAT64 (well known, and of one's own choice).
+        // IPv4-compatible, IPv4-mapped, and NAT64 with the well-known prefix or a local one.
         [0, 0, 0, 0, 0, 0, high, low]
         | [0, 0, 0, 0, 0, 0xffff, high, low]
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x64, 0xff9b, 1, 0, 0, 0, high, low] => Some(class_v4(join(high, low))),
-        // 6to4.
+        // 6to4 carries the IPv4 address after its first 16 bits.
         [0x2002, high, low, ..] => Some(class_v4(join(high, low))),
-        // Teredo: the server, and the client with all bits flipped.
+        // Teredo carries the address of its server, and that of its client with all bits flipped.
         [0x2001, 0, server_high, server_low, _, _, high, low] => {
             Some(class_v4(join(server_high, server_low)).max(class_v4(join(!high, !low))))
         }
@@ -208,7 +210,8 @@ mod tests {
             ("fec0::1", Class::Reserved),
             ("2002:7f00:1::1", Class::Loopback),
             ("2002:808:808::1", Class::Public),
-            // Teredo: the server 8.8.8.8 is fine, the client 127.0.0.1 is not; and the other way round.
+            // Teredo addresses: with the good server 8.8.8.8 and the client 127.0.0.1, and the other way
+            // round.
             ("2001:0:808:808::80ff:fffe", Class::Loopback),
             ("2001:0:a9fe:a9fe::f7f7:f7f7", Class::Metadata),
         ] {

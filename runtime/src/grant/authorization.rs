@@ -15,8 +15,8 @@ use std::{
 };
 use url::{Host, Url};
 
-/// What one check may reach. Every judgement takes both keys: the grants of the manifest, and the ceiling of the
-/// place it comes from.
+/// What one check may reach. Every judgement takes both keys: the grants of the manifest, and the ceiling of
+/// the place where the manifest lies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Authorization {
     namespace: String,
@@ -26,7 +26,8 @@ pub struct Authorization {
 }
 
 impl Authorization {
-    /// For a check of that namespace whose manifest has these grants, and this `serviceAccount`.
+    /// The authorization of a check in `namespace` whose manifest has these `grants`, and `account` as its
+    /// `serviceAccount`.
     ///
     /// # Errors
     /// When the check may not use that account.
@@ -40,7 +41,7 @@ impl Authorization {
         Ok(Self { namespace: namespace.to_owned(), grants, account, ceiling: Arc::clone(ceiling) })
     }
 
-    /// For a check that nothing is granted to.
+    /// The authorization of a check in `namespace` that nothing is granted to.
     pub fn nothing(namespace: &str) -> Self {
         let (grants, ceiling) = (Grants::default(), Ceiling::open());
         Self { namespace: namespace.to_owned(), grants, account: None, ceiling }
@@ -51,17 +52,17 @@ impl Authorization {
         &self.namespace
     }
 
-    /// The manifest's grants, to be shown.
+    /// The grants of the manifest, to be shown.
     pub fn grants(&self) -> &Grants {
         &self.grants
     }
 
-    /// Whether a module that imports this capability may be started.
+    /// Whether a module that imports this capability may be started for the check.
     pub fn covers(&self, capability: Capability) -> bool {
         self.grants.covers(capability)
     }
 
-    /// The account that calls to the Kubernetes API impersonate; none is the daemon's own identity.
+    /// The service account that calls to the Kubernetes API impersonate; none for the daemon's own identity.
     pub fn account(&self) -> Option<&Account> {
         self.account.as_ref()
     }
@@ -71,46 +72,49 @@ impl Authorization {
         self.ceiling.is_open()
     }
 
-    /// Whether nothing at all is granted.
+    /// Whether the manifest grants nothing at all.
     pub fn grants_nothing(&self) -> bool {
         self.grants == Grants::default()
     }
 
-    /// So much memory, code included, may all guests of its namespace hold together; none where there is no limit.
+    /// The most memory, code included, that all guests of the check's namespace may hold together; none where
+    /// there is no limit.
     pub fn memory(&self) -> Option<Size> {
         self.ceiling.memory()
     }
 
-    /// So many bytes may all metrics that checks of its namespace make take together; none where there is no limit.
+    /// The most bytes that all metrics made by checks of this namespace may take together; none where there
+    /// is no limit.
     pub fn series(&self) -> Option<Size> {
         self.ceiling.series()
     }
 
-    /// So many bytes may the targets of all checks of its namespace hold together; none where there is no limit.
+    /// The most bytes that the targets of all checks of this namespace may hold together; none where there is
+    /// no limit.
     pub fn targets(&self) -> Option<Size> {
         self.ceiling.targets()
     }
 
-    /// How far a request may reach.
+    /// How far an HTTP request may reach, or why it may not be sent.
     pub fn http(&self, method: Method, url: &Url) -> Result<Reach, Denied> {
         let (ceiling, granted) = (self.ceiling.http(method, url), self.grants.http(method, url));
         self.judge(ceiling, granted, || http::denied(method, url))
     }
 
-    /// How far a connection to `host:port` may reach.
+    /// How far a TCP connection to `host:port` may reach, or why it may not be opened.
     pub fn tcp(&self, host: &Host<&str>, port: u16) -> Result<Reach, Denied> {
         let (ceiling, granted) = (self.ceiling.tcp(host, port), self.grants.tcp(host, port));
         self.judge(ceiling, granted, || tcp::denied(host, port))
     }
 
-    /// Whether a name may be looked up, at that server or (none) the cluster's own. The name is complete and in
-    /// ASCII.
+    /// Whether a name may be looked up at `server`; none is the cluster's own name server. The name is
+    /// complete and in ASCII.
     pub fn dns(&self, name: &str, server: Option<SocketAddr>) -> Result<(), Denied> {
         let (ceiling, granted) = (self.ceiling.dns(name, server), self.grants.dns(name, server));
         self.judge(ceiling.then_some(()), granted.then_some(()), || dns::denied(name, server))
     }
 
-    /// Whether the Kubernetes API may be called, as [`Self::account`].
+    /// Whether the Kubernetes API may be called like this, as [`Self::account`].
     pub fn kubernetes(&self, access: &Access<'_>) -> Result<(), Denied> {
         let ceiling = self.ceiling.kubernetes(&self.namespace, access);
         let granted = self.grants.kubernetes(&self.namespace, access);
@@ -118,19 +122,19 @@ impl Authorization {
         self.judge(ceiling.then_some(()), granted.then_some(()), denied)
     }
 
-    /// Why a request that may be sent may not reach an address of its host.
+    /// The refusal of an HTTP request that may be sent, but not to this address of its host.
     pub fn http_address(&self, method: Method, url: &Url, address: IpAddr) -> Denied {
         let denied = http::denied_address(method, url, address);
         self.judge_address(self.ceiling.http(method, url), self.grants.http(method, url), address, denied)
     }
 
-    /// Why a connection that may be opened may not reach an address of its host.
+    /// The refusal of a TCP connection that may be opened, but not to this address of its host.
     pub fn tcp_address(&self, host: &Host<&str>, port: u16, address: IpAddr) -> Denied {
         let denied = tcp::denied_address(host, port, address);
         self.judge_address(self.ceiling.tcp(host, port), self.grants.tcp(host, port), address, denied)
     }
 
-    /// What both allow. A grant would not help where the policy refuses, so that is said first.
+    /// What grant and ceiling both allow. The policy's refusal comes first, as a grant would not help there.
     fn judge<T: Ord>(
         &self,
         ceiling: Option<T>,
@@ -156,7 +160,7 @@ impl Authorization {
         match (allows(ceiling), allows(granted)) {
             (false, _) => denied.by_policy(&self.namespace),
             (true, false) => denied,
-            // Both would allow it, had it been the Service's own.
+            // Both would allow the address, if it were the Service's own and not that of an alias.
             (true, true) => Denied { missing: Missing::Straightness, ..denied },
         }
     }

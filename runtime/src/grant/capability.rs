@@ -1,4 +1,4 @@
-//! The words for what can be granted.
+//! The capabilities: what can be granted to a guest.
 
 /// Something that the host can do for a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,7 +11,7 @@ pub enum Capability {
     Kubernetes,
     /// Log lines.
     Log,
-    /// Metrics of the check's own.
+    /// Metrics of the check itself.
     Metrics,
     /// Secrets by name.
     Secrets,
@@ -24,7 +24,7 @@ impl Capability {
     pub const ALL: [Self; 7] =
         [Self::Dns, Self::Http, Self::Kubernetes, Self::Log, Self::Metrics, Self::Secrets, Self::Tcp];
 
-    /// The name of its interface in `wit/`.
+    /// The name of the capability, which is also that of its interface in `wit/`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Dns => "dns",

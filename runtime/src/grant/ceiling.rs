@@ -1,4 +1,5 @@
-//! The second key: the most that checks of one place may reach, whatever their manifests grant.
+//! The ceiling, which is the second key: the most that checks of one place may reach, whatever their
+//! manifests grant.
 
 #[cfg(test)]
 mod tests;
@@ -17,22 +18,22 @@ use serde::{Deserialize, Deserializer};
 use std::{net::SocketAddr, sync::Arc};
 use url::{Host, Url};
 
-/// The service account of tenants' checks, unless the policy names another.
+/// The name of the service account of tenants' checks, unless the policy names another.
 pub const ACCOUNT: &str = "aviary-check";
 
-/// Memory of all guests of a tenant's namespace together, unless the policy says otherwise: some 500
-/// guests of 1.2 MiB, as Rust makes them, and room to grow.
+/// The most memory of all guests of a tenant's namespace together, unless the policy says otherwise.
+/// It is enough for some 500 guests of 1.2 MiB, as Rust makes them, and room to grow.
 const MOST_MEMORY: Size = Size::mebibytes(768);
 
-/// What all metrics that the checks of a tenant's namespace make take together in `/metrics`: of each of 500 checks,
-/// ten numbers and a histogram.
+/// The most bytes that all metrics made by checks of a tenant's namespace take together in `/metrics`.
+/// It is enough for 500 checks with ten numbers and a histogram each.
 const MOST_SERIES: Size = Size::mebibytes(4);
 
-/// What the targets of the latest runs of all checks of a tenant's namespace hold in memory together: of each of 500
-/// checks, a hundred with a few labels.
+/// The most memory of the targets of the latest runs of all checks of a tenant's namespace together.
+/// It is enough for 500 checks with a hundred targets of a few labels each.
 const MOST_TARGETS: Size = Size::mebibytes(16);
 
-/// The zones in which addresses have their names.
+/// The DNS zones that hold the names of addresses.
 const REVERSE_ZONES: [&str; 2] = ["in-addr.arpa", "ip6.arpa"];
 
 /// The most that checks of one place may reach. It grants nothing by itself.
@@ -42,7 +43,7 @@ pub struct Ceiling {
     tenant: Option<Tenant>,
 }
 
-/// Where somebody writes checks who is not the operator.
+/// A tenant: a namespace in which somebody writes checks who is not the operator.
 #[derive(Debug, PartialEq)]
 struct Tenant {
     namespace: String,
@@ -50,81 +51,82 @@ struct Tenant {
     bounds: Arc<Bounds>,
 }
 
-/// What a rule of the policy says about a tenant; what it does not mention is as without it.
+/// What a rule of the policy says about a tenant. What it does not mention is as without a rule.
 #[derive(Debug, Default, PartialEq)]
 pub struct Bounds {
-    /// The most that manifests can grant.
+    /// The most that manifests of the tenant can grant.
     pub grants: MostGrants,
-    /// The accounts that may be impersonated; the first is the default.
+    /// The names of the service accounts that may be impersonated; the first is the default.
     pub accounts: Option<Vec<String>>,
-    /// Where secrets may come from.
+    /// The kinds of places that secrets may come from.
     pub secrets: Option<Vec<SecretKind>>,
-    /// The most that manifests can ask for, the timeout among it.
+    /// The largest limits that manifests can ask for, the timeout among them.
     pub limits: Option<Limits>,
-    /// What all guests hold in memory together.
+    /// The most memory of all guests of the namespace together.
     pub memory: Option<Size>,
 }
 
-/// Grants as in a manifest, but as a ceiling, and as without it where a key is absent.
+/// The most that manifests can grant, by capability. Where a key is absent, it is as without a rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MostGrants {
-    /// DNS lookups.
+    /// The DNS lookups that can be granted.
     #[serde(default, deserialize_with = "mentioned")]
     pub dns: Option<DnsGrant>,
-    /// HTTP requests.
+    /// The HTTP requests that can be granted.
     #[serde(default, deserialize_with = "mentioned")]
     pub http: Option<Vec<HttpGrant>>,
-    /// TCP connections.
+    /// The TCP connections that can be granted.
     #[serde(default, deserialize_with = "mentioned")]
     pub tcp: Option<Vec<TcpGrant>>,
-    /// Calls to the Kubernetes API.
+    /// The calls to the Kubernetes API that can be granted.
     #[serde(default, deserialize_with = "mentioned")]
     pub kubernetes: Option<Vec<KubernetesGrant>>,
 }
 
-/// Where the value of a secret is.
+/// The kind of place where the value of a secret is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SecretKind {
-    /// In a file of the daemon's.
+    /// A file of the daemon's machine.
     File,
-    /// In the daemon's environment.
+    /// A variable of the daemon's environment.
     Env,
-    /// In a Secret of the check's namespace.
+    /// A key of a Secret in the check's namespace.
     SecretKeyRef,
 }
 
 impl Ceiling {
-    /// No ceiling: the operator wrote the check.
+    /// The open ceiling, which limits nothing: the operator wrote the check.
     pub fn open() -> Arc<Self> {
         Arc::new(Self { home: None, tenant: None })
     }
 
-    /// No ceiling for the checks of this namespace: the operator vouches for who writes there.
+    /// The open ceiling for the checks of this namespace: the operator vouches for who writes there.
     pub fn trusted(namespace: &str) -> Arc<Self> {
         Arc::new(Self { home: Some(namespace.to_owned()), tenant: None })
     }
 
-    /// For the checks of a namespace that is somebody else's. `domain` is that of the cluster's names.
+    /// The ceiling for the checks of a tenant's namespace. `domain` is that of the cluster's names.
     pub fn tenant(namespace: &str, domain: &str, bounds: Arc<Bounds>) -> Arc<Self> {
         let territory = Territory::new(namespace, domain);
         let tenant = Tenant { namespace: namespace.to_owned(), territory, bounds };
         Arc::new(Self { home: Some(namespace.to_owned()), tenant: Some(tenant) })
     }
 
-    /// The only namespace that checks under this ceiling can be in.
+    /// The only namespace that checks under this ceiling can be in; none where they can be in any.
     pub fn home(&self) -> Option<&str> {
         self.home.as_deref()
     }
 
-    /// Whether there is none: the operator vouches for who writes there.
+    /// Whether the ceiling limits nothing: the operator vouches for who writes there.
     pub fn is_open(&self) -> bool {
         self.tenant.is_none()
     }
 
-    /// The account that a check's calls to the Kubernetes API impersonate, given the one that its manifest names;
-    /// none is the daemon's own identity.
+    /// The service account that a check's calls to the Kubernetes API impersonate; none for the daemon's own
+    /// identity.
+    /// `named` is the account that the manifest names.
     pub fn account(&self, namespace: &str, named: Option<&str>) -> Result<Option<Account>, Denied> {
         let account = |name: &str| Account { namespace: namespace.to_owned(), name: name.to_owned() };
         match &self.tenant {
@@ -133,12 +135,12 @@ impl Ceiling {
         }
     }
 
-    /// Whether a secret may come from there.
+    /// Whether a secret may come from this kind of place.
     pub fn secret(&self, kind: SecretKind) -> Result<(), Denied> {
         self.tenant.as_ref().map_or(Ok(()), |tenant| tenant.secret(kind))
     }
 
-    /// The most of it that a check may have.
+    /// The most of this limit that a check may have, in the limit's unit.
     pub fn most(&self, limit: Limit) -> u64 {
         let Some(tenant) = &self.tenant else { return *limit.range().end() };
         match &tenant.bounds.limits {
@@ -147,7 +149,7 @@ impl Ceiling {
         }
     }
 
-    /// Whether a check may have so much of it.
+    /// Whether a check may have this amount of the limit.
     pub fn limit(&self, limit: Limit, amount: u64) -> Result<(), Denied> {
         match &self.tenant {
             Some(tenant) if amount > self.most(limit) => {
@@ -158,17 +160,20 @@ impl Ceiling {
         }
     }
 
-    /// So much memory, code included, may all guests of the namespace hold together; none where there is no limit.
+    /// The most memory, code included, that all guests of the namespace may hold together; none where there
+    /// is no limit.
     pub fn memory(&self) -> Option<Size> {
         self.tenant.as_ref().map(|tenant| tenant.bounds.memory.unwrap_or(MOST_MEMORY))
     }
 
-    /// So many bytes may all metrics that checks of the namespace make take together; none where there is no limit.
+    /// The most bytes that all metrics made by checks of the namespace may take together; none where there is
+    /// no limit.
     pub fn series(&self) -> Option<Size> {
         self.tenant.as_ref().map(|_| MOST_SERIES)
     }
 
-    /// So many bytes may the targets of all checks of the namespace hold together; none where there is no limit.
+    /// The most bytes that the targets of all checks of the namespace may hold together; none where there is
+    /// no limit.
     pub fn targets(&self) -> Option<Size> {
         self.tenant.as_ref().map(|_| MOST_TARGETS)
     }
@@ -203,8 +208,9 @@ impl Tenant {
         self.reach(host, most)
     }
 
-    /// How far the rule lets it reach, if there is one. Without it: to the tenant's own Services, and to what the
-    /// Internet offers to everybody. Tenants can make a Service an alias, so their names are never followed further.
+    /// How far a host may be reached, given the reach that a rule allows, if there is a rule.
+    /// Without a rule it is the tenant's own Services, and what the Internet offers to everybody. Tenants can
+    /// make a Service an alias, so their names are never followed further.
     fn reach(&self, host: &Host<&str>, rule: Option<Option<Reach>>) -> Option<Reach> {
         let place = match host {
             Host::Domain(name) => self.territory.place(name),
@@ -219,7 +225,8 @@ impl Tenant {
         }
     }
 
-    /// Without a rule: the tenant's own names, and those outside of the cluster.
+    /// Whether a name may be looked up. Without a rule, these are the tenant's own names and those outside of
+    /// the cluster.
     fn dns(&self, name: &str, server: Option<SocketAddr>) -> bool {
         if let Some(most) = &self.bounds.grants.dns {
             return most.allows(name, server);
@@ -231,7 +238,8 @@ impl Tenant {
             && !REVERSE_ZONES.iter().any(reverse)
     }
 
-    /// Without a rule: the tenant's own namespace, within which the account's rights decide.
+    /// Whether the Kubernetes API may be called like this. Without a rule, it may within the tenant's own
+    /// namespace, where the account's rights decide.
     fn kubernetes(&self, own: &str, access: &Access<'_>) -> bool {
         match &self.bounds.grants.kubernetes {
             Some(most) => most.iter().any(|grant| grant.allows(own, access)),
@@ -262,7 +270,7 @@ impl Tenant {
 }
 
 impl SecretKind {
-    /// Its key in a manifest.
+    /// The key of this kind of place in a manifest.
     pub fn name(self) -> &'static str {
         match self {
             Self::File => "file",
@@ -272,7 +280,8 @@ impl SecretKind {
     }
 }
 
-/// A key without a value is a mistake, and does not mean the default.
+/// Deserializes a value that has to be there: a key without a value is a mistake, and does not mean the
+/// default.
 pub(crate) fn mentioned<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,

@@ -53,7 +53,7 @@ impl NamePattern {
     }
 }
 
-/// The name under which the reverse zones know an address.
+/// The name of an address in the reverse zones, without a final dot.
 fn reverse_name(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => {
@@ -110,7 +110,7 @@ impl FromStr for ServerPattern {
         let server = text.parse().or_else(|_| text.parse().map(|address| SocketAddr::new(address, 53)));
         let error = || format!("`{text}` is no DNS server: write `cluster`, `10.0.0.10` or `10.0.0.10:5353`");
         match server {
-            // A zone names a link of this machine; nothing is judged by it.
+            // A scope id names a link of this machine, and no grant says anything about it.
             Ok(SocketAddr::V6(server)) if server.scope_id() != 0 => Err(error()),
             Ok(server) => Ok(Self(Some(canonical(server)))),
             Err(_) => Err(error()),

@@ -4,8 +4,8 @@ use super::address::Reach;
 use std::{fmt, net::IpAddr, str::FromStr};
 use url::Host;
 
-/// Hosts that a grant names: `*`, `*.example.com` (any depth below, not the name itself),
-/// `example.com`, or an address.
+/// A pattern for the hosts that a grant names: `*`, `*.example.com`, `example.com`, or an address.
+/// `*.example.com` means any depth below, and not the name itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum HostPattern {
     Any,
@@ -14,7 +14,7 @@ pub(super) enum HostPattern {
     Address(IpAddr),
 }
 
-/// Ports that a grant names: `443`, `8000-9000`, or `*`.
+/// A pattern for the ports that a grant names: `443`, `8000-9000`, or `*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PortPattern {
     first: u16,
@@ -22,7 +22,7 @@ pub(super) struct PortPattern {
 }
 
 impl HostPattern {
-    /// How far the grant reaches for this host, if the host is meant at all.
+    /// How far a grant for this pattern reaches for `host`; none if the pattern does not mean that host.
     pub(super) fn reach(&self, host: &Host<&str>) -> Option<Reach> {
         let address = match host {
             Host::Domain(name) => return self.reach_name(trim(name)),
@@ -48,17 +48,17 @@ impl HostPattern {
     }
 }
 
-/// Without the dot that may end an absolute name.
+/// The name without the dot that may end an absolute name.
 pub(crate) fn trim(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
-/// Whether there is nothing where a label should be.
+/// Whether a name has an empty label.
 fn has_gap(name: &str) -> bool {
     name.split('.').any(str::is_empty)
 }
 
-/// Whether a name is a part of the zone of another, at any depth.
+/// Whether a name lies in the zone `parent`, at any depth below it.
 pub(crate) fn is_below(name: &str, parent: &str) -> bool {
     let (name, parent) = (name.as_bytes(), parent.as_bytes());
     name.len() > parent.len() + 1
@@ -82,10 +82,10 @@ impl FromStr for HostPattern {
                 "`{text}` is no host: write `example.com`, `*.example.com`, `*` or an address"
             ));
         }
-        // The parser of URLs, so that every spelling of an address is judged as what it is dialled as.
+        // The URL parser reads every spelling of an address as the address that is dialled.
         let host = Host::parse(trim(name)).map_err(|error| format!("`{text}` is no host: {error}"))?;
         match host {
-            // Without its last dots it could be an address.
+            // Such a name could be an address, if its last dots were taken away.
             Host::Domain(name) if has_gap(&name) => {
                 Err(format!("`{text}` is no host: between two dots there is a name"))
             }
@@ -145,7 +145,7 @@ impl fmt::Display for PortPattern {
     }
 }
 
-/// Splits `host:ports`; the colons within brackets belong to an IPv6 address.
+/// Splits `host:ports` into host and ports; the colons within brackets belong to an IPv6 address.
 pub(super) fn split_ports(text: &str) -> (&str, Option<&str>) {
     match text.rsplit_once(':') {
         Some((host, ports)) if !ports.contains(']') => (host, Some(ports)),

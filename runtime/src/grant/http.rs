@@ -49,7 +49,7 @@ pub struct OriginPattern {
 }
 
 impl HttpGrant {
-    /// How far this grant reaches for such a request, if it is meant at all.
+    /// How far this grant reaches for a request of this method and URL; none if it does not mean them.
     pub(super) fn reach(&self, method: Method, url: &Url) -> Option<Reach> {
         if !self.methods.contains(&method) {
             return None;

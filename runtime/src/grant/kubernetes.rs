@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{fmt, str::FromStr};
 
-/// The most entries of one list.
+/// The most entries of one list in a grant.
 const MOST_ENTRIES: usize = 100;
-/// As much of a guest's text as is shown, in bytes.
+/// How many bytes of a guest's text are shown in a refusal.
 const LONGEST_SHOWN: usize = 253;
 const ALL: &str = "*";
 const VERBS: [&str; 6] = ["get", "list", "create", "patch", "delete", ALL];
@@ -42,21 +42,21 @@ pub struct KubernetesGrant {
 /// What a call to the Kubernetes API needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access<'a> {
-    /// What is done: `get`, `list`, `create`, `patch` or `delete`. Applying needs `patch`, and `create` if the object
-    /// is not there; waiting and reading logs need `get`.
+    /// The verb of the call: `get`, `list`, `create`, `patch` or `delete`. Applying needs `patch`, and
+    /// `create` if the object is not there. Waiting and reading logs need `get`.
     pub verb: &'a str,
-    /// The API group; empty for the core group.
+    /// The API group of the resource; empty for the core group.
     pub group: &'a str,
-    /// The resource in the plural, with its subresource if that is meant: `pods/log`.
+    /// The resource in the plural, with the subresource if one is meant: `pods/log`.
     pub resource: &'a str,
-    /// The namespace; none for objects of the whole cluster, and for those of all namespaces.
+    /// The namespace of the object; none for objects of the whole cluster, and for those of all namespaces.
     pub namespace: Option<&'a str>,
     /// The name of the object, if it is known and only one is concerned.
     pub name: Option<&'a str>,
 }
 
 impl KubernetesGrant {
-    /// Whether it is granted to a check of the namespace `own`.
+    /// Whether this grant allows the call to a check of the namespace `own`.
     pub(super) fn allows(&self, own: &str, access: &Access<'_>) -> bool {
         let in_namespace = match access.namespace {
             Some(namespace) if self.namespaces.is_empty() => namespace == own,
@@ -72,7 +72,7 @@ impl KubernetesGrant {
     }
 }
 
-/// The line names the namespace unless it is the check's `own`.
+/// The refusal of a call. The YAML that it shows names the namespace, unless that is the check's `own`.
 pub(super) fn denied(own: &str, access: &Access<'_>) -> Denied {
     let Access { verb, group, resource, namespace, name } = *access;
     let show = |text| printable(cut_to(text, LONGEST_SHOWN)).into_owned();
@@ -93,7 +93,7 @@ pub(super) fn denied(own: &str, access: &Access<'_>) -> Denied {
     Denied::new(format!("{verb} {resource}{of_group}{name} {place}"), line)
 }
 
-/// A list that says something, and not too much.
+/// Deserializes a list of at least one and at most [`MOST_ENTRIES`] entries.
 fn few<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     match Vec::deserialize(deserializer)? {
         list if list.is_empty() => {
@@ -103,7 +103,7 @@ fn few<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Resul
     }
 }
 
-/// A list of grants, none of which has to be there.
+/// Deserializes a list of at most [`MOST_ENTRIES`] grants, which may be empty.
 pub(super) fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<KubernetesGrant>, D::Error> {
     capped(Vec::deserialize(deserializer)?).map_err(D::Error::custom)
 }
@@ -115,7 +115,7 @@ fn capped<T>(list: Vec<T>) -> Result<Vec<T>, String> {
     }
 }
 
-/// Texts that are valid, each of one kind.
+/// Makes types of text that can only hold what is valid, each with its own rule and advice.
 macro_rules! words {
     ($($(#[$doc:meta])+ $type:ident: $valid:expr, $advice:literal;)+) => {$(
         $(#[$doc])+
@@ -175,7 +175,8 @@ macro_rules! patterns {
 
 patterns!(ApiGroupPattern ResourcePattern VerbPattern NamespacePattern);
 
-/// Roles may have colons and capitals; nothing may lead elsewhere in a path.
+/// Whether a text can be the name of an object. Roles may have colons and capitals. Nothing may lead
+/// elsewhere in a path.
 fn is_object_name(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
     (1..=253).contains(&text.len()) && text.bytes().all(plain) && !text.bytes().all(|byte| byte == b'.')
@@ -189,7 +190,7 @@ mod tests {
     const POD: Access<'_> =
         Access { verb: "get", group: "", resource: "pods", namespace: Some("prod"), name: Some("web-1") };
 
-    /// Judged for a check of the namespace `prod`.
+    /// The judgement of a call under these grants, for a check of the namespace `prod`.
     fn judge(grants: &str, access: &Access<'_>) -> Result<(), String> {
         permit_in("prod", grants).kubernetes(access).map_err(|denied| denied.to_string())
     }

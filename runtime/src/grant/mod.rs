@@ -1,4 +1,4 @@
-//! What one check may reach. Pure: judging a grant needs neither the network nor a guest.
+//! Grants: what one check may reach. Pure: judging a grant needs neither the network nor a guest.
 
 mod account;
 pub mod address;
@@ -34,7 +34,7 @@ use std::{
 };
 use url::{Host, Url};
 
-/// The usual domain of a cluster's names.
+/// The usual domain of a cluster's names, without a final dot.
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// What a check may reach; nothing, unless it is granted here.
@@ -62,7 +62,8 @@ pub struct Grants {
     pub kubernetes: Vec<KubernetesGrant>,
 }
 
-/// One of the two keys is missing; the text says what was attempted, and the YAML that would allow it.
+/// A refusal, because one of the two keys is missing. Its text says what was attempted, and the YAML that
+/// would allow it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Denied {
     attempt: String,
@@ -70,16 +71,16 @@ pub struct Denied {
     missing: Missing,
 }
 
-/// What would have to allow it.
+/// The thing that is missing for an attempt to be allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Missing {
-    /// The manifest.
+    /// A grant in the manifest.
     Grant,
-    /// The manifest, for a place so delicate that no other grant includes it.
+    /// A grant in the manifest for this very place, which is so delicate that no other grant includes it.
     OwnGrant,
-    /// The policy for this namespace.
+    /// The permission of the policy for this namespace.
     Policy(String),
-    /// Nothing: a name of the cluster is an alias of something else.
+    /// No permission: a name of the cluster is an alias of something else.
     Straightness,
 }
 
@@ -91,7 +92,7 @@ impl Grants {
             Capability::Http => !self.http.is_empty(),
             Capability::Tcp => !self.tcp.is_empty(),
             Capability::Kubernetes => !self.kubernetes.is_empty(),
-            // Secrets are granted by the manifest's own list of them.
+            // Secrets are granted by the manifest's own list of secrets.
             Capability::Log | Capability::Metrics | Capability::Secrets => true,
         }
     }
@@ -156,8 +157,8 @@ impl fmt::Display for Denied {
     }
 }
 
-/// An example of what grants these capabilities, as one line of YAML under `spec` for each key; empty
-/// if none needs a grant.
+/// Examples of grants for these capabilities: one line of YAML under `spec` for each key. Empty if none needs
+/// a grant.
 pub fn examples(capabilities: &[Capability]) -> Vec<String> {
     let grants: Vec<&str> = capabilities.iter().filter_map(|capability| example(*capability)).collect();
     let mut lines = Vec::new();
@@ -182,7 +183,7 @@ fn example(capability: Capability) -> Option<&'static str> {
     }
 }
 
-/// Gives a type that is written as text its conversions for serde.
+/// Gives a type that is written as text its conversions for `serde`.
 macro_rules! text {
     ($type:ty) => {
         impl TryFrom<String> for $type {
@@ -211,12 +212,12 @@ fn is_false(flag: &bool) -> bool {
 pub(crate) mod testing {
     use super::{Authorization, Ceiling};
 
-    /// What these grants of a trusted manifest in the namespace `default` permit.
+    /// The authorization of a trusted manifest in the namespace `default` with these grants.
     pub(crate) fn authorization(grants: &str) -> Authorization {
         permit_in("default", grants)
     }
 
-    /// The same in another namespace.
+    /// The authorization of a trusted manifest in `namespace` with these grants.
     pub(crate) fn permit_in(namespace: &str, grants: &str) -> Authorization {
         let grants = serde_saphyr::from_str(grants).expect("valid grants");
         Authorization::new(namespace, grants, None, &Ceiling::open()).expect("no account was asked for")

@@ -35,7 +35,7 @@ pub struct TargetPattern {
 }
 
 impl TcpGrant {
-    /// How far this grant reaches for such a connection, if it is meant at all.
+    /// How far this grant reaches for a connection to `host:port`; none if it does not mean them.
     pub(super) fn reach(&self, host: &Host<&str>, port: u16) -> Option<Reach> {
         let meant = self.targets.iter().filter(|target| target.ports.contains(port));
         let reach = meant.filter_map(|target| target.host.reach(host)).max()?;

@@ -11,25 +11,25 @@ pub(super) struct Territory {
     domain: String,
 }
 
-/// Whose name it is.
+/// The owner of a name of the DNS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NameOwner {
-    /// A Service's, or a pod's behind it, in this namespace.
+    /// A Service of the namespace, or a pod behind it.
     Own,
-    /// Something else of the cluster.
+    /// Something else in the cluster.
     Cluster,
-    /// Nobody's in the cluster, if it is taken as complete.
+    /// Nobody in the cluster, if the name is taken as complete.
     Outside,
 }
 
 impl Territory {
-    /// The namespace, and the domain of the cluster's names without a final dot.
+    /// The names of `namespace` in a cluster whose names end in `domain`, which has no final dot.
     pub(super) fn new(namespace: &str, domain: &str) -> Self {
         let short = format!("{namespace}.svc");
         Self { full: format!("{short}.{domain}"), short, domain: domain.to_owned() }
     }
 
-    /// Whose this complete name is; its case and a final dot mean nothing.
+    /// The owner of a complete name; its case and a final dot mean nothing.
     pub(super) fn place(&self, name: &str) -> NameOwner {
         let name = trim(name);
         let within = |zone: &str| name.eq_ignore_ascii_case(zone) || is_below(name, zone);
@@ -61,7 +61,7 @@ mod tests {
             "db.team-a.svc.Cluster.Local.",
             "web-0.web.team-a.svc.cluster.local",
             "_http._tcp.web.team-a.svc.cluster.local",
-            // A Service called `svc`, and one called like another namespace.
+            // First a name below a Service called `svc`, then a Service called like another namespace.
             "x.other.svc.team-a.svc",
             "other.team-a.svc",
         ] {

@@ -1,4 +1,4 @@
-//! What the targets of a check's outcomes hold of what those of its namespace may hold together.
+//! The share of one check in the bytes that the targets of its namespace may hold together.
 
 use crate::{
     outcome::{Outcome, Target, Verdict},
@@ -8,20 +8,21 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// TargetQuota for the targets of one check.
+/// What the targets of one check hold of its namespace's quota.
 #[derive(Debug, Default)]
 pub(super) struct TargetQuota {
-    /// None where all may be held.
+    /// The quota of the namespace; none where there is no limit.
     pub(super) shared: Option<Arc<Quota>>,
     pub(super) hits: Arc<LimitHits>,
-    /// For those of the latest run.
+    /// The bytes reserved for the targets of the latest run.
     pub(super) latest: Option<Arc<Reservation>>,
-    /// For those of the latest run that counts.
+    /// The bytes reserved for the targets of the latest run that counts.
     pub(super) counted: Option<Arc<Reservation>>,
 }
 
 impl TargetQuota {
-    /// A verdict in the place of the latest one: without its targets, where there is no room for them.
+    /// Replaces the latest verdict's reservation by one for `verdict`, which loses its targets where there is
+    /// no room for them.
     pub(super) fn fit(&mut self, mut verdict: Verdict) -> Verdict {
         self.latest = None;
         let Some(shared) = &self.shared else { return verdict };
@@ -39,7 +40,7 @@ impl TargetQuota {
     }
 }
 
-/// What a target takes in memory, in bytes: texts can be empty and yet many.
+/// How many bytes a target takes in memory. Its parts count as well, as texts can be empty and yet many.
 fn size(target: &Target) -> usize {
     let labels = target.labels.iter().map(|(key, value)| key.len() + value.len());
     size_of::<Target>()
@@ -62,7 +63,7 @@ mod tests {
         Ok(Outcome { status: Status::Fail, message: message.into(), targets: vec![target; targets] })
     }
 
-    /// How many targets the latest run that counts shows.
+    /// How many targets the latest run that counts has.
     fn shown(history: &History) -> usize {
         let run = history.latest().expect("a run");
         run.verdict.as_ref().as_ref().map_or(0, |outcome| outcome.targets.len())

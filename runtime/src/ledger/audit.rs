@@ -1,5 +1,5 @@
-//! Keeps the book as it should be: somebody may delete the ConfigMap, and lines of an earlier version may stand under
-//! other keys.
+//! The audit, which keeps the ledger's ConfigMap as it should be. Somebody may delete it, and lines of an
+//! earlier version may have other keys.
 
 use super::{
     Ledger,
@@ -9,11 +9,11 @@ use crate::cluster::in_words;
 use std::{collections::BTreeMap, future::pending, time::Duration};
 use tokio::time::sleep;
 
-/// How often the book is read while something should stand in it.
+/// How often the ConfigMap is read while it should have lines.
 const PERIOD: Duration = Duration::from_secs(60);
 
 impl Ledger {
-    /// Corrects the book now and then, for as long as it is polled.
+    /// Corrects the ConfigMap once in a [`PERIOD`], for as long as the future is polled.
     pub(super) async fn audit(&self) {
         let Some(book) = &self.book else { return pending().await };
         loop {
@@ -27,7 +27,7 @@ impl Ledger {
         }
     }
 
-    /// Writes what is missing, and strikes out what should not stand there.
+    /// Writes the lines that the ConfigMap lacks, and removes those that should not be there.
     async fn correct(&self, book: &Book) -> Result<(), kube::Error> {
         let mut found = book.read().await?.lines;
         let wanted = self.wanted();
@@ -45,7 +45,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// All lines that should stand in the book, by their keys.
+    /// All lines that the ConfigMap should have, by their keys.
     fn wanted(&self) -> BTreeMap<String, Line> {
         let state = self.state();
         let lines = state.places.iter().flat_map(|(check, places)| {

@@ -1,4 +1,5 @@
-//! The ConfigMap in which the ledger outlives the daemon: one key for each place of each check.
+//! The book: the ConfigMap in which the ledger outlives the daemon, with one key for each place of each
+//! check.
 
 use crate::{
     cluster::{Cluster, code, within},
@@ -14,21 +15,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, fmt};
 
-/// The name of the ConfigMap, in the daemon's namespace.
+/// The name of the ledger's ConfigMap, which is in the daemon's namespace.
 pub(super) const NAME: &str = "aviary-ledger";
 
-/// A kind of objects in a namespace, and with whose rights a check made them there.
+/// A place where a check makes objects: a kind of objects in a namespace, and the account that makes them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ObjectLocation {
-    /// Group and version.
+    /// The API version of the objects, with the group: `apps/v1`.
     pub api_version: String,
-    /// Kind in the singular.
+    /// The kind of the objects in the singular: `Deployment`.
     pub kind: String,
-    /// None for objects of the whole cluster.
+    /// The namespace of the objects; none for objects of the whole cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// None for the daemon's own rights.
+    /// The service account whose rights the check has there; none for the daemon's own rights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
 }
@@ -41,30 +42,31 @@ impl fmt::Display for ObjectLocation {
     }
 }
 
-/// Where a check makes objects, each with the uid of its namespace when that was noted, if it was known.
+/// The places where a check makes objects, each with the uid that its namespace had then, if it was known.
 pub(super) type ObjectLocations = BTreeMap<ObjectLocation, Option<String>>;
 
 pub(super) struct Book {
     api: Api<ConfigMap>,
 }
 
-/// What stands under one key of the ConfigMap.
+/// A line of the book: the value of one key of the ConfigMap.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Line {
     pub(super) check: Key,
     pub(super) place: ObjectLocation,
-    /// Of another uid, the namespace is another one, and nothing is left of the former.
+    /// The uid that the namespace had. If it has another one, it is another namespace, and nothing is left of
+    /// the former.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) namespace_uid: Option<String>,
 }
 
-/// All that the book says.
+/// The content of the book.
 #[derive(Default)]
 pub(super) struct BookContent {
-    /// The lines by the key under which they stand.
+    /// The lines by their keys.
     pub(super) lines: BTreeMap<String, Line>,
-    /// What is wrong with the rest, by key.
+    /// What is wrong with the values that are no lines, by key.
     pub(super) unreadable: BTreeMap<String, serde_json::Error>,
 }
 
@@ -74,8 +76,8 @@ impl Line {
         Self { check, place, namespace_uid: namespace_uid.map(str::to_owned) }
     }
 
-    /// The key under which it belongs: valid, and the same for the same place. It comes from what is written, so it does
-    /// not change with names in the code.
+    /// The key of the line: valid, and the same for the same place. It is made from what is written, so names
+    /// in the code do not change it.
     pub(super) fn name(&self) -> String {
         let text = json!({ "check": self.check, "place": self.place }).to_string();
         Digest::of(text.as_bytes()).to_string().replace(':', "-")
@@ -87,7 +89,7 @@ impl Book {
         Self { api: Api::namespaced(cluster.own(), cluster.namespace()) }
     }
 
-    /// All that it says; nothing if it was never written.
+    /// Reads the whole book, which is empty if it was never written.
     pub(super) async fn read(&self) -> Result<BookContent, kube::Error> {
         let book = within(self.api.get_opt(NAME)).await?;
         let mut content = BookContent::default();
@@ -107,7 +109,7 @@ impl Book {
         self.write(lines.map_err(kube::Error::SerdeError)?).await
     }
 
-    /// Removes what stands under these keys.
+    /// Removes the lines of these keys.
     pub(super) async fn remove<'a>(
         &self,
         names: impl IntoIterator<Item = &'a String>,
@@ -134,7 +136,7 @@ impl Book {
         let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
         let empty = ConfigMap { metadata, ..ConfigMap::default() };
         match self.api.create(&PostParams::default(), &empty).await {
-            // Another check was faster.
+            // The round of another check has made the ConfigMap meanwhile.
             Err(error) if code(&error) == Some(409) => Ok(()),
             done => done.map(drop),
         }

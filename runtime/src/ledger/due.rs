@@ -1,4 +1,4 @@
-//! Which checks are to be swept, and when.
+//! The choice of which check is swept next, and when.
 
 use super::{AFTERMATH, ANEW, LATE, SOON};
 use crate::value::Key;
@@ -8,16 +8,16 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Sweeps of one namespace at the same time.
+/// The most sweeps of one namespace at the same time.
 const OF_ONE_NAMESPACE: usize = 3;
 
-/// When to sweep.
+/// When a check is swept next.
 #[derive(Clone, Copy)]
 pub(super) struct Due {
     pub(super) at: Instant,
-    /// How often that did not help.
+    /// How many sweeps in a row have left something.
     tries: u32,
-    /// The last time nothing was left.
+    /// Whether the latest sweep left nothing.
     pub(super) was_clean: bool,
 }
 
@@ -26,12 +26,13 @@ impl Due {
         Self { at: Instant::now(), tries: 0, was_clean: false }
     }
 
-    /// Whether something was left each time.
+    /// Whether the latest sweep left something.
     pub(super) fn is_in_vain(&self) -> bool {
         self.tries > 0
     }
 
-    /// The next time, after a round has ended: at once, but soon where it was in vain, however short rounds are.
+    /// When to sweep after a round has ended: at once. If sweeps are in vain it is a little later, however
+    /// short rounds are.
     pub(super) fn after_a_round(self) -> Self {
         let now = Instant::now();
         match self.is_in_vain() {
@@ -40,7 +41,7 @@ impl Due {
         }
     }
 
-    /// The next time, after so many objects were left.
+    /// When to sweep after a sweep that left this many objects.
     pub(super) fn after(self, left: usize) -> Self {
         let now = Instant::now();
         match left {
@@ -49,7 +50,7 @@ impl Due {
         }
     }
 
-    /// The same, but not within a pause, unless that is too long.
+    /// Puts the sweep off until `pause` is over, but no longer than [`LATE`].
     pub(super) fn no_sooner_than(self, pause: Duration) -> Self {
         Self { at: self.at.max(Instant::now() + pause.min(LATE)), ..self }
     }

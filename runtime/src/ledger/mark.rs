@@ -1,11 +1,11 @@
-//! The labels that say who made an object.
+//! The labels on an object that say which check made it.
 
 use crate::value::Key;
 use kube::core::ObjectMeta;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the daemon's own labels start with; guests cannot write such.
+/// The prefix of the daemon's own labels, which guests cannot write.
 pub const PREFIX: &str = "aviary.dev/";
 
 const DAEMON: &str = "aviary.dev/daemon";
@@ -13,7 +13,7 @@ const NAMESPACE: &str = "aviary.dev/check-namespace";
 const NAME: &str = "aviary.dev/check";
 const ROUND: &str = "aviary.dev/round";
 
-/// Where controllers keep the metadata of what they make.
+/// The templates in which objects keep the metadata of what their controllers make.
 pub const TEMPLATES: [Template; 4] = [
     Template { path: "/spec/template", makes: ("v1", "Pod") },
     Template { path: "/spec/jobTemplate", makes: ("batch/v1", "Job") },
@@ -21,15 +21,15 @@ pub const TEMPLATES: [Template; 4] = [
     Template { path: "/spec/volumeClaimTemplates/*", makes: ("v1", "PersistentVolumeClaim") },
 ];
 
-/// A part of an object after which others are made.
+/// A template: a part of an object from which a controller makes other objects.
 pub struct Template {
-    /// A JSON pointer, in which `*` stands for each item of a list.
+    /// The JSON pointer to the template, in which `*` stands for each item of a list.
     pub path: &'static str,
-    /// The apiVersion and kind of what is made.
+    /// The apiVersion and kind of the objects that are made from it.
     makes: (&'static str, &'static str),
 }
 
-/// Whose an object is.
+/// The daemon, check and round that an object belongs to.
 #[derive(Clone, Debug)]
 pub struct Mark {
     daemon: String,
@@ -50,8 +50,8 @@ impl Mark {
         &self.round
     }
 
-    /// Marks an object and what is made after its templates, which can outlive it: tells the apiVersion and
-    /// kind of that.
+    /// Labels an object and its templates, as what is made from these can outlive it. Returns the apiVersions
+    /// and kinds of what is made from them.
     pub fn put_on(&self, object: &mut Value) -> BTreeSet<(&'static str, &'static str)> {
         self.label(object);
         let mut made = BTreeSet::new();
@@ -63,14 +63,14 @@ impl Mark {
                 }
             }
         }
-        // It has the labels of the pods.
+        // A ReplicaSet has the labels of the pods' template.
         if object["kind"] == "Deployment" {
             made.insert(("apps/v1", "ReplicaSet"));
         }
         made
     }
 
-    /// Whether an object was made by this check of this daemon, in whatever round.
+    /// Whether an object was made by this check of this daemon, in any round.
     pub fn is_on(&self, metadata: &ObjectMeta) -> bool {
         metadata.labels.as_ref().is_some_and(|labels| {
             self.constant()
@@ -93,7 +93,7 @@ impl Mark {
 }
 
 impl Template {
-    /// Where an object may have it.
+    /// The JSON pointers to all places in an object that fit this template's path.
     pub fn pointers(&self, object: &Value) -> Vec<String> {
         let Some(list) = self.path.strip_suffix("/*") else { return vec![self.path.to_owned()] };
         let count = object.pointer(list).and_then(Value::as_array).map_or(0, Vec::len);
@@ -101,17 +101,17 @@ impl Template {
     }
 }
 
-/// The label selector for all objects of a check.
+/// The label selector for all objects that a check of this daemon made.
 pub(super) fn selector(daemon: &str, key: &Key) -> String {
     format!("{DAEMON}={daemon},{NAMESPACE}={},{NAME}={}", key.namespace(), key.name())
 }
 
-/// The round that made an object.
+/// The round that made an object; empty if its label is missing.
 pub(super) fn round(labels: Option<&BTreeMap<String, String>>) -> &str {
     labels.and_then(|labels| labels.get(ROUND)).map_or("", String::as_str)
 }
 
-/// The map under a key, put there if there is none.
+/// The map under a key of another map, which is put there if it is missing.
 fn inner<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
     let value = map.entry(key).or_insert(Value::Null);
     if !value.is_object() {

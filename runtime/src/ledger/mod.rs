@@ -1,7 +1,8 @@
-//! What checks made in the cluster, and its deletion once the round that made it is over.
+//! The ledger of what checks make in the cluster. It deletes these objects once the round that made them is
+//! over.
 //!
-//! The objects themselves say whose they are, by their labels; the ledger only remembers where to
-//! look. It does so in a ConfigMap, so that a daemon that was killed finds what it left behind.
+//! The labels of an object say whose it is; the ledger only remembers where to look. It does so in a
+//! ConfigMap, so that a daemon that was killed finds what it left behind.
 
 mod audit;
 mod book;
@@ -44,24 +45,25 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Checks that are swept at the same time.
+/// The most checks that are swept at the same time.
 const CONCURRENT_SWEEPS: usize = 4;
-/// How much later it is looked once more: a request that was given up may still be carried out, after the
-/// admission webhooks, which have ten seconds unless told otherwise.
+/// How long after a sweep that left nothing there is another one.
+/// A request that was given up may still be carried out after the admission webhooks. They have ten seconds
+/// by default.
 const AFTERMATH: Duration = Duration::from_secs(12);
-/// How long objects that are being deleted may take before it is looked again.
+/// The first pause after a sweep that left something. Objects that are being deleted take a while.
 const SOON: Duration = Duration::from_millis(500);
-/// How soon it is looked again after a round where looking was in vain before.
+/// The pause after a round whose check was swept in vain before.
 const ANEW: Duration = Duration::from_secs(5);
 /// The longest pause before something is tried again.
 const LATE: Duration = Duration::from_secs(60);
 
-/// What the checks of one daemon made in a cluster.
+/// The ledger of what the checks of one daemon made in a cluster.
 pub struct Ledger {
     cluster: Arc<Cluster>,
     leftovers: Arc<Leftovers>,
     logs: Arc<NamespaceLogs>,
-    /// Tells the objects of this daemon from those of others.
+    /// The value of the label that tells the objects of this daemon from those of others.
     daemon: String,
     book: Option<Book>,
     state: Mutex<State>,
@@ -72,33 +74,34 @@ pub struct Ledger {
 #[derive(Default)]
 struct State {
     places: BTreeMap<Key, ObjectLocations>,
-    /// Rounds whose guest lives, by their mark's word.
+    /// The rounds that are open because their guests live, by their names in labels.
     open: BTreeMap<Key, BTreeSet<String>>,
     due: BTreeMap<Key, Due>,
-    /// Checks that are being swept.
+    /// The checks that are being swept.
     swept: BTreeSet<Key>,
-    /// How often places were struck out of the book.
+    /// How many times lines were removed from the book.
     strikes: u64,
-    /// Something may stand in the book that should not.
+    /// Whether the book may have lines that it should not have.
     is_in_doubt: bool,
 }
 
-/// A check that is being swept.
+/// A check that is being swept. Dropping it says that the sweep is over.
 struct Sweep {
     ledger: Arc<Ledger>,
     key: Key,
 }
 
 impl Ledger {
-    /// The ledger of a daemon, kept in a ConfigMap of its namespace. `leftovers` tells how much each check left over;
-    /// where the cluster does not say, it is at least one. What is logged about a namespace counts in `logs`.
+    /// The ledger of a daemon, kept in a ConfigMap of its namespace.
+    /// `leftovers` gets how many objects each check left over; where the cluster does not say, it is at least
+    /// one. What is logged about a namespace counts in `logs`.
     pub fn lasting(cluster: Arc<Cluster>, leftovers: Arc<Leftovers>, logs: Arc<NamespaceLogs>) -> Arc<Self> {
         let book = Book::new(&cluster);
         let daemon = cluster.namespace().to_owned();
         Arc::new(Self { book: Some(book), ..Self::new(cluster, leftovers, logs, daemon) })
     }
 
-    /// A ledger for one short life, which nothing survives.
+    /// A ledger without a ConfigMap, which does not outlive the process.
     pub fn fleeting(cluster: Arc<Cluster>, leftovers: Arc<Leftovers>) -> Arc<Self> {
         let daemon = format!("{}-{:x}", std::process::id(), Timestamp::now().as_millisecond());
         Arc::new(Self::new(cluster, leftovers, Arc::default(), daemon))
@@ -114,12 +117,12 @@ impl Ledger {
         Self { cluster, leftovers, logs, daemon, book: None, state, wake, rounds }
     }
 
-    /// The cluster that it is about.
+    /// The cluster that the ledger is about.
     pub fn cluster(&self) -> Arc<Cluster> {
         Arc::clone(&self.cluster)
     }
 
-    /// Begins a round of a check.
+    /// Begins a round of a check, whose objects are swept once it is dropped.
     pub fn open(self: &Arc<Self>, key: &Key) -> Round {
         let number = self.rounds.fetch_add(1, Relaxed);
         let round = format!("{:x}-{number:x}", Timestamp::now().as_millisecond());
@@ -127,8 +130,8 @@ impl Ledger {
         Round::new(Arc::clone(self), Mark::new(&self.daemon, key.clone(), round))
     }
 
-    /// Sweeps what an earlier life of the daemon left behind, and whatever is due until told to
-    /// stop; rounds that end after that are for [`Self::settle`].
+    /// Sweeps what an earlier life of the daemon left behind, and then whatever is due, until told to stop.
+    /// Rounds that end after that are for [`Self::settle`].
     pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
         let mut sweeps = JoinSet::new();
         if stop.run_until_cancelled(self.recover()).await.is_none() {
@@ -148,7 +151,7 @@ impl Ledger {
         sweeps.shutdown().await;
     }
 
-    /// Takes over what the book says, as soon as it can be read.
+    /// Takes over the lines of the book, as soon as it can be read.
     async fn recover(&self) {
         let Some(book) = &self.book else { return };
         let mut tries = 0;
@@ -180,7 +183,7 @@ impl Ledger {
         self.state().make_due();
         loop {
             let next = self.start_due(&mut sweeps);
-            // What comes late is found when the daemon starts again.
+            // Objects that appear later are found when the daemon starts again.
             if sweeps.is_empty() && self.state().due.values().all(|due| due.was_clean) {
                 return unbroken;
             }
@@ -197,7 +200,7 @@ impl Ledger {
         }
     }
 
-    /// Starts the sweeps that are due, and tells when the next one is.
+    /// Starts the sweeps that are due, and returns when the next one is.
     fn start_due(self: &Arc<Self>, sweeps: &mut JoinSet<()>) -> Instant {
         let now = Instant::now();
         let mut state = self.state();
@@ -222,7 +225,7 @@ impl Ledger {
         {
             tracing::warn!(check = %key, "cannot delete what it left behind, trying again: {error}");
         }
-        // Where it cannot be seen how many there are, there may well be one.
+        // Where the cluster does not say how many there are, there may be at least one.
         let left = left.max(usize::from(trouble.is_some()));
         self.leftovers.set(&key, left);
         {
@@ -246,7 +249,7 @@ impl Ledger {
         self.strike(lines.map(|line| (line.name(), line)).collect()).await;
     }
 
-    /// Strikes lines out of the book, given by their keys. Should a new round have begun meanwhile, its places are noted
+    /// Removes these lines from the book. A new round may have begun meanwhile, so its places are noted
     /// again.
     async fn strike(&self, lines: BTreeMap<String, Line>) {
         let Some(book) = self.book.as_ref().filter(|_| !lines.is_empty()) else { return };
@@ -272,7 +275,8 @@ impl Ledger {
 }
 
 impl State {
-    /// Makes every check due of which something may be left, as if it had not been tried before: what lies ahead is short.
+    /// Makes every check due that may have left something, as if no sweep had been tried: the time that
+    /// remains is short.
     fn make_due(&mut self) {
         for key in self.places.keys() {
             let due = self.due.entry(key.clone()).or_insert_with(Due::now);
@@ -282,7 +286,7 @@ impl State {
         }
     }
 
-    /// What should stand in the book about a place of a check.
+    /// The line that the book should have for a place of a check; none if it should have none.
     fn line(&self, check: &Key, place: &ObjectLocation) -> Option<Line> {
         let uid = self.places.get(check)?.get(place)?;
         Some(Line::new(check, place, uid.as_deref()))

@@ -1,5 +1,5 @@
-//! Marked objects at a place, with the rights of its account. Of each only what a sweep needs is read, as whoever made
-//! it chooses how large its metadata is.
+//! Labelled objects at a place, with the rights of its account. Of each object only what a sweep needs is
+//! read, as whoever made it chooses how large its metadata is.
 
 use super::ObjectLocation;
 use crate::cluster::{Cluster, Kind, within};
@@ -17,11 +17,11 @@ pub(super) struct Objects {
     request: Request,
 }
 
-/// A page of a list.
+/// A page of a list of objects.
 #[derive(Deserialize)]
 pub(super) struct Page {
     pub(super) metadata: ListMeta,
-    /// Of an empty page the API server may say nothing else than `null`.
+    /// The objects of the page. For an empty page, the API server may write `null`.
     items: Option<Vec<Item>>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Metadata {
     pub(super) name: String,
     pub(super) uid: Option<String>,
     pub(super) labels: Option<BTreeMap<String, String>>,
-    /// Whether it is going.
+    /// When the deletion was asked for; none while the object is not being deleted.
     pub(super) deletion_timestamp: Option<IgnoredAny>,
 }
 
@@ -47,13 +47,13 @@ impl Objects {
         Ok(Self { client, request: Request::new(path) })
     }
 
-    /// Those that a page holds.
+    /// Lists a page of the objects.
     pub(super) async fn list(&self, params: &ListParams) -> Result<Page, kube::Error> {
         let request = self.request.list_metadata(params).map_err(kube::Error::BuildRequest)?;
         within(self.client.request(request)).await
     }
 
-    /// Asks for the deletion of one of them.
+    /// Asks for the deletion of one object.
     pub(super) async fn delete(&self, name: &str, params: &DeleteParams) -> Result<(), kube::Error> {
         let request = self.request.delete(name, params).map_err(kube::Error::BuildRequest)?;
         within(self.client.request_text(request)).await.map(drop)

@@ -1,4 +1,4 @@
-//! That what a check makes can be found and deleted again, shown before it is made.
+//! The proof, before a check makes an object, that such objects can be found and deleted again.
 
 use super::{ObjectLocation, mark, objects::Objects};
 use crate::{
@@ -7,12 +7,12 @@ use crate::{
 };
 use kube::api::{DeleteParams, ListParams, Preconditions};
 
-/// The name and uid of an object that there is not.
+/// The name and uid of an object that does not exist.
 const NONE: &str = "aviary-none";
-/// What it takes to sweep.
+/// The verbs that a sweep needs.
 const VERBS: [&str; 2] = ["list", "delete"];
 
-/// Why it is not sure that objects could be deleted again.
+/// Why it is not certain that objects could be deleted again.
 #[derive(Debug, thiserror::Error)]
 pub enum Unproven {
     /// The account lacks a right.
@@ -22,41 +22,42 @@ pub enum Unproven {
         scope(.namespace.as_deref())
     )]
     Forbidden {
-        /// The account.
+        /// The account, or the daemon itself.
         who: String,
-        /// What is not allowed.
+        /// The verb that is not allowed.
         verb: &'static str,
-        /// The group of the kind of objects.
+        /// The API group of the resource.
         group: String,
-        /// Its name in the plural.
+        /// The name of the resource in the plural.
         resource: String,
-        /// None for the whole cluster.
+        /// The namespace in which the right is missing; none for the whole cluster.
         namespace: Option<String>,
         /// The words of the API server.
         said: String,
     },
-    /// Nobody can.
+    /// The API server does not have the verb at all.
     #[error(
         "what a check makes, it has to be able to {verb} again, and the API server has no {verb} for {place}"
     )]
     Impossible {
-        /// What cannot be done.
+        /// The verb that is missing.
         verb: &'static str,
-        /// Where.
+        /// The place where objects would be made.
         place: ObjectLocation,
     },
-    /// The API server does not say.
+    /// The API server does not say whether it is allowed.
     #[error("it cannot be seen whether objects could be deleted again from {place}: {}", in_words(.error))]
     Unknown {
-        /// Where.
+        /// The place where objects would be made.
         place: ObjectLocation,
-        /// What it said instead.
+        /// The error that came instead of an answer.
         #[source]
         error: kube::Error,
     },
 }
 
-/// Asks for objects of the check at the place, and for the deletion of one that there is not.
+/// Lists the objects of the check at the place, and tries to delete one that does not exist. Both have to be
+/// allowed.
 pub(super) async fn prove(
     cluster: &Cluster,
     place: &ObjectLocation,
@@ -76,7 +77,7 @@ pub(super) async fn prove(
     let [list, delete] = VERBS;
     listed.map_err(|error| judge(error, list, place, &kind))?;
     match deleted {
-        // It may be tried.
+        // The deletion was allowed, and found nothing.
         Err(error) if matches!(code(&error), Some(404 | 409)) => Ok(()),
         deleted => deleted.map_err(|error| judge(error, delete, place, &kind)),
     }

@@ -1,4 +1,4 @@
-//! One life of a guest, and where it makes objects.
+//! A round in the ledger: one life of a guest, and the places where it makes objects.
 
 use super::{
     Ledger, Mark, ObjectLocation,
@@ -12,27 +12,27 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// The most kinds and namespaces in which one check can make objects.
+/// The most places in which one check can make objects.
 const MOST_PLACES: usize = 32;
 
-/// One life of a guest. When it ends, so does what the guest made.
+/// One life of a guest. When it is dropped, the objects that the guest made are swept.
 pub struct Round {
     ledger: Arc<Ledger>,
     mark: Mark,
-    /// Where it was shown that objects can be found and deleted again.
+    /// The places where it was proven that objects can be found and deleted again.
     proven: Mutex<BTreeSet<ObjectLocation>>,
 }
 
-/// Why a guest may not make an object.
+/// Why a guest may not make an object at a place.
 #[derive(Debug, thiserror::Error)]
 pub enum EnterError {
-    /// The check has made objects of too many kinds.
+    /// The check makes objects in as many other places as it may.
     #[error("a check can make objects of at most {MOST_PLACES} kinds and namespaces")]
     TooMany,
-    /// What is made could not be deleted again.
+    /// It is not proven that the object could be deleted again.
     #[error(transparent)]
     Unproven(#[from] Unproven),
-    /// What is made could not be found again.
+    /// The place cannot be noted in the book, so the object could not be found again.
     #[error("cannot note in the ledger that the check makes objects: {}", in_words(.0))]
     Book(#[from] kube::Error),
 }
@@ -42,17 +42,18 @@ impl Round {
         Self { ledger, mark, proven: Mutex::default() }
     }
 
-    /// Whose objects its guest makes.
+    /// The labels for the objects that the guest makes.
     pub fn mark(&self) -> &Mark {
         &self.mark
     }
 
-    /// Notes that the guest is about to make objects at a place, if they can be found and deleted there.
+    /// Notes that the guest is about to make objects at a place, if it is proven that they can be found and
+    /// deleted there.
     pub async fn enter(&self, place: ObjectLocation) -> Result<(), EnterError> {
         if self.proven().contains(&place) {
             return Ok(());
         }
-        // In each round, as rights may be taken away.
+        // Proven anew in each round, as rights may be taken away.
         let proof = prove(&self.ledger.cluster, &place, &self.ledger.daemon, self.mark.key());
         let (proven, uid) = tokio::join!(proof, self.namespace_uid(&place));
         proven?;
@@ -61,7 +62,8 @@ impl Round {
         Ok(())
     }
 
-    /// The uid of the place's namespace, if the daemon may see it. With its own namespace the ledger would be gone too.
+    /// The uid of the place's namespace, if the daemon may see it. None for its own namespace, with which the
+    /// ledger would be gone too.
     async fn namespace_uid(&self, place: &ObjectLocation) -> Option<String> {
         let cluster = &self.ledger.cluster;
         let namespace = place.namespace.as_deref().filter(|namespace| *namespace != cluster.namespace())?;
@@ -84,7 +86,7 @@ impl Round {
                 book.add([&Line::new(key, place, uid.as_deref())]).await?;
             }
             let mut state = self.ledger.state();
-            // What was struck out meanwhile may have been this.
+            // If lines were removed meanwhile, this one may be among them.
             if state.strikes == strikes {
                 state.places.entry(key.clone()).or_default().insert(place.clone(), uid);
                 return Ok(());

@@ -1,4 +1,4 @@
-//! Deletes what is left of the rounds of one check.
+//! The sweep of one check: it deletes what its ended rounds left behind.
 
 use super::{
     ObjectLocation,
@@ -17,43 +17,43 @@ use kube::{
 };
 use std::time::Duration;
 
-/// How many objects are listed at once, and fewer where they are large.
+/// How many objects are listed at once; fewer where they are large.
 const PAGE: u32 = 100;
-/// What would tell more.
+/// What is added to an error when the daemon may not see namespaces.
 const HELP: &str = "; it cannot be seen whether its namespace is gone: grant the daemon get on namespaces \
     (deploy/components/namespaces)";
-/// Deletions of one sweep under way at the same time.
+/// The most deletions of one sweep at the same time.
 const CONCURRENT_DELETIONS: usize = 8;
 
-/// What a sweep of all places of a check came to.
+/// The result of a sweep of all places of a check.
 #[derive(Default)]
 pub(super) struct Swept {
-    /// Objects that are still there, those that are going included.
+    /// How many objects are still there, including those that are being deleted.
     pub(super) left: usize,
-    /// What went wrong first, and where.
+    /// The first thing that went wrong, and where.
     pub(super) trouble: Option<String>,
-    /// How long the API server asked to wait.
+    /// The longest pause that the API server asked for.
     pub(super) asked_pause: Duration,
 }
 
-/// What is known of the namespace of a place where nothing can be seen.
+/// What the daemon sees of the namespace of a place where access is refused.
 enum Namespace {
     There,
-    /// Gone, and its objects with it, also where there is another one of that name now.
+    /// The namespace is gone, and its objects with it. There may be another one of that name now.
     Gone,
-    /// The daemon may not look.
+    /// The daemon may not see namespaces.
     Hidden,
 }
 
-/// What a sweep of one place found, and what went wrong first.
+/// The result of a sweep of one place, with the first thing that went wrong.
 #[derive(Default)]
 struct Found {
-    /// Objects that are still there, those that are going included.
+    /// How many objects are still there, including those that are being deleted.
     left: usize,
     trouble: Option<kube::Error>,
 }
 
-/// Deletes what rounds that are over left behind.
+/// Deletes what ended rounds of a check left behind at these places.
 pub(super) async fn sweep(
     cluster: &Cluster,
     daemon: &str,
@@ -82,7 +82,8 @@ pub(super) async fn sweep(
     swept
 }
 
-/// Looks, as the daemon, for the namespace of a place where something is refused: the rights of an account go with it.
+/// Looks, as the daemon, for the namespace of a place where access is refused: the rights of an account go
+/// with it.
 async fn namespace(
     cluster: &Cluster,
     place: &ObjectLocation,
@@ -102,7 +103,8 @@ async fn namespace(
 }
 
 impl Found {
-    /// Goes on to the next object where one cannot be deleted, and ends where they cannot be listed.
+    /// Deletes the objects of ended rounds at a place. It skips an object that cannot be deleted, and ends
+    /// where they cannot be listed.
     async fn sweep(
         &mut self,
         cluster: &Cluster,
@@ -140,7 +142,8 @@ impl Found {
     }
 }
 
-/// The kind of objects at a place, in whatever version there is of it; none if it is gone, and its objects with it.
+/// The kind of the objects at a place, in whatever version there is of it. None if it is gone, and its
+/// objects with it.
 async fn kind(cluster: &Cluster, place: &ObjectLocation) -> Result<Option<Kind>, kube::Error> {
     match within(cluster.kind(&place.api_version, &place.kind)).await {
         Err(error) if is_unknown_kind(&error) => {
@@ -150,16 +153,16 @@ async fn kind(cluster: &Cluster, place: &ObjectLocation) -> Result<Option<Kind>,
     }
 }
 
-/// Asks for the deletion of exactly this object, unless it is going already.
+/// Asks for the deletion of exactly this object, unless it is being deleted already.
 async fn delete(objects: &Objects, object: Metadata) -> Result<(), kube::Error> {
     if object.deletion_timestamp.is_some() {
         return Ok(());
     }
     let preconditions = Preconditions { uid: object.uid, resource_version: None };
     match objects.delete(&object.name, &DeleteParams::background().preconditions(preconditions)).await {
-        // Gone, or another one of that name.
+        // The object is gone, or another one has its name.
         Err(error) if matches!(code(&error), Some(404 | 409)) => Ok(()),
-        // Asked for, and larger than need be known.
+        // The deletion was accepted, and its answer is larger than need be read.
         Err(error) if is_too_large(&error) => Ok(()),
         deleted => deleted,
     }

@@ -51,7 +51,8 @@ async fn neither_book_nor_proof_is_waited_for_when_the_server_never_answers() {
     assert!(since.elapsed() < Duration::from_secs(21), "{:?}", since.elapsed());
 }
 
-/// A ledger whose API server has pods with large annotations, and deletes them or not; and how often it lists some.
+/// A ledger whose API server has pods with large annotations, and deletes them or not; and the number of its
+/// lists.
 async fn ledger_over(pods: BTreeSet<String>, deletes: bool) -> (Arc<Ledger>, Arc<AtomicU64>) {
     let (pods, lists) = (Arc::new(Mutex::new(pods)), Arc::new(AtomicU64::new(0)));
     let listed = Arc::clone(&lists);
@@ -80,7 +81,7 @@ async fn ledger_over(pods: BTreeSet<String>, deletes: bool) -> (Arc<Ledger>, Arc
     (ledger, lists)
 }
 
-/// A page of pods by name. Those that cannot be deleted are small, and going.
+/// A page of the list of pods with these names. Those that cannot be deleted are small, and being deleted.
 fn list(pods: &BTreeSet<String>, query: &str, deletes: bool) -> Value {
     let parameter = |name: &str| query.split('&').find_map(|part| part.strip_prefix(name));
     let limit: usize = parameter("limit=").and_then(|limit| limit.parse().ok()).expect("a limit");

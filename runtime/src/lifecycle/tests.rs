@@ -1,4 +1,4 @@
-//! Rounds, their pauses, and quarantine.
+//! Tests of rounds, their pauses, and quarantine.
 
 use super::*;
 use crate::outcome::{Fault, Outcome, Reason, Status};
@@ -92,7 +92,8 @@ fn only_failures_at_the_start_of_a_round_are_excused() {
     assert!(!life.excuses(at(110)));
 }
 
-/// At which of these seconds failures are excused of a check with a grace of ten seconds, each of which loses its instance.
+/// At which of these seconds the failures of a check are excused. It has a grace of ten seconds, and each
+/// failure loses its instance.
 fn excused(life: &mut Lifecycle, seconds: &[u32]) -> Vec<bool> {
     let fail = |second: &u32| {
         let now = at(*second);
@@ -160,7 +161,7 @@ fn fault(reason: Reason) -> Verdict {
     Err(Fault::new(reason, "broken"))
 }
 
-/// Rounds that end with these verdicts, one in each second; their pauses are skipped.
+/// The lifecycle after rounds with these verdicts, one in each second; their pauses are skipped.
 fn after(verdicts: &[Verdict]) -> (Lifecycle, Duration) {
     let mut life = life(None, 0);
     let mut now = Duration::ZERO;

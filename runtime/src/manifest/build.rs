@@ -1,4 +1,4 @@
-//! From what was written to what is meant: every rule that concerns more than one value.
+//! Makes a check from what was written: every rule that concerns more than one value.
 
 use crate::{
     grant::{Authorization, Ceiling, Grants},
@@ -16,13 +16,13 @@ use crate::{
 use serde_json::{Map, Value};
 use std::{collections::HashSet, fmt::Display, num::NonZeroU32, sync::Arc, time::Duration};
 
-/// The most bytes of settings, as JSON.
+/// The most bytes of a check's settings, as JSON.
 const MOST_SETTINGS: usize = 64 * 1024;
 
 const MOST_RETRIES: u32 = 10;
 const LONGEST_OWNER: usize = 128;
 
-/// The check that a manifest means, with a ceiling for what it may reach.
+/// The check that a manifest means, under a ceiling for what it may reach.
 pub(super) fn build(
     document: CheckDocument,
     default_namespace: &str,
@@ -58,7 +58,7 @@ pub(super) fn build(
     Ok(Check { program: Arc::new(program), ..check })
 }
 
-/// The check of a module without a manifest, under a ceiling: every 30 s, no settings, no grants.
+/// The check of a module without a manifest, under a ceiling. It runs every 30 s, without settings or grants.
 ///
 /// # Errors
 /// When the ceiling leaves no way to run it.
@@ -225,7 +225,8 @@ fn secrets(secrets: &[SecretSpec], ceiling: &Ceiling) -> Result<Vec<Secret>, Pro
     secrets.iter().enumerate().map(parse).collect()
 }
 
-/// What the manifest asks for, as far as the ceiling allows it; where it does not ask, the default or the ceiling.
+/// The limits of a check: what the manifest asks for, or else the default. The ceiling refuses the first and
+/// lowers the second.
 fn limits(written: &WrittenLimits, ceiling: &Ceiling) -> Result<Arc<Limits>, Problem> {
     let mut limits = Limits::default();
     for (limit, amount) in &written.0 {

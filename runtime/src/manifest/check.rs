@@ -9,33 +9,33 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-/// How often a check runs whose manifest does not say.
+/// The interval of a check whose manifest does not say when it runs.
 pub(super) const INTERVAL: Duration = Duration::from_secs(30);
 
 /// A check as the operator configured it; [`super::parse`] makes it from a manifest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Check {
-    /// Who it is.
+    /// The identity of the check.
     pub key: Key,
-    /// What it runs. Its timeout is never above the shortest gap of the schedule.
+    /// The program that the check runs. Its timeout is never above the shortest gap of the schedule.
     pub program: Arc<Program>,
-    /// When it runs.
+    /// When the check runs.
     pub schedule: Schedule,
-    /// How long a round lasts until cleanup and a new init; without it, until the check changes.
+    /// How long a round lasts until cleanup and a new init; without it, an hour and a little more.
     pub ttl: Option<Duration>,
-    /// For how long after init failures do not count; shorter than the ttl.
+    /// How long after init failures do not count; shorter than the ttl.
     pub startup_grace: Duration,
-    /// Bad runs in a row before the check counts as bad.
+    /// How many bad runs in a row make the check bad.
     pub failure_threshold: NonZeroU32,
-    /// Good runs in a row before the check counts as good again.
+    /// How many good runs in a row make the check good again.
     pub success_threshold: NonZeroU32,
-    /// Immediate further tries within one run, 10 at most.
+    /// How many further tries one run has at once after a failure, 10 at most.
     pub retries: u32,
-    /// Whether it rests.
+    /// Whether the check is suspended.
     pub suspend: bool,
     /// Whether a fail makes the whole unhealthy.
     pub severity: Severity,
-    /// Who looks after it.
+    /// The name of who looks after the check.
     pub owner: Option<Arc<str>>,
 }
 
@@ -53,7 +53,7 @@ pub enum Severity {
 }
 
 impl Check {
-    /// This version with what a newer manifest says that needs no module.
+    /// This version of the check with all of a newer manifest that needs no other module.
     pub fn amended_by(&self, newer: &Self) -> Self {
         Self {
             severity: newer.severity,
@@ -65,7 +65,7 @@ impl Check {
         }
     }
 
-    /// The check of a module of the operator's without a manifest: every 30 s, no settings, no grants.
+    /// The check of the operator's module without a manifest. It runs every 30 s, without settings or grants.
     pub fn bare(key: Key, module: Module) -> Self {
         Self {
             program: Arc::new(Program::bare(key.namespace(), module)),

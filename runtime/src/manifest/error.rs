@@ -1,16 +1,17 @@
-//! Why a manifest was refused, and where.
+//! Errors in manifests: what is wrong, and where.
 
 use crate::text::quote;
 use serde_saphyr::{DefaultMessageFormatter, Location, MessageFormatter, budget::BudgetBreach};
 use std::fmt;
 
-/// Messages are shown whole, so that a hostile manifest cannot flood the log.
+/// The most bytes of a message. Messages are shown whole, so a hostile manifest could flood the log
+/// otherwise.
 const LONGEST: usize = 600;
 
-/// How alike two keys are, from 0 to 1, before one is offered for the other.
+/// How alike two keys have to be, from 0 to 1, before one is offered for the other.
 const NEAR: f64 = 0.8;
 
-/// Keys that the design has and this version has not.
+/// Keys of the manifest that are planned, and that this version does not have.
 const NOT_YET: [&str; 3] = ["remedy", "scratch", "perNode"];
 
 const NO_ALIASES: &str = "anchors and aliases are not offered: write the value out";
@@ -18,33 +19,33 @@ const NO_ALIASES: &str = "anchors and aliases are not offered: write the value o
 /// Why a manifest was refused. Displays as `line 7, column 3: unknown key `intervall`; did you mean `interval`?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// Where, unless it is about the file as a whole.
+    /// Where the error is; none if it is about the file as a whole.
     pub position: Option<Position>,
     /// What is wrong and what to do about it, in one line.
     pub message: String,
 }
 
-/// A place in a file; lines and columns count from 1.
+/// A place in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// The line.
+    /// The number of the line, from 1.
     pub line: u64,
-    /// The character within the line.
+    /// The number of the character within the line, from 1.
     pub column: u64,
 }
 
 impl Error {
-    /// About the file as a whole.
+    /// An error about the file as a whole.
     pub(crate) fn whole(message: impl Into<String>) -> Self {
         Self::new(None, message.into())
     }
 
-    /// About what is written at `location`.
+    /// An error about what is written at `location`.
     pub(crate) fn at(location: Location, message: impl fmt::Display) -> Self {
         Self::new(Some(location), message.to_string())
     }
 
-    /// The same about a text above which so many more lines stand.
+    /// The error for the whole file, when this one is about a part of it that begins below `lines` lines.
     pub(super) fn below(mut self, lines: u64) -> Self {
         if let Some(position) = &mut self.position {
             position.line += lines;

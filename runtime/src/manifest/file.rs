@@ -1,4 +1,4 @@
-//! A file of several documents.
+//! Manifest files, which may hold several documents.
 
 use crate::{
     grant::Ceiling,
@@ -23,31 +23,33 @@ pub const MAX_FILE: usize = 1024 * 1024;
 /// The most documents in one file.
 pub const MAX_DOCUMENTS: usize = 1_000;
 
-/// What a document of a file means, or why it is refused.
+/// The check that a document of a file means, or why the document is refused.
 pub type Document = Result<Check, Refused>;
 
-/// A document that is no valid manifest.
+/// A document of a file that is no valid manifest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refused {
-    /// What is wrong with it.
+    /// What is wrong with the document.
     pub error: Error,
-    /// What it names all the same.
+    /// What the document names all the same.
     pub named: Named,
 }
 
-/// What a document names, as far as that can be read.
+/// What a refused document names, as far as that can be read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Named {
-    /// The check, if it can be there.
+    /// The identity of the check, if it is valid and the ceiling allows its namespace.
     pub key: Option<Key>,
-    /// The module, if it can be one.
+    /// The file name of the module, if it is valid.
     pub module: Option<Module>,
 }
 
-/// The documents of a file: YAML (or JSON) separated by `---`, each one a manifest, and each judged by itself.
+/// Reads the documents of a file: YAML (or JSON) separated by `---`, each one a manifest, and each judged by
+/// itself.
 ///
-/// A manifest without a namespace gets `default_namespace`; `ceiling` is the most that the checks may reach. Of two
-/// documents with one check the second is refused. What is wrong with the file as a whole counts as its only document.
+/// A manifest without a namespace gets `default_namespace`; `ceiling` is the most that the checks may reach.
+/// Of two documents with one check the second is refused. An error in the file as a whole counts as its only
+/// document.
 pub fn documents(text: &str, default_namespace: &str, ceiling: &Arc<Ceiling>) -> Vec<Document> {
     let whole = |error| vec![Err(Refused { error, named: Named::default() })];
     let parts = match require_small(text).and_then(|()| parts(text)) {
@@ -69,13 +71,13 @@ pub fn documents(text: &str, default_namespace: &str, ceiling: &Arc<Ceiling>) ->
     documents
 }
 
-/// The checks of a file whose [`documents`] are all good, or what is wrong with the first that is not.
+/// The checks of a file whose [`documents`] are all valid, or the error of the first that is not.
 pub fn parse(text: &str, default_namespace: &str, ceiling: &Arc<Ceiling>) -> Result<Vec<Check>, Error> {
     let documents = documents(text, default_namespace, ceiling).into_iter();
     documents.map(|document| document.map_err(|refused| refused.error)).collect()
 }
 
-/// The documents of a file, of at most a megabyte.
+/// Reads the documents of a file of at most [`MAX_FILE`] bytes.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, Error> {
     require_small(text)?;
     Ok(serde_saphyr::from_multiple_with_options(text, options())?)
@@ -88,7 +90,7 @@ fn require_small(text: &str) -> Result<(), Error> {
     }
 }
 
-/// The text of a document, and how many lines of the file stand above it.
+/// One document of a file, and how many lines of the file stand above it.
 #[derive(Debug, Default, PartialEq)]
 struct Part<'a> {
     text: &'a str,
@@ -96,7 +98,7 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// What stands here, which is one check or nothing, unless a document goes on where another would begin.
+    /// The checks of this part: one or none, unless a document goes on where another would begin.
     fn checks(
         &self,
         default_namespace: &str,
@@ -118,7 +120,7 @@ impl Part<'_> {
         })
     }
 
-    /// What a document that is refused names.
+    /// What this document names, although it is refused.
     fn outline(&self, default_namespace: &str, ceiling: &Ceiling) -> Option<Named> {
         let Outline { metadata, spec } = read(self.text).ok()?.into_iter().next()?;
         let module = spec["module"].as_str().and_then(|module| module.parse().ok());
@@ -155,7 +157,9 @@ fn parts(text: &str) -> Result<Vec<Part<'_>>, Error> {
         .collect())
 }
 
-/// The lines of a text, each with its end, which YAML lets be `\n`, `\r\n` or `\r`.
+/// The lines of a text, each with its end. YAML lets that be `
+/// `, `\r
+/// ` or `\r`.
 fn lines(mut text: &str) -> impl Iterator<Item = &str> {
     iter::from_fn(move || {
         let end = text.find(['\n', '\r']).unwrap_or(text.len());
@@ -170,7 +174,7 @@ fn is_marker(line: &str, marker: &str) -> bool {
     line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
 }
 
-/// Refuses a check that an earlier document of the file has.
+/// The check of a document, or a refusal if an earlier document of the file has the same check.
 fn refuse_second(seen: &mut HashMap<Key, Position>, place: Position, check: Check) -> Document {
     match seen.entry(check.key.clone()) {
         Entry::Vacant(free) => {
@@ -188,7 +192,7 @@ fn refuse_second(seen: &mut HashMap<Key, Position>, place: Position, check: Chec
     }
 }
 
-/// Strict reading, with nothing that makes a small file large: no aliases, no merge keys.
+/// The options for strict reading. Nothing makes a small file large: no aliases, no merge keys.
 fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {

@@ -1,4 +1,4 @@
-//! The Check manifest: the shapes people write, and the types in which only valid values can exist.
+//! The manifest of a check: the shapes people write, and the types in which only valid values can exist.
 //!
 //! [`parse`] turns the text of a file into [`Check`]s; nothing else in the daemon reads manifests.
 

@@ -1,4 +1,4 @@
-//! What is wrong with a value, told by its way through the document, and where that is in a text.
+//! Problems with values, told by the path through the document, and their place in a text.
 
 use crate::manifest::{Error, read};
 use serde::{
@@ -8,35 +8,37 @@ use serde::{
 use serde_saphyr::{Location, Spanned};
 use std::fmt;
 
-/// One step of the way from the root of a document to a value in it.
+/// One step of the path from the root of a document to a value in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// To the value of a key.
+    /// The step from an object to the value of this key.
     Key(&'static str),
-    /// To an item of a list, counted from 0.
+    /// The step from a list to its item of this number, from 0.
     Item(usize),
 }
 
-/// What is wrong with a value, whether its document came as text or otherwise. Displays as `spec.interval: …`.
+/// What is wrong with a value, whether its document came as text or otherwise. Displays as `spec.interval:
+/// …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The way to the value; empty if it is about the whole document.
+    /// The path to the value; empty if the problem is about the whole document.
     path: Vec<Step>,
     message: String,
 }
 
 impl Problem {
-    /// About the value at the end of a way.
+    /// A problem with the value at the end of a path.
     pub(crate) fn at(path: impl Into<Vec<Step>>, message: impl fmt::Display) -> Self {
         Self { path: path.into(), message: message.to_string() }
     }
 
-    /// About the value of a key of `spec`.
+    /// A problem with the value of a key of `spec`.
     pub(super) fn in_spec(key: &'static str, message: impl fmt::Display) -> Self {
         Self::at([Step::Key("spec"), Step::Key(key)], message)
     }
 
-    /// The same with the line and column of the value in the text, of whose documents it is about this one.
+    /// The problem as an error with line and column. `text` is the file, and `document` the number of the
+    /// document in it.
     pub(crate) fn locate(self, text: &str, document: usize) -> Error {
         let places: Vec<Spanned<Places>> = read(text).unwrap_or_default();
         match places.get(document).filter(|_| !self.path.is_empty()) {
@@ -60,14 +62,14 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Where everything in a document stands.
+/// The line and column of everything in a document.
 enum Places {
     Map(Vec<(String, Spanned<Places>)>),
     List(Vec<Spanned<Places>>),
     Scalar,
 }
 
-/// The place of the value at the end of a way, or of the last one on it that is there.
+/// The place of the value at the end of a path, or of the last value on the path that is there.
 fn find(from: &Spanned<Places>, path: &[Step]) -> Location {
     let Some((step, rest)) = path.split_first() else { return from.referenced };
     let next = match (&from.value, step) {

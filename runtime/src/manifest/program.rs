@@ -1,4 +1,4 @@
-//! What a check runs, and with which rights.
+//! The program of a check: what it runs, and with which rights.
 
 use crate::{
     grant::Authorization,
@@ -11,24 +11,24 @@ use std::{sync::Arc, time::Duration};
 /// nothing else of a check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
-    /// The module.
+    /// The file name of the module.
     pub module: Module,
-    /// The only digest that the module may have.
+    /// The only digest that the module may have; without it, any.
     pub digest: Option<Digest>,
-    /// What the guest's init gets: the text of a JSON object, 64 KiB at most.
+    /// The settings that the guest's init gets: the text of a JSON object, 64 KiB at most.
     pub settings: Arc<str>,
-    /// What it may read as secrets; no name twice.
+    /// The secrets that the guest may read; no name twice.
     pub secrets: Vec<Secret>,
-    /// What it may reach, and as which service account.
+    /// What the guest may reach, and as which service account.
     pub authorization: Authorization,
-    /// What it may spend.
+    /// What the guest may spend.
     pub limits: Arc<Limits>,
-    /// The wall clock for one call of the guest, and for one run with all its retries.
+    /// The most wall-clock time of one call of the guest, and of one run with all its retries.
     pub timeout: Duration,
 }
 
 impl Program {
-    /// A module of a check in this namespace: no settings, no secrets, no grants, the default limits.
+    /// The program of a module in this namespace, without settings, secrets or grants, and with the default limits.
     pub fn bare(namespace: &str, module: Module) -> Self {
         Self {
             module,
@@ -41,7 +41,7 @@ impl Program {
         }
     }
 
-    /// The namespace of its check.
+    /// The namespace of the check.
     pub fn namespace(&self) -> &str {
         self.authorization.namespace()
     }

@@ -1,4 +1,4 @@
-//! Where a check's secrets come from.
+//! Secrets of a check, and where their values come from.
 
 use crate::{
     grant::SecretKind,
@@ -7,7 +7,7 @@ use crate::{
 };
 use std::{path::PathBuf, sync::Arc};
 
-/// The longest name, as for the keys of a Kubernetes Secret.
+/// The most characters of a secret's name, as for the keys of a Kubernetes Secret.
 const LONGEST: usize = 253;
 
 /// One secret that a check may read.
@@ -15,11 +15,11 @@ const LONGEST: usize = 253;
 pub struct Secret {
     /// The name under which the guest asks for it.
     pub name: Arc<str>,
-    /// Where its value is.
+    /// Where the value of the secret is.
     pub from: SecretSource,
 }
 
-/// Where the daemon finds the value, which it reads anew for every read of the guest.
+/// The place where the daemon finds the value of a secret. It looks anew for every read of the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// The content of a file, named by an absolute path.
@@ -28,38 +28,38 @@ pub enum SecretSource {
     Env(String),
     /// A key of a Kubernetes Secret in the check's namespace.
     KeyRef {
-        /// The name of the Secret.
+        /// The name of the Kubernetes Secret.
         name: String,
-        /// The key within it.
+        /// The key within the Kubernetes Secret.
         key: String,
     },
 }
 
-/// Why a secret cannot be what the manifest says.
+/// Why a secret in a manifest is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// The name is empty, too long, or has other characters than a key of a Kubernetes Secret.
     #[error("secret name {} is not valid: use at most {LONGEST} letters, digits, dots, dashes and underscores", quote(.0))]
     Name(String),
-    /// No source, or several.
+    /// The secret has no source, or several.
     #[error("secret {} needs exactly one source: write one of `file`, `env` and `secretKeyRef`", quote(.0))]
     Source(String),
-    /// The path depends on where the daemon was started.
+    /// The path of the file is relative, and so depends on where the daemon was started.
     #[error("secret file {} is not an absolute path: start it with `/`", quote(.0))]
     File(String),
-    /// Not the name of a variable.
+    /// The text is not the name of an environment variable.
     #[error("secret variable {} is not valid: use letters, digits and underscores, not starting with a digit", quote(.0))]
     Env(String),
-    /// Not the name of a Secret.
+    /// The text is not the name of a Kubernetes Secret.
     #[error("secretKeyRef.name {} is not the name of a Secret: use lower-case letters, digits, dashes and dots", quote(.0))]
     KeyName(String),
-    /// Not a key that a Secret can have.
+    /// The text is not a key that a Kubernetes Secret can have.
     #[error("secretKeyRef.key {} is not a key of a Secret: use letters, digits, dots, dashes and underscores", quote(.0))]
     Key(String),
 }
 
 impl Secret {
-    /// What the manifest says, if it names exactly one source.
+    /// The secret that a manifest means, if it names exactly one source.
     pub(super) fn new(written: &SecretSpec) -> Result<Self, SecretError> {
         let SecretSpec { name, file, env, secret_key_ref } = written;
         if !is_key(name) {
@@ -76,7 +76,7 @@ impl Secret {
 }
 
 impl SecretSource {
-    /// What kind of place it is.
+    /// The kind of place where the value of the secret is.
     pub fn kind(&self) -> SecretKind {
         match self {
             Self::File(_) => SecretKind::File,

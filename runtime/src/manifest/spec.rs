@@ -1,4 +1,4 @@
-//! The shapes that people write. The doc comments become the descriptions in the JSON schema.
+//! The shapes that people write. Their doc comments become the descriptions in the JSON schema.
 
 use crate::{
     grant::Grants,
@@ -66,7 +66,7 @@ pub(super) struct Metadata {
     _annotations: BTreeMap<String, String>,
 }
 
-/// As much of a manifest as tells which check and module it is about, whatever else is wrong with it.
+/// The part of a manifest that tells its check and module, whatever else is wrong with it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Outline {
     pub(super) metadata: Metadata,

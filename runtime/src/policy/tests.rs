@@ -1,4 +1,4 @@
-//! From a policy file to what the checks of a namespace can be.
+//! Tests of policies: from the file to what the checks of a namespace can be.
 
 use super::*;
 use crate::{grant::Access, manifest::Check};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 const HEAD: &str = "apiVersion: aviary.dev/v1alpha1\nkind: Policy\n";
 
-/// A policy whose fourth line and the rest are rules, of a daemon in the namespace `aviary`.
+/// The policy of a daemon in the namespace `aviary`, with `rules` as its fourth line and the rest.
 fn policy(rules: &str) -> Result<Policy, Error> {
     Policy::parse(&format!("{HEAD}rules:\n{rules}"), Some("aviary"), "cluster.local")
 }
 
-/// What becomes of a manifest in an object of that namespace.
+/// The check, or the refusal, of a manifest in an object of this namespace.
 fn check(policy: &Policy, namespace: &str, metadata: &str, spec: &str) -> Result<Check, String> {
     let text = format!(
         "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: a{metadata} }}\nspec: {{ module: a.wasm{spec} }}\n"

@@ -1,4 +1,4 @@
-//! Turns what a guest says into an outcome that is safe to keep and to show.
+//! Turns the answer of a guest into an outcome that is safe to keep and to show.
 
 use crate::{
     capability::bindings::aviary::check::types,
@@ -8,19 +8,19 @@ use crate::{
     value::{Limit, Limits},
 };
 
-/// The message of a target may have so much of what that of the outcome may have.
+/// The message of a target may have this part of the bytes that the message of an outcome may have.
 const TARGET_SHARE: usize = 8;
-/// Labels of one target.
+/// The most labels of one target.
 const LABELS: usize = 8;
 
-/// Takes in what a guest says, as far as its limits allow.
+/// The limits by which answers of a guest are cut.
 pub(super) struct Answers<'a> {
     pub(super) limits: &'a Limits,
     pub(super) hits: &'a LimitHits,
 }
 
 impl Answers<'_> {
-    /// An outcome; what is too long is cut, and what could not be shown safely is escaped.
+    /// The outcome of an answer. What is too long is cut, and what could not be shown safely is escaped.
     pub(super) fn outcome(&self, answer: types::Outcome) -> Outcome {
         let all = answer.targets.len();
         let most = self.limits.count(Limit::Targets);
@@ -45,7 +45,7 @@ impl Answers<'_> {
         Outcome { status: status(answer.status), message, targets }
     }
 
-    /// An error text.
+    /// The text of an error, cut and escaped as the message of an outcome.
     pub(super) fn message(&self, text: String) -> String {
         self.cut(text, Limit::MessageBytes, self.limits.count(Limit::MessageBytes))
     }
@@ -66,7 +66,7 @@ impl Answers<'_> {
         }
     }
 
-    /// What can be shown of a text; it is cut once more after escaping, which makes it longer.
+    /// The part of a text that can be shown. It is cut once more after escaping, which makes it longer.
     fn cut(&self, text: String, limit: Limit, most: usize) -> String {
         if text.len() <= most && is_plain(&text) {
             return text;
@@ -102,7 +102,7 @@ mod tests {
     const TARGETS: usize = 200;
     const NAME_LENGTH: usize = 128;
 
-    /// What becomes of an outcome under the default limits, and the limits that it hits.
+    /// The outcome of an answer under the default limits, and the limits that it hits.
     fn hitting(answer: types::Outcome) -> (Outcome, Vec<Limit>) {
         let hits = LimitHits::default();
         let outcome = Answers { limits: &Limits::default(), hits: &hits }.outcome(answer);

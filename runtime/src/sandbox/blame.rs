@@ -1,4 +1,4 @@
-//! Who is to blame when a guest could not be made live or a call broke off, and what to do about it.
+//! Blame: whose fault it is that a guest could not be made live or a call broke off, and what to do about it.
 
 use super::{
     limits::{Refused, behind},
@@ -13,13 +13,13 @@ use std::{io, time::Duration};
 use wasmtime::{OutOfMemory, PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
-/// That a call took more processor time than it may.
+/// The fault of a call that took more processor time than its budget.
 pub(super) fn overspent(name: &str, budget: Duration) -> Fault {
     let budget = humantime::format_duration(budget);
     Fault::new(Reason::Cpu, format!("{name} used up its {budget} of processor time"))
 }
 
-/// Why a guest could not be made live.
+/// The fault for which a guest could not be made live.
 pub(super) fn not_live(data: &StoreData, error: &wasmtime::Error) -> Fault {
     let refused = data.limiter.refused().map(Refused::limit);
     match refused.or_else(|| behind(error)) {
@@ -34,7 +34,7 @@ pub(super) fn not_live(data: &StoreData, error: &wasmtime::Error) -> Fault {
     }
 }
 
-/// Why a call broke off.
+/// The fault for which a call broke off.
 pub(super) fn trapped(data: &StoreData, name: &str, error: &wasmtime::Error) -> Fault {
     if let Some(fault) = over_memory(data, error).or_else(|| out_of_resources(name, error)) {
         return fault;
@@ -56,8 +56,8 @@ pub(super) fn trapped(data: &StoreData, name: &str, error: &wasmtime::Error) -> 
     Fault::new(reason, format!("{name} trapped: {why}"))
 }
 
-/// What only the machine can be blamed for. All other errors are answers to what the guest did: it may do
-/// as much when it starts as in any call.
+/// The fault, if only the machine can be blamed for the error. All other errors are answers to what the guest
+/// did. It may do as much when it starts as in any call.
 fn out_of_resources(name: &str, error: &wasmtime::Error) -> Option<Fault> {
     if error.is::<PoolConcurrencyLimitError>() {
         let message = "all places for live checks are taken; the daemon's --max-checks makes more";
@@ -69,7 +69,7 @@ fn out_of_resources(name: &str, error: &wasmtime::Error) -> Option<Fault> {
     })
 }
 
-/// That the guest wanted more memory than there is for it.
+/// The fault of a guest that wanted more memory than there is for it; none if it did not.
 fn over_memory(data: &StoreData, error: &wasmtime::Error) -> Option<Fault> {
     let why = error.root_cause();
     let message = match data.limiter.refused()? {

@@ -1,4 +1,4 @@
-//! The compiled code of modules, as a part of what the guests of a namespace hold.
+//! The compiled code of modules, which counts in the memory of a namespace.
 
 use crate::{
     quota::{Quota, Reservation},
@@ -9,13 +9,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-/// What all checks of a namespace with the same module hold together.
+/// The reservation for the code of each module in each namespace. All checks of the namespace with that
+/// module share it.
 #[derive(Default)]
 pub(super) struct Codes(Mutex<HashMap<(String, Digest), Weak<Reservation>>>);
 
 impl Codes {
-    /// Takes room for the code of a module in what its namespace shares, if it is there or somebody has taken
-    /// it for the same code.
+    /// Reserves `bytes` for the code of a module in the quota of its namespace. Checks with the same code
+    /// share the reservation. None if the quota has not that much left.
     pub(super) fn hold(
         &self,
         namespace: &str,

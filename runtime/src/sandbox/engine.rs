@@ -1,29 +1,30 @@
-//! The one Engine of the process and the clock that interrupts its guests.
+//! The one engine of the process, and the clock that interrupts its guests.
 
 use super::limits::{MEMORIES, most};
 use crate::value::Limit;
 use std::{fs, time::Duration};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// How often a running guest gives way.
+/// How often a running guest gives way to others.
 pub(super) const TICK: Duration = Duration::from_millis(10);
-/// Memory mappings of one live guest: four for its memory, and its stack with a guard page.
+/// How many memory mappings one live guest takes: four for its memory, and its stack with a guard page.
 const MAPPINGS_PER_GUEST: u32 = 6;
-/// Mappings of everything else in the process, generously.
+/// How many memory mappings everything else in the process takes, generously.
 const OTHER_MAPPINGS: u32 = 1_000;
-/// Where Linux says how many mappings a process may have.
+/// The file in which Linux says how many mappings a process may have.
 const MAPPINGS_LIMIT: &str = "/proc/sys/vm/max_map_count";
 
-/// What the host holds for one guest of tables of functions, imports and globals, in bytes. The interpreters of
-/// JavaScript and Python take a part of it.
+/// The most bytes of host data for one guest: tables of functions, imports and globals.
+/// The interpreters of JavaScript and Python take a part of it.
 const INSTANCE_DATA: usize = 512 << 10;
-/// Places beyond those of the live checks, for new versions that are tried beside the old ones.
+/// How many more guests the pool has memory for than there are checks: for new versions that are tried beside
+/// the old ones.
 const SPARE: u32 = 64;
 
-/// Builds the Engine, with room for `guests` live ones.
+/// Builds the engine for `guests` live guests.
 ///
-/// The pool makes instantiating fast and 10,000 live guests possible, but takes 4 GiB of address
-/// space for each. Where the machine has not that much, guests are allocated one by one.
+/// The pool makes instantiating fast and 10,000 live guests possible, but takes 4 GiB of address space for
+/// each. Where the machine has not that much, guests are allocated one by one.
 pub(super) fn build(guests: u32) -> wasmtime::Result<Engine> {
     let mut config = config();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(guests)));
@@ -43,7 +44,8 @@ pub(super) fn build(guests: u32) -> wasmtime::Result<Engine> {
     Ok(engine)
 }
 
-/// Beyond the limit guests cannot be made live, and nothing else says why.
+/// Warns if the system allows too few mappings. Beyond the limit guests cannot be made live, and nothing else
+/// says why.
 fn warn_of_few_mappings(guests: u32) {
     let Ok(limit) = fs::read_to_string(MAPPINGS_LIMIT) else { return };
     let needed = guests.saturating_mul(MAPPINGS_PER_GUEST).saturating_add(OTHER_MAPPINGS);
@@ -56,16 +58,17 @@ fn warn_of_few_mappings(guests: u32) {
     }
 }
 
-/// An Engine that only compiles, for those of [`build`]: it has no pool, as address space is limited there.
+/// Builds an engine that only compiles, for the engines of [`build`]. It has no pool, as address space is
+/// limited there.
 pub(super) fn for_compiling() -> wasmtime::Result<Engine> {
     Engine::new(&config())
 }
 
-/// All that makes a difference to compiled code.
+/// The configuration that decides what compiled code looks like.
 fn config() -> Config {
     let mut config = Config::new();
     config
-        // A few bytes of data that lie far apart would otherwise become code of up to 16 MiB.
+        // Otherwise a few bytes of data that lie far apart become code of up to 16 MiB.
         .memory_guaranteed_dense_image_size(1 << 20)
         .epoch_interruption(true)
         .concurrency_support(false)
@@ -76,7 +79,8 @@ fn config() -> Config {
     config
 }
 
-/// Has what the ranges of the limits allow that many Stores, so that no guest uses up the place of another.
+/// The configuration of the pool. Every guest can have the most that any limit allows, so that none takes
+/// what is another's.
 fn pool(guests: u32) -> PoolingAllocationConfig {
     let guests = guests.saturating_add(SPARE);
     let mut pool = PoolingAllocationConfig::new();
@@ -88,12 +92,12 @@ fn pool(guests: u32) -> PoolingAllocationConfig {
         .table_elements(most(Limit::TableElements) as usize)
         .max_component_instance_size(INSTANCE_DATA)
         .max_core_instance_size(INSTANCE_DATA)
-        // So a component beyond that is refused when it is loaded, and not each time it should start.
+        // A component of more instances is refused when it is loaded, and not each time it should start.
         .max_core_instances_per_component(most(Limit::Instances));
     pool
 }
 
-/// The thread ends by itself once the last Engine is gone.
+/// Starts the thread that counts the epochs. It ends by itself once the last engine is gone.
 fn start_ticking(engine: &Engine) -> wasmtime::Result<()> {
     let engine = engine.weak();
     let tick = move || {

@@ -1,4 +1,4 @@
-//! A module that is compiled and linked once, ready to become live any number of times.
+//! A guest: a module that is compiled and linked once, ready to become live any number of times.
 
 use super::{
     limits::{MEMORIES, most},
@@ -19,30 +19,33 @@ use wasmtime::{
     component::{Component, Linker},
 };
 
-/// The package of the contract and the version this daemon offers.
+/// The package of the contract that the daemon offers, without the interface and version.
 const PACKAGE: &str = "aviary:check/";
+/// The version of the contract that the daemon offers.
 const VERSION: &str = "0.1.0";
-/// Everybody who asks for a check is told its imports. WASI and the contract together have some forty, but
-/// whoever imports nothing from an interface may give it any name.
+/// The most imports of a module, as everybody who asks for a check is told them.
+/// WASI and the contract together have some forty. But an interface from which nothing is imported may have
+/// any name.
 const MOST_IMPORTS: usize = 100;
 const LONGEST_IMPORT: usize = 128;
 
 /// A module that is compiled and linked.
 pub struct Guest {
-    /// Digest of its bytes.
+    /// The digest of the module's bytes.
     pub digest: Digest,
-    /// Size of its bytes.
+    /// The size of the module in bytes.
     pub size: usize,
-    /// The names of the interfaces it imports.
+    /// The names of the interfaces that the module imports.
     pub imports: Vec<String>,
-    /// The capabilities it asks for.
+    /// The capabilities that the module asks for.
     pub asks: Vec<Capability>,
-    /// Bytes of its compiled code and data.
+    /// How many bytes its compiled code and data take.
     pub(super) code: usize,
     pub(super) pre: CheckPre<StoreData>,
 }
 
-/// A guest whose code counts in what its namespace may hold.
+/// A guest for the checks of one namespace. Its code counts in the memory of that namespace while the lease
+/// is kept.
 #[derive(Clone)]
 pub struct GuestLease {
     guest: Arc<Guest>,
@@ -64,8 +67,8 @@ impl Deref for GuestLease {
 }
 
 impl Guest {
-    /// Links a component after reading from its imports and exports what it asks for and whether
-    /// it is a check at all.
+    /// Links a component. Its imports and exports tell before what it asks for, and whether it is a check at
+    /// all.
     pub(super) fn link(
         name: &str,
         digest: Digest,
@@ -97,7 +100,7 @@ impl Guest {
         Ok(Self { digest, size, imports, asks, code, pre })
     }
 
-    /// Refuses to run for a program that pins another module or does not grant all this one asks for.
+    /// Refuses the module for a program that pins another digest, or that does not grant all that it asks for.
     pub fn require_for(&self, program: &Program) -> Result<(), Fault> {
         if let Some(pinned) = program.digest
             && pinned != self.digest
@@ -132,7 +135,7 @@ impl Guest {
     }
 }
 
-/// The capabilities behind the imports of the contract's package.
+/// The capabilities of the contract among the imports of a module.
 fn asked_for(imports: &[String]) -> Result<Vec<Capability>, String> {
     let mut asks = Vec::new();
     for import in imports {
@@ -150,12 +153,12 @@ fn asked_for(imports: &[String]) -> Result<Vec<Capability>, String> {
     Ok(asks)
 }
 
-/// Says of a module that it is nearly a check.
+/// The message for a module that is nearly a check.
 pub(super) fn misfit(module: &str, error: &wasmtime::Error) -> String {
     format!("{module} exports {PACKAGE}lifecycle, but not as {VERSION} has it: {error:#}")
 }
 
-/// Refuses at once what could never start.
+/// Refuses a component that could never start, as it needs more than a live guest may have.
 fn require_room(component: &Component) -> Result<(), String> {
     let Some(needed) = component.resources_required() else { return Ok(()) };
     for (what, needed, most) in

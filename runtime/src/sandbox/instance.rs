@@ -1,4 +1,4 @@
-//! One live guest: a Store and what is called in it.
+//! One live guest: its store, and the calls into it.
 
 use super::{
     Sandbox,
@@ -31,18 +31,18 @@ use tokio::{
 };
 use wasmtime::Store;
 
-/// One live guest. After a call that lost it, only dropping is left.
+/// One live guest. After a call that lost it, it can only be dropped.
 pub struct Instance {
     store: Store<StoreData>,
     exports: bindings::Check,
     queue: Option<Queue>,
 }
 
-/// What a call may take.
+/// What a call may take of time and of processor time.
 struct Budget {
     deadline: Instant,
     wall: Duration,
-    /// The limit that bounds its processor time.
+    /// The limit that bounds the processor time of the call.
     limit: Limit,
     cpu: Duration,
     retry: bool,
@@ -59,8 +59,9 @@ impl Budget {
 }
 
 impl Instance {
-    /// Makes a guest live for a program, within the time and processor time of an init: code of the
-    /// guest may run already. With `record`, its host calls can be taken afterwards.
+    /// Makes a guest live for a program, within the time and processor time of an init, as code of the guest
+    /// may run already.
+    /// With `record`, its host calls can be taken afterwards.
     pub async fn new(
         sandbox: &Sandbox,
         guest: &Guest,
@@ -101,7 +102,7 @@ impl Instance {
         }
     }
 
-    /// Starts a round.
+    /// Calls the guest's init, which starts a round.
     pub async fn init(&mut self) -> Ended<()> {
         let program = Arc::clone(&self.store.data().host.program);
         let budget = Budget::from_now(&program, Limit::InitCpu);
@@ -111,12 +112,12 @@ impl Instance {
         self.call("init", budget, call).await
     }
 
-    /// Judges once, before `deadline`.
+    /// Calls the guest's poll, which has to end before `deadline`.
     pub async fn poll(&mut self, deadline: Instant) -> Ended<Outcome> {
         self.judge(deadline, false).await
     }
 
-    /// Judges once more in the same run, with the host calls that the run has left.
+    /// Calls the guest's poll once more in the same run, with the host calls that the run has left.
     pub async fn retry(&mut self, deadline: Instant) -> Ended<Outcome> {
         self.judge(deadline, true).await
     }
@@ -127,13 +128,13 @@ impl Instance {
             exports.aviary_check_lifecycle().call_poll(store).await
         };
         match self.call("poll", budget, call).await {
-            // What a guest answers to a poll is always an outcome.
+            // The answer to a poll is always an outcome.
             Ended::Failed(message) => Ended::Done(Outcome::fail(message)),
             ended => ended.map(|outcome| self.answers().outcome(outcome)),
         }
     }
 
-    /// Ends a round.
+    /// Calls the guest's cleanup, which ends a round.
     pub async fn cleanup(&mut self) -> Ended<()> {
         let budget = Budget::from_now(&self.store.data().host.program, Limit::Cpu);
         let call = async |exports: &bindings::Check, store: &mut Store<StoreData>| {
@@ -142,12 +143,12 @@ impl Instance {
         self.call("cleanup", budget, call).await
     }
 
-    /// Bytes of linear memory that the guest holds.
+    /// How many bytes of linear memory the guest holds.
     pub fn memory(&self) -> usize {
         self.store.data().limiter.held()
     }
 
-    /// The host calls since the last time, if they are recorded.
+    /// The host calls since the last call of this method; none unless they are recorded.
     pub fn take_calls(&mut self) -> Vec<Call> {
         self.store.data_mut().host.calls.take_record()
     }
@@ -210,7 +211,8 @@ impl Instance {
     }
 }
 
-/// Waits for a call, but not beyond the deadline. Most calls never wait, and so need no timer.
+/// Waits for a call until the deadline; none if it has not ended by then. Most calls never wait, and so need
+/// no timer.
 async fn until<T>(deadline: Instant, mut call: impl Future<Output = T> + Unpin) -> Option<T> {
     let mut timer = pin!(None);
     poll_fn(|context| {
@@ -218,7 +220,7 @@ async fn until<T>(deadline: Instant, mut call: impl Future<Output = T> + Unpin) 
             return Poll::Ready(Some(ended));
         }
         if timer.is_none() {
-            // Whatever the call has used up of tokio's budget, it is no reason not to look at the clock.
+            // The deadline is checked even if the call has used up tokio's budget.
             timer.set(Some(unconstrained(sleep_until(deadline))));
         }
         timer.as_mut().as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(context).map(|()| None))

@@ -1,4 +1,4 @@
-//! What one Store may hold.
+//! Limits on what one store may hold.
 
 use crate::{
     quota::Quota,
@@ -8,14 +8,14 @@ use crate::{
 use std::sync::Arc;
 use wasmtime::{ResourceLimiter, component::ResourceTableError};
 
-/// Linear memories in one Store, and places in the pool: each takes 4 GiB of address space.
+/// The most linear memories of one store. The pool takes 4 GiB of address space for each.
 pub(super) const MEMORIES: u32 = 1;
-/// What an element of a table takes, in bytes: a pointer.
+/// The size of a table's element in bytes: a pointer.
 const ELEMENT: usize = size_of::<usize>();
-/// Bytes of random data in one call.
+/// The most bytes of random data in one call.
 pub(super) const RANDOM_BYTES: u64 = 64 * 1024;
 
-/// What wasmtime says of limits whose errors have no type of their own.
+/// The words in wasmtime's errors for limits that have no error type of their own.
 const WORDS: [(&str, Limit); 4] = [
     ("instance count too high", Limit::Instances),
     ("table count too high", Limit::Tables),
@@ -23,12 +23,12 @@ const WORDS: [(&str, Limit); 4] = [
     ("fuel allocated for hostcalls", Limit::HostCallBytes),
 ];
 
-/// The most of something that any check may have, which is what the pool has room for.
+/// The most of a limit that any check may have, which the pool has memory for.
 pub(super) fn most(limit: Limit) -> u32 {
     u32::try_from(*limit.range().end()).unwrap_or(u32::MAX)
 }
 
-/// The limit that is behind an error.
+/// The limit that an error of wasmtime is about; none if it is about something else.
 pub(super) fn behind(error: &wasmtime::Error) -> Option<Limit> {
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
         return Some(Limit::Handles);
@@ -37,16 +37,16 @@ pub(super) fn behind(error: &wasmtime::Error) -> Option<Limit> {
     WORDS.into_iter().find(|(words, _)| why.contains(words)).map(|(_, limit)| limit)
 }
 
-/// Limits the sum of all linear memories of a Store, the tables and the instances.
+/// The limiter of one store: it limits the sum of all linear memories, the tables and the instances.
 #[derive(Debug)]
 pub(super) struct Limiter {
     limits: Arc<Limits>,
     hits: Arc<LimitHits>,
     shared: Option<Arc<Quota>>,
     held: usize,
-    /// Bytes of tables.
+    /// How many bytes the tables take.
     tables: usize,
-    /// What was allowed last, should it come to nothing.
+    /// The size of the latest growth that was allowed, in bytes, as wasmtime may still fail to do it.
     latest: usize,
     refused: Option<Refused>,
 }
@@ -54,14 +54,15 @@ pub(super) struct Limiter {
 /// What a guest was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// More than its own limit.
+    /// The guest wanted more than its own limit.
     Own(Limit),
-    /// More memory than the guests of its namespace may hold together, in bytes.
+    /// The guest wanted more memory than the guests of its namespace may hold together, which is this many
+    /// bytes.
     Together(usize),
 }
 
 impl Refused {
-    /// The limit that was hit.
+    /// The limit that the guest hit.
     pub(super) fn limit(self) -> Limit {
         match self {
             Self::Own(limit) => limit,
@@ -71,22 +72,22 @@ impl Refused {
 }
 
 impl Limiter {
-    /// Nothing held yet. All that is held counts in `shared` as well.
+    /// The limiter of a store that holds nothing yet. All that it will hold counts in `shared` as well.
     pub(super) fn new(limits: Arc<Limits>, hits: Arc<LimitHits>, shared: Option<Arc<Quota>>) -> Self {
         Self { limits, hits, shared, held: 0, tables: 0, latest: 0, refused: None }
     }
 
-    /// Bytes of linear memory held.
+    /// How many bytes of linear memory the store holds.
     pub(super) fn held(&self) -> usize {
         self.held
     }
 
-    /// Forgets that the guest was refused something: it lived on.
+    /// Forgets that the guest was refused something in an earlier run, which it survived.
     pub(super) fn start_run(&mut self) {
         self.refused = None;
     }
 
-    /// What the guest was refused in this run: memory, or elements of a table.
+    /// What the guest was refused last in this run: memory, or elements of a table.
     pub(super) fn refused(&self) -> Option<Refused> {
         self.refused
     }
@@ -102,7 +103,7 @@ impl Limiter {
         }
     }
 
-    /// Whether the guest gets so many bytes more, and then so much of something in all.
+    /// Whether the guest may grow something to `wanted`, which takes `more` bytes more.
     fn grow(&mut self, limit: Limit, wanted: usize, more: usize) -> bool {
         let fits = self.allow(limit, wanted) && self.share(more);
         if fits {
@@ -111,7 +112,7 @@ impl Limiter {
         fits
     }
 
-    /// What was allowed last came to nothing; tells how much that was.
+    /// Gives back the latest growth, which was allowed and then failed. Returns its size in bytes.
     fn take_back(&mut self) -> usize {
         let nothing = std::mem::take(&mut self.latest);
         if let Some(shared) = &self.shared {
@@ -134,7 +135,7 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // Its own declaration refuses that.
+        // A memory that is declared smaller cannot grow that far, whatever the limits.
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }

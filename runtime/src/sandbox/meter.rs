@@ -1,4 +1,4 @@
-//! Measures the time a guest itself takes, apart from the time it waits.
+//! Measures the processor time that a guest itself takes, apart from the time that it waits.
 
 use super::{engine::TICK, queue::Queue};
 use crate::fair_semaphore::FairPermit;
@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The most that one turn can count: a guest gives way at every tick, so a longer turn is the
-/// machine taking its time (a throttled container, a busy node), or one bulk operation.
+/// The most processor time that one turn counts. A guest gives way at every tick.
+/// A longer turn is the machine taking its time (a throttled container, a busy node), or one bulk operation.
 const LONGEST_TURN: Duration = TICK.saturating_mul(5);
 
 /// A guest's call that may take `budget` of processor time.
@@ -18,11 +18,12 @@ pub(super) struct Metered<'a, F> {
     call: Pin<&'a mut F>,
     budget: Duration,
     spent: Duration,
-    /// When the first turn starts; reading the clock is a good part of what a short call costs.
+    /// When the first turn starts, if that is known. Reading the clock is a good part of what a short call
+    /// costs.
     start: Option<Instant>,
-    /// Where it waits for a processor, unless it need not.
+    /// The queue in which the call waits for a processor; none if the guest is trusted.
     queue: Option<&'a Queue>,
-    turn: Option<Pin<Box<dyn Future<Output = FairPermit> + Send + 'a>>>,
+    permit: Option<Pin<Box<dyn Future<Output = FairPermit> + Send + 'a>>>,
 }
 
 /// The call has spent its budget.
@@ -30,7 +31,7 @@ pub(super) struct Metered<'a, F> {
 pub(super) struct Overspent;
 
 impl<'a, F: Future> Metered<'a, F> {
-    /// To be awaited at `now`.
+    /// A call with a budget, to be awaited at once, when it is `now`.
     pub(super) fn new(
         call: Pin<&'a mut F>,
         budget: Duration,
@@ -38,15 +39,15 @@ impl<'a, F: Future> Metered<'a, F> {
         queue: Option<&'a Queue>,
     ) -> Self {
         let start = Some(now).filter(|_| queue.is_none());
-        Self { call, budget, spent: Duration::ZERO, start, queue, turn: None }
+        Self { call, budget, spent: Duration::ZERO, start, queue, permit: None }
     }
 
-    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Option<FairPermit>> {
+    fn poll_permit(&mut self, context: &mut Context<'_>) -> Poll<Option<FairPermit>> {
         let Some(queue) = self.queue else { return Poll::Ready(None) };
-        let waiting = self.turn.get_or_insert_with(|| Box::pin(queue.turn()));
-        let turn = ready!(waiting.as_mut().poll(context));
-        self.turn = None;
-        Poll::Ready(Some(turn))
+        let waiting = self.permit.get_or_insert_with(|| Box::pin(queue.turn()));
+        let permit = ready!(waiting.as_mut().poll(context));
+        self.permit = None;
+        Poll::Ready(Some(permit))
     }
 }
 
@@ -54,7 +55,7 @@ impl<F: Future> Future for Metered<'_, F> {
     type Output = Result<F::Output, Overspent>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let _turn = ready!(self.poll_turn(context));
+        let _permit = ready!(self.poll_permit(context));
         let start = self.start.take().unwrap_or_else(Instant::now);
         if let Poll::Ready(value) = self.call.as_mut().poll(context) {
             return Poll::Ready(Ok(value));

@@ -1,5 +1,5 @@
-//! Runs guests: compiles and links them once, keeps each live in its own Store, and tells a
-//! check's failure from the fault of a guest or of the host.
+//! The sandbox runs guests. It compiles and links them once, and keeps each live in its own store. It tells
+//! the failure of a check from a fault of the guest or of the host.
 
 mod answer;
 mod blame;
@@ -42,24 +42,24 @@ use std::{
 use store::StoreData;
 use wasmtime::component::Linker;
 
-/// The engine, what it offers to guests, and the guests that are in use.
+/// The engine, the linker with what the host offers, and the guests that are in use.
 pub struct Sandbox {
     linker: Linker<StoreData>,
     compiler: Compiler,
     resources: HostResources,
-    /// The memory of guests.
+    /// The quota of each namespace for the memory of its guests.
     namespaces: NamespaceQuotas,
     codes: Codes,
-    /// Where guests that are not trusted take turns.
+    /// The permits for processors, for which guests wait that are not trusted.
     processors: FairSemaphore,
     guests: Mutex<HashMap<Digest, Weak<Guest>>>,
-    /// Held by whoever makes a guest of these bytes, so that nobody else does at the same time.
+    /// A lock for each module that is being loaded, so that nobody else loads it at the same time.
     loading: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 impl Sandbox {
-    /// A sandbox for at most `guests` live guests, which are compiled as `compiler` says, reach out through
-    /// `network` and into the cluster of `ledger`.
+    /// A sandbox for at most `guests` live guests, which are compiled as `compiler` says. They reach other
+    /// machines through `network`, and the cluster of `ledger`.
     ///
     /// Fails when the machine cannot run WebAssembly at all.
     pub fn new(
@@ -85,16 +85,16 @@ impl Sandbox {
         })
     }
 
-    /// Makes a guest of a module, or finds the one that already stands for these bytes, whoever signed them.
+    /// Makes a guest of a module, or finds the one that already has these bytes, whoever signed them.
     pub async fn load(&self, name: &str, module: Admitted) -> Result<Arc<Guest>, Fault> {
         let module = module.into_module();
         let digest = module.digest();
         if let Some(guest) = self.known(&digest) {
             return Ok(guest);
         }
-        let turn = self.turn(digest);
-        let _turn = turn.lock().await;
-        // The same bytes may have been compiled while this load waited for its turn.
+        let loading = self.loading_lock(digest);
+        let _held = loading.lock().await;
+        // The same bytes may have been compiled while this load waited for the lock.
         if let Some(guest) = self.known(&digest) {
             return Ok(guest);
         }
@@ -107,18 +107,19 @@ impl Sandbox {
         Ok(guest)
     }
 
-    fn turn(&self, digest: Digest) -> Arc<tokio::sync::Mutex<()>> {
+    fn loading_lock(&self, digest: Digest) -> Arc<tokio::sync::Mutex<()>> {
         let mut loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
-        loading.retain(|_, turn| turn.strong_count() > 0);
-        let turn = loading.get(&digest).and_then(Weak::upgrade).unwrap_or_default();
-        loading.insert(digest, Arc::downgrade(&turn));
-        turn
+        loading.retain(|_, lock| lock.strong_count() > 0);
+        let lock = loading.get(&digest).and_then(Weak::upgrade).unwrap_or_default();
+        loading.insert(digest, Arc::downgrade(&lock));
+        lock
     }
 
-    /// Counts the code of a guest in what the guests of a program's namespace may hold together.
+    /// Makes the code of a guest count in the memory that the guests of a program's namespace may hold
+    /// together.
     ///
     /// # Errors
-    /// When there is no room, for now.
+    /// When the namespace has not that much left at the moment.
     pub fn house(&self, guest: Arc<Guest>, program: &Program) -> Result<GuestLease, Fault> {
         let Some(shared) = self.shared(program) else { return Ok(GuestLease::new(guest, None)) };
         let (namespace, most) = (program.namespace(), shared.most() >> 20);
@@ -134,17 +135,17 @@ impl Sandbox {
         Ok(GuestLease::new(guest, Some(code)))
     }
 
-    /// The memory that the guest of a program shares with others; none if they may hold any amount.
+    /// The quota for the memory of the guests of a program's namespace; none if they may hold any amount.
     fn shared(&self, program: &Program) -> Option<Arc<Quota>> {
         program.authorization.memory().map(|most| self.namespaces.of(program.namespace(), most))
     }
 
-    /// Where the guest of a program waits for a processor; none if it is trusted.
+    /// The queue in which the guest of a program waits for a processor; none if it is trusted.
     fn queue(&self, program: &Arc<Program>) -> Option<Queue> {
         program.authorization.memory().map(|_| Queue::new(self.processors.clone(), Arc::clone(program)))
     }
 
-    /// The guest of this digest, if a check uses it now.
+    /// The guest of this digest; none if no check uses it now.
     pub fn known(&self, digest: &Digest) -> Option<Arc<Guest>> {
         self.guests.lock().unwrap_or_else(PoisonError::into_inner).get(digest)?.upgrade()
     }

@@ -1,4 +1,4 @@
-//! Turns on the processors for the guests of tenants, so that those of one namespace hold up only each other.
+//! Queues for the processors, so that tenants' guests of one namespace hold up only each other.
 
 use crate::{
     fair_semaphore::{FairPermit, FairSemaphore},
@@ -6,26 +6,26 @@ use crate::{
 };
 use std::{sync::Arc, thread::available_parallelism};
 
-/// The part of the processors that the guests of one namespace may have at once.
+/// The guests of one namespace may have one part in this many of the processors at once.
 const SHARE: usize = 2;
 
-/// Where one guest waits for a processor, each time that it has something to do.
+/// The queue in which one guest waits for a processor, each time that it has something to do.
 pub(super) struct Queue {
-    turns: FairSemaphore,
+    processors: FairSemaphore,
     program: Arc<Program>,
 }
 
 impl Queue {
-    pub(super) fn new(turns: FairSemaphore, program: Arc<Program>) -> Self {
-        Self { turns, program }
+    pub(super) fn new(processors: FairSemaphore, program: Arc<Program>) -> Self {
+        Self { processors, program }
     }
 
     pub(super) async fn turn(&self) -> FairPermit {
-        self.turns.take(self.program.namespace()).await
+        self.processors.take(self.program.namespace()).await
     }
 }
 
-/// As many turns as there are processors.
+/// A semaphore with as many permits as there are processors.
 pub(super) fn processors() -> FairSemaphore {
     let all = available_parallelism().map_or(1, usize::from);
     FairSemaphore::new(all, (all / SHARE).max(1))

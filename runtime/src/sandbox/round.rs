@@ -1,4 +1,4 @@
-//! A round of a check: init, polls, cleanup, by one guest while that lives.
+//! A round of a check: init, polls and cleanup, mostly by one guest.
 
 use super::{Ended, GuestLease, Instance, Sandbox};
 use crate::{
@@ -10,79 +10,81 @@ use crate::{
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// What runs a check: its module, and a live guest of it from the first call until one loses it or the cleanup is done.
+/// A round of a check: its module, and a live guest of it. The guest lives from the first call until a call
+/// loses it or the cleanup is done.
 pub struct Round {
     version: Version,
     instance: Option<Instance>,
-    /// A guest was asked to begin, and there may be something to clean up.
+    /// Whether a guest's init was called, so that there may be something to clean up.
     has_begun: bool,
-    /// The host calls of guests that are gone, if they are recorded.
+    /// The host calls of guests that are gone; none if they are not recorded.
     calls: Option<Vec<Call>>,
 }
 
-/// A program with the guest that was made of its module, where it runs, and where it is counted what it uses.
+/// A version of a check: a program, and the guest that was made of its module.
 #[derive(Clone)]
 pub struct Version {
-    /// Where the module runs.
+    /// The sandbox in which the module runs.
     pub sandbox: Arc<Sandbox>,
-    /// The module.
+    /// The compiled module.
     pub guest: GuestLease,
-    /// What runs.
+    /// The program that runs.
     pub program: Arc<Program>,
-    /// What the check has used, whichever of its versions.
+    /// The counters of what the check uses, which all its versions share.
     pub usage: Arc<Usage>,
 }
 
 impl Round {
-    /// A round that has not begun.
+    /// A round of this version that has not begun.
     pub fn new(version: Version) -> Self {
         Self { version, instance: None, has_begun: false, calls: None }
     }
 
-    /// The same, with a record of its host calls.
+    /// Makes the round record its host calls.
     pub fn recorded(self) -> Self {
         Self { calls: Some(Vec::new()), ..self }
     }
 
-    /// What it is a round of.
+    /// The version of the check that the round is of.
     pub fn version(&self) -> &Version {
         &self.version
     }
 
-    /// Whether there is a live guest.
+    /// Whether the round has a live guest.
     pub fn is_live(&self) -> bool {
         self.instance.is_some()
     }
 
-    /// Whether a guest was asked to begin, so that there may be something to clean up.
+    /// Whether a guest's init was called, so that there may be something to clean up.
     pub fn has_begun(&self) -> bool {
         self.has_begun
     }
 
-    /// Bytes of linear memory that the guest holds.
+    /// How many bytes of linear memory the guest holds; zero without one.
     pub fn memory(&self) -> usize {
         self.instance.as_ref().map_or(0, Instance::memory)
     }
 
-    /// The host calls since the last time, if they are recorded.
+    /// The host calls since the last call of this method; none unless they are recorded.
     pub fn take_calls(&mut self) -> Vec<Call> {
         self.keep_calls();
         self.calls.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Begins.
+    /// Makes a guest live, unless there is one, and calls its init.
     pub async fn init(&mut self) -> Ended<()> {
         let instance = match self.live().await {
             Ok(instance) => instance,
             Err(fault) => return Ended::Fault(fault),
         };
-        // Whatever becomes of it, even if nobody waits for its end: it may make things that have to go.
+        // Noted before the call, even if nobody waits for its end: it may make things that have to be cleaned
+        // up.
         self.has_begun = true;
         let ended = self.instance.insert(instance).init().await;
         self.keep_if_answered(ended)
     }
 
-    /// Runs once: polls, and polls again at once up to `retries` times while it fails, all before `deadline`.
+    /// Runs the check once: a poll, and up to `retries` more at once while it fails, all before `deadline`.
     pub async fn poll(&mut self, deadline: Instant, retries: u32) -> Ended<Outcome> {
         let ended = match self.live().await {
             Ok(instance) => poll(self.instance.insert(instance), deadline, retries).await,
@@ -91,8 +93,10 @@ impl Round {
         self.keep_if_answered(ended)
     }
 
-    /// Tries to clean up. A guest that answers with an error stays live, and so still knows its settings and what it made.
-    /// In the place of one that was lost comes a fresh one, which has no settings: its init might make things once more.
+    /// Tries to clean up. A guest that answers with an error stays live, and so still knows its settings and
+    /// what it made.
+    /// A guest that was lost is replaced by a fresh one without settings, as its init might make things once
+    /// more.
     pub async fn cleanup(&mut self) -> Ended<()> {
         let ended = match self.live().await {
             Ok(instance) => self.instance.insert(instance).cleanup().await,
@@ -105,13 +109,13 @@ impl Round {
         self.keep_if_answered(ended)
     }
 
-    /// Drops the guest, as after a call that was dropped before its end.
+    /// Drops the guest. This is needed after a call that was dropped before its end.
     pub fn abandon(&mut self) {
         self.keep_calls();
         self.instance = None;
     }
 
-    /// Takes the live guest, or makes one live.
+    /// Takes the live guest out of the round, or makes one live.
     async fn live(&mut self) -> Result<Instance, Fault> {
         match self.instance.take() {
             Some(instance) => Ok(instance),
@@ -151,8 +155,8 @@ fn has_failed(ended: &Ended<Outcome>) -> bool {
     matches!(ended, Ended::Done(outcome) if outcome.status == Status::Fail)
 }
 
-/// Whether there is time for another try, as long as the one that began then and has failed just now: a shorter one would
-/// be cut off, and say nothing about what the check looks at.
+/// Whether there is time for another try that takes as long as the one which began at `begun` and has failed
+/// just now. A shorter one would be cut off, and say nothing about what the check looks at.
 fn leaves_time(begun: Instant, deadline: Instant) -> bool {
     let now = Instant::now();
     deadline.saturating_duration_since(now) >= now - begun

@@ -1,4 +1,4 @@
-//! What a Store holds: the host's state for one guest, its WASI, and its limiter.
+//! The content of a store: the host's state for one guest, its WASI, and its limiter.
 
 use super::{
     Sandbox,
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-/// The data of one guest's Store.
+/// The data in the store of one guest.
 pub(super) struct StoreData {
     pub(super) host: HostState,
     pub(super) limiter: Limiter,
@@ -28,8 +28,8 @@ impl WasiView for StoreData {
     }
 }
 
-/// The Store of a guest that asks for these capabilities and is about to become live for a program. With `record`, its
-/// finished host calls are kept.
+/// The store of a guest that asks for these capabilities and is about to become live for a program. With
+/// `record`, its finished host calls are kept.
 pub(super) fn new(
     sandbox: &Sandbox,
     asks: &[Capability],
@@ -52,12 +52,12 @@ pub(super) fn new(
     store
 }
 
-/// Clocks and random numbers, and lines in the log; nothing else of a system.
+/// The WASI of a guest: clocks, random numbers, and lines in the log; nothing else of a system.
 fn wasi(usage: &Usage) -> WasiCtx {
     WasiCtx::builder()
         .stdout(Printed::stdout(usage.log.clone()))
         .stderr(Printed::stderr(usage.log.clone()))
-        // Connecting is denied anyway, but each socket would take a file descriptor of the daemon's.
+        // Connecting is denied anyway, but each socket would take a file descriptor of the daemon.
         .allow_tcp(false)
         .allow_udp(false)
         .max_random_size(RANDOM_BYTES)

@@ -1,4 +1,4 @@
-//! Times of the wall clock.
+//! Cron expressions: times of the wall clock.
 
 use super::{MOST_MISSED, ScheduleError};
 use croner::{
@@ -9,15 +9,15 @@ use croner::{
 use jiff::{SignedDuration, Timestamp, Zoned, civil, tz::TimeZone};
 use std::{fmt, time::Duration};
 
-/// What may follow an `@`, beside `every`.
+/// The words that may follow an `@`, apart from `every`.
 const ALIASES: [&str; 6] = ["yearly", "annually", "monthly", "weekly", "daily", "hourly"];
 
 const LONGEST_EXPRESSION: usize = 200;
 
-/// A clock that was set back by less than this is waited for, so that no due time is kept twice.
+/// How far the wall clock may be set back and be waited for, so that no due time is kept twice.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
 
-/// A cron expression in a time zone, which fires at some time.
+/// A cron expression in a time zone, which means at least one time.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Calendar {
     cron: Cron,
@@ -27,11 +27,11 @@ pub struct Calendar {
 }
 
 impl Calendar {
-    /// A cron expression in the zone with this IANA name; without one, in UTC.
+    /// Parses a cron expression in the zone with this IANA name; without one, in UTC.
     pub(super) fn parse(text: &str, zone: Option<&str>) -> Result<Self, ScheduleError> {
         let refuse = |reason: String| ScheduleError::NotCron(text.to_owned(), reason);
         let expression = match text.strip_prefix('@') {
-            // The one alias of Kubernetes that the parser does not know.
+            // Kubernetes knows this alias, and the parser does not.
             Some("midnight") => "@daily",
             Some(alias) if !ALIASES.contains(&alias) => {
                 return Err(refuse(format!("after `@` write {} or `every 90s`", ALIASES.join(", "))));
@@ -55,30 +55,30 @@ impl Calendar {
         Ok(Self { cron, text: text.to_owned(), zone, shortest_gap })
     }
 
-    /// The first time strictly after `start`.
+    /// The first time of the expression strictly after `start`.
     pub(super) fn next(&self, start: Timestamp) -> Timestamp {
         let start = Zoned::new(start, self.zone.clone());
         match self.cron.find_next_occurrence(&start, false) {
             Ok(next) => next.timestamp(),
-            // The calendar ends in the year 5000.
+            // No later time is known, as the calendar ends in the year 5000.
             Err(_) => Timestamp::MAX,
         }
     }
 
-    /// The time to keep after a run for `due` that has ended at `now`.
+    /// The due time that follows the run for `due`, which ended at `now`.
     pub(super) fn next_after(&self, due: Timestamp, now: Timestamp) -> Timestamp {
         let set_back = due.duration_since(now);
         let is_ahead = set_back > SignedDuration::ZERO && set_back < PATIENCE;
         self.next(if is_ahead { due } else { now })
     }
 
-    /// Whether another time lies before `due`, which was the next one when it was planned: the clock was set back
-    /// since, and by so much that `due` is not waited for.
+    /// Whether the wall clock was set back by so much since `due` was planned that `due` is not waited for.
+    /// Another time of the expression then lies before `due`.
     pub(super) fn was_set_back(&self, due: Timestamp, now: Timestamp) -> bool {
         now.checked_add(PATIENCE).is_ok_and(|patient| self.next(patient) < due)
     }
 
-    /// How many times lie after `since` and not after `now`, or [`MOST_MISSED`].
+    /// How many times of the expression lie after `since` and not after `now`; at most [`MOST_MISSED`].
     pub(super) fn count(&self, since: Timestamp, now: Timestamp) -> u64 {
         let mut time = self.next(since);
         for passed in 0..MOST_MISSED {
@@ -90,13 +90,13 @@ impl Calendar {
         MOST_MISSED
     }
 
-    /// The expression's time on the clocks of its own zone.
+    /// The time on the clocks of the expression's time zone.
     #[cfg(test)]
     pub(super) fn local(&self, time: Timestamp) -> Zoned {
         time.to_zoned(self.zone.clone())
     }
 
-    /// The shortest time between two of its times.
+    /// The shortest time between two times of the expression.
     pub(super) fn shortest_gap(&self) -> Duration {
         self.shortest_gap
     }
@@ -108,7 +108,8 @@ impl fmt::Display for Calendar {
     }
 }
 
-/// The shortest gap within eight years, or 500 times; `None` if there is no time at all.
+/// The shortest gap between two times of the expression within eight years, or within 500 times. `None` if
+/// there is no time at all.
 ///
 /// Counted without a time zone from a fixed leap year, so that the answer never depends on the day.
 fn shortest_gap(cron: &Cron) -> Option<Duration> {
@@ -126,7 +127,7 @@ fn shortest_gap(cron: &Cron) -> Option<Duration> {
     Some(shortest)
 }
 
-/// The parser's own words without their titles.
+/// The parser's own words about an error, without their title.
 fn reason(error: &CronError) -> String {
     match error {
         CronError::InvalidPattern(reason)

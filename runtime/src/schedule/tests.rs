@@ -28,7 +28,7 @@ fn uptime(millis: u64) -> Due {
     Due::Uptime(Duration::from_millis(millis))
 }
 
-/// Planned so that it was to come at uptime zero.
+/// A due time of the wall clock that was planned for uptime zero.
 fn wall(text: &str) -> Due {
     Due::Wall { at: time(text), expected: Duration::ZERO }
 }
@@ -37,7 +37,7 @@ fn at_both(seconds: u64, text: &str) -> Now {
     Now { uptime: Duration::from_secs(seconds), wall: time(text) }
 }
 
-/// The time of the wall clock that was planned.
+/// The time of the wall clock that `due` stands for.
 fn planned(due: Due) -> Timestamp {
     match due {
         Due::Wall { at, .. } => at,
@@ -45,13 +45,13 @@ fn planned(due: Due) -> Timestamp {
     }
 }
 
-/// What a schedule makes of a run for `due` that ended at `now`.
+/// The due time that follows a run for `due` that ended at `now`, and how many it missed.
 fn after(schedule: &Schedule, due: Due, now: Now) -> (Timestamp, u64) {
     let (next, missed) = schedule.after(due, now, 0);
     (planned(next), missed)
 }
 
-/// The next `count` times of a cron expression, as a person in its time zone reads them.
+/// The next `count` times of a cron expression, as its time zone writes them.
 fn times(schedule: &Schedule, start: &str, count: usize) -> Vec<String> {
     let Schedule::Cron(calendar) = schedule else { panic!("{schedule} is an interval") };
     let next = |time: &Timestamp| Some(calendar.next(*time));

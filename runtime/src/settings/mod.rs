@@ -1,4 +1,4 @@
-//! What the daemon is told when it starts, whoever tells it: the command line or a preset.
+//! The daemon's settings, whoever gives them: the command line or a preset.
 
 mod compiler;
 mod namespaces;
@@ -13,46 +13,47 @@ pub use rate::{Rate, RateError};
 use crate::{signature::Keyring, value::Size};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-/// What the daemon is told when it starts. `aviary run --help` says what each of them is for.
+/// The daemon's settings. `aviary run --help` says what each of them is for.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Directories of manifests and modules.
     pub checks: Vec<PathBuf>,
-    /// How to reach a Kubernetes cluster; in a pod, its service account tells.
+    /// The kubeconfig file of a Kubernetes cluster. In a pod, the service account is used without it.
     pub kubeconfig: Option<PathBuf>,
-    /// Where to look for ConfigMaps; without it, in the daemon's own namespace.
+    /// The namespaces in which ConfigMaps are looked for; without it, the daemon's own.
     pub namespaces: Option<Namespaces>,
-    /// Labels of the ConfigMaps that hold checks.
+    /// The label selector of the ConfigMaps that hold checks.
     pub configmap_selector: String,
-    /// Where HTTP requests are answered.
+    /// The address at which HTTP requests are answered.
     pub listen: SocketAddr,
-    /// Where the kubelet's probes are answered as well, over plain HTTP; without it, nowhere else.
+    /// The address at which the kubelet's probes are answered as well, over plain HTTP. Without it, only
+    /// `listen` answers them.
     pub probe_listen: Option<SocketAddr>,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// The proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Networks,
-    /// A file of bearer tokens.
+    /// The path of a file of bearer tokens. A request needs one of them, or a line of `basic_file`.
     pub token_file: Option<PathBuf>,
-    /// A file of `user:password` lines.
+    /// The path of a file of `user:password` lines. A request needs one of them, or a token of `token_file`.
     pub basic_file: Option<PathBuf>,
-    /// How many requests one address may make; without it, any number.
+    /// How many requests one client address may make; without it, any number.
     pub rate_limit: Option<Rate>,
-    /// What to answer with over TLS; without it, plain HTTP.
+    /// The certificate and key for TLS; without them, answers go over plain HTTP.
     pub tls: Option<TlsFiles>,
     /// The namespace of checks whose manifest names none.
     pub namespace: String,
     /// How many checks can be live at once.
     pub max_checks: u32,
-    /// The largest module, once decompressed.
+    /// The most bytes of a module, once decompressed.
     pub max_module_size: Size,
-    /// Whose signatures count.
+    /// The keys whose signatures on modules count.
     pub keyring: Keyring,
     /// How modules are compiled.
     pub compiler: CompilerConfig,
-    /// A file of PEM certificates to trust beside the system's.
+    /// A file of PEM certificates to trust, beside those of the system.
     pub ca_file: Option<PathBuf>,
-    /// The policy file.
+    /// The path of the policy file; without it, the policy has no rules.
     pub policy: Option<PathBuf>,
-    /// The domain of the cluster's names.
+    /// The domain of the cluster's names, such as `cluster.local`.
     pub cluster_domain: String,
     /// How long open HTTP requests may take after SIGTERM.
     pub close_after: Duration,

@@ -1,13 +1,13 @@
-//! Where to look for checks in a cluster.
+//! The setting that says in which namespaces checks are looked for.
 
 use std::{collections::BTreeSet, fmt};
 
 /// The namespaces in which ConfigMaps are looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Namespaces {
-    /// All that there are.
+    /// All namespaces of the cluster.
     All,
-    /// These.
+    /// Only the namespaces of these names.
     Only(BTreeSet<String>),
 }
 

@@ -1,17 +1,17 @@
-//! Networks by their addresses.
+//! Networks, by ranges of IP addresses.
 
 use ipnet::IpNet;
 use std::{net::IpAddr, str::FromStr, sync::Arc};
 
-/// A network as in `10.0.0.0/8`, or one address.
+/// A network such as `10.0.0.0/8`, or a single IP address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(IpNet);
 
-/// Networks. Cheap to clone.
+/// A list of networks. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Networks(Arc<[Network]>);
 
-/// Why a text is no network.
+/// The text is neither a network nor an IP address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a network such as `10.0.0.0/8` or `fd00::/8`, or an address")]
 pub struct NetworkError;
@@ -32,12 +32,12 @@ impl FromIterator<Network> for Networks {
 }
 
 impl Networks {
-    /// Whether one of them has every address, at least of its kind.
+    /// Whether one of the networks contains every address, at least of IPv4 or of IPv6.
     pub(crate) fn contain_all(&self) -> bool {
         self.0.iter().any(|Network(network)| network.prefix_len() == 0)
     }
 
-    /// Whether one of them has this address.
+    /// Whether one of the networks contains this address.
     pub(crate) fn contain(&self, address: IpAddr) -> bool {
         self.0.iter().any(|Network(network)| network.contains(&address))
     }

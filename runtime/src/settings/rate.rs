@@ -1,19 +1,19 @@
-//! How many requests a client may make.
+//! The rate at which a client may make requests.
 
 use governor::Quota;
 use std::{num::NonZeroU32, str::FromStr, time::Duration};
 
-/// So many requests in such a time, as in `3600-H`. They may come all at once; then they grow back evenly.
+/// A number of requests in a period, such as `3600-H`. They may come all at once, and grow back evenly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate(Quota);
 
-/// Why a text is no rate.
+/// The text is no rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a count from 1 up and one of S, M, H, D (second to day), as in `3600-H`")]
 pub struct RateError;
 
 impl Rate {
-    /// The same for a limiter.
+    /// The rate as the quota of a `governor` rate limiter.
     pub(crate) fn quota(self) -> Quota {
         self.0
     }

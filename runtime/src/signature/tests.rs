@@ -1,4 +1,4 @@
-//! Against keys and signatures that minisign 0.11 made.
+//! Tests with keys and signatures that minisign 0.11 made.
 
 use super::*;
 
@@ -20,14 +20,14 @@ trusted comment: file:component.wasm
 n23SQlwnL9bo8OU37hNna789Y36qsHSfXGiMuJg0RP2MQMvUJhvk8IB/lKylTr3LYv3MX+NQH7HViBlYiolDDQ==
 ";
 
-/// `minisign -S -l`: over the bytes, not over their hash.
+/// A legacy signature of `minisign -S -l`: over the bytes of the module, not over their hash.
 const LEGACY: &str = "untrusted comment: signature from minisign secret key
 RWTOai1xfg21NuJT4ITM2sjmUoJXW8olmSqYMindV200hrAG9vwT89hNNfD0GvEvhfd5siNL88eW05zG7kSiPeMruakstPL4uwQ=
 trusted comment: legacy
 AFsW3gZ6YEU7ddHUHtZXvcwcJji5tk+/RzVeMuXhtc7OTmDv43SCJZjyqOM7rDKAKQvXQfJQpkJLDBU6+l0eAQ==
 ";
 
-/// Of the bytes `other`.
+/// The signature of another module, with the bytes `other`.
 const OF_ANOTHER: &str = "untrusted comment: signature from minisign secret key
 RUTOai1xfg21Nq9jl2EilxC+hIjWgg4gPwdAbeScW3HPAfDZt1xvR3cXA8+jYlNOlzU6nigfRi6OiedX3gTjqsqRP3p2IS9l/Ac=
 trusted comment: other
@@ -42,7 +42,7 @@ fn keyring(keys: &[&str]) -> Keyring {
     Keyring::of(keys.iter().map(|text| key(text)).collect())
 }
 
-/// Who signed these bytes, for a daemon that asks for the first key.
+/// The key that signed these bytes, or the refusal, for a daemon that asks for the first key.
 fn judge(bytes: &[u8], signature: &str) -> Result<KeyId, Refusal> {
     keyring(&[ONE]).signer("m.wasm.zst", bytes, Some(&Signature::of(signature.into())))
 }
@@ -64,7 +64,7 @@ fn one_changed_bit_anywhere_is_found() {
         }
     }
     let signed = BY_ONE.find("RUT").expect("a line");
-    // Padding says nothing, nor does the end of the last line.
+    // Changes to the padding or to the end of the last line do not matter.
     let counts = |(place, byte): &(usize, char)| *place >= signed && *byte != '=' && place + 1 < BY_ONE.len();
     for (place, byte) in BY_ONE.char_indices().filter(counts) {
         let other = if byte == 'B' { 'C' } else { 'B' };
@@ -91,7 +91,7 @@ fn a_hashed_signature_is_no_legacy_one_of_the_hash() {
 fn a_key_that_nobody_asked_for_does_not_count_and_is_named() {
     let refusal = judge(MODULE, BY_TWO).expect_err("another key").to_string();
     assert!(refusal.contains("the key 006485C4C2F3CF3F, and 36B50D7E712D6ACE is required"), "{refusal}");
-    // The name of a key is no secret: whoever signs may write any.
+    // The identifier of a key is no secret: whoever signs may write any.
     let line = BY_TWO.lines().nth(1).expect("a signature");
     let forged = BY_TWO.replace(line, &format!("RUTOai1xfg21Ng{}", &line[14..]));
     assert!(matches!(judge(MODULE, &forged), Err(Refusal::Misfit { .. })));

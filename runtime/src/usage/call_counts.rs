@@ -1,4 +1,4 @@
-//! The host calls of one check: how many, and how they ended.
+//! Counters of one check's host calls, by how they ended.
 
 use crate::grant::Capability;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub enum CallResult {
     /// The guest got what it asked for.
     Ok,
-    /// Whatever is at the other end did not deliver.
+    /// The other end did not deliver what was asked for.
     Error,
-    /// It did not deliver in time.
+    /// The other end did not deliver in time.
     Timeout,
-    /// The grant does not cover it.
+    /// No grant covers the call.
     Denied,
     /// The run has made as many calls, or moved as many bytes, as it may.
     Limited,
@@ -39,12 +39,12 @@ impl CallResult {
 pub struct CallCounts([[AtomicU64; CallResult::ALL.len()]; Capability::ALL.len()]);
 
 impl CallCounts {
-    /// Counts one call.
+    /// Counts one call of this capability with this result.
     pub fn count(&self, capability: Capability, result: CallResult) {
         self.0[capability as usize][result as usize].fetch_add(1, Relaxed);
     }
 
-    /// How many calls of this capability ended like this.
+    /// How many calls of this capability ended with this result.
     pub fn get(&self, capability: Capability, result: CallResult) -> u64 {
         self.0[capability as usize][result as usize].load(Relaxed)
     }

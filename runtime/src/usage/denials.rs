@@ -1,24 +1,24 @@
-//! What a guest was refused for want of a grant.
+//! Denials: what a guest was refused for want of a grant.
 
 use crate::text::printable;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many different refusals of one module are told.
+/// The most different refusals of one module that are kept.
 const MOST: usize = 20;
 
-/// What the guest of one check was refused for want of a grant: each refusal once per module.
+/// The refusals of one check's guest for want of a grant, each of them once per module.
 #[derive(Debug, Default)]
 pub struct Denials(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
     all: Vec<String>,
-    /// How many of the first are told already.
+    /// How many entries at the start of `all` have been told.
     told: usize,
 }
 
 impl Denials {
-    /// Adds a refusal; whether it is a new one.
+    /// Adds a refusal; true if it is a new one and is kept.
     pub(crate) fn add(&self, why: &str) -> bool {
         let mut known = self.known();
         let is_new = known.all.len() < MOST && known.all.iter().all(|other| other != why);
@@ -28,7 +28,7 @@ impl Denials {
         is_new
     }
 
-    /// The refusals since the last time, in words that can be shown safely.
+    /// The refusals that came since the last call of this method, in words that can be shown safely.
     pub fn take_new(&self) -> Vec<String> {
         let mut known = self.known();
         let new = known.all[known.told..].iter().map(|why| printable(why).into_owned()).collect();
@@ -36,7 +36,7 @@ impl Denials {
         new
     }
 
-    /// Forgets all of them, as another module takes the place of the one that was refused.
+    /// Forgets all refusals, as another module takes the place of the one that was refused.
     pub(crate) fn clear(&self) {
         *self.known() = Known::default();
     }

@@ -1,4 +1,4 @@
-//! What rounds that are over left behind in the cluster.
+//! Leftovers: objects in the cluster that ended rounds of checks left behind.
 
 use crate::value::Key;
 use std::{
@@ -6,12 +6,12 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// How many objects are left over, by check; of checks that are gone as well.
+/// How many objects are left over in the cluster, by check. It includes checks that are gone.
 #[derive(Debug, Default)]
 pub struct Leftovers(Mutex<BTreeMap<Key, usize>>);
 
 impl Leftovers {
-    /// Says how many objects of a check are left over.
+    /// Sets how many objects of a check are left over.
     pub fn set(&self, key: &Key, count: usize) {
         match count {
             0 => self.lock().remove(key),
@@ -19,7 +19,7 @@ impl Leftovers {
         };
     }
 
-    /// All checks that left something behind.
+    /// The number of objects left over, for each check that left any.
     pub fn all(&self) -> BTreeMap<Key, usize> {
         self.lock().clone()
     }

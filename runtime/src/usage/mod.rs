@@ -17,28 +17,29 @@ use log::GuestLog;
 use metrics::CustomMetrics;
 use std::sync::Arc;
 
-/// Upper bounds of the buckets of durations, in seconds; of a check's own histograms where it names none.
+/// The default upper bounds of histogram buckets, in seconds. They serve durations, and a check's own
+/// histograms that name none.
 pub const DURATION_BOUNDS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 10.0];
 
-/// What one check has used since it came.
+/// What one check has used since it came. Its guests write, and the board reads.
 #[derive(Debug)]
 pub struct Usage {
-    /// The check.
+    /// The identity of the check.
     pub key: Key,
-    /// Its host calls, by capability and result.
+    /// Counters of the check's host calls, by capability and result.
     pub calls: CallCounts,
-    /// The limits that it ran into.
+    /// Counters of the limits that the check ran into.
     pub hits: Arc<LimitHits>,
-    /// Its own metrics.
+    /// The metrics that the check itself made.
     pub metrics: CustomMetrics,
-    /// Its lines in the daemon's log.
+    /// The lines of the check in the daemon's log.
     pub log: GuestLog,
-    /// What its guest was refused for want of a grant.
+    /// What the check's guest was refused for want of a grant.
     pub denials: Denials,
 }
 
 impl Usage {
-    /// Nothing used yet by a check that may use as much as this.
+    /// The usage of a check that has used nothing yet, within these limits.
     pub fn new(key: Key, limits: &Limits) -> Self {
         let hits = Arc::<LimitHits>::default();
         let log = GuestLog::new(key.clone(), Arc::clone(&hits));
@@ -54,13 +55,14 @@ impl Usage {
         usage
     }
 
-    /// Sets what the check may use from now on.
+    /// Sets the limits of what the check may use from now on.
     pub fn allow(&self, limits: &Limits) {
         self.log.allow(limits);
         self.metrics.allow(limits);
     }
 
-    /// The guest was refused something for want of a grant. Each refusal is logged once per module, and told by the board.
+    /// Takes note that the guest was refused something for want of a grant. Each refusal is logged once per
+    /// module, and told by the board.
     pub(crate) fn deny(&self, why: &str) {
         if self.denials.add(why) {
             self.log.warn(why);

@@ -31,37 +31,37 @@ impl Blob {
         Self { digest: Digest::of(&bytes), bytes }
     }
 
-    /// The bytes.
+    /// The bytes that were hashed.
     pub fn bytes(&self) -> &Arc<[u8]> {
         &self.bytes
     }
 
-    /// The digest of the bytes.
+    /// The SHA-256 of the bytes.
     pub fn digest(&self) -> Digest {
         self.digest
     }
 }
 
 impl Digest {
-    /// The digest of `bytes`.
+    /// Computes the SHA-256 of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The 32 bytes themselves.
+    /// The digest as 32 raw bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// The 64 hexadecimal digits alone, as a file name for example.
+    /// The digest as 64 lower-case hexadecimal digits without the `sha256:`, for example for a file name.
     pub fn hex(&self) -> String {
-        // Every scrape writes the digest of every check.
+        // Written by hand, as every scrape writes the digest of every check.
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let halves = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
         halves.map(|half| char::from(DIGITS[usize::from(half)])).collect()
     }
 
-    /// The first 12 hexadecimal digits, for people.
+    /// The first 12 hexadecimal digits of the digest, for people.
     pub fn short(&self) -> String {
         self.0.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }

@@ -5,10 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr, time::Duration};
 
-/// Longer than this is a mistake, and would overflow clocks further on.
+/// The longest span of time. A longer one is a mistake, and would overflow clocks further on.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Each unit with its milliseconds, from large to small.
+/// The units of time that people may write, from large to small, each with its milliseconds.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// A span of time of whole milliseconds: `500ms`, `2s`, `1m30s`, `1h`, `14d`. At most 365 days.
@@ -20,31 +20,31 @@ pub struct TimeSpan(Duration);
 /// Why a text is not a span of time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
-    /// A number without a unit.
+    /// The text is a number without a unit.
     #[error("`{0}` has no unit: write for example `{0}s` for seconds")]
     NoUnit(String),
-    /// Not numbers with units from large to small.
+    /// The text is not a row of numbers with units from large to small.
     #[error("{} is not a span of time: write for example `500ms`, `30s`, `1m30s`, `2h` or `14d`", quote(.0))]
     Malformed(String),
-    /// More than 365 days.
+    /// The span is longer than 365 days.
     #[error("{} is too long: 365d is the most", quote(.0))]
     TooLong(String),
 }
 
 impl TimeSpan {
-    /// The same span for programs.
+    /// The span as the standard library's [`Duration`].
     pub fn get(self) -> Duration {
         self.0
     }
 
-    /// In milliseconds.
+    /// The span in milliseconds.
     pub fn milliseconds(self) -> u64 {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
     }
 }
 
 impl From<Duration> for TimeSpan {
-    /// Cuts what is finer than a millisecond or longer than 365 days.
+    /// Cuts what is finer than a millisecond, and anything beyond 365 days.
     fn from(duration: Duration) -> Self {
         Self(Duration::from_millis(Self(duration.min(LONGEST)).milliseconds()))
     }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::{fmt, str::FromStr, sync::Arc};
 
-/// A namespace becomes a Kubernetes namespace, and a name the value of a Kubernetes label: both end at 63.
+/// The most characters of a namespace and of a name.
+/// A namespace becomes a Kubernetes namespace, and a name the value of a Kubernetes label. Both end at 63.
 const LONGEST: usize = 63;
 
 /// The identity of a check: `namespace/name`. Cheap to clone.
@@ -22,7 +23,7 @@ pub struct Key {
 /// Why a text is not the identity of a check.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// There is no slash between a namespace and a name.
+    /// The text has no slash between a namespace and a name.
     #[error("{} is not the identity of a check: write `namespace/name`", quote(.0))]
     NoSlash(String),
     /// The namespace is not a DNS-1123 label.
@@ -40,7 +41,7 @@ pub enum KeyError {
 }
 
 impl Key {
-    /// The check `name` in `namespace`.
+    /// The key of the check `name` in `namespace`.
     pub fn new(namespace: &str, name: &str) -> Result<Self, KeyError> {
         if namespace.len() > LONGEST || !is_label(namespace) {
             return Err(KeyError::Namespace(namespace.to_owned()));
@@ -51,8 +52,9 @@ impl Key {
         Ok(Self { text: format!("{namespace}/{name}").into(), slash: namespace.len() })
     }
 
-    /// The check that a file stands for: its name without the ending, with dashes for everything that a name
-    /// cannot have. `namespace` is the operator's, and valid.
+    /// The key of the check that a file without a manifest stands for.
+    /// Its name is `stem`, the file's name without the ending, with dashes for everything that a name cannot
+    /// have. `namespace` is the operator's, and valid.
     pub fn from_file(namespace: &str, stem: &str) -> Self {
         let letter =
             |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
@@ -64,17 +66,17 @@ impl Key {
         Self { text: format!("{namespace}/{name}").into(), slash: namespace.len() }
     }
 
-    /// The part before the slash.
+    /// The namespace of the check: the part before the slash.
     pub fn namespace(&self) -> &str {
         &self.text[..self.slash]
     }
 
-    /// The part after the slash.
+    /// The name of the check: the part after the slash.
     pub fn name(&self) -> &str {
         &self.text[self.slash + 1..]
     }
 
-    /// `namespace/name`.
+    /// The key as text: `namespace/name`.
     pub fn as_str(&self) -> &str {
         &self.text
     }

@@ -8,13 +8,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr, sync::Arc};
 
-/// The longest key of a ConfigMap, and nearly the longest name of a file.
+/// The most characters of a module's file name: those of a ConfigMap's key, and nearly those of a file's
+/// name.
 const LONGEST: usize = 253;
 
-/// The endings of a module: plain, and packed in two ways.
+/// The endings of a module's file name: plain, zstd and gzip.
 pub(crate) const ENDINGS: [&str; 3] = [".wasm", ".wasm.zst", ".wasm.gz"];
 
-/// How references to modules begin that lie elsewhere.
+/// The scheme of a reference to a module in another ConfigMap.
 const CONFIG_MAP: &str = "configmap://";
 const BUILTIN: &str = "builtin:";
 const OCI: &str = "oci://";
@@ -28,11 +29,11 @@ pub enum ModuleRef {
     File(Module),
     /// `configmap://namespace/name#key`: a key of another ConfigMap.
     ConfigMap {
-        /// Its namespace.
+        /// The namespace of the ConfigMap.
         namespace: String,
-        /// Its name.
+        /// The name of the ConfigMap.
         name: String,
-        /// The key of the module.
+        /// The key of the ConfigMap that holds the module.
         key: Module,
     },
     /// `builtin:name`: a module that comes with the daemon.
@@ -51,25 +52,25 @@ pub struct Module(Arc<str>);
 /// Why a text cannot be the name of a module's file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModuleError {
-    /// Another kind of place.
+    /// The text names a module elsewhere than in a file, which this version cannot load.
     #[error("module {} cannot be loaded: this version loads files only, so name a `.wasm` file beside the manifest", quote(.0))]
     NotOffered(String),
-    /// A path, or characters that a ConfigMap key cannot have.
+    /// The text is a path, or has characters that a ConfigMap key cannot have.
     #[error(
         "module {} is not a file name: name a file beside the manifest, with at most {LONGEST} letters, digits, dots, dashes and underscores",
         quote(.0)
     )]
     NotAFileName(String),
-    /// None of the known endings.
+    /// The name has none of the endings of a module.
     #[error("module {} is not a wasm file: its name must end in `.wasm`, `.wasm.zst` or `.wasm.gz`", quote(.0))]
     Ending(String),
 }
 
 impl ModuleRef {
-    /// The module, where this version can load it.
+    /// The file of the module.
     ///
     /// # Errors
-    /// It lies somewhere else than in a file.
+    /// When the reference means another place than a file, which this version cannot load.
     pub fn file(self) -> Result<Module, ModuleError> {
         match self {
             Self::File(module) => Ok(module),
@@ -109,7 +110,7 @@ impl FromStr for ModuleRef {
     }
 }
 
-/// Whether it can be what follows `oci://`: a host, a path, and a tag or a digest.
+/// Whether `text` can follow `oci://`: a host, a path, and a tag or a digest.
 fn is_reference(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/:@".contains(&byte);
     text.contains('/') && text.len() <= LONGEST && text.bytes().all(plain)
@@ -130,12 +131,12 @@ impl From<ModuleRef> for String {
 }
 
 impl Module {
-    /// The name of the file.
+    /// The file name of the module.
     pub fn file_name(&self) -> &str {
         &self.0
     }
 
-    /// The names that its file may have, best first: what is named `x.wasm` may lie there packed.
+    /// The names that the module's file may have, best first: what is named `x.wasm` may lie there packed.
     pub fn file_names(&self) -> Vec<String> {
         let [plain, ..] = ENDINGS;
         match self.0.strip_suffix(plain) {
@@ -144,7 +145,7 @@ impl Module {
         }
     }
 
-    /// The module that a check is expected to have of which nothing but the name is known.
+    /// The module that a check is expected to have when nothing but the check's name is known.
     pub fn named_after(key: &Key) -> Self {
         Self(format!("{}.wasm", key.name()).into())
     }

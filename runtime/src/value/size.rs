@@ -26,31 +26,31 @@ pub struct Size(u64);
 /// Why a text is not an amount of bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SizeError {
-    /// Not a whole number with an optional unit.
+    /// The text is not a whole number with an optional unit.
     #[error("{} is not a size: write whole bytes or for example `500k`, `64Mi` or `1Gi`", quote(.0))]
     Malformed(String),
-    /// More than 64 bits can count.
+    /// The amount is more than 64 bits can count.
     #[error("{} is too large", quote(.0))]
     TooLarge(String),
 }
 
 impl Size {
-    /// So many bytes.
+    /// An amount of `bytes` bytes.
     pub const fn bytes(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// So many times 1,048,576 bytes.
+    /// An amount of `count` MiB, which are 1,048,576 bytes each.
     pub const fn mebibytes(count: u32) -> Self {
         Self((count as u64) << 20)
     }
 
-    /// In bytes.
+    /// The amount in bytes.
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// In bytes, or as many as this machine can address.
+    /// The amount in bytes, or as many as this machine can address.
     pub fn in_memory(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }

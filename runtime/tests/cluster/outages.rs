@@ -1,4 +1,4 @@
-//! An API server that cannot be reached.
+//! Tests with an API server that cannot be reached.
 
 use crate::{
     PASSES,

@@ -1,4 +1,4 @@
-//! What the API server does not let the daemon do.
+//! Tests of what the API server does not let the daemon do.
 
 use crate::{
     PASSES, over_cluster,

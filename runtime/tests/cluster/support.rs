@@ -38,19 +38,19 @@ use tokio_util::sync::CancellationToken;
 const ACCOUNT: &str = "aviary";
 
 impl Given {
-    /// The same cluster with the rights of an account, reached over this proxy.
+    /// A client with the rights of an account, over this proxy.
     pub(crate) fn as_account(&self, namespace: &str, proxy: &Proxy) -> Client {
         let mut config = self.through(proxy);
         config.auth_info.impersonate = Some(format!("system:serviceaccount:{namespace}:{ACCOUNT}"));
         Client::try_from(config).expect("a client")
     }
 
-    /// The same cluster, reached over this proxy.
+    /// A client of the administrator, over this proxy.
     pub(crate) fn over(&self, proxy: &Proxy) -> Client {
         Client::try_from(self.through(proxy)).expect("a client")
     }
 
-    /// How to reach the same cluster over this proxy.
+    /// The configuration that reaches the cluster over this proxy.
     pub(crate) fn through(&self, proxy: &Proxy) -> Config {
         let mut config = self.config.clone();
         let host = config.cluster_url.host().expect("a host").to_owned();
@@ -71,7 +71,7 @@ impl Given {
         let metadata = ObjectMeta { name: Some(ACCOUNT.to_owned()), ..ObjectMeta::default() };
         let role = Role { metadata: metadata.clone(), rules: Some(vec![rule]) };
         let roles: Api<Role> = Api::namespaced(self.client.clone(), namespace);
-        // Left over from an earlier grant that was revoked.
+        // Fails if the role is there already from an earlier grant that was revoked.
         let _ = roles.create(&PostParams::default(), &role).await;
         let subject = Subject {
             kind: "ServiceAccount".to_owned(),
@@ -89,7 +89,7 @@ impl Given {
         bindings.create(&PostParams::default(), &binding).await.expect("a binding");
     }
 
-    /// Takes back what [`Self::grant`] gave.
+    /// Revokes what [`Self::grant`] gave.
     pub(crate) async fn revoke(&self, namespace: &str) {
         let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
         bindings.delete(ACCOUNT, &DeleteParams::default()).await.expect("revoked");
@@ -142,7 +142,7 @@ impl Given {
     }
 }
 
-/// What a ConfigMap of the source holds.
+/// The files in a ConfigMap of the source.
 #[derive(Clone)]
 pub(crate) struct Files(ConfigMap);
 
@@ -153,7 +153,7 @@ impl Files {
         Self(ConfigMap { metadata, ..ConfigMap::default() })
     }
 
-    /// A manifest of the check `web` whose module is `web.wasm`, and this guest as that.
+    /// A manifest of the check `web`, whose module `web.wasm` is this guest.
     pub(crate) fn web(guest: &str) -> Self {
         Self::new().manifest("web").module("web.wasm", guest)
     }
@@ -262,7 +262,7 @@ impl Aviary {
     }
 }
 
-/// A way to the API server that can be cut.
+/// A proxy to the API server that can be cut.
 pub(crate) struct Proxy {
     port: u16,
     open: watch::Sender<bool>,

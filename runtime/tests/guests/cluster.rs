@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
-/// A namespace of its own, with a daemon that is at home in it.
+/// A namespace of a test's own, with a daemon whose home it is.
 pub(crate) struct Stage {
     pub(crate) namespace: String,
     pub(crate) board: Arc<Board>,
@@ -29,7 +29,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// A new namespace; none if there is no cluster and no need for one.
+    /// Makes a namespace for a test; none if there is no cluster and no need for one.
     pub(crate) async fn set(name: &str) -> Option<Self> {
         let given = Given::find().await?;
         let namespace = given.namespace(name).await;
@@ -38,7 +38,7 @@ impl Stage {
         Some(Self { namespace, board, ledger, given })
     }
 
-    /// The daemon after it was killed and started again.
+    /// The ledger of the daemon after it was killed and started again.
     pub(crate) fn reborn(&self) -> Arc<Ledger> {
         daemon(&self.given, &self.namespace, &self.board)
     }
@@ -73,7 +73,7 @@ impl Stage {
         (instance, verdict)
     }
 
-    /// What one step answers.
+    /// Runs a script of one step, and returns its outcome.
     pub(crate) async fn step(&self, step: Value) -> Outcome {
         self.play(None, &json!({ "poll": [step] })).await.1.expect("an outcome")
     }
@@ -109,28 +109,28 @@ impl Stage {
         self.given.client.clone()
     }
 
-    /// Until when tests wait.
+    /// A deadline until which tests wait.
     pub(crate) fn deadline() -> Instant {
         Instant::now() + PATIENCE
     }
 
-    /// One more namespace.
+    /// Makes one more namespace.
     pub(crate) async fn another_namespace(&self, name: &str) -> String {
         self.given.namespace(name).await
     }
 
-    /// Has a namespace deleted, without waiting for it.
+    /// Asks for the deletion of a namespace, without waiting for it.
     pub(crate) async fn delete(&self, namespace: &str) {
         self.given.clear(&[namespace]).await;
     }
 
-    /// Takes the namespace away.
+    /// Deletes the namespace.
     pub(crate) async fn strike(self) {
         self.given.clear(&[&self.namespace]).await;
     }
 }
 
-/// The ledger of a daemon that is at home in a namespace.
+/// The ledger of a daemon whose home is this namespace.
 fn daemon(given: &Given, namespace: &str, board: &Arc<Board>) -> Arc<Ledger> {
     let mut config = given.config.clone();
     namespace.clone_into(&mut config.default_namespace);

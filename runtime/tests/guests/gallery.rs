@@ -24,11 +24,12 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// No crime may take longer than its limits and a busy machine explain.
+/// The longest time that a crime may take: more than its limits and a busy machine explain.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// More memory than the daemon and its compiler need, and less than any bomb would take, in KiB.
+/// The most memory that this process may have, in KiB.
+/// It is more than the daemon and its compiler need, and less than any bomb would take.
 const MEMORY: usize = 600 * 1024;
-/// More than the longest message that a verdict may have, in bytes.
+/// The most bytes of a verdict's messages: more than the longest that there may be.
 const LONGEST: usize = 5_000;
 
 #[test]
@@ -89,7 +90,7 @@ async fn server(endless: bool) -> SocketAddr {
     address
 }
 
-/// One round of a crime: what the first call says that has anything to say.
+/// Runs one round of a crime, and returns the first verdict that says anything.
 async fn commit(crime: &Crime, sandbox: Arc<Sandbox>) -> Verdict {
     let spec: String = crime.spec.iter().map(|line| format!("  {line}\n")).collect();
     let subject = Subject::load_in(sandbox, check(&spec), crime.path).await?;
@@ -104,7 +105,7 @@ async fn commit(crime: &Crime, sandbox: Arc<Sandbox>) -> Verdict {
     }
 }
 
-/// Says what is wrong with the end of a crime.
+/// Judges the end of a crime; the error says what is wrong with it.
 fn judge(end: End, verdict: &Verdict) -> Result<(), String> {
     let (message, right) = match (end, verdict) {
         (End::Fault { reason, .. }, Err(fault)) => {
@@ -122,7 +123,7 @@ fn judge(end: End, verdict: &Verdict) -> Result<(), String> {
     Err(format!("ends with {verdict:?} and not with {end:?}"))
 }
 
-/// Polls a good check every 10 ms, and returns how long that took: the median.
+/// Polls a good check every 10 ms, and returns the median of how long that took.
 async fn be_punctual(sandbox: Arc<Sandbox>, done: Arc<AtomicBool>) -> Duration {
     let subject = Subject::load_in(sandbox, check(""), guests::PASSES).await.expect("loaded");
     let mut live = subject.live().await;

@@ -73,7 +73,7 @@ async fn a_round_that_goes_on_keeps_what_it_made_while_another_is_swept() {
 
 #[tokio::test]
 async fn what_is_left_behind_is_found_among_many_objects_of_a_round_that_goes_on() {
-    /// More than are listed at once.
+    /// A number of objects that is more than are listed at once.
     const MANY: usize = 120;
     let Some(stage) = Stage::set("many").await else { return };
     let key = Key::new(&stage.namespace, "many").expect("a key");
@@ -104,12 +104,13 @@ async fn make(stage: &Stage, round: &Round, name: &str) {
     stage.api::<ConfigMap>().create(&PostParams::default(), &object).await.expect("made");
 }
 
-/// Lets the account `sweeper` list ConfigMaps and delete those of such names, and no others; none are all.
+/// Lets the account `sweeper` list ConfigMaps, and delete those with these names. Without names, all.
 async fn let_delete(stage: &Stage, names: &[&str]) {
     let_delete_in(stage, &stage.namespace, names).await;
 }
 
-/// The same in any namespace, for its own account.
+/// Lets the account `sweeper` of a namespace list ConfigMaps there, and delete those with these names.
+/// Without names, all.
 async fn let_delete_in(stage: &Stage, namespace: &str, names: &[&str]) {
     let rule = |verb: &str, names: &[&str]| json!({ "apiGroups": [""], "resources": ["configmaps"], "verbs": [verb], "resourceNames": names });
     let metadata = json!({ "name": "sweeper" });
@@ -186,7 +187,7 @@ async fn a_ledger_that_somebody_deletes_is_written_again() {
     let keeping = keep(&stage.ledger).drop_guard();
     until("it is there", async || maps.get_opt("aviary-ledger").await.expect("an answer").is_some()).await;
     drop(keeping);
-    // As if it had been killed.
+    // Forgotten, as if the daemon had been killed.
     std::mem::forget(round);
     let _keeping = keep(&stage.reborn()).drop_guard();
     stage.until_config_maps_are(&[]).await;
@@ -317,7 +318,7 @@ async fn a_creation_that_is_carried_out_after_its_round_is_found_all_the_same() 
     let mut late = maps.get("a").await.expect("a ConfigMap");
     drop(instance);
     stage.until_config_maps_are(&[]).await;
-    // By now it is known that nothing is left.
+    // After this time it is known that nothing is left.
     sleep(Duration::from_secs(2)).await;
     late.metadata = kube::api::ObjectMeta {
         name: Some("late".to_owned()),

@@ -17,7 +17,7 @@ use tokio::{
     net::TcpListener,
 };
 
-/// Answers every connection with a page of that many bytes.
+/// Starts a server that answers every connection with a page of this many bytes.
 async fn server(bytes: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -163,7 +163,7 @@ async fn every_limit_is_held_and_counted_when_a_guest_runs_into_it() {
         assert!(subject.entry.usage.hits.get(limit) > 0, "{limit:?} is not counted: {verdict:?}");
         assert!(message(&verdict).contains(&says), "{limit:?}: {verdict:?}");
         seen.insert(limit);
-        // Who is held is not compiled again.
+        // A guest that is held is not compiled again.
         subjects.push(subject);
     }
     assert_eq!(seen, BTreeSet::from(Limit::ALL));

@@ -1,4 +1,4 @@
-//! What a manifest says while the module that it names is no good.
+//! Tests of manifests whose module is refused.
 
 use crate::{
     self as guests,

@@ -15,7 +15,7 @@ use tokio::{
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs checks from now on.
+/// A scheduler without checks.
 fn scheduler() -> Scheduler {
     Scheduler::new(Arc::default(), Clock::start())
 }
@@ -24,7 +24,7 @@ fn runs(entry: &Entry) -> u64 {
     entry.view().counts.runs.iter().sum()
 }
 
-/// On a paused clock, waiting costs no time.
+/// Waits until something holds. On a paused clock, that costs no time.
 async fn until(what: &str, is_so: impl Fn() -> bool) {
     let look = async {
         while !is_so() {
@@ -34,7 +34,7 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     timeout(PATIENCE * 60, look).await.unwrap_or_else(|_| panic!("never {what}"));
 }
 
-/// Waits for so many failed cleanups, and longer than for a pause between two attempts.
+/// Waits until this many cleanups have failed, and then longer than a pause between two attempts.
 async fn until_cleanups_failed(entry: &Entry, times: u64) {
     until("cleaned up", || entry.view().counts.failed_cleanups == times).await;
     sleep(Duration::from_secs(3)).await;
@@ -84,7 +84,7 @@ async fn what_was_due_while_there_was_no_round_was_not_skipped() {
 #[tokio::test]
 async fn a_check_whose_task_panics_is_told_as_a_fault_of_the_host_and_runs_again() {
     let subject = Subject::load(guests::PASSES, "  interval: 10s").await.expect("loaded");
-    // No manifest can say so: where its round ends, nobody can add up.
+    // No manifest can ask for this ttl, with which the end of a round cannot be computed.
     let check = Arc::new(Check { ttl: Some(Duration::MAX), ..Check::clone(&subject.check) });
     pause();
     let mut scheduler = scheduler();

@@ -8,7 +8,7 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// No more than the README asks for.
+/// The grants of the check, no more than its README asks for.
 const GRANTS: &str = "[{ apiGroups: [''], resources: [replicationcontrollers], verbs: [create, get, delete] }, \
                       { apiGroups: [''], resources: [pods], verbs: [list] }]";
 

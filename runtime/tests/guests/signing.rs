@@ -19,7 +19,7 @@ fn aviary(keys: &[&KeyPair]) -> Aviary {
     aviary
 }
 
-/// What `minisign` writes for a guest.
+/// The signature file that `minisign` writes for a guest.
 fn signature(pair: &KeyPair, guest: &str) -> String {
     let module = fs::read(guest).expect("a guest");
     let signature = minisign::sign(None, &pair.sk, Cursor::new(module), None, None).expect("signed");

@@ -23,7 +23,7 @@ pub(crate) struct Subject {
     guest: Arc<Guest>,
 }
 
-/// The real compiler, and nothing kept.
+/// The settings for the real compiler, without a cache.
 pub(crate) fn compiler() -> CompilerConfig {
     CompilerConfig { program: env!("CARGO_BIN_EXE_aviary").into(), ..CompilerConfig::default() }
 }
@@ -74,7 +74,7 @@ impl Subject {
         Ok(Self { check, entry, sandbox, guest })
     }
 
-    /// The check for a scheduler.
+    /// The check as a scheduler takes it.
     pub(crate) fn ready(&self) -> Ready {
         let guest = self.sandbox.house(Arc::clone(&self.guest), &self.check.program).expect("room");
         let (program, usage) = (Arc::clone(&self.check.program), Arc::clone(&self.entry.usage));

@@ -30,12 +30,12 @@ where
     stage.api::<K>().create(&PostParams::default(), &object).await.expect("created");
 }
 
-/// Lets `aviary-check` do this with that.
+/// Grants `aviary-check` this verb on this resource.
 async fn allow(stage: &Stage, resource: &str, verb: &str) {
     allow_named(stage, resource, verb, json!([])).await;
 }
 
-/// Lets `aviary-check` do this with those objects; no names are all.
+/// Grants `aviary-check` this verb on the objects of these names; an empty list stands for all.
 async fn allow_named(stage: &Stage, resource: &str, verb: &str, names: Value) {
     let role = format!("{resource}-{verb}-{}", names.as_array().map_or(0, Vec::len));
     let rules =

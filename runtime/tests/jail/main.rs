@@ -21,7 +21,7 @@ macro_rules! guest {
 }
 test_guests::for_each!(guest);
 
-/// As the defaults, but that a test does not wait for ten seconds.
+/// The default settings for compiling, with a shorter timeout, so that no test waits for ten seconds.
 fn compiler() -> CompilerConfig {
     let allowance = Allowance { cpu: Duration::from_secs(3), ..Allowance::default() };
     CompilerConfig { program: env!("CARGO_BIN_EXE_aviary").into(), allowance, cache: None }
@@ -41,19 +41,19 @@ async fn load(sandbox: &Sandbox, bytes: Vec<u8>) -> Result<Arc<Guest>, Fault> {
     sandbox.load("subject.wasm", module).await
 }
 
-/// What compiled, and only then turned out to be no check.
+/// Whether a module compiled, and only then turned out to be no check.
 fn is_compiled(loaded: &Result<Arc<Guest>, Fault>) -> bool {
     loaded.as_ref().is_err_and(|fault| fault.message.contains("is a component, but not a check"))
 }
 
-/// Resident memory of this process, in bytes.
+/// The resident memory of this process, in bytes.
 fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("/proc");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("resident memory");
     line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("a number") << 10
 }
 
-/// The most resident memory, and how long sleeps of 5 ms took, until it is told to stop.
+/// The most resident memory in bytes, and how long sleeps of 5 ms took, until it is told to stop.
 async fn watch(stop: CancellationToken) -> (u64, Vec<Duration>) {
     let (mut most, mut sleeps) = (0, Vec::new());
     while !stop.is_cancelled() {

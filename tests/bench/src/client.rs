@@ -1,4 +1,4 @@
-//! A client that keeps one connection, as Prometheus does.
+//! An HTTP client that keeps one connection, as Prometheus does.
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -15,20 +15,20 @@ pub(crate) struct Client {
     connection: JoinHandle<()>,
 }
 
-/// A status and a body.
+/// The status and body of an answer.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
 }
 
 impl Client {
-    /// Connects.
+    /// Connects to a server.
     pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
         let stream =
             TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // How the connection ended is what the request is told as well.
+        // The error of the connection is also that of the request.
         let connection = tokio::spawn(async { drop(connection.await) });
         Ok(Self { address, sender, connection })
     }

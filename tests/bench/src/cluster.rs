@@ -19,16 +19,16 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The variable that names the cluster.
+/// The environment variable with the kubeconfig of the cluster.
 const KUBECONFIG: &str = "AVIARY_TEST_KUBECONFIG";
 
-/// A namespace in a cluster.
+/// A namespace of the bench's own in a cluster.
 pub(crate) struct Cluster {
-    /// Talks to the API server.
+    /// The client of the API server.
     pub(crate) client: Client,
-    /// The namespace.
+    /// The name of the namespace.
     pub(crate) namespace: String,
-    /// How to reach the cluster, at home in the namespace.
+    /// The configuration that reaches the cluster, with the namespace as its default.
     pub(crate) config: Config,
     kubeconfig: PathBuf,
 }
@@ -82,7 +82,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Requests about ConfigMaps and Events that the API server has answered so far.
+    /// How many requests about ConfigMaps and Events the API server has answered so far.
     pub(crate) async fn requests(&self) -> Result<u64> {
         let request = http::Request::get("/metrics").body(Vec::new())?;
         let text = self.client.request_text(request).await?;
@@ -95,7 +95,7 @@ impl Cluster {
         Ok(counts.iter().sum::<f64>() as u64)
     }
 
-    /// Takes the namespace away.
+    /// Deletes the namespace.
     pub(crate) async fn leave(self) -> Result<()> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         namespaces.delete(&self.namespace, &DeleteParams::default()).await?;

@@ -17,14 +17,14 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-/// How often it is looked whether a server is up.
+/// How often a server is asked whether it is up.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long a server may take to be up, and its checks to have run.
+/// How long a server may take until it is up, and its checks have run.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A server of its own process, which ends with this value.
+/// A server in a process of its own, which ends when this value is dropped.
 pub(crate) struct Server {
-    /// Where it listens.
+    /// The address at which the server listens.
     pub(crate) address: SocketAddr,
     process: Child,
     directory: TempDir,
@@ -47,22 +47,22 @@ impl Server {
         }
     }
 
-    /// Its own directory.
+    /// The directory that was given to the server.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Processor time since its start.
+    /// The processor time of the server since its start.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         process::cpu(self.process.id()).with_context(|| self.output())
     }
 
-    /// Memory that it holds.
+    /// The memory that the server holds.
     pub(crate) fn memory(&self) -> Result<Memory> {
         process::memory(self.process.id()).with_context(|| self.output())
     }
 
-    /// A new connection to it.
+    /// A new connection to the server.
     pub(crate) async fn client(&self) -> Result<Client> {
         Client::connect(self.address).await
     }
@@ -90,7 +90,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to do.
+        // Killing fails only if the process has ended by itself.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -109,14 +109,14 @@ pub(crate) async fn start(program: &Path, address: SocketAddr, checks: TempDir) 
     Server::start(&mut command, address, checks).await
 }
 
-/// As [`start`], and waits until all checks have run and are well.
+/// Starts the daemon as [`start`] does, and waits until all checks have run and are well.
 pub(crate) async fn run(program: &Path, address: SocketAddr, checks: TempDir) -> Result<Server> {
     let server = start(program, address, checks).await?;
     all_well(&server).await.with_context(|| server.output())?;
     Ok(server)
 }
 
-/// Runs the daemon on `count` equal checks of one module, until all have run. With none it is idle.
+/// Runs the daemon on `count` equal checks of one module, until all have run. Without any it is idle.
 pub(crate) async fn run_many(program: &Path, module: &Path, count: usize, spec: &str) -> Result<Server> {
     let directory = TempDir::with_prefix("aviary-bench-")?;
     if count > 0 {

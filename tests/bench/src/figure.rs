@@ -1,4 +1,4 @@
-//! What was measured, held against its target, and the table of it.
+//! Figures: what was measured, held against its target, and the table of all.
 
 use std::{fmt, time::Duration};
 
@@ -16,7 +16,7 @@ pub(crate) struct Figure {
 enum Verdict {
     Ok,
     Misses,
-    /// It could not be measured.
+    /// The figure could not be measured.
     Missing,
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for Verdict {
 }
 
 impl Figure {
-    /// A figure that is good if it `holds`.
+    /// A figure that meets its target if it `holds`.
     pub(crate) fn new(
         row: &str,
         measured: impl Into<String>,
@@ -42,7 +42,7 @@ impl Figure {
         Self { row: row.to_owned(), measured: measured.into(), target: target.into(), verdict }
     }
 
-    /// A figure that could not be measured, and why; the table has room for the beginning.
+    /// A figure that could not be measured, and why. The table shows only the beginning of that.
     pub(crate) fn missing(row: &str, why: &str) -> Self {
         Self {
             row: row.to_owned(),
@@ -52,13 +52,13 @@ impl Figure {
         }
     }
 
-    /// Whether there is a figure.
+    /// Whether the figure could be measured.
     pub(crate) fn is_measured(&self) -> bool {
         self.verdict != Verdict::Missing
     }
 }
 
-/// The figures under each other.
+/// The table of the figures.
 pub(crate) fn table(figures: &[Figure]) -> String {
     let width = |cell: fn(&Figure) -> &str| {
         figures.iter().map(|figure| cell(figure).chars().count()).max().unwrap_or(0)
@@ -73,18 +73,18 @@ pub(crate) fn table(figures: &[Figure]) -> String {
     std::iter::once(head).chain(figures.iter().map(line)).collect::<Vec<_>>().join("\n")
 }
 
-/// The middle one; of an even number the upper of the two. Zero if there is none.
+/// The median of the times, which is the upper one of an even number. Zero if there are none.
 pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-/// Microseconds with a decimal or two.
+/// The time in microseconds, with a decimal or two.
 pub(crate) fn micros(time: Duration) -> String {
     format!("{:.2} µs", time.as_secs_f64() * 1e6)
 }
 
-/// Milliseconds with a decimal.
+/// The time in milliseconds, with a decimal.
 pub(crate) fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }

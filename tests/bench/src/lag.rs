@@ -5,12 +5,12 @@ use std::time::Duration;
 
 const BUCKET: &str = "aviary_scheduler_lag_seconds_bucket{le=\"";
 
-/// Runs by the upper bound of their lateness in seconds, cumulative; the last bound is infinite.
+/// The number of runs up to each upper bound of lateness in seconds; the last bound is infinite.
 #[derive(Debug)]
 pub(crate) struct Lag(Vec<(f64, u64)>);
 
 impl Lag {
-    /// Reads it from `/metrics`.
+    /// Reads the histogram from the text of `/metrics`.
     pub(crate) fn read(metrics: &str) -> Result<Self> {
         let lines = metrics.lines().filter_map(|line| line.strip_prefix(BUCKET));
         let buckets: Option<Vec<_>> = lines
@@ -23,19 +23,19 @@ impl Lag {
         Ok(Self(buckets.context("/metrics has no aviary_scheduler_lag_seconds that can be read")?))
     }
 
-    /// What came since an earlier reading.
+    /// The histogram of the runs since an earlier reading.
     pub(crate) fn since(&self, before: &Self) -> Self {
         let both = self.0.iter().zip(&before.0);
         Self(both.map(|((bound, now), (_, then))| (*bound, now - then)).collect())
     }
 
-    /// All runs.
+    /// The number of all runs.
     pub(crate) fn count(&self) -> u64 {
         self.0.last().map_or(0, |(_, count)| *count)
     }
 
-    /// The lateness that this share of the runs does not exceed, straight between two bounds; the
-    /// last finite bound if it is more than that.
+    /// The lateness that this share of the runs does not exceed, interpolated between two bounds. It is the
+    /// last finite bound at most.
     pub(crate) fn quantile(&self, share: f64) -> Duration {
         let rank = share * self.count() as f64;
         let (mut lower, mut below) = (0.0, 0);

@@ -42,7 +42,7 @@ fn main() -> Result<ExitCode> {
 
 const USAGE: &str = "usage: aviary-bench DAEMON CHECKS GUESTS [ROW…]; `cargo xtask bench` builds them all";
 
-/// The groups that measure the wanted rows; all if none is named.
+/// The groups of rows that measure the wanted rows; all groups if no row is named.
 fn choose(wanted: &[String]) -> Result<Vec<&'static Group>> {
     let known = || GROUPS.iter().flat_map(|group| group.rows);
     if let Some(unknown) = wanted.iter().find(|row| !known().any(|known| known == row)) {

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use std::{fs, path::Path};
 
-/// Documents in one file, as many as the daemon takes.
+/// How many documents one file gets, which is the most that the daemon takes.
 const DOCUMENTS: usize = 1_000;
 
 /// Writes `count` checks `bench-0`, `bench-1` and so on into a directory, all with the same `spec`,

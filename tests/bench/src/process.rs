@@ -1,28 +1,28 @@
-//! What the kernel tells about a process.
+//! The figures that the kernel tells about a process.
 
 use anyhow::{Context, Result};
 use std::{fs, time::Duration};
 
-/// Length of the ticks that `/proc/<pid>/stat` counts in, which is the same on every Linux.
+/// The length of the ticks in which `/proc/<pid>/stat` counts, the same on every Linux.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Processor time of a process since its start, over all of its threads.
+/// The processor time of a process since its start, over all of its threads.
 pub(crate) fn cpu(pid: u32) -> Result<Duration> {
     let stat = read(pid, "stat")?;
     let ticks = ticks(&stat).with_context(|| format!("/proc/{pid}/stat has no times: {stat}"))?;
     Ok(TICK * ticks)
 }
 
-/// Memory of a process, in bytes.
+/// The memory of a process in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
-    /// All pages that are mapped and in memory.
+    /// The size of all pages that are mapped and in memory.
     pub(crate) resident: u64,
-    /// The same, but a page that is mapped many times counts once.
+    /// The size of all pages in memory, where each is divided by the number of its mappings.
     pub(crate) proportional: u64,
 }
 
-/// Memory that a process holds now.
+/// The memory that a process holds now.
 pub(crate) fn memory(pid: u32) -> Result<Memory> {
     let rollup = read(pid, "smaps_rollup")?;
     let bytes = |key| bytes(&rollup, key).with_context(|| format!("/proc/{pid}/smaps_rollup has no {key}"));
@@ -34,14 +34,15 @@ fn read(pid: u32, file: &str) -> Result<String> {
     fs::read_to_string(&path).with_context(|| format!("cannot read {path}: has the process ended?"))
 }
 
-/// User and system time of all threads, which follow the name in brackets as 12th and 13th.
+/// The user and system time of all threads in ticks, which follow the name in brackets as 12th and 13th
+/// field.
 fn ticks(stat: &str) -> Option<u32> {
     let (_, rest) = stat.rsplit_once(") ")?;
     let mut times = rest.split(' ').skip(11);
     Some(times.next()?.parse::<u32>().ok()? + times.next()?.parse::<u32>().ok()?)
 }
 
-/// The value of a line such as `Rss:  12 kB`.
+/// The bytes in a line of `smaps_rollup` such as `Rss:  12 kB`.
 fn bytes(rollup: &str, key: &str) -> Option<u64> {
     let line = rollup.lines().find_map(|line| line.strip_prefix(key))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)

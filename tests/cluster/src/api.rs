@@ -1,4 +1,4 @@
-//! Reads from the API server as an administrator; all that is needed to know that it is ready.
+//! Reads from the API server as an administrator, which is enough to know that it is ready.
 
 use crate::directory::Directory;
 use anyhow::{Context, Result, bail};
@@ -14,7 +14,7 @@ use std::{
 };
 
 const LIMIT: Duration = Duration::from_secs(5);
-/// An answer here is a few hundred bytes long.
+/// The most bytes of an answer, which is mostly a few hundred bytes long.
 const LONGEST: u64 = 1 << 20;
 
 pub(crate) struct Api {
@@ -38,7 +38,7 @@ impl Api {
         })
     }
 
-    /// The body of a successful answer.
+    /// The body of the answer for a path. An error if its status is no success.
     pub(crate) fn get(&self, path: &str) -> Result<String> {
         let stream = TcpStream::connect_timeout(&self.address, LIMIT)?;
         stream.set_read_timeout(Some(LIMIT))?;
@@ -61,13 +61,13 @@ impl Api {
         Ok(body.to_owned())
     }
 
-    /// The version that the API server tells, as `v1.20.2`.
+    /// The version of the API server, as `v1.20.2`.
     pub(crate) fn version(&self) -> Result<String> {
         version_in(&self.get("/version")?)
     }
 }
 
-/// The version in what `/version` answers.
+/// The version in the answer for `/version`.
 pub(crate) fn version_in(answer: &str) -> Result<String> {
     let answer: serde_json::Value = serde_json::from_str(answer)?;
     Ok(answer["gitVersion"].as_str().context("the API server tells no version")?.to_owned())

@@ -1,4 +1,4 @@
-//! Where the programs of Kubernetes come from.
+//! The programs of Kubernetes, and where they come from.
 
 use crate::{build, program};
 use anyhow::{Context, Result, bail};
@@ -13,7 +13,7 @@ use std::{
 pub(crate) struct Binaries(PathBuf);
 
 impl Binaries {
-    /// Those in `KUBEBUILDER_ASSETS`, else such as are built once and kept.
+    /// Finds the programs in `KUBEBUILDER_ASSETS`, or else those that are built once and kept.
     pub(crate) fn find() -> Result<Self> {
         match env::var_os("KUBEBUILDER_ASSETS") {
             Some(assets) if !assets.is_empty() => Self::given(Path::new(&assets)),
@@ -46,7 +46,7 @@ impl Binaries {
         self.get(name).with_context(missing)
     }
 
-    /// The minor version of the API server: 20 of `v1.20.2`.
+    /// The minor version of the API server, which is 20 for `v1.20.2`.
     pub(crate) fn minor(&self) -> Result<u32> {
         let program = self.require("kube-apiserver")?;
         let version = program::read("ask for the version", Command::new(program).arg("--version"))?;

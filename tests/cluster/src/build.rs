@@ -13,9 +13,9 @@ const VERSION: &str = "v1.20.2";
 const TOOLS: [&str; 6] =
     ["dpkg-dev", "golang-go", "golang-github-modern-go-reflect2-dev", "jq", "make", "rsync"];
 const COMMANDS: &str = "cmd/kube-apiserver cmd/kube-controller-manager cmd/kube-scheduler cmd/kubelet";
-/// Daemons that Debian has built already.
+/// The packages with daemons that Debian has built already.
 const PACKAGES: [&str; 4] = ["containerd", "containernetworking-plugins", "etcd-server", "runc"];
-/// Crashes the API server when the vendored copy is built with a current Go.
+/// A vendored library that crashes the API server when it is built with a current Go.
 const REFLECT: &str = "github.com/modern-go/reflect2";
 
 /// The directory with the programs, which are built first if they are not there.
@@ -51,7 +51,7 @@ fn forget(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds below a directory and tells where the programs are.
+/// Builds the programs below a directory, and returns where they are.
 fn build(directory: &Path) -> Result<PathBuf> {
     let packages = Packages::open(&directory.join("apt")).context(
         "Kubernetes cannot be built here; set AVIARY_TEST_KUBECONFIG to a throwaway cluster, or KUBEBUILDER_ASSETS to what \

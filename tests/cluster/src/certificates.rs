@@ -8,7 +8,7 @@ use rcgen::{
 };
 use std::net::Ipv4Addr;
 
-/// The first address of the range of services: `kubernetes.default` for pods.
+/// The first address of the range of services. Pods find the API server there, as `kubernetes.default`.
 pub(crate) const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 
 /// Writes `ca.crt`, `api.{crt,key}`, `api-to-kubelet.{crt,key}` and `service-accounts.{key,pub}`.

@@ -9,13 +9,14 @@ use std::{
 };
 
 const GIVEN: &str = "AVIARY_TEST_KUBECONFIG";
-/// Written last, so that a start that was broken off is not taken for a cluster.
+/// The name of the file that is written last, so that a start that was broken off is not taken for a cluster.
 const COMPLETE: &str = "complete";
 
-/// What to start, and where.
+/// What to start, and in which directory.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Holds all that the cluster writes. It is removed when the cluster is stopped, so it should be nothing else.
+    /// The directory for all that the cluster writes. It is removed when the cluster is stopped, so it should
+    /// hold nothing else.
     pub directory: PathBuf,
     /// Whether to start a node too, so that pods run. Needs root, a C compiler and `ip`.
     pub node: bool,
@@ -25,16 +26,17 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Cluster {
     kubeconfig: PathBuf,
-    /// None if the cluster is not ours.
+    /// The directory of the cluster; none if the cluster is not ours.
     directory: Option<Directory>,
     started: bool,
 }
 
 impl Cluster {
-    /// The cluster that this kubeconfig belongs to. It can be stopped and restarted if [`up`] wrote the kubeconfig.
+    /// Finds the cluster that this kubeconfig belongs to. It can be stopped and restarted if [`up`] wrote the
+    /// kubeconfig.
     ///
     /// # Errors
-    /// There is no such file.
+    /// When there is no such file.
     pub fn at(kubeconfig: &Path) -> Result<Self> {
         if !kubeconfig.is_file() {
             bail!("there is no kubeconfig at {}", kubeconfig.display());
@@ -44,7 +46,7 @@ impl Cluster {
         Ok(Self { kubeconfig: kubeconfig.to_owned(), directory, started: false })
     }
 
-    /// The path of a kubeconfig of an administrator.
+    /// The path of an administrator's kubeconfig.
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
@@ -56,10 +58,10 @@ impl Cluster {
         self.started
     }
 
-    /// Kills the API server; etcd and what it keeps stay.
+    /// Kills the API server; etcd and its data stay.
     ///
     /// # Errors
-    /// The cluster is not ours, or the process does not end within 10 s.
+    /// When the cluster is not ours, or the process does not end within 10 s.
     pub fn stop_api(&self) -> Result<()> {
         control_plane::stop_api(self.ours()?)
     }
@@ -67,15 +69,15 @@ impl Cluster {
     /// Starts the API server on the same port if it is not running, and waits until it is ready.
     ///
     /// # Errors
-    /// The cluster is not ours, or the API server is not ready within 2 minutes.
+    /// When the cluster is not ours, or the API server is not ready within 2 minutes.
     pub fn start_api(&self) -> Result<()> {
         control_plane::start_api(self.ours()?)
     }
 
-    /// [`Cluster::stop_api`], then [`Cluster::start_api`].
+    /// Kills the API server and starts it again.
     ///
     /// # Errors
-    /// As of the two.
+    /// Those of [`Cluster::stop_api`] and [`Cluster::start_api`].
     pub fn restart_api(&self) -> Result<()> {
         self.stop_api()?;
         self.start_api()
@@ -84,7 +86,7 @@ impl Cluster {
     /// Makes an image known to the node: an archive as `docker save` writes it.
     ///
     /// # Errors
-    /// The cluster is not ours or has no node, or containerd refuses the archive.
+    /// When the cluster is not ours or has no node, or containerd refuses the archive.
     pub fn load_image(&self, archive: &Path) -> Result<()> {
         node::load(self.ours()?, &Binaries::find()?, archive)
     }
@@ -92,7 +94,7 @@ impl Cluster {
     /// Stops the cluster if the call of [`up`] that gave this value started it, else does nothing.
     ///
     /// # Errors
-    /// As of [`down`].
+    /// Those of [`down`].
     pub fn down(self) -> Result<()> {
         match self.directory {
             Some(directory) if self.started => stop(&directory),
@@ -106,13 +108,16 @@ impl Cluster {
     }
 }
 
-/// The cluster of `AVIARY_TEST_KUBECONFIG`, or the one that runs in the directory, or one that is started now.
+/// Finds or starts a cluster: that of `AVIARY_TEST_KUBECONFIG`, or the one that runs in the directory, or a
+/// new one.
 ///
-/// It returns when the API server is ready and the service account `default/default` exists; with a node, when that takes
-/// pods. Tests are given the path of [`Cluster::kubeconfig`], from which [`Cluster::at`] finds the cluster again.
+/// It returns when the API server is ready and the service account `default/default` exists; with a node,
+/// when that takes pods. Tests are given the path of [`Cluster::kubeconfig`], from which [`Cluster::at`]
+/// finds the cluster again.
 ///
 /// # Errors
-/// There are no programs to start and none can be built, or one of them fails; the error shows the end of its log.
+/// When there are no programs to start and none can be built, or one of them fails. The error shows the end
+/// of its log.
 pub fn up(options: &Options) -> Result<Cluster> {
     if let Some(kubeconfig) = given() {
         return Cluster::at(&kubeconfig).with_context(|| format!("{GIVEN} names no cluster"));
@@ -132,7 +137,7 @@ pub fn up(options: &Options) -> Result<Cluster> {
     let binaries = Binaries::find()?;
     directory.create()?;
     if let Err(error) = start(&directory, &binaries, options.node) {
-        // The logs stay, for the error names them.
+        // The logs are kept, as the error names them.
         end(&directory).with_context(|| format!("cannot clean up after this failure: {error:#}"))?;
         return Err(error);
     }
@@ -140,10 +145,11 @@ pub fn up(options: &Options) -> Result<Cluster> {
     Ok(Cluster { started: true, ..Cluster::at(&directory.kubeconfig())? })
 }
 
-/// Stops what [`up`] started in this directory, whoever called it, and removes the directory. A given cluster is left alone.
+/// Stops what [`up`] started in this directory, whoever called it, and removes the directory. A given cluster
+/// is left alone.
 ///
 /// # Errors
-/// A process does not end, or something cannot be removed; calling it again goes on with what is left.
+/// When a process does not end, or something cannot be removed. Calling it again goes on with what is left.
 pub fn down(directory: &Path) -> Result<()> {
     if given().is_some() {
         eprintln!("the cluster of {GIVEN} is left alone");
@@ -152,12 +158,12 @@ pub fn down(directory: &Path) -> Result<()> {
     stop(&Directory::at(directory)?)
 }
 
-/// The kubeconfig of a cluster that is not ours.
+/// The kubeconfig of the cluster in the environment, which is not ours; none if it names none.
 pub(crate) fn given() -> Option<PathBuf> {
     env::var_os(GIVEN).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// Whether all that was started runs and the API server is ready.
+/// Whether all processes that were started run and the API server is ready.
 fn is_up(directory: &Directory) -> Result<bool> {
     let processes = process::recorded(directory)?;
     let alive = directory.path(COMPLETE).exists() && processes.iter().all(process::Process::is_alive);

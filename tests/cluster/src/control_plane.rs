@@ -1,4 +1,4 @@
-//! etcd, the API server, the controller manager and the scheduler.
+//! The control plane: etcd, the API server, the controller manager and the scheduler.
 
 use crate::{
     api::Api,
@@ -12,13 +12,15 @@ use crate::{
 use anyhow::Result;
 use std::{net::SocketAddrV4, time::Duration};
 
-/// Far above the 3 to 13 s that it takes, as a machine with two cores may be building meanwhile.
+/// How long the control plane may take to start. It takes 3 to 13 s, but a machine with two cores may be
+/// building meanwhile.
 const LIMIT: Duration = Duration::from_secs(120);
-/// The last minor version with ports of their own for plain HTTP, which are open unless they are closed.
+/// The last minor version that has ports of its own for plain HTTP. They are open unless they are closed.
 const LAST_WITH_PLAIN_PORTS: u32 = 23;
 const API: &str = "kube-apiserver";
 
-/// Starts everything and waits until it answers. Only the API server listens on an address that is not loopback.
+/// Starts the control plane and waits until it answers. Only the API server listens on an address that is not
+/// loopback.
 pub(crate) fn start(directory: &Directory, binaries: &Binaries, api: SocketAddrV4) -> Result<()> {
     let [etcd, peer] = ports::free()?;
     directory.write("address", &api.to_string())?;
@@ -29,7 +31,7 @@ pub(crate) fn start(directory: &Directory, binaries: &Binaries, api: SocketAddrV
     start_program(directory, "etcd", binaries.require("etcd")?, etcd_arguments(directory, etcd, peer))?;
     let mut arguments = api_arguments(directory, api, etcd);
     if controllers.is_none() {
-        // Nobody would make the service accounts that pods are given.
+        // Without the controller manager, nobody makes the service accounts that pods are given.
         arguments.push("--disable-admission-plugins=ServiceAccount".to_owned());
     }
     let server = start_program(directory, API, binaries.require(API)?, arguments)?;
@@ -77,7 +79,7 @@ fn wait_until_ready(directory: &Directory, server: &Process) -> Result<()> {
 fn wait_for_service_account(directory: &Directory, controllers: &Process, minor: u32) -> Result<()> {
     let api = Api::of(directory)?;
     let account = "/api/v1/namespaces/default/serviceaccounts/default";
-    // Until 1.23 pods are refused while the account has no token of its own.
+    // Until 1.23, pods are refused while the account has no token of its own.
     let complete = |account: String| minor > LAST_WITH_PLAIN_PORTS || account.contains("\"secrets\"");
     let exists = || api.get(account).is_ok_and(complete);
     controllers.wait(directory, "the default service account", LIMIT, exists)
@@ -89,7 +91,7 @@ fn etcd_arguments(directory: &Directory, client: u16, peer: u16) -> Vec<String> 
         format!("--listen-client-urls=http://127.0.0.1:{client}"),
         format!("--advertise-client-urls=http://127.0.0.1:{client}"),
         format!("--listen-peer-urls=http://127.0.0.1:{peer}"),
-        // What a crash of the machine loses is not missed here, and syncing is most of the time.
+        // Syncing takes most of the time, and only a crash of the machine needs it.
         "--unsafe-no-fsync".to_owned(),
     ]
 }

@@ -1,4 +1,4 @@
-//! Who may talk to the API server, and the kubeconfig of each.
+//! The credentials: who may talk to the API server, and the kubeconfig of each.
 
 use crate::directory::Directory;
 use anyhow::{Context, Result};

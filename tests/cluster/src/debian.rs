@@ -21,13 +21,14 @@ impl Packages {
     /// Copies the sources below this directory and reads their lists.
     ///
     /// # Errors
-    /// This is not Debian 12, or the lists cannot be had.
+    /// When this is not Debian 12, or the lists cannot be had.
     pub fn open(directory: &Path) -> Result<Self> {
         let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
         if !release.lines().any(|line| line == RELEASE) {
             bail!("packages of Debian can be had on Debian 12 only");
         }
-        // To apt-get, a path that is not absolute is one below /etc/apt or of another directory of its own.
+        // An absolute path, as apt-get takes any other for one below /etc/apt or below another directory of
+        // its own.
         let packages = Self { directory: std::path::absolute(directory)? };
         let directory = &packages.directory;
         for name in ["sources", "lists/partial", "archives/partial"] {
@@ -41,7 +42,7 @@ impl Packages {
     /// Installs packages that are missing. Only root can.
     ///
     /// # Errors
-    /// Somebody else wants to, or a package cannot be installed.
+    /// When somebody else wants to install them, or a package cannot be installed.
     pub fn install(&self, names: &[&str]) -> Result<()> {
         let missing: Vec<&str> = names.iter().copied().filter(|name| !is_installed(name)).collect();
         if missing.is_empty() {
@@ -63,7 +64,7 @@ impl Packages {
     /// Downloads packages and puts their files below a directory. Nothing is installed, so no service starts.
     ///
     /// # Errors
-    /// They cannot be downloaded or unpacked.
+    /// When they cannot be downloaded or unpacked.
     pub fn unpack(&self, names: &[&str], into: &Path) -> Result<()> {
         let downloaded = self.directory.join("downloaded");
         fs::create_dir_all(&downloaded)?;
@@ -76,7 +77,7 @@ impl Packages {
         Ok(())
     }
 
-    /// Downloads and unpacks the source of a package, and tells the directory that it is in.
+    /// Downloads and unpacks the source of a package, and returns its directory.
     pub(crate) fn unpack_source(&self, name: &str, into: &Path) -> Result<PathBuf> {
         fs::create_dir_all(into)?;
         let what = format!("download the source of {name}");
@@ -94,7 +95,7 @@ impl Packages {
             format!("Dir::Cache::archives={}", path("archives")),
             "Dir::Cache::pkgcache=".to_owned(),
             "Dir::Cache::srcpkgcache=".to_owned(),
-            // Downloads go to a directory of this user, which the user `_apt` cannot see.
+            // Run without the user `_apt`, which cannot see the directory for downloads.
             "APT::Sandbox::User=".to_owned(),
         ];
         let mut command = Command::new("apt-get");

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Holds everything that a cluster of ours writes; it is gone after `down`.
+/// The directory with everything that a cluster of ours writes. It is gone after `down`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Directory(PathBuf);
 
@@ -42,7 +42,7 @@ impl Directory {
         self.0.exists()
     }
 
-    /// Only its owner may enter: an administrator's token lies in it.
+    /// Makes the directory. Only its owner may enter, as an administrator's token lies in it.
     pub(crate) fn create(&self) -> Result<()> {
         for path in [self.path("logs"), self.processes()] {
             let created = fs::create_dir_all(&path);

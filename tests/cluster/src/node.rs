@@ -18,7 +18,7 @@ use crate::{
 use anyhow::{Result, bail};
 use std::path::Path;
 
-/// Where a kubelet keeps its sockets, whatever it is told.
+/// The directory in which a kubelet keeps its sockets, whatever it is told.
 const KUBELET: &str = "/var/lib/kubelet";
 
 /// Starts a control plane that pods can reach, and a node, and waits until pods can be scheduled.
@@ -36,7 +36,8 @@ pub(crate) fn start(directory: &Directory, binaries: &Binaries) -> Result<()> {
     kubelet::start(directory, binaries)
 }
 
-/// Takes back what a killed cluster left; fails if the machine is a node that lives, or one of somebody else.
+/// Takes back what a killed cluster left in the machine. An error if the machine is a live node, or somebody
+/// else's.
 fn free_the_machine() -> Result<()> {
     if let Some(other) = traces::owner()? {
         if is_alive(&other)? {

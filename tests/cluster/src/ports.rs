@@ -8,10 +8,11 @@ use std::{
     ops::Range,
 };
 
-/// Below the range that the kernel takes ports of outgoing connections from, so that none is taken while the API server restarts.
+/// The range of ports to choose from. It lies below the ports that the kernel takes for outgoing connections,
+/// so that none is taken while the API server restarts.
 const RANGE: Range<u16> = 20_000..32_000;
 
-/// As many different ports as are asked for; nobody listens on them on the loopback address.
+/// Different ports on which nobody listens on the loopback address.
 pub(crate) fn free<const COUNT: usize>() -> Result<[u16; COUNT]> {
     let first = RandomState::new().hash_one(()) % RANGE.len() as u64;
     let from = RANGE.start + u16::try_from(first)?;

@@ -18,12 +18,13 @@ use std::{
 /// How long the kernel may take to end a process that was killed.
 const END: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
-/// A process that was started, and what it was started with.
+/// A process that was started, and its command.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Process {
     pub(crate) name: String,
     pub(crate) pid: i32,
-    /// In clock ticks since the machine started: tells it from a later process with the same id.
+    /// When the process started, in clock ticks since the machine started. It tells it from a later process
+    /// with the same id.
     born: u64,
     command: Vec<String>,
 }
@@ -36,7 +37,7 @@ impl Process {
         let log = File::options().create(true).append(true).open(&path);
         let log = log.with_context(|| format!("cannot write {}", path.display()))?;
         let mut child = Command::new(program);
-        // Its own group, so that Ctrl-C at a terminal ends the tests and not the cluster.
+        // A process group of its own, so that Ctrl-C at a terminal ends the tests and not the cluster.
         child.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         if let Some(directory) = Path::new(program).parent() {
             let others = std::env::var("PATH").unwrap_or_default();
@@ -61,10 +62,10 @@ impl Process {
         birth(self.pid) == Some(self.born)
     }
 
-    /// Kills it and waits until it is gone. A process that only has its id is left alone.
+    /// Kills the process and waits until it is gone. Another process that has its id by now is left alone.
     pub(crate) fn stop(&self) -> Result<()> {
         let pid = Pid::from_raw(self.pid).with_context(|| format!("{} is no process", self.pid))?;
-        // Opened before its birth is compared: from then on the id cannot pass to another process.
+        // Opened before the start time is compared: from then on the id cannot pass to another process.
         let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
         if !self.is_alive() {
             return Ok(());
@@ -140,7 +141,7 @@ pub(crate) fn find(directory: &Directory, name: &str) -> Result<Process> {
     found.with_context(|| format!("no {name} was started here; start one with `cargo xtask cluster up`"))
 }
 
-/// When a process was started; none if it is gone, or a zombie that nobody has buried.
+/// When a process was started, in clock ticks since the machine started. None if it is gone, or a zombie.
 fn birth(pid: i32) -> Option<u64> {
     birth_in(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }

@@ -14,7 +14,7 @@ pub(crate) fn run(what: &str, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a program and tells what it wrote; what it complains about is part of the error.
+/// Runs a program and returns its standard output. What it writes to standard error is part of the error.
 pub(crate) fn read(what: &str, command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.with_context(|| format!("cannot {what}: cannot start {command:?}"))?;

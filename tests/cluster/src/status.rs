@@ -1,4 +1,4 @@
-//! What runs.
+//! The status of a cluster.
 
 use crate::{
     api::{Api, version_in},
@@ -9,11 +9,11 @@ use crate::{
 use anyhow::Result;
 use std::{fmt::Write, path::Path, process::Command};
 
-/// Tells in lines for people what runs in this directory, or of the cluster that is given: where its kubeconfig is, the
-/// version of its API server, and the processes.
+/// The status of the cluster in this directory, or of the given one, in lines for people.
+/// They tell where its kubeconfig is, the version of its API server, and the processes.
 ///
 /// # Errors
-/// The directory cannot be read.
+/// When the directory cannot be read.
 pub fn status(directory: &Path) -> Result<String> {
     if let Some(kubeconfig) = given() {
         return Ok(format!(

@@ -1,4 +1,4 @@
-//! Waiting with an end, and telling why it was in vain.
+//! Waiting until a time limit, and telling why it was in vain.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 const PAUSE: Duration = Duration::from_millis(50);
 const LINES: usize = 15;
 
-/// Asks until the answer is yes or the time is up; tells the last answer.
+/// Asks until the answer is yes or the time is up, and returns the last answer.
 pub(crate) fn until(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + limit;
     while !holds() {
@@ -22,7 +22,7 @@ pub(crate) fn until(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// Names a log and shows how it ends.
+/// The name of a log and its last lines.
 pub(crate) fn last_lines(log: &Path) -> String {
     let content = fs::read(log).unwrap_or_default();
     let content = String::from_utf8_lossy(&content);

@@ -1,4 +1,4 @@
-//! Packed modules.
+//! The promise about packed modules.
 
 use aviary::source::{self, DecodeError};
 use flate2::{Compression, write::GzEncoder};
@@ -7,7 +7,9 @@ use std::io::Write;
 
 const LIMIT: usize = 64 * 1024;
 
-/// Nothing comes out larger than allowed. What is packed comes out again, unless it is cut off: then nothing does.
+/// Nothing comes out larger than allowed. What is packed comes out again, unless it is cut off: then nothing
+/// does.
+///
 /// The first byte chooses between plain, zstd and gzip, the second where to cut.
 pub fn decode(bytes: &[u8]) {
     let [kind, cut, bytes @ ..] = bytes else { return };

@@ -1,4 +1,4 @@
-//! Questions to name servers, and their answers.
+//! The promise about questions to name servers, and their answers.
 
 use aviary::capability::{
     bindings::aviary::check::dns::{Query, RecordData, RecordType, Transport},
@@ -17,13 +17,14 @@ const KINDS: [RecordType; 10] = [
     RecordType::Srv,
     RecordType::Txt,
 ];
-/// What stands before the question.
+/// The bytes of a packet before its question.
 const HEAD: usize = 12;
-/// Until the question is answered with as many records as a packet can hold.
+/// The most records of an answer, as the daemon has it.
 const MOST_RECORDS: usize = 256;
 
-/// The name that is judged is the one that is asked for, and no answer can become large. The first byte is the
-/// kind of record, the first line the name, and the rest an answer without its id.
+/// The name that is judged is the one that is asked for, and no answer can become large.
+///
+/// The first byte is the type of record, the first line the name, and the rest an answer without its id.
 pub fn dns(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
@@ -40,14 +41,14 @@ pub fn dns(bytes: &[u8]) {
     let Ok(sent) = question.bytes() else { return };
     judge_name(&question.name(), &sent);
     let rest = answer.get(1..).unwrap_or_default();
-    // As it is, and with the question that a server would repeat.
+    // The answer as it is, and then with the question, which a server would repeat.
     judge_answer(&question, &[&sent[..2], rest].concat());
     if let Some((head, rest)) = rest.split_at_checked(HEAD - 2) {
         judge_answer(&question, &[&sent[..2], head, &sent[HEAD..], rest].concat());
     }
 }
 
-/// Label by label, what was written for the grant is what goes out.
+/// The labels of the judged name are those that are sent.
 fn judge_name(judged: &str, sent: &[u8]) {
     let mut labels = Vec::new();
     let mut rest = &sent[HEAD..];
@@ -64,7 +65,7 @@ fn judge_name(judged: &str, sent: &[u8]) {
     assert!(labels.iter().all(|label| label.is_ascii() && !label.contains(&b'.')));
 }
 
-/// A label without the library's escapes.
+/// The label without the library's escapes.
 fn plain(label: &str) -> Vec<u8> {
     let mut plain = Vec::new();
     let mut rest = label.as_bytes();
@@ -90,7 +91,7 @@ fn judge_answer(question: &Question, packet: &[u8]) {
     let records = records(&reply);
     assert!(records.len() <= MOST_RECORDS);
     for record in records {
-        // Escaped, a byte takes four characters; what is no UTF-8 takes three bytes.
+        // A byte takes four characters when it is escaped, and three bytes when it is not UTF-8.
         let longest = match record.data {
             RecordData::Txt(text) => text.len() / 3,
             RecordData::Caa(caa) => (caa.tag.len() + caa.value.len()) / 3,

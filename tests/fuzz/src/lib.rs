@@ -22,12 +22,14 @@ pub use url::url;
 
 use aviary::manifest::Error;
 
-/// An error of the parser says something, in one line, about a place that is there.
+/// The message of an error is one line, and its place is in the text.
 fn judge_error(text: &str, error: &Error) {
     assert!(!error.message.is_empty());
     assert!(error.message.chars().count() <= 601, "a flood of {} characters", error.message.chars().count());
     let Some(position) = error.position else { return };
-    // YAML ends a line at any of them.
+    // YAML ends a line at `
+    // `, `\r
+    // ` or `\r`.
     let lines = text.replace("\r\n", "\n").replace('\r', "\n");
     let lines: Vec<&str> = lines.split('\n').collect();
     let line = usize::try_from(position.line).expect("a number of lines");

@@ -1,4 +1,4 @@
-//! Manifests.
+//! The promise about manifests.
 
 use super::judge_error;
 use aviary::{
@@ -9,7 +9,8 @@ use aviary::{
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-/// Whatever is accepted is in its ranges and means the same once more; whatever is refused has its place named.
+/// Whatever is accepted is in its ranges, and means the same when it is written and read again. Whatever is
+/// refused has its place named.
 pub fn manifest(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (open, tenant) = (Ceiling::open(), Ceiling::tenant("team-a", "cluster.local", Default::default()));
@@ -29,7 +30,8 @@ pub fn manifest(bytes: &[u8]) {
     }
 }
 
-/// Each document is one check or one refusal, and what is refused leaves the others as they would be without it.
+/// Each document is one check or one refusal. A refused document leaves the others as they would be without
+/// it.
 fn judge_documents(text: &str, ceiling: &Arc<Ceiling>) {
     let documents = documents(text, "default", ceiling);
     assert!((1..=MAX_DOCUMENTS).contains(&documents.len()));
@@ -70,14 +72,14 @@ fn judge(check: &Check) {
     judge_schedule(check);
 }
 
-/// They are shown as they would have to be written.
+/// The grants are shown as they would have to be written.
 fn judge_grants(check: &Check) {
     let shown = serde_json::to_string(check.program.authorization.grants()).expect("grants are JSON");
     let read: Grants = serde_json::from_str(&shown).unwrap_or_else(|error| panic!("{shown}: {error}"));
     assert_eq!(&read, check.program.authorization.grants(), "{shown}");
 }
 
-/// The next run comes, and comes later than now, at the start and long after.
+/// The next run is due later than now, at the start and long after.
 fn judge_schedule(check: &Check) {
     for (uptime, wall) in [(0, 0), (1, 1_700_000_000), (1 << 33, 4_000_000_000)] {
         let wall = jiff::Timestamp::from_second(wall).expect("a time");

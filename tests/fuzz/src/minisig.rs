@@ -1,4 +1,4 @@
-//! Signatures and the keys that they are judged with.
+//! The promise about signatures, and the keys that they are judged with.
 
 use aviary::{
     signature::{Keyring, PublicKey, Signature},
@@ -12,10 +12,10 @@ use base64::{
 use std::sync::LazyLock;
 use tokio::runtime::{Builder, Runtime};
 
-/// An empty component, and who signed it.
+/// An empty component, which the genuine signatures are for.
 const MODULE: &[u8] = b"\0asm\x0d\0\x01\0";
 const KEY: &str = "RWTOai1xfg21NlZIvpVLls/Kl8sD7K+O8R2SnGp/ic94rfxyeOb7/PtW";
-/// Over the hash of the bytes, and over the bytes.
+/// Two genuine signatures: over the hash of the bytes, and over the bytes.
 const GENUINE: [&str; 2] = [
     "untrusted comment: signature from minisign secret key
 RUTOai1xfg21Ng4xqhkcvQ2lL50vounf3gkgWkEt64aiDOZlJZ2QHTwwuKPuIq2qvoDl4vXtq9Ct1OcPdWcaIZgi9+Eehf0Zigc=
@@ -29,7 +29,7 @@ AFsW3gZ6YEU7ddHUHtZXvcwcJji5tk+/RzVeMuXhtc7OTmDv43SCJZjyqOM7rDKAKQvXQfJQpkJLDBU6
 ",
 ];
 
-/// Base64 with whatever at the end, as the last bits say nothing.
+/// Decodes base64 with any last bits, as they say nothing.
 static LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -40,8 +40,9 @@ static LENIENT: GeneralPurpose = GeneralPurpose::new(
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).build().expect("a runtime"));
 
-/// Only what the key has signed is admitted. The first byte tells what the others stand in for: the signature, the
-/// module, or the key.
+/// Only what the key has signed is admitted.
+///
+/// The first byte tells what the other bytes replace: the signature, the module, or the key.
 pub fn minisig(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
     match kind % 3 {
@@ -79,7 +80,7 @@ fn is_admitted(key: &str, module: &[u8], signature: Signature) -> bool {
     })
 }
 
-/// The same signatures and the same trusted comment.
+/// Whether two files hold the same signatures and the same trusted comment.
 fn says_the_same(genuine: &str, text: &str) -> bool {
     let lines = |text: &str| -> Vec<String> { text.lines().map(|line| line.trim().to_owned()).collect() };
     let (genuine, lines) = (lines(genuine), lines(text));

@@ -1,4 +1,4 @@
-//! Modules.
+//! The promise about modules.
 
 use arbitrary::{Arbitrary, Unstructured};
 use aviary::{
@@ -20,15 +20,16 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// How a binary begins whose layer is that of components.
+/// The first bytes of a component.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 const CORE_MODULE_SECTION: u8 = 1;
-/// Twice what compiling may take, as a second jail takes over from the first, and room for a busy machine.
+/// The longest time that compiling may take. It is twice what the limits allow, as a second jail takes over
+/// from the first, and more for a busy machine.
 const LONGEST: Duration = Duration::from_secs(15);
 
 static PLACE: OnceLock<Place> = OnceLock::new();
 
-/// A daemon that compiles, and one that only finds what the first has kept.
+/// A sandbox that compiles, and one that only finds what the first has kept.
 struct Place {
     runtime: Runtime,
     compiles: Sandbox,
@@ -36,9 +37,11 @@ struct Place {
     _cache: TempDir,
 }
 
-/// Whatever it is, it is compiled or refused within the limits, no compiler breaks down over it, and what is compiled
-/// is found again after a start. `program` is the daemon, which compiles in a child. The first byte tells whether the
-/// others are a component, or are to make one, or a core module within one.
+/// Any module is compiled or refused within the limits, and no compiler breaks down over it. What is compiled
+/// is found again after a start.
+///
+/// `program` is the daemon, which compiles in a child. The first byte tells what the others are: a component,
+/// the sections of one, or a core module within one.
 pub fn module(program: &Path, bytes: &[u8]) {
     let Some(bytes) = component(bytes) else { return };
     let place = PLACE.get_or_init(|| Place::new(program));
@@ -88,7 +91,8 @@ impl Place {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let cache = tempfile::tempdir().expect("a directory");
         let entered = runtime.enter();
-        // A fuzzer has no Rust `main`, which would see to it that a child may end early.
+        // In a program of Rust, its `main` sees to it that a child may end early; a fuzzer has no such
+        // `main`.
         drop(signal(SignalKind::pipe()).expect("a handler"));
         let network = Arc::new(Network::new(&NetworkOptions::default()).expect("a network"));
         let sandbox = |program: PathBuf| {

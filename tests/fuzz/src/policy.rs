@@ -1,4 +1,4 @@
-//! Policy files.
+//! The promise about policy files.
 
 use super::judge_error;
 use ::url::Url;
@@ -8,7 +8,7 @@ use aviary::{
 };
 use std::{iter, sync::Arc};
 
-/// What a policy does not mention is as strict as without it; only who is named in it is trusted.
+/// What a policy does not mention is as strict as without it. Only who is named in it is trusted.
 pub fn policy(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let policy = match Policy::parse(text, Some("aviary"), "cluster.local") {
@@ -26,7 +26,7 @@ pub fn policy(bytes: &[u8]) {
     }
 }
 
-/// Nothing but the Internet and the namespace's own Services.
+/// Without a rule, nothing but the Internet and the namespace's own Services is reached.
 fn judge_default(namespace: &str, ceiling: &Arc<Ceiling>) {
     let grants: Grants = serde_json::from_str(
         "{\"http\":[{\"hosts\":[\"http://*:*\",\"http://localhost\",\"http://10.0.0.1\",\"http://a.kube-public.svc\"]}]}",

@@ -1,4 +1,4 @@
-//! Where requests go.
+//! The promise about the URLs that requests go to.
 
 use ::url::{Host, Url};
 use aviary::{
@@ -20,7 +20,7 @@ use hyper::{
 use std::{net::IpAddr, sync::LazyLock};
 use tokio::runtime::{Builder, Runtime};
 
-/// Addresses need nothing but this to be judged; names are not asked for.
+/// The network in which addresses are judged. Names are not asked for.
 static NETWORK: LazyLock<(Runtime, Network)> = LazyLock::new(|| {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let _entered = runtime.enter();
@@ -29,8 +29,9 @@ static NETWORK: LazyLock<(Runtime, Network)> = LazyLock::new(|| {
     (runtime, network.expect("a network"))
 });
 
-/// What is judged is what is dialled and what is sent, for a request and where it is redirected to. The lines are a
-/// pattern of a grant, a URL and a `Location`.
+/// What is judged is what is dialled and sent, for a request and where it is redirected to.
+///
+/// The lines are a pattern of a grant, a URL and a `Location`.
 pub fn url(bytes: &[u8]) {
     let mut lines = bytes.splitn(3, |byte| *byte == b'\n');
     let mut text = || lines.next().and_then(|line| std::str::from_utf8(line).ok());
@@ -82,7 +83,7 @@ fn judge(outgoing: &Outgoing, pattern: &str) {
     }
 }
 
-/// Read as simply as possible, the text of the URL says the same.
+/// The text of the URL, read as simply as possible, has the same host and port.
 fn judge_text(url: &Url, host: &Host<&str>, port: u16) {
     let (scheme, rest) = url.as_str().split_once("://").expect("a scheme");
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -91,7 +92,7 @@ fn judge_text(url: &Url, host: &Host<&str>, port: u16) {
     assert_eq!(authority, written(host, port, scheme));
 }
 
-/// `host:port`, without a port that the scheme implies.
+/// The text `host:port`, without a port that the scheme implies.
 fn written(host: &Host<&str>, port: u16, scheme: &str) -> String {
     match (scheme, port) {
         ("http", 80) | ("https", 443) => host.to_string(),
@@ -99,7 +100,7 @@ fn written(host: &Host<&str>, port: u16, scheme: &str) -> String {
     }
 }
 
-/// What goes out over HTTP/1 and HTTP/2 names the same place.
+/// The requests that are sent over HTTP/1 and HTTP/2 name this host and port.
 fn judge_sent(outgoing: &Outgoing, host: &Host<&str>, port: u16) {
     let scheme = outgoing.url().scheme();
     if let Ok(message) = outgoing.message(false) {
@@ -115,7 +116,8 @@ fn judge_sent(outgoing: &Outgoing, host: &Host<&str>, port: u16) {
     }
 }
 
-/// Where hyper's parser takes the guest's own text as well, and the host is plainly a name, both read the same.
+/// Where hyper's parser takes the guest's own text as well, and the host is plainly a name, both read the
+/// same.
 fn judge_plain_text(text: &str, url: &Url) {
     let Ok(uri) = text.parse::<Uri>() else { return };
     let (Some(_), Some(host), Some(name)) = (uri.scheme(), uri.host(), url.domain()) else { return };
@@ -173,7 +175,7 @@ fn authorization(
         .expect("no account is asked for")
 }
 
-/// In the words of the standard library.
+/// Whether an address is one of the Internet, by the words of the standard library.
 fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {
@@ -205,7 +207,7 @@ fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// A pattern means what its text says.
+/// A pattern matches exactly what its text says.
 fn judge_pattern(pattern: &OriginPattern, url: &Url, host: &Host<&str>, port: u16) {
     let shown = pattern.to_string();
     assert_eq!(shown.parse::<OriginPattern>().as_ref(), Ok(pattern), "{shown}");
@@ -231,7 +233,7 @@ fn judge_pattern(pattern: &OriginPattern, url: &Url, host: &Host<&str>, port: u1
 fn is_meant(name: &str, host: &str) -> bool {
     match name.strip_prefix('*') {
         Some("") => true,
-        // No address ends like a name.
+        // An address never ends like a name.
         Some(parent) => host.len() > parent.len() && host.ends_with(parent),
         None => name == host,
     }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct CallsHttp {
-    /// One is sent by itself, several go out together.
+    /// The URLs to ask for. A single one is sent by itself, several are sent together.
     urls: Vec<String>,
     #[serde(default = "get", with = "MethodName")]
     method: Method,
@@ -59,7 +59,7 @@ impl CallsHttp {
     }
 }
 
-/// The message is `<status> <body>`; everything else becomes labels.
+/// The target for an answer. The message is `<status> <body>`; everything else becomes labels.
 fn target(url: &str, answer: Result<Response, Error>) -> Target {
     let response = match answer {
         Ok(response) => response,

@@ -140,7 +140,7 @@ impl Thing {
     }
 }
 
-/// Takes `apps/v1/Deployment` apart.
+/// Splits `apps/v1/Deployment` into API version and kind.
 fn version(kind: &str) -> (&str, &str) {
     kind.rsplit_once('/').unwrap_or(("v1", kind))
 }

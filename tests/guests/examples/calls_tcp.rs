@@ -19,10 +19,10 @@ struct CallsTcp {
     server_name: String,
     #[serde(default)]
     send: Option<String>,
-    /// At most so many bytes are received, until the peer ends the connection.
+    /// The most bytes that are received, until the peer ends the connection.
     #[serde(default)]
     receive: u32,
-    /// Opens the connection this many times and keeps all of them.
+    /// How many times the connection is opened. All of them are kept.
     #[serde(default = "one")]
     connections: u32,
 }

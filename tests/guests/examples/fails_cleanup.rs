@@ -5,7 +5,7 @@ use aviary_guest::{Check, Outcome};
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FailsCleanup {
-    /// The attempt that works; none does without it.
+    /// The number of the attempt that works; without it, none does.
     #[serde(default)]
     attempts: Option<u32>,
 }

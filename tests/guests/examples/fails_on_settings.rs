@@ -10,10 +10,10 @@ struct FailsOnSettings {
     status: Status,
     #[serde(default)]
     message: String,
-    /// That many targets of the same status.
+    /// The number of targets, which all have the same status.
     #[serde(default)]
     targets: u32,
-    /// Fills the message up to this size.
+    /// The size to which the message is filled up, in bytes.
     #[serde(default)]
     message_bytes: usize,
 }

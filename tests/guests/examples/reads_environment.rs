@@ -9,7 +9,7 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReadsEnvironment {
-    /// `host:port` where somebody listens: without the sandbox, this would connect.
+    /// An address `host:port` where somebody listens. Without the sandbox, this would connect.
     address: String,
 }
 

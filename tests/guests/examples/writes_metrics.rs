@@ -10,7 +10,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 struct WritesMetrics {
     metrics: Vec<Written>,
-    /// Writes the first metric once more in so many series.
+    /// How many series more the first metric gets.
     #[serde(default)]
     series: u32,
 }

@@ -10,12 +10,12 @@ use wasm_encoder::{
 const NO_MODULES: [(&str, ModuleArg); 0] = [];
 const NOTHING: [(&str, ComponentExportKind, u32); 0] = [];
 
-/// So many functions without anything in them.
+/// A module with this many functions without anything in them.
 pub fn many_functions(count: usize) -> Vec<u8> {
     component(&vec![function(0, &[]); count])
 }
 
-/// Loops one after the other, over locals that live throughout.
+/// A module with loops one after the other, over locals that live throughout.
 pub fn loops(count: usize, locals: u32) -> Vec<u8> {
     let one = [
         Instruction::Loop(BlockType::Empty),
@@ -26,7 +26,8 @@ pub fn loops(count: usize, locals: u32) -> Vec<u8> {
     component(&[function(locals, &[set_all(locals), vec![one; count].concat(), get_all(locals)].concat())])
 }
 
-/// Blocks within blocks, a table of branches that leads out of each, and locals that differ by the way taken.
+/// A module with nested blocks, a table of branches that leads out of each, and locals that differ by the way
+/// taken.
 pub fn nested_tables(depth: u32, locals: u32) -> Vec<u8> {
     let open = vec![Instruction::Block(BlockType::Empty); depth as usize];
     let targets: Vec<u32> = (0..depth).collect();
@@ -37,7 +38,7 @@ pub fn nested_tables(depth: u32, locals: u32) -> Vec<u8> {
     component(&[function(locals, &[set_all(locals), open, table.to_vec(), close, get_all(locals)].concat())])
 }
 
-/// Blocks within blocks, each of which may be left from the innermost.
+/// A module with nested blocks, each of which may be left from the innermost.
 pub fn deep_blocks(depth: u32) -> Vec<u8> {
     let open = vec![Instruction::Block(BlockType::Empty); depth as usize];
     let leave: Vec<_> =
@@ -46,7 +47,7 @@ pub fn deep_blocks(depth: u32) -> Vec<u8> {
     component(&[function(1, &[open, leave, close].concat())])
 }
 
-/// As many locals as there may be, in each of so many functions.
+/// A module with this many functions, each with as many locals as there may be.
 pub fn many_locals(functions: usize) -> Vec<u8> {
     component(&vec![function(50_000, &[]); functions])
 }
@@ -71,7 +72,7 @@ pub fn doubled_instances(times: u32) -> Vec<u8> {
     all.finish()
 }
 
-/// A table that no live guest may have.
+/// A module with a table that no live guest may have.
 pub fn large_table() -> Vec<u8> {
     let (element_type, minimum) = (RefType::FUNCREF, 30_000);
     let mut tables = TableSection::new();
@@ -83,7 +84,7 @@ pub fn large_table() -> Vec<u8> {
     component.finish()
 }
 
-/// So many numbers, which the host holds for each guest.
+/// A module with this many globals, which the host holds for each guest.
 pub fn many_globals(count: usize) -> Vec<u8> {
     let kind = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
     let mut globals = GlobalSection::new();

@@ -1,6 +1,6 @@
 //! The gallery of crimes: every hostile guest, and what has to become of it.
 
-// What the gallery does not show would be tested by nobody.
+// The compiler tells of each crime that the gallery does not list.
 #[deny(dead_code)]
 mod crimes {
     macro_rules! guest {
@@ -11,7 +11,7 @@ mod crimes {
     for_each_crime!(guest);
 }
 
-// Of these only some are crimes, and the other tests need them all.
+// Not all guests are crimes, so unused ones are no error here.
 #[expect(dead_code, reason = "helpful guests are not part of the gallery")]
 mod guests {
     macro_rules! guest {
@@ -22,32 +22,32 @@ mod guests {
     for_each!(guest);
 }
 
-/// A hostile guest, and what has to become of it.
+/// A hostile guest, and the end that it has to come to.
 #[derive(Clone, Copy, Debug)]
 pub struct Crime {
-    /// The name of its file, in capitals.
+    /// The name of the guest's file, in capitals.
     pub name: &'static str,
-    /// The component.
+    /// The path of the component.
     pub path: &'static str,
     /// Lines of YAML under `spec` of its manifest, beside the module.
     pub spec: &'static [&'static str],
-    /// What one round of it has to come to.
+    /// The end that one round of it has to come to.
     pub end: End,
 }
 
-/// What becomes of a crime.
+/// The end of a crime.
 #[derive(Clone, Copy, Debug)]
 pub enum End {
-    /// A fault of the guest.
+    /// The round ends with a fault of the guest.
     Fault {
-        /// The label of its reason.
+        /// The label of the fault's reason.
         reason: &'static str,
-        /// A part of its message.
+        /// A part of the fault's message.
         says: &'static str,
     },
-    /// An outcome: nothing came of the crime.
+    /// The round ends with an outcome, as nothing came of the crime.
     Outcome {
-        /// A part of its message.
+        /// A part of the outcome's message.
         says: &'static str,
     },
 }

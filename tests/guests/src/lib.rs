@@ -20,7 +20,7 @@
 //! The constants are private and made by the test's own macro: so the compiler tells of each guest that
 //! no test uses, which it does not for constants that another crate's macro makes.
 
-// The guests themselves need no guests.
+// A build for wasm makes the guests themselves, which need no guests.
 #[cfg(not(target_family = "wasm"))]
 include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 

@@ -17,7 +17,7 @@ const PORT: u16 = 10_002;
 const STARTING: Duration = Duration::from_secs(90);
 const ANSWERING: Duration = Duration::from_secs(5);
 
-/// The daemon of `deploy/`.
+/// The daemon of `deploy/` in its pod.
 #[derive(Debug)]
 pub struct Daemon {
     address: String,
@@ -36,7 +36,7 @@ impl Daemon {
             let version = document.lines().find_map(|line| line.strip_prefix("apiVersion: "));
             version.is_some_and(|version| known.lines().any(|known| known == version))
         };
-        // An old cluster has no policy/v1, and the budget matters little here.
+        // An old cluster does not know policy/v1, and the budget matters little here.
         let documents: Vec<&str> = documents.split("\n---\n").filter(is_known).collect();
         kubectl.apply(&documents.join("\n---\n"))?;
         Self::ready(kubectl)
@@ -47,7 +47,7 @@ impl Daemon {
         let timeout = format!("--timeout={}s", STARTING.as_secs());
         kubectl.run(&["--namespace", NAMESPACE, "rollout", "status", "deployment/aviary", &timeout])?;
         let find = || {
-            // Pods that checks made are in this namespace as well.
+            // The namespace has pods that checks made as well.
             let pods = kubectl.json(&["--namespace", NAMESPACE, "get", "pods", "--selector", LABEL]).ok()?;
             let ready = pods["items"].as_array()?.iter().find(|pod| is_ready(pod))?;
             Some(format!("{}:{PORT}", ready["status"]["podIP"].as_str()?))
@@ -56,7 +56,7 @@ impl Daemon {
         Ok(Self { address })
     }
 
-    /// Status and body of an answer.
+    /// The status and body of an answer of the daemon.
     pub fn get(&self, path: &str) -> Result<(u16, String)> {
         let mut stream = TcpStream::connect(&self.address)?;
         stream.set_read_timeout(Some(ANSWERING))?;
@@ -68,7 +68,7 @@ impl Daemon {
         Ok((status, body.to_owned()))
     }
 
-    /// What the API tells of a check; null if there is none.
+    /// The description of a check by the API; null if there is none.
     pub fn check(&self, key: &str) -> Value {
         let answer = self.get(&format!("/api/v1/checks/{key}"));
         answer.ok().and_then(|(_, body)| serde_json::from_str(&body).ok()).unwrap_or_default()

@@ -8,19 +8,19 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-/// kubectl for one cluster.
+/// The program kubectl for one cluster.
 #[derive(Debug)]
 pub struct Kubectl {
     kubeconfig: PathBuf,
 }
 
 impl Kubectl {
-    /// For the cluster of a kubeconfig.
+    /// The program kubectl for the cluster of a kubeconfig.
     pub fn new(kubeconfig: &Path) -> Self {
         Self { kubeconfig: kubeconfig.to_owned() }
     }
 
-    /// Whether it is installed.
+    /// Whether kubectl is installed.
     pub fn is_there() -> bool {
         Command::new("kubectl").args(["version", "--client"]).output().is_ok()
     }
@@ -36,7 +36,7 @@ impl Kubectl {
         Ok(())
     }
 
-    /// What a command prints as JSON.
+    /// The JSON that a command prints.
     pub fn json(&self, arguments: &[&str]) -> Result<Value> {
         let arguments = [arguments, &["--output", "json"]].concat();
         Ok(serde_json::from_str(&self.run(&arguments)?)?)

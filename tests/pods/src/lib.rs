@@ -14,10 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often it is looked whether something has happened.
+/// How often it is checked whether something has happened.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Waits until there is something, and tells how long that took.
+/// Waits until there is something, and returns it with how long that took.
 pub fn until<T>(
     what: &str,
     patience: Duration,

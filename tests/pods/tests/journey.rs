@@ -12,7 +12,7 @@ use std::{
 use test_cluster::Cluster;
 use test_pods::{Daemon, Kubectl, until};
 
-// The compiler tells of no guest here: other tests use them.
+// Only two guests are needed here; the others expand to nothing.
 macro_rules! guest {
     (CHECK_COMPUTE $path:literal) => {
         const CHECK_COMPUTE: &str = $path;
@@ -24,7 +24,8 @@ macro_rules! guest {
 }
 test_guests::for_each!(guest);
 
-/// The tests run an unoptimised daemon beside a whole cluster on two cores; the bench measures the real one.
+/// How soon things have to happen. The daemon here is unoptimised, beside a whole cluster on two cores; the
+/// bench measures the real one.
 const SOON: Duration = Duration::from_secs(10);
 /// How long what is deleted may still be seen.
 const AT_ONCE: Duration = Duration::from_secs(2);
@@ -139,7 +140,7 @@ impl Journey {
         self.kubectl.apply(&config_map("pods", &module, SCHEDULING)).expect("applied");
         until("pods run", PATIENCE, || self.passing("aviary/scheduling")).expect("two pods run");
         assert_eq!(self.pods_of_the_check(), 2);
-        // What made the pods is gone for good, so that those that are there afterwards are of a new round.
+        // The controller goes first, so that pods that are there afterwards belong to a new round.
         self.kubectl
             .run(&["--namespace", "aviary", "delete", "configmap", "pods", "--wait=false"])
             .expect("asked");
@@ -170,7 +171,7 @@ impl Journey {
         }
         let unseen = || {
             let (_, metrics) = self.daemon.get("/metrics").ok()?;
-            // What is left over is shown until it is gone.
+            // Leftover objects are shown until they are gone.
             let mut own = metrics.lines().filter(|line| !line.starts_with("aviary_leftover_objects{"));
             let is_left = own.any(|line| line.contains("\"fibonacci\"") || line.contains("\"scheduling\""));
             (!is_left).then_some(())

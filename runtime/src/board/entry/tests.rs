@@ -1,4 +1,4 @@
-//! What becomes of one check on the board.
+//! Tests of the entry of one check on the board.
 
 use super::*;
 use crate::{

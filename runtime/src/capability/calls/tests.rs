@@ -1,4 +1,4 @@
-//! How calls are counted, limited and told.
+//! Tests of how calls are counted, limited and told.
 
 use super::*;
 use tokio::time::advance;
@@ -101,7 +101,7 @@ async fn an_abandoned_call_is_named_and_counts_as_timed_out() {
     assert!(calls.abandon().is_none());
 }
 
-/// What a run of ten seconds waited for that spent its time so.
+/// What a run of ten seconds waited for, after calls to these targets that took these seconds.
 async fn waited_for(spent: &[(&str, u64)]) -> Option<String> {
     let mut calls = calls(9);
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! One question on the wire, and the answer to it.
+//! One DNS question on the wire, and the answer to it.
 
 use crate::capability::bindings::aviary::check::dns::Error;
 use hickory_resolver::proto::{
@@ -15,14 +15,14 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// The largest packet that UDP carries.
+/// The most bytes of a packet over UDP.
 const LARGEST_PACKET: usize = 64 * 1024;
 
-/// A question with its random id.
+/// A DNS question with its random id.
 pub struct Question(Message);
 
 impl Question {
-    /// What records of this kind has this name?
+    /// A question for the records of this kind that a name has.
     pub(super) fn new(name: Name, kind: RecordType) -> Self {
         let mut message = Message::query();
         message.metadata.recursion_desired = true;
@@ -30,23 +30,23 @@ impl Question {
         Self(message)
     }
 
-    /// The name that is judged: complete, in ASCII, with `\` before what would look like something else.
+    /// The name that grants judge: complete, in ASCII, with `\` before what would look like something else.
     pub fn name(&self) -> String {
         self.0.queries.first().map(|query| query.name().to_ascii()).unwrap_or_default()
     }
 
-    /// What is sent.
+    /// The bytes of the question as it is sent.
     pub fn bytes(&self) -> Result<Vec<u8>, Error> {
         self.0.to_vec().map_err(|error| Error::Invalid(format!("the question cannot be written: {error}")))
     }
 
-    /// The answer in these bytes, or what is wrong with them.
+    /// Parses an answer to this question, or says what is wrong with it.
     pub fn read(&self, bytes: &[u8]) -> Result<Message, String> {
         let reply = Message::from_vec(bytes).map_err(|error| format!("the answer is broken: {error}"))?;
         if reply.metadata.id != self.0.metadata.id || reply.metadata.message_type != MessageType::Response {
             return Err("the answer belongs to another question".to_owned());
         }
-        // A server that refuses or does not understand may leave the question out.
+        // A server that refuses the question or does not understand it may leave it out.
         if reply.queries != self.0.queries && !(reply.queries.is_empty() && reply.answers.is_empty()) {
             return Err("the answer repeats another question".to_owned());
         }
@@ -54,8 +54,9 @@ impl Question {
     }
 }
 
-/// Asks over UDP, and over TCP if the answer was cut. What does not belong to the question is not believed,
-/// but named if nothing better comes: anybody can forge a packet.
+/// Asks over UDP, and over TCP if the answer was cut.
+/// A packet that does not belong to the question is not believed, as anybody can forge one. It is named in
+/// the error if nothing better comes.
 pub(super) async fn over_udp(
     question: &Question,
     server: SocketAddr,
@@ -82,7 +83,7 @@ pub(super) async fn over_udp(
     }
 }
 
-/// Asks over TCP.
+/// Asks over a TCP connection of its own.
 pub(super) async fn over_tcp(question: &Question, server: SocketAddr) -> Result<Message, Error> {
     let bytes = question.bytes()?;
     let length =
@@ -99,7 +100,7 @@ pub(super) async fn over_tcp(question: &Question, server: SocketAddr) -> Result<
     question.read(&reply).map_err(Error::Protocol)
 }
 
-/// A socket of its own for each question: a fresh port is hard to guess, and hears only this server.
+/// Opens a UDP socket for a single question: its fresh port is hard to guess, and it hears only this server.
 async fn open(server: SocketAddr) -> io::Result<UdpSocket> {
     let any = match server {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),

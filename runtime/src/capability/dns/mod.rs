@@ -1,4 +1,4 @@
-//! DNS lookups: one question to one server, without cache and without a retry.
+//! The `dns` capability: one question to one server, without cache and without a retry.
 
 mod exchange;
 mod records;
@@ -21,7 +21,7 @@ use hickory_resolver::proto::{op::Message, rr::Name};
 use std::net::{IpAddr, SocketAddr};
 use tokio::time::{Instant, timeout_at};
 
-/// The longest answer section, in records.
+/// The most records in the answer section of a response.
 const MOST_RECORDS: usize = 256;
 
 impl Host for HostState {
@@ -41,7 +41,7 @@ impl Host for HostState {
 
 end_calls!(Error, Error::Timeout);
 
-/// Asks one server once, and waits for the answer until the deadline.
+/// Asks one server once, and waits for its answer until the deadline.
 pub async fn lookup(
     network: &Network,
     authorization: &Authorization,
@@ -71,12 +71,12 @@ pub async fn lookup(
     })
 }
 
-/// What is asked for a query.
+/// The question on the wire for a guest's query.
 pub fn question(query: &Query) -> Result<Question, Error> {
     Ok(Question::new(name(query)?, records::kind(query.kind)))
 }
 
-/// The records of an answer that a guest gets to see.
+/// The records of an answer as the guest gets to see them.
 pub fn records(reply: &Message) -> Vec<ResourceRecord> {
     reply.answers.iter().filter_map(records::read).take(MOST_RECORDS).collect()
 }
@@ -87,10 +87,11 @@ fn name(query: &Query) -> Result<Name, Error> {
     {
         return Ok(Name::from(address));
     }
-    // An escaped dot would look like the border of a zone to the grant, and a grant for `*` would be one for all.
+    // An escaped dot would look like the border of a zone to the grant. A grant for the name `*` would be one
+    // for all names.
     let name = Some(query.name.as_str()).filter(|name| !name.is_empty() && !name.contains(['\\', '*']));
     let name = name.and_then(|name| Name::from_str_relaxed(name).ok());
-    // Other scripts have dots and stars of their own, which become these.
+    // Other scripts have dots and stars of their own, which become `.` and `*`.
     let name = name.filter(|name| !name.iter().flatten().any(|byte| b".*".contains(byte)));
     let mut name = name.ok_or_else(|| Error::Invalid("the name is no domain name".to_owned()))?;
     name.set_fqdn(true);

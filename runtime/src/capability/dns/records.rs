@@ -1,4 +1,4 @@
-//! Records as the contract has them.
+//! DNS records in the types of the contract.
 
 use crate::capability::bindings::aviary::check::dns::{
     Caa, Mx, RecordData, RecordType, ResourceRecord, ResponseCode, Soa, Srv,
@@ -8,7 +8,7 @@ use hickory_resolver::proto::{
     rr::{self, Name, RData, Record},
 };
 
-/// The kind of record, as it is asked for.
+/// The type of record on the wire for a type of the contract.
 pub(super) fn kind(kind: RecordType) -> rr::RecordType {
     match kind {
         RecordType::A => rr::RecordType::A,
@@ -24,7 +24,7 @@ pub(super) fn kind(kind: RecordType) -> rr::RecordType {
     }
 }
 
-/// The server's verdict.
+/// The response code in the type of the contract.
 pub(super) fn code(code: op::ResponseCode) -> ResponseCode {
     match code {
         op::ResponseCode::NoError => ResponseCode::NoError,
@@ -37,12 +37,12 @@ pub(super) fn code(code: op::ResponseCode) -> ResponseCode {
     }
 }
 
-/// One record, unless it is of a kind that cannot be asked for.
+/// A record in the type of the contract; none if it is of a type that cannot be asked for.
 pub(super) fn read(record: &Record) -> Option<ResourceRecord> {
     Some(ResourceRecord { name: text(&record.name), ttl: record.ttl, data: data(&record.data)? })
 }
 
-/// How many bytes a record's texts have.
+/// How many bytes the texts of a record have.
 pub(super) fn length(record: &ResourceRecord) -> usize {
     let data = match &record.data {
         RecordData::A(text)
@@ -92,7 +92,7 @@ fn data(data: &RData) -> Option<RecordData> {
     })
 }
 
-/// A name without its final dot, save the root's.
+/// The name without its final dot, except that of the root.
 fn text(name: &Name) -> String {
     let mut text = name.to_ascii();
     if text.len() > 1 && text.ends_with('.') {

@@ -1,4 +1,4 @@
-//! Questions to real servers on this machine.
+//! Tests of lookups, with real servers on this machine.
 
 use super::*;
 use crate::capability::{
@@ -20,7 +20,7 @@ fn question(name: &str, kind: RecordType, server: Option<SocketAddr>) -> Query {
     Query { name: name.to_owned(), kind, server, transport: Transport::Udp, timeout_ms: None }
 }
 
-/// Asks a server that is granted, for any name.
+/// Asks a server that is granted for any name.
 async fn ask(query: Query, deadline: Instant) -> Result<Answer, Error> {
     let server = query.server.clone().unwrap_or_default();
     let authorization = authorization(&format!("dns: {{ names: [\"*\"], servers: [\"{server}\"] }}"));
@@ -31,7 +31,7 @@ fn parsed(name: &str) -> Name {
     Name::from_ascii(name).expect("a name")
 }
 
-/// A server that answers each packet with what `answer` makes of it.
+/// Starts a server that answers each packet with the packets that `answer` makes of it.
 async fn liar(answer: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
     let address = socket.local_addr().expect("an address");
@@ -46,7 +46,7 @@ async fn liar(answer: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> Socket
     address
 }
 
-/// An honest, empty answer to this packet, changed a little.
+/// An honest, empty answer to this packet, which `change` then changes.
 fn reply(packet: &[u8], change: impl Fn(&mut Message)) -> Vec<u8> {
     let mut message = Message::from_vec(packet).expect("a question").into_response();
     change(&mut message);
@@ -229,7 +229,7 @@ async fn what_is_no_name_or_server_is_invalid() {
 async fn an_answer_cannot_be_made_to_grow() {
     let pointing_at_itself = |packet: &[u8]| {
         let mut bytes = reply(packet, |_| {});
-        // One answer, whose name is a pointer to that name.
+        // The packet gets one answer, whose name is a pointer to that name.
         bytes[7] = 1;
         let here = u16::try_from(bytes.len()).expect("short");
         bytes.extend((0xc000 | here).to_be_bytes());

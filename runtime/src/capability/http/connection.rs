@@ -1,4 +1,5 @@
-//! One HTTP connection. It has no task of its own: whoever waits for something drives it meanwhile.
+//! One HTTP connection. It has no task of its own: a request or response that waits for it drives it
+//! meanwhile.
 
 use super::driver::Driver;
 use crate::{
@@ -28,16 +29,16 @@ use std::{
 };
 use tokio::task::JoinSet;
 
-/// The most that the head of a response may take, in bytes.
+/// The most bytes of the head of a response.
 const LONGEST_HEAD: u32 = 64 * 1024;
-/// How much a server may send before it has to wait for the guest's share to be read.
+/// How many bytes a server may send before it has to wait until the guest reads.
 const WINDOW: u32 = 256 * 1024;
 
-/// An open connection, for one request at a time.
+/// An open connection that takes one request at a time.
 pub(super) struct HttpConnection {
     /// The address that was dialled.
     pub(super) address: SocketAddr,
-    /// The server's certificate, over TLS.
+    /// The certificate of the server; none without TLS.
     pub(super) certificate: Option<Certificate>,
     sender: Sender,
     driver: Driver,
@@ -90,7 +91,7 @@ impl HttpConnection {
         response.map_err(|error| explain(&error))
     }
 
-    /// Reads the body up to the limit, and tells whether there was more.
+    /// Reads the body up to `limit` bytes, and tells whether there was more.
     pub(super) async fn read(
         &mut self,
         body: &mut Incoming,
@@ -113,7 +114,7 @@ impl HttpConnection {
         Ok((kept, false))
     }
 
-    /// Whether another request can be sent at once.
+    /// Whether the connection can take another request at once.
     pub(super) fn is_ready(&mut self) -> bool {
         let ready = match &mut self.sender {
             Sender::Http1(sender) => self.driver.alongside(sender.ready()).now_or_never(),
@@ -123,10 +124,10 @@ impl HttpConnection {
     }
 }
 
-/// The tasks that HTTP/2 insists on; they end with the connection that owns them.
+/// The tasks that the HTTP/2 library starts. They end with the connection that owns them.
 type Tasks = Arc<Mutex<JoinSet<()>>>;
 
-/// Starts tasks. They hold clones of it, so it must not keep them alive.
+/// Starts tasks for the HTTP/2 library. They hold clones of it, so it must not keep them alive.
 #[derive(Clone)]
 struct Spawner(Weak<Mutex<JoinSet<()>>>);
 

@@ -1,4 +1,4 @@
-//! What moves the bytes of a connection while somebody waits for them.
+//! The driver of a connection, which moves its bytes while somebody waits for them.
 
 use futures_util::task::AtomicWaker;
 use std::{
@@ -11,10 +11,10 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-/// How often a connection and who waits for it may wake each other before others have their turn.
+/// How often a connection and the work that waits for it may wake each other before other tasks run.
 const ROUNDS: usize = 16;
 
-/// What moves the bytes of a connection.
+/// Moves the bytes of one connection by polling its future.
 pub(super) struct Driver {
     connection: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     echo: Arc<Echo>,
@@ -52,15 +52,16 @@ impl Driver {
     }
 }
 
-/// Wakes a task, unless the call comes while the task listens itself: a connection and who waits for it wake each
-/// other, and for each time tokio would queue the task anew and wake another of its workers to help.
+/// A waker that wakes the task only if it is not running.
+/// A connection and the work that waits for it wake each other. Each time, tokio would queue the task anew
+/// and wake another worker to help.
 #[derive(Default)]
 struct Echo {
     task: AtomicWaker,
     state: AtomicU8,
 }
 
-/// Nobody listens: the task has to be woken.
+/// The state in which the task is not running and has to be woken.
 const AWAY: u8 = 0;
 const LISTENS: u8 = 1;
 const HEARD: u8 = 2;
@@ -70,7 +71,7 @@ impl Echo {
         self.state.store(LISTENS, SeqCst);
     }
 
-    /// Stops listening, if there was no call meanwhile.
+    /// Leaves the listening state, and tells whether no wake-up came in it.
     fn was_quiet(&self) -> bool {
         self.state.compare_exchange(LISTENS, AWAY, SeqCst, SeqCst).is_ok()
     }
@@ -105,7 +106,7 @@ mod tests {
         }
     }
 
-    /// A connection that answers each question at once.
+    /// The driver of a connection that answers each question at once.
     fn echoing() -> (Driver, mpsc::UnboundedSender<oneshot::Sender<u8>>) {
         let (ask, mut questions) = mpsc::unbounded_channel::<oneshot::Sender<u8>>();
         let connection = poll_fn(move |context| {

@@ -1,4 +1,4 @@
-//! From a request to its response, over redirects and connections.
+//! The way from a request to its response, over redirects and connections.
 
 use super::{Client, connection::HttpConnection, outgoing::Outgoing, pool::Use, redirect};
 use crate::{
@@ -13,16 +13,16 @@ use hyper::{Version, body::Incoming};
 use std::future::Future;
 use tokio::time::Instant;
 
-/// One request with all that it needs.
+/// A request under way, with all that it needs.
 pub(super) struct Exchange<'a> {
     pub(super) client: Client<'a>,
     pub(super) deadline: Instant,
     pub(super) progress: &'a mut Progress,
 }
 
-/// What a request is waiting for, and how long it has waited for what.
+/// What a request waits for now, and how long it has waited in each phase.
 pub(super) struct Progress {
-    /// What is waited for now.
+    /// The phase that the request is in.
     pub(super) phase: Phase,
     timings: Timings,
 }
@@ -54,7 +54,7 @@ impl Exchange<'_> {
             && let Some(connection) = self.client.connections.take(&Use::of(outgoing, reach))
         {
             match self.send(connection, outgoing).await {
-                // The server may have closed it just now.
+                // The server may have closed the reused connection just now.
                 Err(Error::Closed) if outgoing.is_repeatable() => {}
                 result => return result,
             }
@@ -131,13 +131,13 @@ impl Exchange<'_> {
 }
 
 impl Progress {
-    /// Nothing has happened yet.
+    /// The progress of a request that has not begun.
     pub(super) fn new() -> Self {
         let timings = Timings { resolve_ns: 0, connect_ns: 0, tls_ns: 0, wait_ns: 0, transfer_ns: 0 };
         Self { phase: Phase::Resolve, timings }
     }
 
-    /// Waits for something, and books how long it took.
+    /// Waits for `work`, and adds the time that it took to this phase.
     async fn measure<T>(&mut self, phase: Phase, work: impl Future<Output = T>) -> T {
         self.phase = phase;
         let since = Instant::now();

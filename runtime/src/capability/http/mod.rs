@@ -1,4 +1,5 @@
-//! HTTP requests: each judged by its grant, on a connection of its own unless told otherwise.
+//! The `http` capability. Each request is judged by its grant, and has a connection of its own unless told
+//! otherwise.
 
 mod connection;
 mod driver;
@@ -33,11 +34,11 @@ use tokio::{
 };
 use url::Url;
 
-/// How many requests one `send-all` takes.
+/// The most requests of one `send-all`.
 const MOST_REQUESTS: usize = 100;
-/// As much is kept of the bodies of one `send-all` together, in bytes.
+/// The most bytes that are kept of the bodies of one `send-all` together.
 const MOST_KEPT_TOGETHER: usize = 8 * MOST_KEPT;
-/// How much of a URL's path appears in messages.
+/// How many bytes of a URL's path appear in messages.
 const LONGEST_PATH_SHOWN: usize = 100;
 
 impl Host for HostState {
@@ -57,15 +58,15 @@ impl Host for HostState {
         requests.truncate(MOST_REQUESTS);
         let booked: Vec<Booked> = requests.into_iter().map(|request| self.book(request)).collect();
         let begun: Vec<bool> = booked.iter().map(Result::is_ok).collect();
-        let room = Room {
+        let limits = BatchLimits {
             at_once: self.program.limits.count(Limit::ConcurrentCalls),
             bodies: self.calls.room().min(MOST_KEPT_TOGETHER),
         };
-        if begun.iter().filter(|begun| **begun).count() > room.at_once {
+        if begun.iter().filter(|begun| **begun).count() > limits.at_once {
             self.usage.hits.count(Limit::ConcurrentCalls);
         }
-        let mut results = self.client().send_all(booked, room).await;
-        // The call begun last is the first to finish.
+        let mut results = self.client().send_all(booked, limits).await;
+        // Calls finish in the reverse order of their beginning.
         for (result, _) in results.iter().zip(begun).rev().filter(|(_, begun)| *begun) {
             self.finish_http(result);
         }
@@ -107,25 +108,25 @@ impl HostState {
     fn finish_http(&mut self, result: &Result<Response, Error>) {
         self.finish(result);
         if let Ok(response) = result {
-            // What is too much was cut from the body.
+            // The body was cut to what the run may receive, so nothing is refused here.
             let _ = self.calls.receive(received(response));
         }
     }
 }
 
-/// What one `send-all` may take.
+/// The limits of one `send-all`.
 #[derive(Clone, Copy, Debug)]
-struct Room {
-    /// How many requests are under way at once.
+struct BatchLimits {
+    /// The most requests that are under way at once.
     at_once: usize,
-    /// How much is kept of all bodies together, in bytes.
+    /// The most bytes that are kept of all bodies together.
     bodies: usize,
 }
 
-/// A request of several and its deadline, or why it is not sent.
+/// A request of a `send-all` with its deadline, or why it is not sent.
 type Booked = Result<(Request, Instant), Error>;
 
-/// What the requests of one guest go through.
+/// What all requests of one guest share.
 #[derive(Clone, Copy)]
 struct Client<'a> {
     network: &'a Network,
@@ -144,17 +145,17 @@ impl Client<'_> {
         result.unwrap_or(Err(Error::Timeout(progress.phase)))
     }
 
-    /// Sends several requests. The bodies that are kept share their room evenly.
-    async fn send_all(self, booked: Vec<Booked>, room: Room) -> Vec<Result<Response, Error>> {
-        let share = room.bodies / booked.len().max(1);
-        let turns = Semaphore::new(room.at_once);
+    /// Sends several requests. The bytes that are kept of bodies are divided evenly among them.
+    async fn send_all(self, booked: Vec<Booked>, limits: BatchLimits) -> Vec<Result<Response, Error>> {
+        let share = limits.bodies / booked.len().max(1);
+        let permits = Semaphore::new(limits.at_once);
         let sent = booked.into_iter().map(async |booked| {
             let (mut request, latest) = booked?;
-            let _turn = turns.acquire().await;
+            let _permit = permits.acquire().await;
             let timeout = milliseconds(request.timeout_ms);
             let deadline = timeout.map_or(latest, |timeout| latest.min(Instant::now() + timeout));
             cap_body(&mut request, share);
-            // What only waits for its turn takes little.
+            // Boxed, so that a request that only waits for its permit takes little memory.
             Box::pin(self.send(request, deadline)).await
         });
         join_all(sent).await
@@ -178,7 +179,7 @@ fn length(headers: &[(String, String)]) -> usize {
     headers.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
-/// The URL for people: without the parts where secrets tend to be.
+/// The URL for people, without the parts where secrets tend to be.
 fn target(url: &str) -> String {
     if url.len() > outgoing::LONGEST_URL {
         return "a URL that is too long".to_owned();

@@ -1,4 +1,4 @@
-//! A guest's request, once it is known that it can be sent.
+//! Requests of guests, once it is known that they can be sent.
 
 use crate::{
     capability::{
@@ -18,16 +18,16 @@ use hyper::{
 };
 use url::{Host, ParseError, Position, Url};
 
-/// As much of a body as is kept, in bytes.
+/// The most bytes of a body that are kept.
 pub(super) const MOST_KEPT: usize = 1024 * 1024;
-/// The longest URL, in bytes.
+/// The most bytes of a URL.
 pub(super) const LONGEST_URL: usize = 8 * 1024;
 const MOST_REDIRECTS: u8 = 10;
 const MOST_HEADERS: usize = 100;
 const LONGEST_HEADERS: usize = 64 * 1024;
 const LARGEST_BODY_SENT: usize = 256 * 1024;
 
-/// Headers that belong to the connection, and so to the daemon.
+/// Headers that belong to the connection, and so to the daemon. Guests cannot set them.
 const OURS: [HeaderName; 8] = [
     header::HOST,
     header::CONNECTION,
@@ -39,10 +39,10 @@ const OURS: [HeaderName; 8] = [
     header::TRAILER,
 ];
 
-/// The same, where they have no constant.
+/// More headers that guests cannot set, which have no constant.
 const OURS_BY_NAME: [&str; 2] = ["http2-settings", "keep-alive"];
 
-/// A request that can be sent, if it is granted.
+/// A request that can be sent if it is granted.
 pub struct Outgoing {
     pub(super) method: GuestMethod,
     pub(super) url: Url,
@@ -56,7 +56,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Checks everything that can be checked without a connection.
+    /// Checks everything about a guest's request that can be checked without a connection.
     pub fn parse(request: Request) -> Result<Self, Error> {
         if request.redirects > MOST_REDIRECTS {
             return Err(Error::Invalid(format!("at most {MOST_REDIRECTS} redirects are followed")));
@@ -81,7 +81,7 @@ impl Outgoing {
         })
     }
 
-    /// The method, as grants know it.
+    /// The method as grants know it.
     pub(super) fn granted_method(&self) -> grant::Method {
         match self.method {
             GuestMethod::Get => grant::Method::Get,
@@ -94,17 +94,17 @@ impl Outgoing {
         }
     }
 
-    /// Whether it may be sent again when it is not known whether it arrived.
+    /// Whether the request may be sent again when it is not known whether it arrived.
     pub(super) fn is_repeatable(&self) -> bool {
         !matches!(self.method, GuestMethod::Post | GuestMethod::Patch)
     }
 
-    /// Whether TLS is wanted.
+    /// Whether the request goes over TLS.
     pub(super) fn is_tls(&self) -> bool {
         self.url.scheme() == "https"
     }
 
-    /// The URL that is judged.
+    /// The URL that grants judge.
     pub fn url(&self) -> &Url {
         &self.url
     }
@@ -115,12 +115,12 @@ impl Outgoing {
         host.ok_or_else(|| Error::Invalid("the URL has no host".to_owned()))
     }
 
-    /// How the peer is trusted.
+    /// How the server's certificate is trusted.
     pub(super) fn trust(&self) -> Trust {
         Trust::of(self.tls.as_ref())
     }
 
-    /// The message to send.
+    /// The message to send, for HTTP/2 or HTTP/1.1.
     pub fn message(&self, http2: bool) -> Result<hyper::Request<Full<Bytes>>, Error> {
         let mut message = hyper::Request::new(Full::new(self.body.clone().unwrap_or_default()));
         *message.method_mut() = self.hyper_method();
@@ -155,7 +155,7 @@ impl Outgoing {
     }
 }
 
-/// A URL that a request can go to; the error is for people.
+/// Makes a URL into one that a request can go to; the error is for people.
 pub(super) fn usable(mut url: Url) -> Result<Url, String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("{}: is neither http nor https", url.scheme()));

@@ -1,4 +1,4 @@
-//! Connections that one check left open and may go on with.
+//! The pool of connections that one check left open and may use again.
 
 use super::{connection::HttpConnection, outgoing::Outgoing};
 use crate::{
@@ -13,27 +13,28 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 use url::Origin;
 
-/// How many idle connections a check may have.
+/// The most idle connections of a check.
 const MOST_IDLE: usize = 4;
-/// How long a connection may be idle.
+/// How long a connection may be idle before it is closed.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
 /// The idle connections of one check.
 #[derive(Default)]
 pub struct Connections {
     pool: Arc<Mutex<Pool>>,
-    /// Closes what is idle for too long, while anything is.
+    /// The task that closes connections that are idle for too long. It runs while any are idle.
     closing: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 #[derive(Default)]
 struct Pool {
     idle: Vec<Idle>,
-    /// Whether it is looked after.
+    /// Whether the closing task runs.
     is_tended: bool,
 }
 
-/// What a connection can be used for. How far it reaches belongs to it: other methods may be granted less.
+/// What a connection can be used for. How far it may reach is part of that, as other methods may be granted
+/// less.
 #[derive(PartialEq, Eq)]
 pub(super) struct Use {
     origin: Origin,
@@ -49,14 +50,14 @@ struct Idle {
 }
 
 impl Use {
-    /// What this request needs, which may go so far.
+    /// What a request needs that may reach this far.
     pub(super) fn of(outgoing: &Outgoing, reach: Reach) -> Self {
         Self { origin: outgoing.url.origin(), reach, trust: outgoing.trust(), family: outgoing.family }
     }
 }
 
 impl Connections {
-    /// The connection used last that still works.
+    /// Takes the connection used last for `wanted` that still works.
     pub(super) fn take(&self, wanted: &Use) -> Option<HttpConnection> {
         let mut pool = lock(&self.pool);
         pool.close_old();
@@ -69,7 +70,7 @@ impl Connections {
         None
     }
 
-    /// Keeps a connection whose response was read to its end, if the server keeps it too.
+    /// Keeps a connection whose response was read to its end, if the server keeps it open too.
     pub(super) fn put(&self, for_use: Use, mut connection: HttpConnection) {
         if !connection.is_ready() {
             return;
@@ -92,7 +93,8 @@ impl Pool {
         self.idle.retain(|idle| idle.since.elapsed() < LONGEST_IDLE);
     }
 
-    /// Until when there is nothing to close; none if there is nothing at all, and it is left alone.
+    /// Closes what is idle for too long, and returns when the next connection will be. None is idle if it
+    /// returns none, and the closing task ends.
     fn tend(&mut self) -> Option<Instant> {
         self.close_old();
         let first = self.idle.first().map(|idle| idle.since + LONGEST_IDLE);
@@ -101,8 +103,8 @@ impl Pool {
     }
 }
 
-/// Closes connections when they have been idle for too long: the check may not come again for hours, and each has a
-/// socket that others wait for.
+/// Closes connections when they have been idle for too long.
+/// The check may not come again for hours, and each of them has a socket that others wait for.
 async fn tend(pool: Weak<Mutex<Pool>>) {
     while let Some(next) = pool.upgrade().and_then(|pool| lock(&pool).tend()) {
         sleep_until(next).await;

@@ -1,4 +1,4 @@
-//! Where a response leads, and what becomes of the request on the way. Pure.
+//! Redirects: where a response leads, and how the request changes on the way. Pure.
 
 use super::outgoing::{Outgoing, usable};
 use crate::capability::bindings::aviary::check::http::{Error, Method};
@@ -8,10 +8,10 @@ use hyper::{
 };
 use url::Url;
 
-/// Headers about the body; they go with it.
+/// Headers about the body, which are dropped together with it.
 const OF_THE_BODY: [HeaderName; 4] =
     [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::CONTENT_LOCATION];
-/// Headers that another origin may see.
+/// Headers that a server of another origin may see.
 const HARMLESS: [HeaderName; 10] = [
     header::ACCEPT,
     header::ACCEPT_CHARSET,
@@ -25,7 +25,7 @@ const HARMLESS: [HeaderName; 10] = [
     header::USER_AGENT,
 ];
 
-/// Where the response leads, if the guest wants to go there.
+/// The URL that the response redirects to, if the guest wants to follow.
 pub fn next(
     outgoing: &Outgoing,
     status: StatusCode,
@@ -43,7 +43,7 @@ pub fn next(
     if followed >= outgoing.redirects { Err(Error::TooManyRedirects(url.into())) } else { Ok(Some(url)) }
 }
 
-/// Turns the request into the next one, as browsers do.
+/// Changes the request into the one for the next URL, as browsers do.
 pub(super) fn follow(outgoing: &mut Outgoing, url: Url, status: StatusCode) {
     let becomes_get = match status.as_u16() {
         303 => !matches!(outgoing.method, Method::Get | Method::Head),
@@ -63,7 +63,7 @@ pub(super) fn follow(outgoing: &mut Outgoing, url: Url, status: StatusCode) {
     outgoing.url = url;
 }
 
-/// Those that tell nothing about who asks. Any other may be a key under a name of its own.
+/// The headers that tell nothing about the sender. Any other may be a key under a name of its own.
 fn harmless(headers: &HeaderMap) -> HeaderMap {
     HARMLESS
         .iter()

@@ -1,4 +1,4 @@
-//! One guest's way to the API server: what it may do there, and in whose name.
+//! The calls of one guest to the API server: what it may do there, and in whose name.
 
 use super::failure;
 use crate::{
@@ -22,40 +22,40 @@ use tokio::time::sleep;
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Calls the API server for one live guest.
+/// Calls the API server for one live guest, in the name of its check's account.
 pub(crate) struct Caller {
     pub(super) cluster: Arc<Cluster>,
-    /// The check that it calls for.
+    /// The identity of the check for which it calls.
     pub(super) key: Key,
     pub(super) program: Arc<Program>,
     pub(super) account: Option<Account>,
     pub(super) round: Round,
 }
 
-/// Objects of one kind in one place.
+/// The objects of one kind in one namespace, or in all.
 pub(super) struct Objects {
     pub(super) kind: Kind,
-    /// None for objects of the whole cluster, or of all namespaces.
+    /// The namespace of the objects; none for objects of the whole cluster, or of all namespaces.
     pub(super) namespace: Option<String>,
     pub(super) api: Api<DynamicObject>,
 }
 
-/// Whether a request that perhaps was carried out may be sent again.
+/// Whether a request that may have been carried out may be sent again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeat {
     Always,
-    /// Only if the server says that it did nothing.
+    /// The request is sent again only if the server says that it did nothing.
     IfRefused,
 }
 
 impl Caller {
-    /// For a guest of this check whose round begins now.
+    /// The caller for a guest of this check whose round begins now.
     pub(crate) fn new(ledger: &Arc<Ledger>, key: Key, program: Arc<Program>) -> Self {
         let (round, account) = (ledger.open(&key), program.authorization.account().cloned());
         Self { cluster: ledger.cluster(), account, round, key, program }
     }
 
-    /// The objects of a kind, for a guest that names a namespace or means its own.
+    /// The objects of a kind in `namespace`, or in all namespaces without it.
     pub(super) async fn objects(&self, kind: &KindName, namespace: Option<&str>) -> Result<Objects, Error> {
         refuse_detours(kind, namespace)?;
         let find = || self.cluster.kind(&kind.api_version, &kind.kind);
@@ -76,8 +76,8 @@ impl Caller {
         Ok(Objects { kind: found, namespace, api })
     }
 
-    /// Sends a request whenever there is room for its answer, until it is answered for good. The deadline of
-    /// the call ends it.
+    /// Sends a request each time there is a permit for its answer, until it is answered for good. The
+    /// deadline of the call ends it.
     pub(super) async fn request<T, F>(&self, repeat: Repeat, send: impl Fn() -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, kube::Error>>,
@@ -85,10 +85,10 @@ impl Caller {
         self.request_in_turn(&mut None, repeat, send).await
     }
 
-    /// Like [`Self::request`], and keeps the turn for what is done with the answer.
+    /// Does as [`Self::request`], and keeps the permit in `permit` for what is done with the answer.
     pub(super) async fn request_in_turn<T, F>(
         &self,
-        turn: &mut Option<FairPermit>,
+        permit: &mut Option<FairPermit>,
         repeat: Repeat,
         send: impl Fn() -> F,
     ) -> Result<T, Error>
@@ -97,14 +97,14 @@ impl Caller {
     {
         let mut pause = PAUSE;
         loop {
-            if turn.is_none() {
-                *turn = Some(self.turn().await);
+            if permit.is_none() {
+                *permit = Some(self.permit().await);
             }
             match send().await {
                 Ok(value) => return Ok(value),
                 Err(error) if failure::is_passing(&error, repeat == Repeat::Always) => {
-                    // Others may have their turn meanwhile.
-                    *turn = None;
+                    // Other guests may have the permit during the pause.
+                    *permit = None;
                     tracing::debug!("the API server is asked again: {}", in_words(&error));
                     sleep(asked_pause(&error).max(pause)).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
@@ -114,12 +114,13 @@ impl Caller {
         }
     }
 
-    /// Waits for room for answers to this guest.
-    async fn turn(&self) -> FairPermit {
+    /// Waits for a permit for an answer to this guest.
+    async fn permit(&self) -> FairPermit {
         self.cluster.turn(self.key.namespace()).await
     }
 
-    /// Like [`Self::objects`], for one object: in the check's own namespace unless it says otherwise.
+    /// The place of one object of a kind: `namespace`, or the check's own without it, or none for objects of
+    /// the whole cluster.
     pub(super) async fn place(&self, kind: &KindName, namespace: Option<&str>) -> Result<Objects, Error> {
         let objects = self.objects(kind, namespace).await?;
         if objects.kind.is_namespaced && objects.namespace.is_none() {
@@ -128,13 +129,13 @@ impl Caller {
         Ok(objects)
     }
 
-    /// Refuses what is not granted, and names that are none.
+    /// Refuses access that is not granted, and names that are not valid.
     pub(super) fn judge(&self, verb: &str, objects: &Objects, name: Option<&str>) -> Result<(), Error> {
         let plural = &objects.kind.resource.plural;
         self.judge_resource(verb, objects, plural, name)
     }
 
-    /// Like [`Self::judge`], for a part of objects such as `pods/log`.
+    /// Refuses access to a part of objects such as `pods/log`, as [`Self::judge`] does for whole objects.
     pub(super) fn judge_resource(
         &self,
         verb: &str,
@@ -150,7 +151,8 @@ impl Caller {
     }
 }
 
-/// The client writes these words into paths as they are: none may lead to what nobody judged.
+/// Refuses words that would lead to another path. The client writes them into paths as they are, so nobody
+/// would have judged that one.
 fn refuse_detours(kind: &KindName, namespace: Option<&str>) -> Result<(), Error> {
     let version = kind.api_version.as_str();
     let is_version = match version.split_once('/') {
@@ -176,7 +178,7 @@ mod tests {
     use kube::core::Status;
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-    /// A caller whose API server nobody asks.
+    /// A caller whose API server does not exist.
     fn caller() -> Caller {
         let config = kube::Config::new("http://127.0.0.1:1".parse().expect("a URL"));
         let ledger = Ledger::fleeting(Arc::new(Cluster::new(config).expect("a client")), Arc::default());
@@ -189,7 +191,8 @@ mod tests {
         Err(kube::Error::Api(Status { code, ..Status::default() }.boxed()))
     }
 
-    /// Asks a server that refuses so many times with this code, and tells how often it was asked.
+    /// Asks a server that refuses this many times with this code. Returns the answer, and how often the
+    /// server was asked.
     async fn ask(repeat: Repeat, code: u16, refusals: u32) -> (Result<(), Error>, u32) {
         let asked = AtomicU32::new(0);
         let send = async || if asked.fetch_add(1, Relaxed) < refusals { refuse(code) } else { Ok(()) };
@@ -226,21 +229,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_pauses_lets_others_have_their_turn() {
         let caller = caller();
-        let mut turn = Some(caller.turn().await);
-        let _others = [caller.turn().await, caller.turn().await, caller.turn().await];
-        assert!(caller.turn().now_or_never().is_none(), "all are taken");
+        let mut permit = Some(caller.permit().await);
+        let _others = [caller.permit().await, caller.permit().await, caller.permit().await];
+        assert!(caller.permit().now_or_never().is_none(), "all are taken");
         let asked = AtomicU32::new(0);
         let send = async || if asked.fetch_add(1, Relaxed) < 3 { refuse(429) } else { Ok(()) };
-        let asking = caller.request_in_turn(&mut turn, Repeat::Always, &send);
+        let asking = caller.request_in_turn(&mut permit, Repeat::Always, &send);
         let other = async {
             sleep(PAUSE / 2).await;
-            caller.turn().now_or_never().is_some_and(|turn| {
-                drop(turn);
+            caller.permit().now_or_never().is_some_and(|permit| {
+                drop(permit);
                 true
             })
         };
         let (asked, other) = tokio::join!(asking, other);
         assert!(asked.is_ok() && other);
-        assert!(turn.is_some(), "for what is done with the answer");
+        assert!(permit.is_some(), "for what is done with the answer");
     }
 }

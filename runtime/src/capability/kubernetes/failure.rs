@@ -1,4 +1,4 @@
-//! What goes wrong with the API server, in the words of the contract, and what is worth another try.
+//! Failures of the API server in the words of the contract, and which of them are worth another try.
 
 use crate::{
     capability::bindings::aviary::check::kubernetes::Error,
@@ -7,8 +7,8 @@ use crate::{
 };
 use kube::error::DiscoveryError;
 
-/// Whether the same request may succeed a moment later. One that is not `safe` to send twice is worth it
-/// only when the server says that it did nothing.
+/// Whether the same request may succeed a moment later. A request that is not `safe` to send twice is worth
+/// it only when the server says that it did nothing.
 pub(super) fn is_passing(error: &kube::Error, safe: bool) -> bool {
     match error {
         kube::Error::Api(status) => match status.code {
@@ -21,7 +21,7 @@ pub(super) fn is_passing(error: &kube::Error, safe: bool) -> bool {
     }
 }
 
-/// What the guest is told.
+/// The error that the guest gets when a request fails.
 pub(super) fn answer(error: &kube::Error) -> Error {
     match error {
         kube::Error::Api(_) => refusal(error),
@@ -38,7 +38,7 @@ pub(super) fn answer(error: &kube::Error) -> Error {
     }
 }
 
-/// What the guest is told when it may make nothing at a place.
+/// The error that the guest gets when it may not make objects at a place.
 pub(super) fn no_entry(error: &EnterError) -> Error {
     let why = error.to_string();
     match error {

@@ -1,31 +1,32 @@
-//! JSONPaths, as kubectl writes them: which fields of an object to keep, and what to wait for.
+//! JSONPaths as kubectl writes them: which fields of an object to keep, and what to wait for.
 
 use crate::capability::shorten;
 use serde_json::{Map, Value};
 use serde_json_path::JsonPath;
 use std::{collections::HashSet, io, ptr, slice};
 
-/// The longest path, in bytes.
+/// The most bytes of a path.
 const LONGEST: usize = 512;
-/// How deep brackets may stand in brackets: the parser calls itself for each, and so could overflow the stack.
+/// How deep brackets may be nested. The parser calls itself for each, and so could overflow the stack.
 const DEEPEST: usize = 6;
-/// How many commas a path may have, each of which may double what is found, and how many `..`.
+/// The most commas in a path. Each of them may double what is found.
 const COMMAS: usize = 4;
+/// The most steps `..` in a path.
 const DESCENTS: usize = 1;
-/// How often a path may touch a part of an object: some milliseconds.
+/// The most times that a path may touch a part of an object, which is some milliseconds of work.
 const MOST_TOUCHES: usize = 10_000_000;
-/// So much text takes as long to compare as a number.
+/// How many bytes of text take as long to compare as a number.
 const TEXT_AT_ONCE: usize = 64;
 
-/// A path that looks at each part of an object a few times at most.
+/// A path that looks at each part of an object a limited number of times.
 pub(super) struct Path {
     query: JsonPath,
-    /// How often that can be, for each part and each part that it lies in.
+    /// How often the path may look at a part, for each part that it lies in.
     looks: usize,
 }
 
 impl Path {
-    /// Reads `$.status.phase`, `.status.phase` or `{.status.phase}`.
+    /// Parses `$.status.phase`, `.status.phase` or `{.status.phase}`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let inner = text.trim();
         let inner = inner.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(inner);
@@ -34,13 +35,14 @@ impl Path {
             .map_err(|why| format!("`{}` is too much for a JSONPath: {why}", shorten(text)))?;
         let query = JsonPath::parse(&format!("${inner}"))
             .map_err(|error| format!("`{text}` is not a JSONPath: {error}"))?;
-        // No step, wildcard or comparison goes without such a sign.
+        // Every step, wildcard or comparison has at least one such sign.
         let signs = inner.bytes().filter(u8::is_ascii_punctuation).count() + 1;
         Ok(Self { query, looks: signs << inner.matches(',').count() })
     }
 }
 
-/// Refuses what could look at a part of an object once for each other part. What stands in quotes counts as well.
+/// Refuses paths that could look at a part of an object once for each other part. What stands in quotes
+/// counts as well.
 fn require_cheap(path: &str) -> Result<(), String> {
     if path.contains('$') {
         return Err("no `$` but the first".to_owned());
@@ -78,7 +80,7 @@ fn require_cheap(path: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What of an object lies on these paths, where it was.
+/// The parts of an object that lie on these paths, at their places in it.
 ///
 /// # Errors
 /// When the object is too large for such paths.
@@ -88,7 +90,7 @@ pub(super) fn keep(object: &Value, paths: &[Path]) -> Result<Value, String> {
     Ok(pick(object, &found).unwrap_or_else(|| Value::Object(Map::new())))
 }
 
-/// Whether the path leads to this value, or to any value if none is given. Values are compared as kubectl
+/// Whether the path leads to the value `wanted`, or to any value without it. Values are compared as kubectl
 /// prints them.
 ///
 /// # Errors
@@ -102,13 +104,13 @@ pub(super) fn is_met(object: &Value, path: &Path, wanted: Option<&str>) -> Resul
     }))
 }
 
-/// Whether a value is this text in JSON; only as much is printed as is the same.
+/// Whether a value is this text in JSON. It is printed only as far as the two are the same.
 fn prints_as(value: &Value, text: &str) -> bool {
     let mut rest = Rest(text.as_bytes());
     serde_json::to_writer(&mut rest, value).is_ok() && rest.0.is_empty()
 }
 
-/// What of a text has not been printed.
+/// The part of a text that has not been printed yet.
 struct Rest<'a>(&'a [u8]);
 
 impl io::Write for Rest<'_> {
@@ -130,7 +132,8 @@ fn require_small(object: &Value, paths: &[Path]) -> Result<(), String> {
     Ok(())
 }
 
-/// How much there is to look at, each part counted with all parts that it lies in: `..` may compare each of them.
+/// How many parts a path may have to look at. Each is counted with all parts that it lies in, as `..` may
+/// compare each of them.
 fn weight(value: &Value, depth: usize) -> usize {
     let text = |text: &str| depth * (1 + text.len() / TEXT_AT_ONCE);
     match value {
@@ -143,7 +146,7 @@ fn weight(value: &Value, depth: usize) -> usize {
     }
 }
 
-/// A copy with nothing but what was found and what it lies in.
+/// A copy with only the found parts, and those that they lie in.
 fn pick(value: &Value, found: &HashSet<*const Value>) -> Option<Value> {
     if found.contains(&ptr::from_ref(value)) {
         return Some(value.clone());

@@ -1,4 +1,5 @@
-//! `kubernetes`: the API of the cluster, with the rights of the check's account and no more than its grant.
+//! The `kubernetes` capability: the API of the cluster, with the rights of the check's account and no more
+//! than its grant.
 
 mod call;
 mod failure;
@@ -88,7 +89,7 @@ impl Host for HostState {
 }
 
 impl HostState {
-    /// Books a call, and tells who makes it and until when.
+    /// Begins a call. Returns who makes it, and when it has to end.
     fn begin_call(
         &mut self,
         target: String,
@@ -105,12 +106,12 @@ impl HostState {
         Ok((Arc::clone(caller), deadline))
     }
 
-    /// Books what a call is about to send.
+    /// Counts the bytes that a call is about to send.
     fn book_body(&mut self, body: &str) -> Result<(), Error> {
         self.calls.send(Capability::Kubernetes, body.len()).map_err(|spent| Error::Denied(spent.to_string()))
     }
 
-    /// Counts how a call ended, and what it brought.
+    /// Counts how a call ended and the bytes that it brought, and returns what the guest gets.
     fn end_call<T: Answer>(&mut self, ended: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
         let result = ended.unwrap_or(Err(Error::Timeout));
         self.finish(&result);
@@ -121,9 +122,9 @@ impl HostState {
     }
 }
 
-/// What the guest gets.
+/// An answer that a guest gets.
 trait Answer {
-    /// In bytes.
+    /// The size of the answer in bytes.
     fn length(&self) -> usize;
 }
 

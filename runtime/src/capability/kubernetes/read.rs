@@ -1,4 +1,4 @@
-//! Reading objects, waiting for them, and reading logs.
+//! Calls that read objects, wait for them, or read logs.
 
 use super::{
     call::{Caller, Repeat},
@@ -16,19 +16,19 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::{task::yield_now, time::sleep};
 
-/// Objects that the server is asked for at once.
+/// How many objects the server is asked for at once.
 const PAGE: u32 = 100;
-/// Objects in one answer.
+/// The most objects in one answer.
 const MOST_ITEMS: u32 = 1_000;
-/// Bytes of all objects in one answer.
+/// The most bytes of all objects in one answer.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
-/// JSONPaths in one selection.
+/// The most JSONPaths in one selection.
 const MOST_PATHS: usize = 32;
-/// Lines of a log.
+/// The most lines of a log.
 const MOST_LINES: u32 = 10_000;
-/// Bytes of a log.
+/// The most bytes of a log.
 const MOST_LOG_BYTES: i64 = 256 * 1024;
-/// How soon it is looked again whether a condition is met; each time a little later.
+/// How soon a condition is looked at again at first; each time a little later.
 const LOOK: Duration = Duration::from_millis(100);
 const LATEST_LOOK: Duration = Duration::from_secs(1);
 
@@ -54,8 +54,8 @@ impl Caller {
         };
         let mut page = Collected::new(limit, paths);
         let mut at_once = PAGE;
-        // Until all of it is there, as what is collected takes room as well.
-        let mut turn = None;
+        // One permit is held until all pages are there, as what is collected takes memory as well.
+        let mut permit = None;
         while page.wants() > 0 {
             let asked = page.wants().min(at_once);
             listed.limit = Some(asked);
@@ -63,7 +63,7 @@ impl Caller {
                 Err(error) if is_too_large(&error) && asked > 1 => Ok(None),
                 found => found.map(Some),
             };
-            let Some(found) = self.request_in_turn(&mut turn, Repeat::Always, send).await? else {
+            let Some(found) = self.request_in_turn(&mut permit, Repeat::Always, send).await? else {
                 at_once = asked / 2;
                 continue;
             };
@@ -89,7 +89,7 @@ impl Caller {
         self.judge("get", &objects, Some(&object.name))?;
         let mut pause = LOOK;
         loop {
-            // An object that is not there yet may still come.
+            // An object that is not there yet may still be made.
             let found = self.request(Repeat::Always, || objects.api.get_opt(&object.name)).await?;
             if let Some(found) = found {
                 let found = json(&bare(found))?;
@@ -118,7 +118,7 @@ impl Caller {
     }
 }
 
-/// Objects on their way to the guest.
+/// The objects of a list, collected page by page for the guest.
 struct Collected {
     limit: u32,
     paths: Vec<Path>,
@@ -138,10 +138,10 @@ impl Collected {
         if self.truncated { 0 } else { self.limit.saturating_sub(count) }
     }
 
-    /// Objects of a list do not say of what kind they are.
+    /// Adds the objects of a page, with their kind, which objects of a list do not name.
     async fn take(&mut self, found: ObjectList<DynamicObject>, types: &TypeMeta) -> Result<(), Error> {
         for object in found.items {
-            // Many large ones take their time.
+            // Many large objects take their time.
             yield_now().await;
             let mut object = bare(object);
             object.types.get_or_insert_with(|| types.clone());
@@ -174,7 +174,7 @@ fn parse_paths(texts: &[String]) -> Result<Vec<Path>, Error> {
     texts.iter().map(|text| Path::parse(text).map_err(Error::Invalid)).collect()
 }
 
-/// Without the bookkeeping of field managers, which is often larger than the rest.
+/// The object without the bookkeeping of field managers, which is often larger than the rest.
 pub(super) fn bare(mut object: DynamicObject) -> DynamicObject {
     object.metadata.managed_fields = None;
     object

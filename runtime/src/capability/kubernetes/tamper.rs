@@ -1,4 +1,5 @@
-//! What guests may not write: the daemon's own labels, and what would let an object outlive its round.
+//! Refuses what guests may not write: the daemon's own labels, and what would let an object outlive its
+//! round.
 
 use crate::ledger::{PREFIX, TEMPLATES};
 use json_patch::{Patch, PatchOperation};
@@ -7,7 +8,7 @@ use serde_json::Value;
 const LABELS: &str = "the labels that say whose an object is stay as they are, in templates as well: patch the parts around them";
 const KEEPERS: &str = "finalizers and owners are not for checks to set, as an object could outlive its round";
 
-/// Refuses a new object that would not go when it is deleted, or makes such.
+/// Refuses a new object that would not go when it is deleted, or that makes such objects.
 pub(super) fn refuse_in_object(object: &Value) -> Result<(), &'static str> {
     let templates = TEMPLATES.iter().flat_map(|template| template.pointers(object));
     let keeps = |pointer: String| {
@@ -17,18 +18,18 @@ pub(super) fn refuse_in_object(object: &Value) -> Result<(), &'static str> {
     if [String::new()].into_iter().chain(templates).any(keeps) { Err(KEEPERS) } else { Ok(()) }
 }
 
-/// Refuses a merge or strategic merge patch that changes what is not the guest's.
+/// Refuses a merge or strategic merge patch that changes what only the daemon may change.
 pub(super) fn refuse_in_merge(patch: &Value) -> Result<(), &'static str> {
     if patch.is_object() { judge_merge(patch, &marked()) } else { Err(LABELS) }
 }
 
-/// The paths to what is marked: the object itself, and its templates.
+/// The paths to what the daemon labels: the object itself, and its templates.
 fn marked() -> Vec<Vec<&'static str>> {
     let templates = TEMPLATES.iter().map(|template| template.path.split('/').skip(1).collect());
     [Vec::new()].into_iter().chain(templates).collect()
 }
 
-/// Judges a part of a merge patch, and what of it lies on the paths from there to what is marked.
+/// Judges a part of a merge patch. `marked` are the paths from there to what the daemon labels.
 fn judge_merge(patch: &Value, marked: &[Vec<&str>]) -> Result<(), &'static str> {
     let below = |step: &str| -> Vec<Vec<&str>> {
         let paths = marked.iter().filter(|path| path.first() == Some(&step));
@@ -46,7 +47,7 @@ fn judge_merge(patch: &Value, marked: &[Vec<&str>]) -> Result<(), &'static str> 
             parts.iter().try_for_each(|(step, part)| judge_merge(part, &below(step)))
         }
         Value::Array(items) => items.iter().try_for_each(|item| judge_merge(item, &below("*"))),
-        // What comes after would have no labels.
+        // What is put in the place of null later would have no labels.
         Value::Null => Err(LABELS),
         _ => Ok(()),
     }
@@ -74,7 +75,7 @@ fn is_directive(key: &str) -> bool {
     key.starts_with('$')
 }
 
-/// Refuses a JSON patch that changes what is not the guest's.
+/// Refuses a JSON patch that changes what only the daemon may change.
 pub(super) fn refuse_in_json(patch: &Patch) -> Result<(), &'static str> {
     patch.iter().try_for_each(|operation| match operation {
         PatchOperation::Add(add) => refuse_at(add.path.as_str()),
@@ -94,7 +95,7 @@ fn refuse_at(pointer: &str) -> Result<(), &'static str> {
         let leads_there = path.iter().zip(&steps).all(|(wanted, step)| wanted == step || *wanted == "*");
         match steps.get(path.len()..) {
             _ if !leads_there => Ok(()),
-            // It lies above.
+            // The pointer ends above what the daemon labels, and so would change that too.
             None => Err(LABELS),
             Some(rest) => judge_steps(rest),
         }
@@ -162,7 +163,7 @@ mod tests {
         assert_eq!(refuse_in_object(&json!({ "metadata": { "finalizers": [] } })), Ok(()));
     }
 
-    /// Where the four kinds of templates are.
+    /// The paths of the templates in the four kinds of objects that have one.
     const TEMPLATED: [&str; 4] = [
         "/spec/template",
         "/spec/jobTemplate",
@@ -170,7 +171,7 @@ mod tests {
         "/spec/volumeClaimTemplates/0",
     ];
 
-    /// A merge patch that does this to a template.
+    /// A merge patch that changes the template at this path.
     fn merging(template: &str, patch: &Value) -> Value {
         template.split('/').skip(1).collect::<Vec<_>>().into_iter().rev().fold(
             patch.clone(),

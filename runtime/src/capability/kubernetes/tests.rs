@@ -1,4 +1,4 @@
-//! Calls to an API server that notes what it is asked for.
+//! Tests of calls to an API server that notes what it is asked for.
 
 use super::*;
 use crate::{
@@ -17,10 +17,10 @@ use tokio::{net::TcpListener, task::JoinSet, time::sleep};
 const EVERYTHING: &str =
     "kubernetes: [{ apiGroups: [\"*\"], resources: [\"*\"], verbs: [\"*\"], namespaces: [\"*\"] }]";
 
-/// Paths and bodies.
+/// The path and the body of each request.
 type Requests = Arc<Mutex<Vec<(String, String)>>>;
 
-/// Knows pods, and answers every other question with one.
+/// The answer of an API server that knows pods, and answers every other question with one.
 fn answer(path: &str) -> Value {
     let verbs = ["get", "list", "create", "patch", "delete"];
     let pods =
@@ -33,7 +33,7 @@ fn answer(path: &str) -> Value {
     }
 }
 
-/// A ledger whose API server answers like this.
+/// A ledger whose API server has these routes.
 async fn ledger(routes: axum::Router) -> Arc<Ledger> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -42,7 +42,7 @@ async fn ledger(routes: axum::Router) -> Arc<Ledger> {
     Ledger::fleeting(Arc::new(Cluster::new(config).expect("a client")), Arc::default())
 }
 
-/// A caller in a namespace to whom everything is granted.
+/// A caller for a check of this namespace to whom everything is granted.
 fn caller_in(namespace: &str, ledger: &Arc<Ledger>) -> Caller {
     let key = Key::new(namespace, "test").expect("a key");
     let bare = Program::bare(namespace, "test.wasm".parse().expect("a module"));
@@ -60,7 +60,7 @@ async fn caller() -> (Caller, Requests) {
     (caller_in("team-a", &ledger(routes).await), requests)
 }
 
-/// The paths that were asked for since it was last asked.
+/// The paths that were requested since the last call of this function.
 fn paths(requests: &Requests) -> Vec<String> {
     requests.lock().expect("no panic").drain(..).map(|(path, _)| path).collect()
 }
@@ -70,7 +70,7 @@ fn pod(api_version: &str, namespace: &str, name: &str) -> Object {
     Object { kind, namespace: Some(namespace.to_owned()), name: name.to_owned() }
 }
 
-/// Asks for such a pod in every way that there is, and tells what was said.
+/// Asks for such a pod in every way that there is, and returns the answers.
 async fn ask(caller: &Caller, object: &Object) -> Vec<Result<(), Error>> {
     let Object { kind, namespace, name } = object;
     let metadata = json!({ "name": name, "namespace": namespace });
@@ -158,7 +158,7 @@ async fn an_apply_over_what_others_made_is_for_that_object_alone() {
     assert_eq!(sent["metadata"], json!({ "name": "web", "uid": "u-1" }));
 }
 
-/// Room for the answers of one namespace, and of all.
+/// The most answers under way to one namespace, and to all.
 const ROOM: (usize, usize) = (4, 8);
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Making, changing and deleting objects. What is made is marked, and noted in the ledger first.
+//! Calls that make, change or delete objects. What is made is labelled, and noted in the ledger first.
 
 use super::{
     call::{Caller, Objects, Repeat},
@@ -19,12 +19,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, PropagationPolicy};
 use serde_json::Value;
 
-/// The largest object or patch, in bytes.
+/// The most bytes of an object or patch.
 const LARGEST_BODY: usize = 1024 * 1024;
-/// The longest name of a field manager that the API server takes.
+/// The most bytes of a field manager's name that the API server takes.
 const LONGEST_MANAGER: usize = 128;
 
-/// What an object that a guest wrote is, without the rest of it, which may take a hundred times its text.
+/// The kind, namespace and name of an object that a guest wrote. The rest is left out, as it may take a
+/// hundred times its text.
 struct ObjectHead {
     kind: KindName,
     namespace: Option<String>,
@@ -53,7 +54,7 @@ impl Caller {
         if before.is_none() {
             self.judge("create", &objects, Some(&name))?;
         }
-        // What somebody else made stays theirs, and stays.
+        // An object that somebody else made stays theirs, and is not deleted.
         let others = before.filter(|before| !self.round.mark().is_on(before));
         let (places, request) = self.application(&objects, &name, body, others)?;
         self.enter(places).await?;
@@ -92,7 +93,8 @@ impl Caller {
         }
     }
 
-    /// How an object is made, and where that leaves something. Only here it is more than a text.
+    /// The request that makes an object, and the places where it leaves objects. Only within this function
+    /// the object is more than a text.
     fn creation(
         &self,
         objects: &Objects,
@@ -104,7 +106,8 @@ impl Caller {
         Ok((places, request.map_err(unsendable)?))
     }
 
-    /// Like [`Self::creation`], for an object that may be there already, and be somebody else's.
+    /// The request that applies an object, and the places where it leaves objects. `others` is the metadata
+    /// if somebody else made it.
     fn application(
         &self,
         objects: &Objects,
@@ -117,7 +120,7 @@ impl Caller {
             None => self.claim(objects, &mut object)?,
             Some(others) => {
                 tamper::refuse_in_merge(&object).map_err(invalid)?;
-                // Should it go meanwhile, nothing is made in its place.
+                // With the uid, nothing is made in the object's place should it be gone meanwhile.
                 object["metadata"]["uid"] = others.uid.into();
                 Vec::new()
             }
@@ -128,10 +131,10 @@ impl Caller {
         Ok((places, request.map_err(unsendable)?))
     }
 
-    /// Makes an object the round's own, and tells where something is left if it is made.
+    /// Labels an object as the round's own, and returns the places where objects are left if it is made.
     fn claim(&self, objects: &Objects, object: &mut Value) -> Result<Vec<ObjectLocation>, Error> {
         tamper::refuse_in_object(object).map_err(invalid)?;
-        // A review may not even have labels.
+        // Objects that leave nothing, such as reviews, may not even have labels.
         if objects.kind.leaves_nothing() {
             return Ok(Vec::new());
         }
@@ -147,7 +150,7 @@ impl Caller {
         Ok([own].into_iter().chain(made).collect())
     }
 
-    /// Notes where objects are before they are made.
+    /// Notes the places in the ledger before objects are made there.
     async fn enter(&self, places: Vec<ObjectLocation>) -> Result<(), Error> {
         for place in places {
             self.round.enter(place).await.map_err(|error| failure::no_entry(&error))?;
@@ -155,7 +158,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Sends what is about one object, and tells how that is now.
+    /// Sends a request about one object, and returns how the object is afterwards.
     async fn send(
         &self,
         repeat: Repeat,

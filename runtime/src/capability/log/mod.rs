@@ -1,4 +1,4 @@
-//! `log`: levelled lines, and what guests print.
+//! The `log` capability: lines with a level, and what guests print.
 
 mod printed;
 

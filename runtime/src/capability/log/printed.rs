@@ -1,4 +1,4 @@
-//! What guests print, as lines of their log.
+//! What guests print, written as lines of their log.
 
 use crate::usage::log::{GuestLog, LINE_LENGTH};
 use bytes::Bytes;
@@ -14,10 +14,11 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-/// How Rust ends what it says about a panic. A guest has no environment that could be set.
+/// The start of the advice with which Rust ends a panic's message. A guest has no environment in which to
+/// follow it.
 const ADVICE: &str = "note: run with `RUST_BACKTRACE=";
 
-/// What a guest prints, as lines of its log.
+/// A stream to which a guest prints, written as lines of its log.
 #[derive(Debug)]
 pub struct Printed {
     log: GuestLog,
@@ -25,12 +26,12 @@ pub struct Printed {
 }
 
 impl Printed {
-    /// Standard output becomes lines of level info.
+    /// Standard output, whose lines get the level info.
     pub fn stdout(log: GuestLog) -> Self {
         Self { log, level: Level::INFO }
     }
 
-    /// Standard error becomes lines of level warn.
+    /// Standard error, whose lines get the level warn.
     pub fn stderr(log: GuestLog) -> Self {
         Self { log, level: Level::WARN }
     }

@@ -1,4 +1,4 @@
-//! One TCP connection: the calls of a guest as plain functions.
+//! One TCP connection of a guest, with its calls as plain functions.
 
 use crate::{
     capability::{
@@ -20,18 +20,18 @@ use tokio::{
 };
 use url::Host;
 
-/// The most that one `send` takes, in bytes.
+/// The most bytes that one `send` takes.
 pub(super) const LARGEST_SENT: usize = 256 * 1024;
-/// The most that one `receive` returns, in bytes.
+/// The most bytes that one `receive` returns.
 const LARGEST_RECEIVED: usize = 64 * 1024;
 
-/// An open connection of a guest. After a failure that leaves it in the middle of something, it is closed.
+/// An open connection of a guest. A failure in the middle of something closes it.
 pub struct Connection {
     stream: Option<Stream>,
     _socket: FairPermit,
     /// The address that was dialled.
     pub(super) address: SocketAddr,
-    /// From the start of resolving to the connection.
+    /// How long it took to resolve the host and to connect.
     pub(super) took: Duration,
 }
 
@@ -60,7 +60,7 @@ impl Connection {
         timeout_at(deadline, dial).await.map_err(|_| Error::Timeout)?
     }
 
-    /// Sends everything. A failure closes the connection: nobody knows how much arrived.
+    /// Sends all of `data`. A failure closes the connection, as nobody knows how much arrived.
     pub async fn send(&mut self, data: &[u8], deadline: Instant) -> Result<(), Error> {
         if data.len() > LARGEST_SENT {
             return Err(Error::Invalid(format!("at most {LARGEST_SENT} bytes are sent at once")));
@@ -75,7 +75,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits for bytes; none mean the end of the stream.
+    /// Waits for at most `limit` bytes; none mean the end of the stream.
     pub async fn receive(&mut self, limit: u32, deadline: Instant) -> Result<Vec<u8>, Error> {
         if limit == 0 {
             return Err(Error::Invalid("a limit of 0 receives nothing: ask for at least 1 byte".to_owned()));
@@ -91,7 +91,7 @@ impl Connection {
         Ok(received)
     }
 
-    /// Goes on with TLS. A failure closes the connection.
+    /// Starts TLS on the connection. A failure closes it.
     pub async fn start_tls(
         &mut self,
         network: &Network,
@@ -126,7 +126,7 @@ fn parse(address: &str) -> Result<(Host, u16), Error> {
     };
     let (host, port) = address.rsplit_once(':').ok_or_else(invalid)?;
     let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(invalid)?;
-    // A grant for `*` would be one for all hosts.
+    // A grant for the host `*` would be one for all hosts.
     let host = Some(Host::parse(host).map_err(|_| invalid())?).filter(|host| !host.to_string().contains('*'));
     Ok((host.ok_or_else(invalid)?, port))
 }

@@ -1,4 +1,4 @@
-//! TCP connections, plain or with TLS.
+//! The `tcp` capability: TCP connections, plain or with TLS.
 
 mod connection;
 #[cfg(test)]
@@ -18,13 +18,13 @@ use crate::{capability::HostState, grant::Capability};
 use tokio::time::Instant;
 use wasmtime::component::{Resource, ResourceTableError};
 
-/// How many connections a guest may hold at once.
+/// The most connections that a guest may hold at once.
 const MOST_CONNECTIONS: usize = 16;
-/// Why a call of a guest came to nothing.
+/// Why a call of a guest failed.
 pub enum Failure {
-    /// What the guest is told.
+    /// The error that the guest gets.
     Answer(Error),
-    /// The guest misused a handle.
+    /// The guest misused a handle, which ends it.
     Trap(wasmtime::Error),
 }
 
@@ -89,7 +89,7 @@ impl HostConnection for HostState {
         let result = self.table.get_mut(&this)?.receive(limit, deadline).await;
         self.finish(&result);
         let received = result?;
-        // No more was asked for than there is room.
+        // No more was asked for than the run may receive, so nothing is refused here.
         let _ = self.calls.receive(received.len());
         Ok(received)
     }

@@ -1,4 +1,4 @@
-//! Connections to real servers on this machine.
+//! Tests of connections to real servers on this machine.
 
 use super::{connection::LARGEST_SENT, *};
 use crate::{

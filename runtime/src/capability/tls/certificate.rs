@@ -1,4 +1,4 @@
-//! What a certificate says.
+//! What the certificate of a peer says.
 
 use crate::capability::bindings::aviary::check::tls::Certificate;
 use std::{
@@ -12,10 +12,10 @@ use x509_parser::{
     x509::X509Name,
 };
 
-/// As many names as are reported.
+/// The most names of a certificate that are reported.
 const MOST_NAMES: usize = 256;
 
-/// The facts of a certificate in DER, unless it cannot be read.
+/// The facts of a certificate in DER; none if it cannot be read.
 pub(super) fn read(der: &[u8]) -> Option<Certificate> {
     let (_, certificate) = parse_x509_certificate(der).ok()?;
     let names = certificate.subject_alternative_name().ok().flatten();
@@ -40,7 +40,8 @@ fn general_name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// RFC 4514: the last part first, joined by commas, special characters escaped.
+/// A distinguished name as RFC 4514 writes it: the last part first, joined by commas, special characters
+/// escaped.
 fn distinguished_name(name: &X509Name<'_>) -> String {
     let mut text = String::new();
     let parts: Vec<_> = name.iter_rdn().collect();

@@ -1,4 +1,4 @@
-//! TLS for http and tcp: how to trust, the handshake, and what the peer's certificate says.
+//! TLS for `http` and `tcp`: whom to trust, the handshake, and what the peer's certificate says.
 
 mod certificate;
 mod stream;
@@ -27,28 +27,28 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::Host;
 
-/// The longest list of certificates that a guest may give, in bytes.
+/// The most bytes of the certificates that a guest may give to trust.
 const LONGEST_CA: usize = 64 * 1024;
-/// How many configurations with a guest's own certificates are kept.
+/// The most configurations with guests' own certificates that are kept.
 const KEPT: usize = 32;
 
-/// What is to be spoken over TLS.
+/// The protocols that are offered over TLS by ALPN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alpn {
-    /// HTTP/2 or HTTP/1.1.
+    /// HTTP/2 and HTTP/1.1 are offered.
     Http,
-    /// Nothing in particular.
+    /// No protocol is offered.
     None,
 }
 
-/// How a peer is trusted; equal for equal options.
+/// How a peer's certificate is trusted; equal for equal options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trust {
     verify: bool,
     ca: Option<[u8; 32]>,
 }
 
-/// Client configurations, built once and shared: building one costs more than a handshake.
+/// The TLS configurations of the client, built once and shared: building one costs more than a handshake.
 pub struct TlsConfigs {
     provider: Arc<CryptoProvider>,
     roots: Arc<RootCertStore>,
@@ -58,7 +58,7 @@ pub struct TlsConfigs {
 }
 
 impl Trust {
-    /// What these options ask for; none is the daemon's roots.
+    /// How these options trust; without options, by the daemon's root certificates.
     pub fn of(options: Option<&TlsOptions>) -> Self {
         let verify = options.is_none_or(|options| options.verify);
         let ca = options.filter(|_| verify).and_then(|options| options.ca.as_deref());
@@ -67,7 +67,7 @@ impl Trust {
 }
 
 impl TlsConfigs {
-    /// Trusts the system's roots and the certificates of `ca`, as PEM. Fails if that is no such text.
+    /// Trusts the root certificates of the system and those of `ca`, as PEM. An error if `ca` is no PEM text.
     pub fn new(ca: Option<&str>) -> Result<Self, String> {
         let provider = Arc::new(ring::default_provider());
         let mut roots = system_roots();
@@ -82,7 +82,7 @@ impl TlsConfigs {
         Ok(Self { verifying, trusting, provider, roots, own: Mutex::default() })
     }
 
-    /// The configuration for these options. Fails if their certificates are no PEM.
+    /// The configuration for these options. An error if their certificates are no PEM.
     pub fn get(&self, options: Option<&TlsOptions>, alpn: Alpn) -> Result<Arc<ClientConfig>, String> {
         let trust = Trust::of(options);
         let shared = if trust.verify { &self.verifying } else { &self.trusting };
@@ -110,7 +110,7 @@ impl TlsConfigs {
     }
 }
 
-/// Agrees on TLS with the peer, who has to be `server`: a name or an address.
+/// Makes the TLS handshake with the peer, who has to be `server`: a name or an address.
 pub async fn handshake(
     config: Arc<ClientConfig>,
     server: ServerName<'static>,
@@ -122,7 +122,7 @@ pub async fn handshake(
     Ok((Stream::Tls(Box::new(stream)), certificate))
 }
 
-/// Whom the peer has to be, for a host of a URL.
+/// The name or address that the peer has to prove, for the host of a URL.
 pub fn server_name(host: &Host<&str>) -> Result<ServerName<'static>, String> {
     match host {
         Host::Ipv4(address) => Ok(ServerName::IpAddress(IpAddr::V4(*address).into())),
@@ -175,7 +175,7 @@ fn build(
         builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate { schemes }))
     };
     let mut config = builder.with_no_client_auth();
-    // A check measures a whole handshake.
+    // No resumption, as a check measures a whole handshake.
     config.resumption = Resumption::disabled();
     if alpn == Alpn::Http {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -183,7 +183,7 @@ fn build(
     Ok(Arc::new(config))
 }
 
-/// Takes whatever the server shows, for `verify: false`.
+/// Accepts whatever certificate the server shows, for `verify: false`.
 #[derive(Debug)]
 struct AnyCertificate {
     schemes: Vec<SignatureScheme>,
@@ -234,7 +234,7 @@ fn explain(error: &io::Error) -> TlsError {
             Certificate::Expired | Certificate::ExpiredContext { .. } => TlsError::Expired,
             Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => TlsError::NotYetValid,
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => TlsError::WrongName,
-            // A signature that does not fit is that of another authority of the same name.
+            // A signature that does not fit comes from another authority of the same name.
             Certificate::UnknownIssuer | Certificate::BadSignature => TlsError::UnknownIssuer,
             Certificate::Revoked => TlsError::Revoked,
             Certificate::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {

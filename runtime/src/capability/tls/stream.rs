@@ -1,4 +1,4 @@
-//! A connection, plain or with TLS.
+//! The stream of a connection, plain or with TLS.
 
 use std::{
     io,
@@ -11,16 +11,16 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-/// A connection, plain or with TLS.
+/// The stream of a connection, plain or with TLS.
 pub enum Stream {
-    /// As it is.
+    /// A plain TCP stream.
     Plain(TcpStream),
-    /// With TLS agreed on.
+    /// A stream with TLS, after the handshake.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
-    /// Whether the peer wants to speak HTTP/2.
+    /// Whether the handshake chose HTTP/2.
     pub fn is_http2(&self) -> bool {
         match self {
             Self::Plain(_) => false,

@@ -1,4 +1,4 @@
-//! What a tenant tries, and how far it gets.
+//! Tests of what a tenant tries, and how far that gets.
 
 use super::*;
 use crate::grant::Authorization;
@@ -23,7 +23,7 @@ fn most(grants: &str) -> Arc<Bounds> {
     Arc::new(Bounds { grants, ..Bounds::default() })
 }
 
-/// What a manifest of `team-a` permits under a rule.
+/// The authorization of a manifest of `team-a` with these `grants`, under this rule of the policy.
 fn under(rule: &str, grants: &str) -> Authorization {
     let ceiling = Ceiling::tenant("team-a", "cluster.local", most(rule));
     let grants = serde_saphyr::from_str(grants).expect("valid grants");

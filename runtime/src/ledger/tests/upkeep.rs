@@ -1,4 +1,5 @@
-//! Namespaces that go, and a book that somebody else changes, over an API server that knows just that.
+//! Tests with namespaces that go, and a book that somebody else changes, over an API server that knows just
+//! that.
 
 use super::*;
 use crate::{grant::Account, usage::Leftovers};
@@ -10,26 +11,26 @@ use tokio::time::timeout;
 
 const BOOK: &str = "/api/v1/namespaces/aviary/configmaps/aviary-ledger";
 
-/// What the API server has.
+/// What the API server of the tests has.
 #[derive(Default)]
 struct Server {
-    /// The namespaces by name, with their uid.
+    /// The uid of each namespace, by name.
     namespaces: BTreeMap<String, String>,
-    /// Whether the daemon may see them.
+    /// Whether the daemon may not see namespaces.
     hides_namespaces: bool,
-    /// The namespaces in which an account may do anything.
+    /// The names of the namespaces in which an account may do anything.
     open: BTreeSet<String>,
-    /// The ledger's ConfigMap.
+    /// The data of the ledger's ConfigMap.
     book: Option<BTreeMap<String, String>>,
     books_read: usize,
-    /// For so many seconds it wants to be left alone.
+    /// How many seconds the server asks to be left alone, while it is busy.
     is_busy_for: Option<u32>,
 }
 
 type Shared = Arc<Mutex<Server>>;
 
 impl Server {
-    /// With these namespaces, in all of which an account may do anything.
+    /// Starts a server with these namespaces, in all of which an account may do anything.
     async fn start(namespaces: &[(&str, &str)]) -> (Shared, Arc<Ledger>, Arc<Leftovers>) {
         let owned = |(name, uid): &(&str, &str)| ((*name).to_owned(), (*uid).to_owned());
         let namespaces: BTreeMap<_, _> = namespaces.iter().map(owned).collect();
@@ -96,7 +97,7 @@ impl Server {
         Json(json!({ "metadata": {}, "data": book })).into_response()
     }
 
-    /// Takes a namespace away, and the rights of everybody in it.
+    /// Deletes a namespace, and with it the rights of everybody in it.
     fn delete(&mut self, namespace: &str) {
         self.namespaces.remove(namespace);
         self.open.remove(namespace);
@@ -121,7 +122,7 @@ fn place_in(namespace: &str) -> ObjectLocation {
     ObjectLocation { namespace: Some(namespace.to_owned()), account: Some(account), ..place() }
 }
 
-/// Begins a round that makes something at a place.
+/// Begins a round that makes objects at a place.
 async fn enter(ledger: &Arc<Ledger>, place: ObjectLocation) -> Round {
     let round = ledger.open(&key());
     round.enter(place).await.expect("noted");
@@ -143,7 +144,8 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     timeout(Duration::from_secs(10), look).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
-/// Ends a daemon that has looked in vain for so long that it looks once a minute.
+/// Settles a ledger whose sweeps have been in vain for so long that there is one in a minute. True if nothing
+/// is left.
 async fn settle_in_vain(ledger: &Arc<Ledger>, patience: Duration) -> bool {
     for due in ledger.state().due.values_mut() {
         *due = (0..9).fold(*due, |due, _| due.after(1));

@@ -9,7 +9,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 const HEAD: &str = "apiVersion: aviary.dev/v1alpha1\nkind: Check\n";
 
-/// A manifest whose sixth line and the rest are `spec`.
+/// A manifest with `spec` as its sixth line and the rest.
 fn with(spec: &str) -> String {
     format!("{HEAD}metadata: {{ name: dns }}\nspec:\n  module: dns.wasm\n{spec}")
 }
@@ -125,7 +125,7 @@ fn no_cut_of_a_manifest_makes_it_panic() {
     }
 }
 
-/// What the documents name that are refused.
+/// What the refused documents of a file name.
 fn refused(text: &str, ceiling: &Arc<Ceiling>) -> Vec<Named> {
     documents(text, "default", ceiling)
         .into_iter()

@@ -1,4 +1,4 @@
-//! The schema: what it says, and that it says what the daemon does.
+//! Tests of the JSON schema: what it says, and that it says what the daemon does.
 
 use crate::{
     grant::Ceiling,
@@ -36,7 +36,7 @@ fn every_key_of_the_schema_is_described() {
     visit(&schema(), "schema");
 }
 
-/// The schema, ready to judge documents.
+/// The JSON schema, ready to judge documents.
 struct Judge {
     schemas: Schemas,
     schema: SchemaIndex,
@@ -50,7 +50,7 @@ impl Judge {
         Self { schemas, schema }
     }
 
-    /// What the schema minds in the documents of a file.
+    /// The objections of the schema to the documents of a file.
     fn minds(&self, text: &str) -> Vec<String> {
         let documents: Vec<Value> = read(text).expect("YAML");
         let minds =

@@ -1,7 +1,7 @@
-//! Machine code on disk, for the next start.
+//! The cache: machine code on disk, for the next start.
 //!
-//! Machine code is run as it is, so that whoever can change an entry runs code in the daemon. Hence a directory of
-//! this user's alone, and a key in it under which every entry is authenticated. Whatever is wrong with an entry
+//! Machine code is run as it is, so whoever can change an entry runs code in the daemon. Hence a directory of
+//! this user alone, and a key in it under which every entry is authenticated. An entry with anything wrong
 //! makes the module be compiled again, and nothing else.
 
 use super::trusted::Code;
@@ -26,21 +26,22 @@ use std::{
 };
 use wasmtime::Engine;
 
-/// The directory below the one that was named, so that its mode can be ours.
+/// The name of the cache's own directory below the one that the operator names, so that the daemon can set
+/// its mode.
 const DIRECTORY: &str = "code";
 const KEY: &str = "key";
 const KEY_LENGTH: usize = 32;
 const TAG_LENGTH: usize = 32;
-/// What is written first, so that tags never mean something else.
+/// The first bytes of what is authenticated, so that tags never mean something else.
 const DOMAIN: &[u8] = b"aviary machine code 1";
-/// Bytes of all entries; beyond it, the one that was not used for longest goes first.
+/// The most bytes of all entries together. Beyond it, the entry that was not used for longest goes first.
 const MOST: u64 = 256 << 20;
 
 /// A private directory of machine code.
 pub(super) struct Cache {
     directory: OwnedFd,
     key: Key,
-    /// Of everything that makes a difference to the code, but for the module.
+    /// A hash of everything but the module that makes a difference to the code.
     compatibility: u64,
     most: u64,
 }
@@ -49,7 +50,7 @@ impl Cache {
     /// Opens the cache below a directory, and makes what is missing.
     ///
     /// # Errors
-    /// If it cannot be made, or others could reach into it.
+    /// When the cache cannot be made, or when other users could change it.
     pub(super) fn open(path: &Path, engine: &Engine) -> io::Result<Self> {
         let path = path.join(DIRECTORY);
         DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
@@ -86,7 +87,7 @@ impl Cache {
         format!("{}-{:016x}", digest.hex(), self.compatibility)
     }
 
-    /// What the tag of an entry stands for.
+    /// The bytes that the tag of an entry authenticates.
     fn statement(&self, digest: &Digest, code: &[u8]) -> Vec<u8> {
         [DOMAIN, digest.as_bytes(), &self.compatibility.to_le_bytes(), Digest::of(code).as_bytes()].concat()
     }
@@ -102,7 +103,7 @@ impl Cache {
         hmac::verify(&self.key, &self.statement(digest, &code), &tag)
             .map_err(|_| io::Error::other("it is not what a daemon with this key wrote"))?;
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-        // Whatever is wrong with that, the code is good.
+        // The time of use is not needed for the code, so an error does no harm.
         let _ = sys::futimens(&file, &Timestamps { last_access: now, last_modification: now });
         Ok(Some(Code::vouched_for(code)))
     }
@@ -112,7 +113,7 @@ impl Cache {
         Ok(sys::renameat(&self.directory, new, &self.directory, name)?)
     }
 
-    /// Removes what was not used for longest until the rest has room.
+    /// Removes the entries that were not used for longest, until the rest is small enough.
     fn trim(&self) -> io::Result<()> {
         let mut entries = Vec::new();
         for entry in Dir::read_from(&self.directory)? {
@@ -144,7 +145,8 @@ impl Cache {
     }
 }
 
-/// The key in the directory, or a new one. If two daemons begin at once, both use the first one's.
+/// The key in the directory, or a new one. If two daemons start at once, both use the one that was written
+/// first.
 fn key(directory: &OwnedFd) -> io::Result<Key> {
     if let Some(file) = open(directory, KEY)? {
         require_private(&file, FileType::RegularFile)?;
@@ -177,7 +179,7 @@ fn open(directory: &OwnedFd, name: &str) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Writes a new file, and returns the name that it has until it is whole.
+/// Writes a new file, and returns its temporary name, which it has until it is renamed.
 fn create(directory: &OwnedFd, parts: &[&[u8]]) -> io::Result<String> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = format!("new-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -191,7 +193,7 @@ fn create(directory: &OwnedFd, parts: &[&[u8]]) -> io::Result<String> {
     Ok(name)
 }
 
-/// Only what is this user's, and nobody else's to change or read, is believed.
+/// Refuses a file that is not this user's own, or that others can read or change.
 fn require_private(file: &OwnedFd, kind: FileType) -> io::Result<()> {
     let stat = sys::fstat(file)?;
     let mode = Mode::from_raw_mode(stat.st_mode);

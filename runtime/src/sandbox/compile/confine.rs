@@ -1,4 +1,4 @@
-//! What a compiling process gives up.
+//! The confinement of a compiling process: what it gives up.
 
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus, Scope};
 use rustix::{
@@ -10,10 +10,10 @@ use seccompiler::{
 };
 use std::{collections::BTreeMap, env::consts::ARCH, error::Error, time::Duration};
 
-/// How much lower than the daemon's the priority is.
+/// How much the priority of the process is lowered.
 const NICE: i32 = 10;
 
-/// All that a compiler needs of the kernel once it has begun: memory, its three pipes, time, and an end.
+/// The system calls that a compiler needs once it has begun: for memory, its three pipes, time, and its end.
 const NEEDED: [i64; 25] = [
     libc::SYS_brk,
     libc::SYS_clock_gettime,
@@ -54,12 +54,13 @@ pub(super) fn limit(memory: u64, cpu: Duration) -> Result<(), String> {
     for (resource, most, what) in limits {
         lower(resource, most).map_err(|error| format!("cannot limit {what}: {error}"))?;
     }
-    // A lower priority is a courtesy; all that matters for safety is above.
+    // An error does no harm: a lower priority is a courtesy, and all that matters for safety is above.
     let _ = nice(NICE);
     Ok(())
 }
 
-/// Lowers a limit. At the soft limit of processor time comes a signal that tells why, a second later the end.
+/// Lowers a limit of the process. At the soft limit of processor time comes a signal that tells why, a second
+/// later the end.
 fn lower(resource: Resource, most: u64) -> Result<(), Errno> {
     let allowed = getrlimit(resource).maximum.unwrap_or(u64::MAX);
     let spare = u64::from(matches!(resource, Resource::Cpu));
@@ -69,7 +70,7 @@ fn lower(resource: Resource, most: u64) -> Result<(), Errno> {
 
 /// Shuts the process off from files, network and other processes. Returns what could not be done, and why.
 pub(super) fn seal() -> Vec<String> {
-    // Landlock opens something itself, and seccomp would refuse the two before it.
+    // The order matters: Landlock opens something itself, and seccomp would refuse the two before it.
     let done = [
         ("landlock", shut_files()),
         ("open files", lower(Resource::Nofile, 0).map_err(Into::into)),
@@ -92,10 +93,10 @@ fn shut_files() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Every call that is not needed fails with "operation not permitted".
+/// Makes every system call that is not needed fail with "operation not permitted".
 fn filter_calls() -> Result<(), Box<dyn Error>> {
     let pid = u64::from(getpid().as_raw_nonzero().get().unsigned_abs());
-    // An abort sends a signal, which must not reach anybody else.
+    // An abort sends a signal to its own process, and must not reach another one.
     let to_itself = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, pid)?;
     let mut rules: BTreeMap<_, _> = NEEDED.map(|call| (call, Vec::new())).into();
     rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![to_itself])?]);
@@ -119,7 +120,8 @@ mod tests {
 
     const INSIDE: &str = "AVIARY_TEST_CONFINED";
 
-    /// Runs what follows in a process of its own, as there is no way out again.
+    /// Runs the calling test again in a process of its own, as there is no way out again, and returns what it
+    /// prints.
     fn confined() -> String {
         let name = thread::current().name().expect("tests are named").to_owned();
         let test = Command::new(env::current_exe().expect("this program"))

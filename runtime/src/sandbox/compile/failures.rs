@@ -1,16 +1,17 @@
-//! Modules that did not compile, so that nothing is spent on them again and again.
+//! The memory of modules that did not compile, so that nothing is spent on them again and again.
 
 use crate::value::Digest;
 use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
-/// How long a module rests after its first failure; twice as long after each further one.
+/// How long a module is not tried after its first failure; twice as long after each further one.
 const FIRST_REST: Duration = Duration::from_secs(10);
+/// The longest time for which a module is not tried.
 const LONGEST_REST: Duration = Duration::from_secs(3600);
-/// How many failures are remembered; the one that rests no longer, or least, is forgotten first.
+/// The most failures that are remembered. The one with the least time left to wait is forgotten first.
 const MOST: usize = 1_024;
 
-/// What is known of modules that did not compile.
+/// The modules that did not compile, by digest.
 #[derive(Default)]
 pub(super) struct Failures(HashMap<Digest, Failure>);
 
@@ -21,14 +22,14 @@ struct Failure {
 }
 
 impl Failures {
-    /// Why this module is not tried now.
+    /// Why this module is not tried now; none if it may be.
     pub(super) fn get(&self, digest: &Digest, now: Instant) -> Option<String> {
         let failure = self.0.get(digest)?;
         let left = failure.until.checked_duration_since(now).filter(|left| !left.is_zero())?;
         Some(format!("{}; not tried again for {} s", failure.what, left.as_secs().max(1)))
     }
 
-    /// Remembers that this module failed.
+    /// Remembers that this module failed, and why.
     pub(super) fn insert(&mut self, digest: Digest, what: String, now: Instant) {
         let count = self.0.get(&digest).map_or(0, |failure| failure.count) + 1;
         let rest = FIRST_REST.saturating_mul(1 << (count - 1).min(16)).min(LONGEST_REST);

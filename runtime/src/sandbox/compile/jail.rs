@@ -1,4 +1,4 @@
-//! The outside of the jail: starts the child, feeds it, reads what it makes, and ends it.
+//! The jail from outside: starts the child, feeds it, reads what it makes, and ends it.
 
 use super::{
     trusted::Code,
@@ -19,17 +19,18 @@ use tokio::{
     time::timeout,
 };
 
-/// The hidden command of the program.
+/// The hidden command of the program that compiles a module.
 pub const COMMAND: &str = "compile-module";
 const LONGEST_GREETING: usize = 1_024;
-/// What a child may say about a failure.
+/// The most bytes of what a child says about a failure.
 const LONGEST_COMPLAINT: u64 = 2 * 1024;
-/// Machine code is some four times as large as its module, and has a fixed part. The daemon holds it twice for a
-/// moment, so that this is what a small module can do to the daemon's memory.
+/// The most bytes of machine code of an empty module. More are allowed for each byte of a module.
+/// Code is some four times as large as its module, and has a fixed part. The daemon holds it twice for a
+/// moment, so this is what a small module can do to its memory.
 const CODE_BASE: u64 = 7 << 20;
 const CODE_PER_BYTE: u64 = 8;
 
-// The numbers of signals on Linux, whatever the machine.
+// The numbers of signals on Linux, which are the same on all machines.
 const SIGABRT: i32 = 6;
 const SIGKILL: i32 = 9;
 const SIGXCPU: i32 = 24;
@@ -38,21 +39,21 @@ const SIGXCPU: i32 = 24;
 pub(super) struct Jail {
     program: PathBuf,
     allowance: Allowance,
-    turn: Mutex<()>,
+    running: Mutex<()>,
 }
 
-/// Why there is no code.
+/// Why a module was not compiled.
 #[derive(Debug)]
 pub(super) enum Broken {
-    /// The module is wrong.
+    /// The module is not valid.
     Refused(String),
-    /// The module needs more than it may have.
+    /// The module needs more memory or time than it may have.
     Exceeded(String),
-    /// The machine's trouble, which may pass.
+    /// The machine is in trouble, which may pass.
     Passing(String),
 }
 
-/// What a child left behind.
+/// What a child leaves when it has ended.
 struct Exited {
     status: ExitStatus,
     output: Vec<u8>,
@@ -61,16 +62,16 @@ struct Exited {
 
 impl Jail {
     pub(super) fn new(program: PathBuf, allowance: Allowance) -> Self {
-        Self { program, allowance, turn: Mutex::default() }
+        Self { program, allowance, running: Mutex::default() }
     }
 
     pub(super) fn allowance(&self) -> &Allowance {
         &self.allowance
     }
 
-    /// Compiles a module once all that came before are done.
+    /// Compiles a module once all modules before it are done.
     pub(super) async fn compile(&self, bytes: &[u8]) -> Result<Code, Broken> {
-        let _turn = self.turn.lock().await;
+        let _running = self.running.lock().await;
         let program = self.program.display();
         let mut child = self
             .start()
@@ -80,7 +81,7 @@ impl Jail {
             Ok(Ok(ended)) => self.judge(ended, most),
             Ok(Err(error)) => Err(Broken::Passing(format!("is not compiled: lost {program}: {error}"))),
             Err(_) => {
-                // Fails only if it has ended by itself.
+                // Killing fails only if the child has ended by itself.
                 let _ = child.kill().await;
                 let wall = self.allowance.wall;
                 Err(Broken::Passing(format!(
@@ -100,7 +101,8 @@ impl Jail {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Out of reach of the terminal: an interrupt is for the daemon, which then ends this, too.
+            // The child has a process group of its own, so that an interrupt of the terminal reaches only the
+            // daemon, which then ends it.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -155,7 +157,8 @@ impl Jail {
     }
 }
 
-/// Writes and reads until the child has ended. What it says beyond the caps ends it.
+/// Writes the module and reads the code until the child has ended. A child that says more than it may is cut
+/// off.
 async fn converse(child: &mut Child, bytes: &[u8], most: u64) -> io::Result<Exited> {
     let (Some(mut stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -179,13 +182,13 @@ async fn read(pipe: impl AsyncRead + Unpin, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Where the greeting ends.
+/// The position at which the greeting ends; none if the output does not begin with one.
 fn greeting(output: &[u8]) -> Option<usize> {
     let end = output.iter().take(LONGEST_GREETING).position(|byte| *byte == b'\n')?;
     output[..end].starts_with(GREETING.as_bytes()).then_some(end)
 }
 
-/// Says once how the jail is weaker than it should be.
+/// Warns, once per process, of how the jail is weaker than it should be.
 fn warn_of_gaps(gaps: &[u8]) {
     static SAID: Once = Once::new();
     if !gaps.is_empty() {
@@ -194,7 +197,7 @@ fn warn_of_gaps(gaps: &[u8]) {
     }
 }
 
-/// Rust's allocator and wasmtime say it in words only.
+/// Whether the child ran out of memory, which Rust's allocator and wasmtime say in words only.
 fn is_out_of_memory(complaint: &str) -> bool {
     ["memory allocation of", "Cannot allocate memory", "out of memory"]
         .iter()

@@ -1,7 +1,7 @@
-//! The one seam between a module's bytes and machine code.
+//! The compiler: the only way from a module's bytes to machine code.
 //!
-//! What a module costs to compile cannot be told from its size, so none is compiled in this process: a child of
-//! the same program does it, in a [`jail`] with limits. What comes out is kept in a [`cache`].
+//! The size of a module does not tell what it costs to compile, so none is compiled in this process. A child
+//! of the same program does it, in a [`jail`] with limits. Its code is kept in a [`cache`].
 
 mod cache;
 mod confine;
@@ -35,11 +35,12 @@ use tokio::time::Instant;
 use trusted::Code;
 use wasmtime::{Engine, OutOfMemory, component::Component};
 
-/// What is tried first, so that a module that only looks cheap holds up others for no longer than this.
+/// The memory of the first try. A module that only looks cheap holds up others no longer than that try.
 const QUICK_MEMORY: Size = Size::mebibytes(192);
+/// The processor time of the first try.
 const QUICK_CPU: Duration = Duration::from_secs(2);
 
-/// Turns modules into components.
+/// Turns modules into components, with a jail for modules that look cheap and one for the others.
 pub(super) struct Compiler {
     engine: Engine,
     cache: Option<Arc<Cache>>,
@@ -70,8 +71,8 @@ impl Compiler {
         Self { engine, cache, failures: Mutex::default(), quick: jail(quick), slow: jail(allowance) }
     }
 
-    /// Makes a component of a module. What is no component, or failed a short while ago, is
-    /// refused before anything expensive happens.
+    /// Makes a component of a module. A module that is no component, or failed a short while ago, is refused
+    /// before anything expensive happens.
     pub(super) async fn compile(&self, name: &str, module: &Blob) -> Result<Component, Fault> {
         let (bytes, digest) = (module.bytes(), &module.digest());
         let refuse = |what: &str| Fault::new(Reason::Module, format!("{name} {what}"));
@@ -96,7 +97,7 @@ impl Compiler {
         })
     }
 
-    /// What looks cheap has a jail of its own, and goes on to the one for the others if it is not.
+    /// Compiles a module that looks cheap in a jail of its own. One that is not goes on to the other jail.
     async fn build(&self, bytes: Arc<[u8]>) -> Result<Code, Broken> {
         let shape = {
             let bytes = Arc::clone(&bytes);
@@ -124,7 +125,7 @@ impl Compiler {
         off_the_threads(found).await.ok()?
     }
 
-    /// Takes new code in, and keeps it if that works.
+    /// Loads new code as a component, and puts it into the cache.
     async fn keep(&self, digest: &Digest, code: Code) -> Result<Component, Broken> {
         let (cache, engine, digest) = (self.cache.clone(), self.engine.clone(), *digest);
         let keep = move || {
@@ -142,7 +143,8 @@ impl Compiler {
     }
 }
 
-/// The machine has no room for the code, or the module wants more places than a live guest has.
+/// The reason for which code cannot be loaded. Either the machine is short of memory, or the module needs
+/// more than a live guest may have.
 fn unloadable(error: &wasmtime::Error) -> Broken {
     if error.is::<io::Error>() || error.is::<Errno>() || error.is::<OutOfMemory>() {
         return Broken::Passing(format!("cannot be loaded: {error:#}"));
@@ -150,7 +152,7 @@ fn unloadable(error: &wasmtime::Error) -> Broken {
     Broken::Refused(format!("compiles, but could not run here: {error:#}"))
 }
 
-/// Does what takes long away from the threads that everything else shares.
+/// Runs long work on a blocking thread, away from the threads that everything else shares.
 async fn off_the_threads<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Broken> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Broken::Passing(format!("could not be looked at: {error}")))

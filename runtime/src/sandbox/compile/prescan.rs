@@ -1,48 +1,49 @@
-//! What a module looks like before anything is done with it: a guess at what it costs to compile.
+//! The prescan: guesses what a module costs to compile before anything is done with it.
 //!
-//! Nothing here needs the module to be valid, and all of it takes time in proportion to its bytes. The guess only
-//! chooses a jail, and spares a child for what is hopeless; the limits of the jail are what protects.
+//! Nothing here needs the module to be valid, and all of it takes time in proportion to its bytes. The guess
+//! only chooses a jail, and saves starting a child for a hopeless module. The limits of the jail are what
+//! protects.
 
 use crate::value::Size;
 use wasmparser::{CompositeInnerType, FunctionBody, Operator, Parser, Payload};
 
-/// Components within components; compilers make three.
+/// The deepest nesting of components within components; compilers make three.
 const DEEPEST: usize = 100;
-/// Measured: some 5.4 KB of memory for each empty function.
+/// The least bytes of memory to compile a function. Measured: some 5.4 KB for each empty function.
 const LEAST_PER_FUNCTION: u64 = 3 * 1024;
-/// Measured: up to 825 bytes for each pair of a block and a local; a fiftieth where few locals live long, as in
-/// the interpreters of Python and JavaScript.
+/// The least bytes of memory for each pair of a branch and a local. Measured: up to 825 bytes.
+/// It is a fiftieth of that where few locals live long, as in the interpreters of Python and JavaScript.
 const LEAST_PER_CROSSING: u64 = 16;
-/// What is no more than this takes well under a second.
+/// The most bytes of a module that looks cheap. Within this and the next four bounds, compiling takes well
+/// under a second.
 const CHEAP_BYTES: u64 = 1 << 20;
 const CHEAP_FUNCTIONS: u64 = 5_000;
 const CHEAP_CROSSINGS: u64 = 200_000;
 const CHEAP_CROSSINGS_OF_ALL: u64 = 5_000_000;
 const CHEAP_ELEMENTS: u64 = 100_000;
 
-/// The numbers that tell what compiling a module takes.
+/// The numbers about a module from which the cost of compiling it is guessed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Shape {
     bytes: u64,
-    /// Functions with a body.
+    /// How many functions have a body.
     functions: u64,
-    /// Locals times places where paths part or meet, of the function with the most: what the compiler has to carry
-    /// along.
+    /// The most pairs of a local and a branch in one function, which the compiler has to carry along.
     worst: u64,
-    /// The same of all functions together.
+    /// The pairs of a local and a branch in all functions together.
     all: u64,
-    /// Elements of tables.
+    /// How many elements the tables have.
     elements: u64,
 }
 
-/// What has been seen of a core module or component that has not ended yet.
+/// What has been read of a core module or component that has not ended yet.
 #[derive(Default)]
 struct Open {
-    /// Parameters of each type that is a function's.
+    /// The number of parameters of each type; zero for a type that is not a function's.
     types: Vec<u64>,
-    /// The type of each function with a body.
+    /// The index of the type of each function with a body.
     functions: Vec<u32>,
-    /// Bodies seen.
+    /// How many bodies of functions have been read.
     bodies: usize,
 }
 
@@ -60,7 +61,7 @@ impl Shape {
         Ok(shape)
     }
 
-    /// Whether it is worth a try with little.
+    /// Whether it is worth trying to compile the module with little memory and time.
     pub(super) fn looks_cheap(&self) -> bool {
         self.bytes <= CHEAP_BYTES
             && self.functions <= CHEAP_FUNCTIONS
@@ -69,7 +70,7 @@ impl Shape {
             && self.elements <= CHEAP_ELEMENTS
     }
 
-    /// Refuses what cannot be compiled within so much memory by far.
+    /// Refuses a module that cannot be compiled within this much memory by far.
     pub(super) fn require_within(&self, memory: Size) -> Result<(), String> {
         let needed = self
             .functions
@@ -145,7 +146,7 @@ fn locals(body: &FunctionBody<'_>) -> wasmparser::Result<u64> {
     body.get_locals_reader()?.into_iter().map(|group| Ok(u64::from(group?.0))).sum()
 }
 
-/// Places where paths part or meet.
+/// The number of branches of a function: places where paths part or meet.
 fn branches(body: &FunctionBody<'_>) -> wasmparser::Result<u64> {
     let mut operators = body.get_operators_reader()?;
     let mut count = 0;

@@ -1,9 +1,10 @@
-//! Tells from the first bytes what is no component.
+//! Recognises from the first bytes what is no component.
 
 use wasmtime::Engine;
 
-/// First bytes of a component and of a core module: magic, version, layer.
+/// The first bytes of a component: magic, version, layer.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+/// The first bytes of a core module: magic, version, layer.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
 /// Says what is wrong with bytes that cannot be a component.

@@ -1,25 +1,26 @@
-//! Machine code that may be run: the one place with `unsafe`.
+//! Machine code that may be run. This is the one place with `unsafe`.
 
 use wasmtime::{Engine, component::Component};
 
 /// Machine code that wasmtime has made, unchanged since.
 ///
-/// Only two places make one, and each stands for that: [`super::jail`], which read it from its own child, and
-/// [`super::cache`], which read back what such a child had made and found it authentic.
+/// Only two places make one, and each of them vouches for it. [`super::jail`] read it from its own child.
+/// [`super::cache`] read back what such a child had made, and found it authentic.
 pub(super) struct Code(Vec<u8>);
 
 impl Code {
-    /// Vouches for these bytes.
+    /// Vouches that these bytes are machine code of wasmtime.
     pub(super) fn vouched_for(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    /// The code itself, to be written down.
+    /// The bytes of the code, to be written to the cache.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Takes the code in. Fails if it was made by another version of wasmtime or under other settings.
+    /// Loads the code into an engine. An error if it was made by another version of wasmtime or under other
+    /// settings.
     pub(super) fn deserialize(&self, engine: &Engine) -> wasmtime::Result<Component> {
         // SAFETY: `deserialize` must only see what `Engine::precompile_component` returned, of whatever version,
         // since it runs the code without looking at it.

@@ -1,4 +1,4 @@
-//! The inside of the jail: one module from standard input to machine code on standard output.
+//! The jail from inside: reads one module from standard input, and writes machine code to standard output.
 
 use super::{super::engine, confine};
 use std::{
@@ -8,28 +8,29 @@ use std::{
 };
 use wasmtime::Engine;
 
-/// How the child's first line begins; what it could not give up follows.
+/// The start of the child's first line. The names of what it could not give up follow.
 pub(super) const GREETING: &str = "aviary compiles; not confined: ";
-/// The exit code for a module that does not compile, with the reason on standard error.
+/// The exit code for a module that does not compile. The reason is on standard error.
 pub(super) const REFUSED: u8 = 1;
-/// The exit code if nothing could be compiled here at all.
+/// The exit code if no module could be compiled here at all.
 const UNFIT: u8 = 3;
 
-/// Compiles the module on standard input within so many bytes of address space and so much processor time.
+/// Compiles the module on standard input, within `memory` bytes of address space and `cpu` of processor time.
 ///
-/// To be called first thing in a process of its own: it takes everything away that a compiler does not need.
+/// It has to be called first in a process of its own, as it gives up everything that a compiler does not
+/// need.
 pub fn work(memory: u64, cpu: Duration) -> ExitCode {
     match prepare(memory, cpu).and_then(|engine| compile(&engine)) {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, why)) => {
-            // Nobody else can be told.
+            // An error here cannot be told to anybody else.
             let _ = stderr().write_all(why.as_bytes());
             ExitCode::from(code)
         }
     }
 }
 
-/// Gives up every power, and tells the parent which one it could not give up.
+/// Gives up everything that is not needed, and tells the parent what could not be given up.
 fn prepare(memory: u64, cpu: Duration) -> Result<Engine, (u8, String)> {
     confine::limit(memory, cpu).map_err(|why| (UNFIT, why))?;
     let engine = engine::for_compiling().map_err(|error| (UNFIT, format!("{error:#}")))?;

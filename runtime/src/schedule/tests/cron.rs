@@ -1,4 +1,4 @@
-//! Times of the wall clock.
+//! Tests of cron expressions.
 
 use super::*;
 

@@ -8,11 +8,13 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// What may be written in a period about the checks of a namespace that is not trusted, whatever each of them may write.
+/// The most lines that are written in a period about the checks of a namespace that is not trusted.
+/// It holds whatever each of them may write.
 const MOST_LINES: usize = 200;
+/// The most bytes that are written in a period about the checks of a namespace that is not trusted.
 const MOST_BYTES: usize = 128 * 1024;
 
-/// So many lines and bytes in a period.
+/// How many lines and bytes may be written in a period, and how many were.
 #[derive(Debug)]
 pub(super) struct Budget {
     most_lines: usize,
@@ -23,14 +25,15 @@ pub(super) struct Budget {
     pub(super) dropped: usize,
 }
 
-/// What may be written about one namespace.
+/// The log budget that all checks of one namespace share.
 #[derive(Debug)]
 pub struct NamespaceLog {
     namespace: String,
     spent: Mutex<Budget>,
 }
 
-/// The namespaces that are not trusted. Each is known while there is a check of it, and for a period after that.
+/// The log budgets of the namespaces that are not trusted. Each is kept while there is a check of it, and for
+/// a period after that.
 #[derive(Debug, Default)]
 pub struct NamespaceLogs(Mutex<HashMap<String, Arc<NamespaceLog>>>);
 
@@ -39,7 +42,7 @@ impl Budget {
         Self { most_lines, most_bytes, since: None, lines: 0, bytes: 0, dropped: 0 }
     }
 
-    /// That of one check.
+    /// The budget of one check with these limits.
     pub(super) fn of(limits: &Limits) -> Self {
         Self::new(limits.count(Limit::LogLines), limits.count(Limit::LogBytes))
     }
@@ -48,7 +51,8 @@ impl Budget {
         (self.most_lines, self.most_bytes) = (limits.count(Limit::LogLines), limits.count(Limit::LogBytes));
     }
 
-    /// Begins anew if the period is over, and tells in words what was lost in it.
+    /// Starts a new period if the last one is over. Returns how many lines were dropped in it, and the budget
+    /// in words, if any were.
     pub(super) fn renew(&mut self, now: Instant) -> Option<(usize, String)> {
         if !self.is_over(now) {
             return None;
@@ -62,7 +66,7 @@ impl Budget {
         })
     }
 
-    /// Spends a line of so many bytes; the limit that leaves no room for it otherwise.
+    /// Spends one line of `bytes` bytes, or counts it as dropped. The error is the limit that leaves no room.
     pub(super) fn take(&mut self, bytes: usize) -> Result<(), Limit> {
         let limit = if self.lines >= self.most_lines {
             Limit::LogLines
@@ -83,8 +87,8 @@ impl Budget {
 }
 
 impl NamespaceLog {
-    /// Spends a line of so many bytes; the limit that leaves no room for it otherwise. What was lost in the period before
-    /// is told in one line.
+    /// Spends one line of `bytes` bytes, or counts it as dropped. The error is the limit that leaves no room.
+    /// What was dropped in the period before is told in one line of the log.
     pub(super) fn take(&self, bytes: usize) -> Result<(), Limit> {
         let (lost, taken) = {
             let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,13 +110,13 @@ impl NamespaceLog {
 }
 
 impl NamespaceLogs {
-    /// What may be written about a namespace that is not trusted.
+    /// The log budget of a namespace that is not trusted.
     pub fn bound(&self, namespace: &str) -> Arc<NamespaceLog> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(log) = known.get(namespace) {
             return Arc::clone(log);
         }
-        // Who comes and goes does not begin anew.
+        // A budget is kept until its period is over. So a namespace that comes and goes gets no new one.
         known.retain(|_, log| Arc::strong_count(log) > 1 || !log.is_idle());
         let spent = Mutex::new(Budget::new(MOST_LINES, MOST_BYTES));
         let log = Arc::new(NamespaceLog { namespace: namespace.to_owned(), spent });
@@ -120,12 +124,12 @@ impl NamespaceLogs {
         log
     }
 
-    /// The same, if the namespace is known not to be trusted.
+    /// The log budget of a namespace; none if it is trusted or not known.
     pub fn get(&self, namespace: &str) -> Option<Arc<NamespaceLog>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(namespace).cloned()
     }
 
-    /// Whether there is room for a line of so many bytes about a namespace, which then is spent.
+    /// Spends one line of `bytes` bytes about a namespace; false if its budget leaves no room.
     pub fn has_room(&self, namespace: &str, bytes: usize) -> bool {
         self.get(namespace).is_none_or(|log| log.take(bytes).is_ok())
     }

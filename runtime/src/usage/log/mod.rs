@@ -17,14 +17,14 @@ use std::{
 use tokio::time::Instant;
 use tracing::Level;
 
-/// How often the caps start anew, at the start of a run.
+/// The length of a budget's period. The next one starts with a run.
 const PERIOD: Duration = Duration::from_secs(10);
-/// A longer line is cut.
+/// The most bytes of one line; a longer one is cut.
 pub(crate) const LINE_LENGTH: usize = 4 * 1024;
-/// How much of what a guest printed last to its standard error is kept.
+/// How many bytes are kept of what a guest printed last to its standard error.
 const LAST_WORDS: usize = 256;
 
-/// The log of one check. Clones share the caps.
+/// The log of one check. Clones share its budget.
 #[derive(Clone, Debug)]
 pub struct GuestLog {
     key: Key,
@@ -35,30 +35,31 @@ pub struct GuestLog {
 #[derive(Debug)]
 struct Spent {
     own: Budget,
-    /// That of all checks of the namespace, unless it is trusted.
+    /// The budget that all checks of the namespace share; none if it is trusted.
     namespace: Option<Arc<NamespaceLog>>,
     last_words: String,
 }
 
 impl GuestLog {
-    /// A log for this check.
+    /// A log for this check, with the default limits.
     pub fn new(key: Key, hits: Arc<LimitHits>) -> Self {
         let own = Budget::of(&Limits::default());
         let spent = Spent { own, namespace: None, last_words: String::new() };
         Self { key, hits, spent: Arc::new(Mutex::new(spent)) }
     }
 
-    /// Sets the caps.
+    /// Sets the limits of lines and bytes.
     pub fn allow(&self, limits: &Limits) {
         self.spent().own.allow(limits);
     }
 
-    /// What is written about it counts in this as well.
+    /// Makes the lines about the check count in the budget of its namespace as well.
     pub fn share(&self, namespace: Option<Arc<NamespaceLog>>) {
         self.spent().namespace = namespace;
     }
 
-    /// Starts the caps anew if it is time, and tells what was lost to them.
+    /// Prepares for a run: forgets the last words, starts a new period if it is time, and tells what was
+    /// dropped.
     pub fn start_run(&self, now: Instant) {
         let lost = {
             let mut spent = self.spent();
@@ -77,14 +78,16 @@ impl GuestLog {
         self.spent().last_words.clone()
     }
 
-    /// Whether the caps leave room for a line about this check of so many bytes, which then is spent.
+    /// Spends one line of `bytes` bytes about this check; false if its budget, or that of its namespace,
+    /// leaves no room.
     pub fn admits(&self, bytes: usize) -> bool {
         let taken = self.spent().own.take(bytes);
         self.count(taken) && self.has_room(bytes)
     }
 
-    /// Like [`Self::admits`], for what the check itself cannot make less likely to be seen by writing much: only all of
-    /// its namespace together can.
+    /// Spends one line of `bytes` bytes from the namespace's budget alone; false if that leaves no room.
+    /// It is for what the check must not be able to suppress by writing much. Only all of its namespace
+    /// together can.
     pub fn has_room(&self, bytes: usize) -> bool {
         let namespace = self.spent().namespace.clone();
         namespace.is_none_or(|namespace| self.count(namespace.take(bytes)))
@@ -101,12 +104,13 @@ impl GuestLog {
     pub(crate) fn remember(&self, line: &str) {
         let mut spent = self.spent();
         let words = printable(cut_to(line, LAST_WORDS)).into_owned();
-        // A panic says where on one line and why on the next. Joined once, or a guest could print one endless sentence.
+        // A panic says where on one line and why on the next. They are joined once only, or a guest could
+        // print one endless sentence.
         let continues = spent.last_words.ends_with(':') && spent.last_words.len() <= LAST_WORDS;
         spent.last_words = if continues { format!("{} {words}", spent.last_words) } else { words };
     }
 
-    /// Warns operators of something about the check, if there is room for it in the log.
+    /// Writes a warning about the check for operators, if the namespace's budget leaves room for it.
     pub(crate) fn warn(&self, line: &str) {
         let line = printable(line);
         if self.has_room(line.len()) {
@@ -114,7 +118,7 @@ impl GuestLog {
         }
     }
 
-    /// Writes one line of the guest, if the caps leave room for it.
+    /// Writes one line of the guest, if the budgets leave room for it.
     pub(crate) fn write(&self, level: Level, line: &str) {
         let line = printable(cut(line));
         if !self.admits(line.len()) {
@@ -130,7 +134,7 @@ impl GuestLog {
         }
     }
 
-    /// How many lines were written since the caps began anew.
+    /// How many lines were written in this period.
     #[cfg(test)]
     pub(crate) fn lines(&self) -> usize {
         self.spent().own.lines

@@ -1,4 +1,4 @@
-//! How many metrics a check has, and how large they are.
+//! The metric families of one check: how many there are, and how large they are.
 
 use super::{Family, Head, Kind, Labels, Refusal, Value};
 use crate::{
@@ -7,11 +7,11 @@ use crate::{
 };
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-/// What a line of an exposition takes, about, beside the name and labels of the metric, in bytes: the check, and the
-/// number.
+/// About how many bytes a line of an exposition takes beside the name and labels of the metric: the check,
+/// and the number.
 pub(super) const LINE: usize = 256;
 
-/// The metrics of one check, and what they may take.
+/// The metric families of one check, by name, and what they may take.
 #[derive(Debug)]
 pub(super) struct Families {
     pub(super) by_name: BTreeMap<Arc<str>, Family>,
@@ -23,7 +23,7 @@ pub(super) struct Families {
 }
 
 impl Families {
-    /// None yet. What they take in an exposition counts in `shared` as well.
+    /// A check without metrics yet. What its metrics will take in an exposition counts in `shared` as well.
     pub(super) fn new(shared: Option<Arc<Quota>>) -> Self {
         let mut families =
             Self { by_name: BTreeMap::new(), series: 0, most_series: 0, longest_label: 0, shared, held: 0 };
@@ -69,7 +69,7 @@ impl Families {
         Ok(())
     }
 
-    /// Counts another series, which takes so many bytes in an exposition.
+    /// Makes room for another series, which takes `bytes` bytes in an exposition, or refuses it.
     fn make_room(&mut self, bytes: usize) -> Result<(), Refusal> {
         if self.series >= self.most_series {
             return Err(Refusal::TooManySeries(self.most_series));
@@ -101,7 +101,7 @@ impl Family {
 }
 
 impl Value {
-    /// How many lines it takes in an exposition.
+    /// How many lines the value takes in an exposition.
     fn lines(&self) -> usize {
         match self {
             Self::Number(_) => 1,
@@ -120,7 +120,7 @@ impl Value {
     }
 }
 
-/// What labels take in an exposition, where some letters are escaped.
+/// How many bytes labels take in an exposition, where some letters are escaped.
 fn length(labels: &Labels) -> usize {
     let escaped = |text: &str| text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n')).count();
     labels.iter().map(|(key, value)| key.len() + value.len() + escaped(value)).sum()

@@ -1,4 +1,4 @@
-//! The check's own metrics, served as `aviary_custom_<name>`.
+//! Metrics that a check itself makes, served as `aviary_custom_<name>`.
 
 mod families;
 mod rules;
@@ -13,7 +13,7 @@ use std::{
     time::Instant,
 };
 
-/// What kind of metric a name stands for.
+/// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A value that goes up and down.
@@ -30,79 +30,80 @@ pub type Labels = Arc<[(String, String)]>;
 /// The value of one series.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Of a gauge or counter.
+    /// The number of a gauge or counter.
     Number(f64),
-    /// Of a histogram.
+    /// The observations of a histogram.
     Distribution {
-        /// Observations by upper bound, the last one infinite; not cumulative.
+        /// The number of observations in each bucket by its upper bound, the last one infinite; not
+        /// cumulative.
         buckets: Vec<(f64, u64)>,
         /// The sum of the observed values.
         sum: f64,
     },
 }
 
-/// What a metric's name stands for.
+/// The part of a metric that all its series share.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// What it counts or measures; one line that needs no escaping.
+    /// What the metric counts or measures: one line that needs no escaping.
     pub help: Arc<str>,
-    /// What kind of metric it is.
+    /// The kind of the metric.
     pub kind: Kind,
-    /// When it first got a value.
+    /// When the metric first got a value.
     pub created: Instant,
 }
 
 /// One metric with all its series.
 #[derive(Clone, Debug)]
 pub struct Family {
-    /// What its name stands for.
+    /// The part that all series share.
     pub head: Head,
-    /// The series.
+    /// The value of each series, by its labels.
     pub series: BTreeMap<Labels, Value>,
     bounds: Vec<f64>,
 }
 
-/// Why a value was not taken.
+/// Why a value of a metric was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The name, the help, a label or the value breaks a rule.
     #[error("{0}")]
     Invalid(String),
-    /// The value of this label has more bytes than these.
+    /// The value of this label has more bytes than this number.
     #[error("the value of the label `{0}` has more than {1} bytes")]
     LongLabel(String, usize),
-    /// The name stands for another kind of metric.
+    /// The name stands for a metric of another kind already.
     #[error("the name already stands for another kind of metric")]
     Conflict,
-    /// The check has as many series as it may have.
+    /// The check has this many series, and may have no more.
     #[error("the check has its {0} series already")]
     TooManySeries(usize),
-    /// The metrics of all checks of the namespace take as many bytes together as they may.
+    /// The metrics of all checks of the namespace would take more bytes together than this number.
     #[error("the metrics of all checks of the namespace take {0} bytes already")]
     TooLargeTogether(usize),
 }
 
-/// The metrics of one check; they live as long as the check.
+/// The metrics that one check made. They live as long as the check.
 #[derive(Debug)]
 pub struct CustomMetrics(Mutex<Families>);
 
 impl CustomMetrics {
-    /// No metrics yet. What they take in an exposition counts in `shared` as well.
+    /// A check without metrics yet. What its metrics will take in an exposition counts in `shared` as well.
     pub(crate) fn new(shared: Option<Arc<Quota>>) -> Self {
         Self(Mutex::new(Families::new(shared)))
     }
 
-    /// What they take counts in `shared` from now on, unless there are some already.
+    /// Makes the metrics count in `shared` from now on, unless there are some already.
     pub(crate) fn share(&self, shared: Option<Arc<Quota>>) {
         self.lock().share(shared);
     }
 
-    /// Sets how many series there may be, and how long their labels. What is there already stays.
+    /// Sets the most series, and the most bytes of a label. What is there already stays.
     pub fn allow(&self, limits: &Limits) {
         self.lock().allow(limits);
     }
 
-    /// Sets a gauge to a finite value.
+    /// Sets a series of a gauge to a finite value.
     pub fn gauge(
         &self,
         name: &str,
@@ -117,7 +118,8 @@ impl CustomMetrics {
         })
     }
 
-    /// Adds a finite value of at least zero to a counter; a `_total` at the end of the name may be left out.
+    /// Adds a finite value of at least zero to a series of a counter. A `_total` at the end of the name may
+    /// be left out.
     pub fn counter(
         &self,
         name: &str,
@@ -136,7 +138,9 @@ impl CustomMetrics {
         })
     }
 
-    /// Observes a finite value. The first call for a name fixes its `bounds`; none stands for [`DURATION_BOUNDS`].
+    /// Adds the observation of a finite value to a series of a histogram.
+    /// The first call for a name fixes the upper `bounds` of its buckets; none stands for
+    /// [`DURATION_BOUNDS`].
     pub fn histogram(
         &self,
         name: &str,
@@ -159,12 +163,12 @@ impl CustomMetrics {
         })
     }
 
-    /// What there is, by name.
+    /// The names of all metrics, with what their series share.
     pub fn heads(&self) -> Vec<(Arc<str>, Head)> {
         self.lock().by_name.iter().map(|(name, family)| (Arc::clone(name), family.head.clone())).collect()
     }
 
-    /// The metric of this name, as it is now.
+    /// A copy of the metric of this name, as it is now.
     pub fn family(&self, name: &str) -> Option<Family> {
         self.lock().by_name.get(name).cloned()
     }
@@ -196,7 +200,7 @@ impl Default for CustomMetrics {
     }
 }
 
-/// Sums of finite numbers can still overflow.
+/// Sets a number, unless it is infinite: sums of finite numbers can overflow.
 fn set(place: &mut f64, value: f64) -> Result<(), Refusal> {
     finite(value)?;
     *place = value;

@@ -1,5 +1,5 @@
-//! What names, help texts, labels and values of guests have to look like; whatever passes needs no
-//! further care in the exposition, except that label values are escaped.
+//! Rules for names, help texts, labels and values of guests' metrics. What passes needs no further care in
+//! the exposition, except that label values are escaped.
 
 use super::{Labels, Refusal};
 use crate::text::{is_odd, printable};
@@ -9,9 +9,9 @@ pub(super) const MAX_HELP: usize = 256;
 pub(super) const MAX_LABELS: usize = 5;
 pub(super) const MAX_BOUNDS: usize = 20;
 
-/// Endings that the exposition formats give a meaning of their own.
+/// Endings of metric names that the exposition formats give a meaning of their own.
 const RESERVED_ENDINGS: [&str; 6] = ["_total", "_count", "_sum", "_bucket", "_info", "_created"];
-/// Labels that the daemon sets.
+/// Names of labels that the daemon sets or the formats use.
 const RESERVED_LABELS: [&str; 4] = ["namespace", "check", "le", "quantile"];
 
 pub(super) fn invalid<T>(message: impl Into<String>) -> Result<T, Refusal> {
@@ -59,7 +59,7 @@ pub(super) fn check_bounds(bounds: &[f64]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `longest` is the most bytes of a label's value, as it is shown.
+/// Parses the labels of a metric. `longest` is the most bytes of a label's value, as it is shown.
 pub(super) fn parse_labels(labels: &[(String, String)], longest: usize) -> Result<Labels, Refusal> {
     if labels.len() > MAX_LABELS {
         return invalid(format!("a series has at most {MAX_LABELS} labels"));

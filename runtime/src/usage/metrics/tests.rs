@@ -1,4 +1,4 @@
-//! The check's own metrics: what is taken, and what is refused.
+//! Tests of a check's own metrics: what is taken, and what is refused.
 
 use super::{
     families::LINE,
@@ -93,7 +93,7 @@ fn the_series_of_all_metrics_together_are_capped_and_known_ones_go_on() {
     assert!(series.family("more").is_none());
 }
 
-/// As much as five short lines take.
+/// A quota for as many bytes as five short lines take.
 fn bounded() -> Arc<Quota> {
     Arc::new(Quota::new(5 * (LINE + 2)))
 }

@@ -18,7 +18,7 @@ const MI: u64 = 1024 * KI;
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
 
-/// Makes the enum and the table, so that no limit can be in only one of them.
+/// Makes the enum [`Limit`] and its table from the same rows, so that no limit can be in only one of them.
 macro_rules! limits {
     ($($(#[doc = $about:literal])+ $limit:ident $key:literal: $unit:ident = $default:expr, $range:expr;)+) => {
         /// Something of which one check may have only so much.
@@ -109,39 +109,39 @@ pub enum Unit {
 #[error("{} is {}: choose between {} and {}", .limit.path(), .limit.written(*.amount),
     .limit.written(*.limit.range().start()), .limit.written(*.limit.range().end()))]
 pub struct LimitError {
-    /// Whose amount it is.
+    /// The limit whose amount is out of its range.
     pub limit: Limit,
-    /// In the limit's unit.
+    /// The refused amount, in the limit's unit.
     pub amount: u64,
 }
 
 impl Limit {
-    /// Its key in manifests and policies, and the value of the metric label `limit`.
+    /// The key of the limit in manifests and policies, and the value of the metric label `limit`.
     pub fn key(self) -> &'static str {
         self.row().key
     }
 
-    /// What it limits, in words.
+    /// What the limit is about, in words.
     pub fn about(self) -> &'static str {
         self.row().about.trim_ascii()
     }
 
-    /// What its amounts count.
+    /// The unit in which amounts of the limit are counted.
     pub fn unit(self) -> Unit {
         self.row().unit
     }
 
-    /// The amount of a check whose manifest says nothing.
+    /// The amount for a check whose manifest says nothing, in the limit's unit.
     pub fn default(self) -> u64 {
         self.row().default
     }
 
-    /// The amounts that a manifest can ask for.
+    /// The amounts that a manifest can ask for, in the limit's unit.
     pub fn range(self) -> &'static RangeInclusive<u64> {
         &self.row().range
     }
 
-    /// An amount as people write it.
+    /// An amount as people write it: `64Mi`, `10s`, `200`.
     pub fn written(self, amount: u64) -> String {
         match self.unit() {
             Unit::Bytes => Size::bytes(amount).to_string(),
@@ -150,23 +150,23 @@ impl Limit {
         }
     }
 
-    /// Where it stands under `spec`.
+    /// The path of the limit's key under `spec`: `limits.memory`, or `timeout`.
     pub fn path(self) -> String {
         if self.is_under_limits() { format!("limits.{}", self.key()) } else { self.key().to_owned() }
     }
 
-    /// The line of YAML that sets it.
+    /// The line of YAML under `spec` that sets the limit to `amount`.
     pub fn line(self, amount: u64) -> String {
         let line = format!("{}: {}", self.key(), self.written(amount));
         if self.is_under_limits() { format!("limits: {{ {line} }}") } else { line }
     }
 
-    /// Whether its key stands under `limits`, and not beside it.
+    /// Whether the limit's key stands under `limits`, and not beside it.
     pub fn is_under_limits(self) -> bool {
         self != Self::Timeout
     }
 
-    /// The amount, if it is in its range.
+    /// The amount itself, or an error if it is out of the limit's range.
     pub fn parse(self, amount: u64) -> Result<u64, LimitError> {
         if self.range().contains(&amount) { Ok(amount) } else { Err(LimitError { limit: self, amount }) }
     }
@@ -181,37 +181,37 @@ impl Limit {
 pub struct Limits([u64; Limit::ALL.len()]);
 
 impl Limits {
-    /// The defaults, shared by the checks that do not say otherwise.
+    /// The default limits, shared by the checks that do not ask for others.
     pub fn shared() -> Arc<Self> {
         static DEFAULT: LazyLock<Arc<Limits>> = LazyLock::new(Arc::default);
         Arc::clone(&DEFAULT)
     }
 
-    /// As much of everything as a manifest can ask for.
+    /// The largest amount of every limit that a manifest can ask for.
     pub fn most() -> Self {
         Self(Limit::ALL.map(|limit| *limit.range().end()))
     }
 
-    /// As much of everything as the manifest of a tenant can ask for, unless the policy says otherwise: what a guest
-    /// hands over counts nowhere else.
+    /// The largest amounts that a tenant's manifest can ask for, unless the policy says otherwise.
+    /// The bytes of a host call stay at their default, as what a guest hands over counts nowhere else.
     pub fn most_of_tenants() -> Self {
         let mut most = Self::most();
         most.lower(Limit::HostCallBytes, Limit::HostCallBytes.default());
         most
     }
 
-    /// Changes one amount; an error if it is out of its range.
+    /// Sets one limit; an error if the amount is out of its range.
     pub fn set(&mut self, limit: Limit, amount: u64) -> Result<(), LimitError> {
         self.0[limit as usize] = limit.parse(amount)?;
         Ok(())
     }
 
-    /// Makes an amount at least so much.
+    /// Raises a limit to `least`, if it is lower.
     pub fn raise(&mut self, limit: Limit, least: u64) {
         self.0[limit as usize] = self.get(limit).max(least);
     }
 
-    /// Makes an amount at most so much.
+    /// Lowers a limit to `most`, if it is higher.
     pub fn lower(&mut self, limit: Limit, most: u64) {
         self.0[limit as usize] = self.get(limit).min(most);
     }
@@ -221,19 +221,19 @@ impl Limits {
         self.0[limit as usize]
     }
 
-    /// How many bytes, or how many of what is counted.
+    /// The amount of a limit of bytes or of things, for comparing with lengths.
     pub fn count(&self, limit: Limit) -> usize {
         usize::try_from(self.get(limit)).unwrap_or(usize::MAX)
     }
 
-    /// How much time.
+    /// The amount of a limit of time.
     pub fn time(&self, limit: Limit) -> Duration {
         Duration::from_millis(self.get(limit))
     }
 }
 
 impl Default for Limits {
-    /// What a check may spend whose manifest says nothing.
+    /// The limits of a check whose manifest sets none.
     fn default() -> Self {
         Self(Limit::ALL.map(Limit::default))
     }

@@ -1,4 +1,4 @@
-//! The table, and what is written of it.
+//! Tests of the table of limits, and of what is written of it.
 
 use crate::{
     grant::Ceiling,
@@ -54,7 +54,7 @@ fn checks_with_the_defaults_share_them() {
     assert_eq!(*Limits::shared(), Limits::default());
 }
 
-/// A check whose manifest has these limits in its sixth line.
+/// The check of a manifest with these `limits` in its sixth line, or why it is refused.
 fn check(limits: &str) -> Result<Check, String> {
     let text = format!(
         "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: dns }}\nspec:\n  module: dns.wasm\n  limits: {{ {limits} }}\n"

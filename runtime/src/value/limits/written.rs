@@ -9,7 +9,7 @@ use serde::{
 use serde_json::{Map, Value};
 use std::{borrow::Cow, fmt, sync::LazyLock};
 
-/// The keys under `limits`.
+/// The keys that may stand under `limits`.
 static KEYS: LazyLock<Vec<&'static str>> = LazyLock::new(|| under_limits().map(Limit::key).collect());
 
 /// The amounts that somebody wrote under `limits`, each in its own unit, in the order in which they were written.
@@ -103,7 +103,7 @@ fn property(limit: Limit, generator: &mut SchemaGenerator) -> Schema {
         Unit::Time => TimeSpan::json_schema(generator),
         Unit::Count => json_schema!({ "type": "integer" }),
     };
-    // Of amounts with a unit, no schema can compare the numbers.
+    // A schema cannot compare amounts with a unit, as they are text.
     if limit.unit() != Unit::Time {
         schema.insert("minimum".to_owned(), least.into());
         schema.insert("maximum".to_owned(), most.into());

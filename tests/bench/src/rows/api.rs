@@ -1,4 +1,4 @@
-//! What a guest's call of the Kubernetes API costs beside the same call without a guest.
+//! Rows about the cost of a guest's call of the Kubernetes API, beside the same call without a guest.
 
 use super::{Bench, runtime};
 use crate::{
@@ -40,7 +40,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
         let api: Api<DynamicObject> =
             Api::namespaced_with(cluster.client.clone(), &cluster.namespace, &resource);
         let (mut plain, mut guests) = (Vec::with_capacity(CALLS), Vec::with_capacity(CALLS));
-        // By turns, as the server is not always equally fast.
+        // The two take turns, as the server is not always equally fast.
         for _ in 0..CALLS {
             let start = Instant::now();
             serde_json::to_string(&api.get(NAME).await?)?;

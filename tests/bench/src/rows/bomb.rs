@@ -1,4 +1,4 @@
-//! What a small module that costs much to compile does to the daemon and to its honest checks.
+//! Rows about a small module that costs much to compile: what it does to the daemon and to its honest checks.
 
 use super::{Bench, runtime, soak};
 use crate::{
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use test_guests::bombs;
 use tokio::time::{Instant, sleep};
 
-/// Of its history no check loses what came meanwhile: 100 runs.
+/// How long the bomb may take to be refused. The history of 100 runs covers that time.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -25,7 +25,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
         let checks = TempDir::with_prefix("aviary-bench-")?;
         soak::write_honest(checks.path(), &bench.checks)?;
         let daemon = run(&bench.daemon, free_address()?, checks).await?;
-        // By then each check is on its grid.
+        // After this time, each check runs at the fixed times of its interval.
         sleep(Duration::from_secs(5)).await;
         let before = daemon.memory()?.resident;
         let bomb = bombs::loops(4_000, 500);
@@ -44,7 +44,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     })
 }
 
-/// Puts it there at once, as an editor would.
+/// Puts the bomb into the directory at once, as an editor would.
 fn drop_in(directory: &Path, bomb: &[u8]) -> Result<()> {
     let elsewhere = TempDir::with_prefix("aviary-bench-")?;
     let ready = elsewhere.path().join("bomb.wasm");
@@ -52,13 +52,13 @@ fn drop_in(directory: &Path, bomb: &[u8]) -> Result<()> {
     Ok(fs::rename(&ready, directory.join("bomb.wasm"))?)
 }
 
-/// The most resident memory until the bomb has been judged.
+/// The most resident memory of the daemon in bytes, until the bomb has been refused.
 async fn most_until_refused(daemon: &Server) -> Result<u64> {
     let (begun, mut most) = (Instant::now(), 0);
     let mut client = daemon.client().await?;
     loop {
         most = most.max(daemon.memory()?.resident);
-        // At first there is no such check.
+        // At first the check does not exist yet.
         let bomb = soak::detail(&mut client, "bomb").await;
         let is_refused = |bomb: &Value| bomb["error"].as_str().is_some_and(|it| it.contains("--compile-"));
         if bomb.as_ref().is_ok_and(is_refused) {

@@ -1,4 +1,4 @@
-//! What checks in ConfigMaps cost, and how soon they run.
+//! Rows about checks in ConfigMaps: what they cost, and how soon they run.
 
 use super::{Bench, reload::marked, runtime};
 use crate::{
@@ -34,7 +34,7 @@ pub(super) fn measure_apply(bench: &Bench) -> Result<Vec<Figure>> {
         let mut times = Vec::with_capacity(APPLIES.into());
         for number in 0..APPLIES {
             let name = format!("check-{number}");
-            // Another digest each time, so that each is compiled.
+            // The module has another digest each time, so that it is compiled each time.
             let module = marked(&module, number);
             let start = Instant::now();
             cluster.apply(&name, &module, RUNNING).await?;
@@ -50,12 +50,12 @@ pub(super) fn measure_apply(bench: &Bench) -> Result<Vec<Figure>> {
     })
 }
 
-/// Measures `configmap-memory`, with many ConfigMaps whose checks rest.
+/// Measures `configmap-memory`, with many ConfigMaps whose checks are suspended.
 pub(super) fn measure_watch(bench: &Bench) -> Result<Vec<Figure>> {
     runtime()?.block_on(async {
         let cluster = Cluster::enter("watch").await?;
         let module = fs::read(bench.checks.join("compute.wasm"))?;
-        // The first one brings the module and what compiling it leaves.
+        // The first one brings the module, and the memory that compiling it leaves.
         cluster.apply("check-0", &module, RESTING).await?;
         let one = cluster.daemon(&bench.daemon).await?;
         ready(&mut one.client().await?).await?;

@@ -1,8 +1,8 @@
-//! The processor time of one HTTP check, beside what prometheus-blackbox-exporter takes.
+//! Rows about the processor time of one HTTP check, beside that of prometheus-blackbox-exporter.
 //!
-//! Both ask the same nginx for the same page as often and at the same time, each on a fresh
-//! connection. The exporter is driven as Prometheus drives it, over one connection that stays
-//! open: answering that is part of its work, as keeping the time is part of the daemon's.
+//! Both ask the same nginx for the same page as often and at the same time, each on a fresh connection. The
+//! exporter is driven as Prometheus drives it, over one connection that stays open. Answering that is part of
+//! its work, as keeping the time is part of the daemon's.
 
 use super::{Bench, runtime};
 use crate::{
@@ -20,9 +20,9 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-/// Of the exporter's processor time.
+/// The share of the exporter's processor time that is the target.
 const TARGET: f64 = 0.25;
-/// Checks that each run once a second.
+/// The number of checks, each of which runs once a second.
 const CHECKS: u32 = 200;
 const SECONDS: u32 = 15;
 const IDLE: Duration = Duration::from_secs(3);
@@ -49,7 +49,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     })
 }
 
-/// Finds a program that Debian has in a package.
+/// Finds a program of a Debian package. The error names the package.
 fn find(program: &str, package: &str) -> Result<PathBuf> {
     let found = PLACES.iter().map(|place| Path::new(place).join(program)).find(|path| path.is_file());
     found.with_context(|| {
@@ -88,8 +88,8 @@ async fn start_daemon(bench: &Bench, checks: usize, web: SocketAddr) -> Result<S
     run_many(&bench.daemon, &bench.checks.join("http.wasm"), checks, &spec).await
 }
 
-/// Processor time of one run of the daemon and of one probe of the exporter, without what each
-/// takes in an idle second.
+/// The processor time of one run of the daemon, and of one probe of the exporter. What each takes in an idle
+/// second is left out.
 async fn race(
     daemon: &Server,
     exporter: &Server,
@@ -116,7 +116,7 @@ async fn race(
     Ok((ours, theirs))
 }
 
-/// How many runs have passed so far.
+/// How many runs of the daemon have passed so far.
 async fn finished_runs(daemon: &Server) -> Result<u32> {
     let metrics = daemon.client().await?.text("/metrics").await?;
     let passed = metrics

@@ -1,4 +1,4 @@
-//! What thousands of checks cost the daemon.
+//! Rows about thousands of checks: what they cost the daemon.
 
 use super::{Bench, runtime};
 use crate::{
@@ -13,15 +13,15 @@ use tokio::time::{Instant, sleep};
 
 const MEMORY_TARGET: f64 = 45.0;
 const LATENESS_TARGET: Duration = Duration::from_millis(10);
-/// Of one core.
+/// The share of one core that is the target.
 const CPU_TARGET: f64 = 0.35;
 const ANSWER_TARGET: Duration = Duration::from_millis(50);
 
-/// So fast that the history of 100 runs is soon full.
+/// The manifest of checks that run so fast that the history of 100 runs is soon full.
 const FAST: &str = "{ module: compute.wasm, interval: 100ms, settings: { number: 1 } }";
 const FILLING: Duration = Duration::from_secs(12);
 const SLOW: &str = "{ module: compute.wasm, interval: 10s, settings: { number: 1 } }";
-/// Each check runs three times meanwhile.
+/// How long the daemon is measured; each check runs three times in it.
 const WATCHED: Duration = Duration::from_secs(30);
 const ANSWERS: usize = 10;
 const BETWEEN_ANSWERS: Duration = Duration::from_millis(100);
@@ -64,7 +64,7 @@ async fn start(bench: &Bench, count: usize, spec: &str) -> Result<Server> {
 
 async fn on_time(daemon: &Server) -> Result<Vec<Figure>> {
     eprintln!("  watching for {WATCHED:?} when they start …");
-    // Within an interval each check finds its place in it.
+    // Within one interval each check finds its time in it.
     sleep(Duration::from_secs(10)).await;
     let before = lag(daemon).await?;
     let (start, cpu) = (Instant::now(), daemon.cpu()?);
@@ -101,11 +101,11 @@ async fn answer(daemon: &Server, row: &str) -> Result<Figure> {
     Ok(Figure::new(row, measured, "≤ 50 ms", time <= ANSWER_TARGET))
 }
 
-/// Memory for each check but the first, which brought the module and all that checks share.
+/// The memory for each check but the first, which brought the module and all that checks share.
 struct Each {
-    /// Pages that guests of one module share count once.
+    /// The kilobytes of memory, where pages that guests of one module share count once.
     kilobytes: f64,
-    /// They count for each guest.
+    /// The kilobytes of memory, where pages that guests share count for each of them.
     resident: f64,
 }
 

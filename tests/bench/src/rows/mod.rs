@@ -16,7 +16,7 @@ use aviary::settings::CompilerConfig;
 use std::path::PathBuf;
 use tokio::runtime::{Builder, Runtime};
 
-/// What is measured.
+/// The programs and modules that are measured.
 pub(crate) struct Bench {
     /// The daemon's program.
     pub(crate) daemon: PathBuf,
@@ -27,21 +27,21 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Modules are compiled by the daemon's program.
+    /// The settings for compiling modules, which the daemon's program does.
     fn compiler(&self) -> CompilerConfig {
         CompilerConfig { program: self.daemon.clone(), ..CompilerConfig::default() }
     }
 }
 
-/// Rows that are measured together.
+/// A group of rows that are measured together.
 pub(crate) struct Group {
-    /// Their names.
+    /// The names of the rows.
     pub(crate) rows: &'static [&'static str],
-    /// Measures them all.
+    /// Measures all rows of the group.
     pub(crate) measure: fn(&Bench) -> Result<Vec<Figure>>,
 }
 
-/// All there is, in the order of the table.
+/// All groups of rows, in the order of the table.
 pub(crate) const GROUPS: [Group; 12] = [
     Group { rows: &["fresh-store", "warm-poll"], measure: store::measure },
     Group { rows: &["http-cpu"], measure: http::measure },
@@ -60,7 +60,7 @@ pub(crate) const GROUPS: [Group; 12] = [
     Group { rows: &["bomb-memory", "bomb-lateness"], measure: bomb::measure },
 ];
 
-/// Everything here happens on one thread, so that the other ones are the daemon's.
+/// A runtime of a single thread, so that the other processors are left to the daemon.
 fn runtime() -> Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("cannot start the async runtime")
 }

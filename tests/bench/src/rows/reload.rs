@@ -1,4 +1,4 @@
-//! How soon a replaced module has its first outcome.
+//! Rows about reloading: how soon a replaced module has its first outcome.
 
 use super::{Bench, runtime};
 use crate::{
@@ -18,7 +18,7 @@ const TARGET: Duration = Duration::from_millis(400);
 const REPLACEMENTS: u8 = 10;
 const SPEC: &str = "{ module: compute.wasm, interval: 10s, settings: { number: 1 } }";
 const CHECK: &str = "/api/v1/checks/default/bench-0";
-/// How often it is looked whether the new module has run.
+/// How often the check is asked whether the new module has run.
 const LOOK: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -31,7 +31,8 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
         let mut client = daemon.client().await?;
         let mut times = Vec::new();
         for number in 0..REPLACEMENTS {
-            // Not in step with anything that the daemon does by the clock.
+            // The pause differs each time, so that it is not in step with anything that the daemon does by
+            // the clock.
             sleep(Duration::from_millis(300 + 37 * u64::from(number))).await;
             let version = marked(&code, number);
             times.push(replace(daemon.directory(), &version, &mut client).await?);
@@ -44,7 +45,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     })
 }
 
-/// The time from the rename until the first outcome of this version can be read.
+/// The time from the rename of this version until its first outcome can be read.
 async fn replace(directory: &Path, version: &[u8], client: &mut Client) -> Result<Duration> {
     let digest = Digest::of(version).to_string();
     let elsewhere = TempDir::with_prefix("aviary-bench-")?;
@@ -61,7 +62,7 @@ async fn replace(directory: &Path, version: &[u8], client: &mut Client) -> Resul
     Ok(start.elapsed())
 }
 
-/// Whether the latest run is one of this module.
+/// Whether the latest run of the check is one of the module with this digest.
 fn has_run(check: &str, digest: &str) -> Result<bool> {
     let check: Value = serde_json::from_str(check)?;
     let time = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
@@ -69,7 +70,7 @@ fn has_run(check: &str, digest: &str) -> Result<bool> {
     Ok(check["module"]["digest"] == digest && started > loaded)
 }
 
-/// The module with a custom section that makes it another one; it is compiled all the same.
+/// The module with a custom section that gives it another digest.
 pub(super) fn marked(module: &[u8], mark: u8) -> Vec<u8> {
     let section = [0, 3, 1, b'n', mark];
     [module, &section].concat()

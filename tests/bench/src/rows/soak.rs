@@ -1,4 +1,4 @@
-//! What a gallery of hostile guests does to the daemon and to its honest checks.
+//! Rows about a gallery of hostile guests: what it does to the daemon and to its honest checks.
 
 use super::{Bench, runtime};
 use crate::{
@@ -15,14 +15,14 @@ use tokio::time::{Instant, sleep};
 
 const HOSTILE: usize = 200;
 pub(super) const HONEST: usize = 100;
-/// Until every crime has been committed and its guest rests.
+/// How long it takes until every crime has been committed and its guest is in quarantine.
 const WARM_UP: Duration = Duration::from_secs(60);
 const WATCHED: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 
 const LATENESS_TARGET: Duration = Duration::from_millis(50);
 const HEALTH_TARGET: Duration = Duration::from_millis(100);
-/// Resident, and how much more of it after a minute.
+/// The most megabytes of resident memory.
 const MEMORY_TARGET: f64 = 400.0;
 const GROWTH_TARGET: f64 = 16.0;
 
@@ -95,7 +95,7 @@ fn write_hostile(directory: &Path) -> Result<()> {
     fs::write(directory.join("hostile.yaml"), documents?).context("cannot write the hostile checks")
 }
 
-/// Names and crimes of the hostile checks: the gallery, again and again.
+/// The names and crimes of the hostile checks, which repeat the gallery without an end.
 fn crimes() -> impl Iterator<Item = (String, &'static Crime)> {
     let crimes = GALLERY.iter().cycle().take(HOSTILE).enumerate();
     crimes.map(|(number, crime)| (format!("hostile-{number}"), crime))
@@ -113,7 +113,7 @@ fn megabytes(daemon: &Server) -> Result<f64> {
     Ok(daemon.memory()?.resident as f64 / 1e6)
 }
 
-/// How long `/health` takes, again and again.
+/// The times that `/health` takes, asked again and again.
 async fn health(daemon: &Server) -> Result<Vec<Duration>> {
     let (end, mut times) = (Instant::now() + WATCHED, Vec::new());
     let mut client = daemon.client().await?;
@@ -126,14 +126,14 @@ async fn health(daemon: &Server) -> Result<Vec<Duration>> {
     Ok(times)
 }
 
-/// How much later than due each run of an honest check began.
+/// How much later than due each run of each honest check began.
 pub(super) async fn lateness(daemon: &Server) -> Result<Vec<Duration>> {
     let (mut client, mut late) = (daemon.client().await?, Vec::new());
     for number in 0..HONEST {
         let facts = detail(&mut client, &format!("honest-{number}")).await?;
         let due = second(&facts["nextRun"]).context("a check is due at some time")?;
         let history = facts["history"].as_array().context("a check has a history")?;
-        // The first run after a load is not on the grid.
+        // The first run after a load does not begin at a fixed time of the interval.
         for run in &history[..history.len().saturating_sub(1)] {
             let begun = second(&run["started"]).context("a run says when it began")?;
             late.push(Duration::from_secs_f64((begun - due).rem_euclid(1.0)));
@@ -142,12 +142,12 @@ pub(super) async fn lateness(daemon: &Server) -> Result<Vec<Duration>> {
     Ok(late)
 }
 
-/// The place in its minute of a time such as `2026-11-21T12:00:07.25Z`, in seconds.
+/// The seconds since the start of the minute, in a time such as `2026-11-21T12:00:07.25Z`.
 fn second(time: &Value) -> Option<f64> {
     time.as_str()?.strip_suffix('Z')?.rsplit(':').next()?.parse().ok()
 }
 
-/// The crimes that a check does not carry with it, as its error or in its history.
+/// The names of checks that show their crime neither in their error nor in their history.
 async fn unblamed(daemon: &Server) -> Result<Vec<String>> {
     let (mut client, mut wrong) = (daemon.client().await?, Vec::new());
     for (name, crime) in crimes() {

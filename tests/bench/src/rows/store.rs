@@ -1,4 +1,4 @@
-//! What a Store costs, in this process and on one thread.
+//! Rows about the cost of a store, in this process and on one thread.
 
 use super::{Bench, runtime};
 use crate::figure::{Figure, median, micros};
@@ -20,19 +20,19 @@ use std::{
 
 const FRESH_TARGET: Duration = Duration::from_micros(40);
 const WARM_TARGET: Duration = Duration::from_micros(1);
-/// Fresh Stores, each measured alone.
+/// The number of fresh stores, each measured alone.
 const STORES: usize = 5_000;
-/// Warm polls are too short for the clock: measured by so many at a time.
+/// The number of warm polls that are measured at a time, as one is too short for the clock.
 const POLLS: u32 = 1_000;
 const BATCHES: usize = 200;
 
-/// The guest says the same in each poll, as that of the spike did that the targets come from.
+/// Settings with which the guest says the same in each poll, as did the guest from which the targets come.
 const STEADY: &str = r#"{"steady": true}"#;
-/// It formats what it logs and says, as checks do.
+/// Settings with which the guest formats what it logs and says, as checks do.
 const TALKATIVE: &str = "{}";
 
-/// A guest and the check it stands for. It writes one line to its log in each call, to which
-/// nobody listens here.
+/// A guest and the check that it runs for. It writes one line to its log in each call, which nobody reads
+/// here.
 struct Subject {
     sandbox: Sandbox,
     guest: Arc<Guest>,
@@ -97,7 +97,7 @@ impl Subject {
         let mut instance = self.live().await?;
         let mut times = Vec::with_capacity(BATCHES);
         for _ in 0..BATCHES {
-            // The scheduler has the time of a run at hand already.
+            // The scheduler knows the time of a run already, so it is not measured.
             let deadline = deadline();
             let start = Instant::now();
             for _ in 0..POLLS {

@@ -1,4 +1,4 @@
-//! The cgroup that holds containerd, its shims and all pods; what is in it is ours to end.
+//! The cgroup that holds containerd, its shims and all pods. What is in it is ours to end.
 
 use crate::{process, wait};
 use anyhow::{Context, Result, bail};
@@ -9,13 +9,13 @@ use std::{
 };
 
 const MOUNT: &str = "/sys/fs/cgroup";
-/// As the kubelet is told it.
+/// The path of the cgroup, as it is told to the kubelet.
 pub(crate) const ROOT: &str = "/aviary";
-/// Version 1 wants these filled in before a process may enter.
+/// The files that version 1 wants filled in before a process may enter.
 const CPUSET: [&str; 2] = ["cpuset.mems", "cpuset.cpus"];
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// One directory in every hierarchy.
+/// Makes the directory of the cgroup in every hierarchy.
 pub(crate) fn create() -> Result<()> {
     for hierarchy in hierarchies()? {
         for directory in [ours(&hierarchy), daemons(&hierarchy)] {
@@ -29,7 +29,7 @@ pub(crate) fn create() -> Result<()> {
     Ok(())
 }
 
-/// Puts a process, and with it all that it will start, below the root.
+/// Puts a process, and with it all that it will start, below the cgroup.
 pub(crate) fn enter(pid: i32) -> Result<()> {
     for hierarchy in hierarchies()? {
         let file = daemons(&hierarchy).join("cgroup.procs");
@@ -43,7 +43,7 @@ pub(crate) fn has_processes() -> Result<bool> {
     Ok(!processes()?.is_empty())
 }
 
-/// Kills everything below the root and waits until it is gone.
+/// Kills everything below the cgroup and waits until it is gone.
 pub(crate) fn end_processes() -> Result<()> {
     let gone = wait::until(LIMIT, || {
         let pids = processes().unwrap_or_default();
@@ -56,7 +56,7 @@ pub(crate) fn end_processes() -> Result<()> {
     Ok(())
 }
 
-/// Removes the empty directories.
+/// Removes the empty directories of the cgroup.
 pub(crate) fn remove() -> Result<()> {
     for hierarchy in hierarchies()? {
         for directory in below(&ours(&hierarchy)) {
@@ -87,7 +87,7 @@ fn daemons(hierarchy: &Path) -> PathBuf {
     ours(hierarchy).join("daemons")
 }
 
-/// One in version 2; one for each controller in version 1.
+/// The paths of the hierarchies: one in version 2, one for each controller in version 1.
 fn hierarchies() -> Result<Vec<PathBuf>> {
     let is_hierarchy = |path: &PathBuf| path.join("cgroup.procs").is_file();
     let mount = PathBuf::from(MOUNT);

@@ -5,11 +5,11 @@ use crate::{binaries::Binaries, directory::Directory, process::Process, program}
 use anyhow::{Context, Result};
 use std::{fs, path::Path, process::Command, time::Duration};
 
-/// The image of every pod's first container; nothing but a process that waits.
+/// The name of the image of every pod's first container, which is nothing but a process that waits.
 pub(crate) const PAUSE: &str = "localhost/pause:1";
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Starts it and waits until it answers.
+/// Starts containerd and waits until it answers.
 pub(crate) fn start(directory: &Directory, binaries: &Binaries) -> Result<()> {
     let program = binaries.require("containerd")?;
     let programs = Path::new(&program).parent().context("a program is in a directory")?;
@@ -24,7 +24,7 @@ pub(crate) fn start(directory: &Directory, binaries: &Binaries) -> Result<()> {
     })
 }
 
-/// Asks it something with its own command-line tool; tells the answer.
+/// Asks containerd something with its own command-line tool, and returns the answer.
 pub(crate) fn ask(
     directory: &Directory,
     binaries: &Binaries,
@@ -42,7 +42,7 @@ pub(crate) fn socket(directory: &Directory) -> String {
 
 fn configuration(directory: &Directory, programs: &Path) -> String {
     let path = |name: &str| directory.path(name);
-    // Lowering a score of the out-of-memory killer needs a capability that a root in a container lacks.
+    // A root in a container lacks the capability to lower a score of the out-of-memory killer.
     format!(
         r#"version = 2
 root = {root:?}

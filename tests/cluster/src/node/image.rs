@@ -1,4 +1,4 @@
-//! Images without a registry.
+//! Images for the node, without a registry.
 
 use super::containerd;
 use crate::{
@@ -12,7 +12,7 @@ use std::{fs, path::Path, process::Command};
 
 const PAUSE_SOURCE: &str = include_str!("pause.c");
 
-/// Makes an archive, as `docker save` does, known to the node.
+/// Loads an archive, as `docker save` makes it, into the node.
 pub(crate) fn load(directory: &Directory, binaries: &Binaries, archive: &Path) -> Result<()> {
     let what = format!("load the image {}", archive.display());
     let archive = archive.to_str().context("the path of an image is text")?;
@@ -33,7 +33,7 @@ pub(crate) fn load_pause(directory: &Directory, binaries: &Binaries) -> Result<(
     load(directory, binaries, &archive)
 }
 
-/// Makes an image of `content` beside it, as one layer; tells the path of the archive.
+/// Packs a directory as an image of one layer, and returns the path of the archive beside it.
 fn pack(image: &Path, name: &str, entry: &str) -> Result<std::path::PathBuf> {
     let layer = image.join("layer.tar");
     tar(&layer, &image.join("content"), &["."])?;

@@ -1,4 +1,4 @@
-//! The agent that runs pods.
+//! The kubelet, which runs pods.
 
 use super::{cgroup, containerd, network};
 use crate::{api::Api, binaries::Binaries, credentials::NODE, directory::Directory, process::Process};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Starts it and waits until its node takes pods.
+/// Starts the kubelet and waits until its node takes pods.
 pub(crate) fn start(directory: &Directory, binaries: &Binaries) -> Result<()> {
     directory.write("kubelet.json", &configuration(directory).to_string())?;
     let command = [vec![binaries.require("kubelet")?], arguments(directory)].concat();
@@ -49,19 +49,19 @@ fn configuration(directory: &Directory) -> Value {
             "x509": {"clientCAFile": directory.text("ca.crt")},
         },
         "authorization": {"mode": "Webhook"},
-        // Nobody answers there unless a test does: a refusal is faster than silence.
+        // Nobody answers there unless a test does, and a refusal is faster than silence.
         "clusterDNS": [network::NODE],
         "clusterDomain": "cluster.local",
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": cgroup::ROOT,
-        // As in `containerd.toml`: a root in a container may not lower it.
+        // A root in a container may not lower it, as in `containerd.toml`.
         "oomScoreAdj": 0,
         "failSwapOn": false,
         "makeIPTablesUtilChains": false,
         // With the defaults a node is ready 10 s late, and changed ConfigMaps arrive after a minute.
         "nodeStatusUpdateFrequency": "1s",
         "syncFrequency": "2s",
-        // The disk and the memory of a build machine are none of its business.
+        // The disk and the memory of a build machine are no reason to end pods.
         "evictionHard": never,
         "imageGCHighThresholdPercent": 100,
     })

@@ -1,4 +1,4 @@
-//! The bridge that pods hang on.
+//! The network bridge of the pods.
 
 use crate::{certificates::SERVICE, program::run};
 use anyhow::Result;
@@ -8,13 +8,13 @@ use std::{
     process::Command,
 };
 
-/// The API server listens where pods look for it, so that nothing needs to be translated.
+/// The address of the API server. Pods look for it there, so that nothing needs to be translated.
 pub(crate) const API: SocketAddrV4 = SocketAddrV4::new(SERVICE, 443);
-/// The node, as pods see it.
+/// The address of the node, as pods see it.
 pub(crate) const NODE: Ipv4Addr = Ipv4Addr::new(10, 213, 0, 1);
 const PODS: &str = "10.213.0.0/16";
 const BRIDGE: &str = "aviary0";
-/// One that is administered locally.
+/// The hardware address of the bridge, which is locally administered.
 const HARDWARE_ADDRESS: &str = "02:00:0a:d5:00:01";
 
 pub(crate) fn exists() -> bool {
@@ -23,7 +23,8 @@ pub(crate) fn exists() -> bool {
 
 pub(crate) fn create() -> Result<()> {
     let (node, api) = (format!("{NODE}/16"), format!("{SERVICE}/32"));
-    // Else it takes that of one of its pods, and after that pod nobody finds it for a minute.
+    // Otherwise the bridge takes the address of one of its pods, and after that pod nobody finds it for a
+    // minute.
     ip("add a bridge", &["link", "add", BRIDGE, "address", HARDWARE_ADDRESS, "type", "bridge"])?;
     ip("give the bridge the node's address", &["address", "add", &node, "dev", BRIDGE])?;
     ip("give the bridge the API server's address", &["address", "add", &api, "dev", BRIDGE])?;
@@ -37,7 +38,8 @@ pub(crate) fn remove() -> Result<()> {
     ip("remove the bridge", &["link", "delete", BRIDGE])
 }
 
-/// What containerd does for every pod: an address, and a way to the node and to other pods. Nothing leads further.
+/// The configuration of containerd's network plugin: each pod gets an address, and a way to the node and to
+/// other pods. Nothing leads further.
 pub(crate) fn cni(addresses: &Path) -> String {
     let ipam = serde_json::json!({
         "type": "host-local",

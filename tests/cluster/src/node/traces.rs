@@ -10,9 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Outlives a restart of the machine, as the kubelet's directory does.
+/// The directory of the record. It outlives a restart of the machine, as the kubelet's directory does.
 const RECORD: &str = "/var/lib/aviary-test-node";
-/// What the kubelet sets to its liking.
+/// The kernel settings that the kubelet changes.
 const SETTINGS: [&str; 6] = [
     "/proc/sys/kernel/keys/root_maxbytes",
     "/proc/sys/kernel/keys/root_maxkeys",
@@ -21,7 +21,8 @@ const SETTINGS: [&str; 6] = [
     "/proc/sys/vm/overcommit_memory",
     "/proc/sys/vm/panic_on_oom",
 ];
-/// What the kubelet, containerd and the network plugins create wherever they are told to work.
+/// The directories that the kubelet, containerd and the network plugins create wherever they are told to
+/// work.
 const DIRECTORIES: [&str; 7] = [
     super::KUBELET,
     "/run/containerd",
@@ -79,7 +80,7 @@ fn read() -> Result<Option<String>> {
     }
 }
 
-/// Unmounts what pods left mounted, lest removing the directory reaches into it.
+/// Unmounts what pods left mounted, so that removing the directory does not reach into it.
 pub(crate) fn unmount_below(directory: &Directory) -> Result<()> {
     let mounts = fs::read_to_string("/proc/self/mounts").context("cannot read what is mounted")?;
     let roots = [directory.path(""), PathBuf::from(super::KUBELET)];
@@ -90,7 +91,7 @@ pub(crate) fn unmount_below(directory: &Directory) -> Result<()> {
     Ok(())
 }
 
-/// The latest mount first, as one may lie upon another.
+/// The mount points below these roots, the latest first, as one may lie upon another.
 fn mounted_below(mounts: &str, roots: &[PathBuf]) -> Vec<PathBuf> {
     let points = mounts.lines().rev().filter_map(|line| line.split(' ').nth(1));
     let points = points.map(|point| PathBuf::from(point.replace("\\040", " ")));

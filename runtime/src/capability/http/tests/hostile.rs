@@ -1,4 +1,4 @@
-//! Servers that refuse, hang, drip, flood or babble.
+//! Tests with servers that refuse, hang, drip, flood or babble.
 
 use super::*;
 use crate::capability::testing::{Authority, NOW, closed_port, within};
@@ -140,12 +140,12 @@ async fn an_endless_head_or_tail_costs_neither_memory_nor_time() {
     }
 }
 
-/// What becomes of a server's flood.
+/// What the client makes of a server's flood.
 #[derive(Clone, Copy, Debug)]
 enum Flood {
-    /// It breaks a limit.
+    /// The flood breaks a limit and ends the request.
     Caught,
-    /// It goes on until the deadline, and costs nothing but time.
+    /// The flood goes on until the deadline, and costs nothing but time.
     Endured,
 }
 use Flood::{Caught, Endured};
@@ -172,9 +172,9 @@ fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn floods_of_http2_cost_neither_memory_nor_time() {
     const END_HEADERS: u8 = 4;
-    // Status 200, from the table that everybody has.
+    // The status 200 as its number in the static table.
     let (head, unfinished) = (frame(1, END_HEADERS, 1, &[0x88]), frame(1, 0, 1, &[0x88]));
-    // One long header for the table, and thousands that are written as a byte each.
+    // One long header goes into the table, and is then repeated thousands of times with a byte each.
     let mut bomb = [&[0x88, 0x40, 1, b'x', 0x7f, 0x81, 0x1e][..], &[b'y'; 4000]].concat();
     bomb.extend([0xbe; 12_000]);
     for (what, start, again, how) in [
@@ -203,7 +203,7 @@ async fn floods_of_http2_cost_neither_memory_nor_time() {
                 };
                 let said = async {
                     let _ = outgoing.write_all(&start).await;
-                    // The request opens the stream that the frames are about.
+                    // The frames are about the stream that the request opens.
                     tokio::time::sleep(Duration::from_millis(10)).await;
                     while outgoing.write_all(&again).await.is_ok() {}
                 };

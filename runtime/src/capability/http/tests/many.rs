@@ -1,4 +1,4 @@
-//! Several requests at a time.
+//! Tests of several requests at a time.
 
 use super::*;
 use std::{
@@ -10,7 +10,7 @@ use std::{
 };
 
 async fn fetch_all(booked: Vec<Booked>) -> Vec<Result<Response, Error>> {
-    let room = Room { at_once: 8, bodies: MOST_KEPT_TOGETHER };
+    let limits = BatchLimits { at_once: 8, bodies: MOST_KEPT_TOGETHER };
     let (network, authorization, connections) = (network(), authorization(ALL), Connections::default());
     let in_flight = InFlightBytes::new(None, Arc::default());
     let client = Client {
@@ -19,7 +19,7 @@ async fn fetch_all(booked: Vec<Booked>) -> Vec<Result<Response, Error>> {
         connections: &connections,
         in_flight: &in_flight,
     };
-    client.send_all(booked, room).await
+    client.send_all(booked, limits).await
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Requests to real servers on this machine.
+//! Tests of requests to real servers on this machine.
 
 mod hostile;
 mod many;
@@ -58,7 +58,7 @@ async fn fetch_until(request: Request, deadline: Instant) -> Result<Response, Er
     send(&network(), &authorization(ALL), &Connections::default(), request, deadline).await
 }
 
-/// A server made of routes.
+/// Starts a server with these routes.
 async fn serve(routes: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -66,7 +66,7 @@ async fn serve(routes: Router) -> SocketAddr {
     address
 }
 
-/// A server that reads one request, answers with these bytes and closes.
+/// Starts a server that reads one request, answers with these bytes and closes.
 async fn script(answer: impl Into<Vec<u8>>) -> SocketAddr {
     let answer = answer.into();
     listen(move |mut stream| {
@@ -80,7 +80,7 @@ async fn script(answer: impl Into<Vec<u8>>) -> SocketAddr {
     .await
 }
 
-/// Reads to the end of a request's head.
+/// Reads from a stream to the end of a request's head.
 async fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -96,7 +96,7 @@ fn header<'a>(response: &'a Response, wanted: &str) -> Option<&'a str> {
     response.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
 }
 
-/// Answers with the request's own headers and body.
+/// Answers with the headers and body of the request.
 async fn echo(headers: HeaderMap, body: Bytes) -> String {
     let lines = headers.iter().map(|(name, value)| format!("{name}: {}\n", value.to_str().expect("text")));
     lines.collect::<String>() + "\n" + &String::from_utf8_lossy(&body)
@@ -177,7 +177,7 @@ async fn responses_without_a_body_end_with_their_head() {
         let address = listen(move |mut stream| async move {
             read_head(&mut stream).await;
             let _ = stream.write_all(head.as_bytes()).await;
-            // The connection stays open: only the head says that nothing follows.
+            // The connection stays open, so only the head says that nothing follows.
             std::future::pending::<()>().await;
         })
         .await;

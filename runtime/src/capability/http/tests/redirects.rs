@@ -1,4 +1,4 @@
-//! Redirects.
+//! Tests of redirects.
 
 use super::*;
 use crate::capability::testing::{name_server, network_with};
@@ -93,7 +93,7 @@ async fn the_method_is_judged_at_each_hop() {
     assert!(matches!(&result, Err(Error::Denied(text)) if text.contains("POST")), "{result:?}");
 }
 
-/// A server that sends everybody on to the URL in the query, and echoes what comes without one.
+/// Starts a server that redirects everybody to the URL in the query, and echoes what comes without one.
 async fn signpost(status: u16) -> SocketAddr {
     let turn = move |RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes| async move {
         match query {
@@ -115,7 +115,7 @@ async fn what_tells_who_asks_stays_with_its_origin() {
             (format!("?http://{first}/"), true),
             (format!("?http://{second}/"), false),
             (format!("?http://localhost:{}/", first.port()), false),
-            // Elsewhere and back again.
+            // First to another server and then back again.
             (format!("?http://{second}/?http://{first}/"), false),
         ] {
             let mut request = Request { method, redirects: 2, ..get(format!("http://{first}/{path}")) };

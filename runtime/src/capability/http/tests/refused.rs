@@ -1,4 +1,4 @@
-//! What is not granted, or cannot be sent.
+//! Tests of requests that are not granted, or cannot be sent.
 
 use super::*;
 use crate::capability::testing::{name_server, network_with, within};

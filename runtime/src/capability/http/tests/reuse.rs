@@ -1,4 +1,4 @@
-//! Connections that stay open, and those that do not.
+//! Tests of connections that stay open, and those that do not.
 
 use super::*;
 use std::sync::{
@@ -7,7 +7,8 @@ use std::sync::{
 };
 use tokio::sync::mpsc;
 
-/// A server that tells the number of the connection, and answers so many requests on each.
+/// Starts a server that answers with the number of the connection, and takes `requests_each` requests on
+/// each.
 async fn counting(requests_each: usize) -> SocketAddr {
     let connections = Arc::new(AtomicUsize::new(0));
     listen(move |mut stream| {

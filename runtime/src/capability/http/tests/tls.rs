@@ -1,4 +1,4 @@
-//! TLS: whom to trust, and what is seen of the certificate.
+//! Tests of TLS: whom to trust, and what is seen of the certificate.
 
 use super::*;
 use crate::capability::{

@@ -89,7 +89,7 @@ fn a_directory_that_others_can_reach_is_refused() {
 #[test]
 fn a_directory_of_somebody_else_is_refused() {
     let (directory, _) = filled();
-    // Only root can give it away.
+    // Only root can make another user its owner.
     if std::os::unix::fs::chown(directory.path().join(DIRECTORY), Some(12_345), None).is_ok() {
         assert!(refusal(directory.path()).contains("belongs to somebody else"));
     }
@@ -120,7 +120,7 @@ fn what_was_not_used_for_longest_goes_first() {
         cache.put(&module(number), &Code::vouched_for(vec![number; 300]));
         let age = Duration::from_secs(100 - u64::from(number));
         let entry = File::options().write(true).open(path.join(cache.name(&module(number))));
-        // Of those that are left; the last put has already removed the first entry.
+        // Only the entries that are left are changed, as the last `put` has already removed the first.
         if let Ok(entry) = entry {
             entry.set_modified(SystemTime::now() - age).expect("changed");
         }

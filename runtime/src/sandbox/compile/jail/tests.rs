@@ -1,4 +1,4 @@
-//! Programs that are no compilers.
+//! Tests with programs that are no compilers.
 
 use super::*;
 use std::{
@@ -80,7 +80,7 @@ async fn a_module_that_is_wrong_or_breaks_the_compiler_is_refused() {
     assert_eq!(refused(&format!("{GREETS}echo bad >&2; exit 1")).await, "does not compile: bad");
     assert!(refused(&format!("{GREETS}exit 101")).await.contains("panic"));
     assert!(refused(&format!("{GREETS}kill -SEGV $$")).await.contains("crash"));
-    // Cut-off code is never taken for whole.
+    // Code that is cut off is never taken for whole.
     assert!(compile(&format!("{GREETS}echo half; exit 101")).await.is_err());
 }
 
@@ -114,7 +114,7 @@ async fn a_load_that_is_given_up_takes_its_child_along() {
     }
 }
 
-/// Whether the process that wrote its id is there, at least as a zombie.
+/// Whether the process that wrote its id exists, at least as a zombie.
 fn is_there(directory: &TempDir) -> bool {
     let pid = fs::read_to_string(directory.path().join("pid")).expect("it has begun");
     fs::exists(format!("/proc/{}", pid.trim())).expect("/proc can be read")
