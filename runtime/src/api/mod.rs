@@ -40,6 +40,7 @@ use axum::{
 };
 use client_limit::ClientLimit;
 use futures_util::stream;
+use prometheus_client::registry::Registry;
 use response_cache::{ResponseCache, Store};
 use selection::Selections;
 use std::{array, sync::Arc, time::Duration};
@@ -65,6 +66,7 @@ struct Api {
     shutdown: CancellationToken,
     listeners: ClientLimit,
     large: Arc<Semaphore>,
+    registry: Arc<Registry>,
     /// By format.
     metrics: Arc<[ResponseCache; metrics::FORMS]>,
     selections: Arc<Selections>,
@@ -82,6 +84,7 @@ pub fn router(board: Arc<Board>, shutdown: CancellationToken) -> Router {
     let (router, description) = routes().split_for_parts();
     let store = Store::default();
     let router = router.fallback(not_found).with_state(Api {
+        registry: Arc::new(metrics::registry(&board)),
         board,
         shutdown,
         listeners: ClientLimit::new(events::MAX_LISTENERS, events::LISTENERS_EACH),

@@ -1,26 +1,33 @@
 //! `/metrics`: everything on the board for Prometheus.
 
 mod checks;
-mod exposition;
 mod files;
 mod guests;
 mod process;
 mod row;
+mod samples;
 mod sources;
 
 use super::{Api, answer::Refusal, negotiate};
 use crate::board::Board;
 use axum::{
+    body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
 };
-use exposition::{Exposition, Format};
-use std::sync::Arc;
+use prometheus_client::{
+    encoding::{prometheus_text, text},
+    registry::Registry,
+};
+use std::{fmt, mem, sync::Arc};
+
+/// How long a piece of the text gets before it is sent: small enough for a processor's cache.
+const PIECE: usize = 64 * 1024;
 
 /// The formats, the preferred one first, with their content types.
 const FORMATS: [(&str, (Format, &str)); 2] = [
-    ("text/plain", (Format::Classic, "text/plain; version=0.0.4; charset=utf-8")),
+    ("text/plain", (Format::Classic, prometheus_text::CONTENT_TYPE)),
     (
         "application/openmetrics-text",
         (Format::OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
@@ -29,6 +36,25 @@ const FORMATS: [(&str, (Format, &str)); 2] = [
 
 /// How many formats there are.
 pub(super) const FORMS: usize = FORMATS.len();
+
+/// How the text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// Prometheus' text format 0.0.4.
+    Classic,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+/// Everything that is read when Prometheus asks.
+pub(super) fn registry(board: &Arc<Board>) -> Registry {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(process::Daemon));
+    registry.register_collector(Box::new(files::Files(Arc::clone(board))));
+    registry.register_collector(Box::new(sources::Sources(Arc::clone(board))));
+    registry.register_collector(Box::new(checks::Checks(Arc::clone(board))));
+    registry
+}
 
 /// All metrics in the format that `Accept` prefers: Prometheus text 0.0.4 or OpenMetrics 1.0.
 #[utoipa::path(
@@ -48,26 +74,23 @@ pub(super) async fn metrics(
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Refusal> {
     let (format, content_type) = negotiate::choose(&headers, &FORMATS);
-    let board = Arc::clone(&api.board);
+    let registry = Arc::clone(&api.registry);
     let shelves = Arc::clone(&api.metrics);
     let body = if shelves[format as usize].overflows() {
         api.stream(move |pieces| {
             let mut size = 0;
-            write(
-                &board,
-                Exposition::new(format, |piece| {
-                    size += piece.len();
-                    // If the client is gone, nobody is there to read the rest.
-                    let _ = pieces.blocking_send(piece);
-                }),
-            );
+            write(format, &registry, |piece| {
+                size += piece.len();
+                // If the client is gone, nobody is there to read the rest.
+                let _ = pieces.blocking_send(piece);
+            });
             shelves[format as usize].measured(size);
         })
         .await?
     } else {
         let shared = shelves[format as usize].take(None, move |writer| {
             writer.begin(StatusCode::OK);
-            write(&board, Exposition::new(format, |piece| writer.append(piece)));
+            write(format, &registry, |piece| writer.append(piece));
             StatusCode::OK
         });
         shared.await?.1
@@ -75,10 +98,29 @@ pub(super) async fn metrics(
     Ok(([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")], body))
 }
 
-fn write(board: &Board, mut out: Exposition) {
-    process::write(&mut out);
-    files::write(&mut out, board);
-    sources::write(&mut out, board);
-    checks::write(&mut out, board);
-    out.finish();
+fn write(format: Format, registry: &Registry, send: impl FnMut(Bytes)) {
+    let mut pieces = Pieces { piece: String::new(), send };
+    let written = match format {
+        Format::Classic => prometheus_text::encode(&mut pieces, registry),
+        Format::OpenMetrics => text::encode(&mut pieces, registry),
+    };
+    written.expect("pieces take everything");
+    (pieces.send)(pieces.piece.into());
+}
+
+/// A text under way, sent in pieces: all of it at once would be large.
+struct Pieces<F> {
+    piece: String,
+    send: F,
+}
+
+impl<F: FnMut(Bytes)> fmt::Write for Pieces<F> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.piece.push_str(text);
+        if self.piece.len() >= PIECE {
+            let piece = mem::replace(&mut self.piece, String::with_capacity(PIECE + PIECE / 8));
+            (self.send)(piece.into());
+        }
+        Ok(())
+    }
 }
