@@ -8,22 +8,18 @@ mod row;
 mod samples;
 mod sources;
 
-use super::{Api, answer::Refusal, negotiate};
+use super::{Api, answer::Refusal, negotiate, response_writer::ResponseWriter};
 use crate::board::Board;
 use axum::{
-    body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header},
     response::IntoResponse,
 };
 use prometheus_client::{
     encoding::{prometheus_text, text},
     registry::Registry,
 };
-use std::{fmt, mem, sync::Arc};
-
-/// How long a piece of the text gets before it is sent: small enough for a processor's cache.
-const PIECE: usize = 64 * 1024;
+use std::{io, sync::Arc};
 
 /// The formats, the preferred one first, with their content types.
 const FORMATS: [(&str, (Format, &str)); 2] = [
@@ -75,52 +71,13 @@ pub(super) async fn metrics(
 ) -> Result<impl IntoResponse, Refusal> {
     let (format, content_type) = negotiate::choose(&headers, &FORMATS);
     let registry = Arc::clone(&api.registry);
-    let shelves = Arc::clone(&api.metrics);
-    let body = if shelves[format as usize].overflows() {
-        api.stream(move |pieces| {
-            let mut size = 0;
-            write(format, &registry, |piece| {
-                size += piece.len();
-                // If the client is gone, nobody is there to read the rest.
-                let _ = pieces.blocking_send(piece);
-            });
-            shelves[format as usize].measured(size);
-        })
-        .await?
-    } else {
-        let shared = shelves[format as usize].take(None, move |writer| {
-            writer.begin(StatusCode::OK);
-            write(format, &registry, |piece| writer.append(piece));
-            StatusCode::OK
-        });
-        shared.await?.1
+    let write = move |writer: &mut ResponseWriter| {
+        let written = match format {
+            Format::Classic => prometheus_text::encode(writer, &registry),
+            Format::OpenMetrics => text::encode(writer, &registry),
+        };
+        written.map_err(io::Error::other)
     };
+    let (_, body) = api.metrics[format as usize].take(None, write).await?;
     Ok(([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")], body))
-}
-
-fn write(format: Format, registry: &Registry, send: impl FnMut(Bytes)) {
-    let mut pieces = Pieces { piece: String::new(), send };
-    let written = match format {
-        Format::Classic => prometheus_text::encode(&mut pieces, registry),
-        Format::OpenMetrics => text::encode(&mut pieces, registry),
-    };
-    written.expect("pieces take everything");
-    (pieces.send)(pieces.piece.into());
-}
-
-/// A text under way, sent in pieces: all of it at once would be large.
-struct Pieces<F> {
-    piece: String,
-    send: F,
-}
-
-impl<F: FnMut(Bytes)> fmt::Write for Pieces<F> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.piece.push_str(text);
-        if self.piece.len() >= PIECE {
-            let piece = mem::replace(&mut self.piece, String::with_capacity(PIECE + PIECE / 8));
-            (self.send)(piece.into());
-        }
-        Ok(())
-    }
 }
