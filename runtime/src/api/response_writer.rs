@@ -11,6 +11,7 @@ use std::{
     io::Write,
     mem,
     sync::{Arc, OnceLock},
+    time::{Duration, Instant},
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
@@ -24,12 +25,19 @@ const MAX_PIECES: usize = 4;
 
 /// The pieces of an answer; an error where it ends too early.
 pub(super) type Pieces = BoxStream<'static, io::Result<Bytes>>;
-/// The status code of an answer, known with its first piece; 200 where none is set.
-pub(super) type Code = Arc<OnceLock<StatusCode>>;
+
+/// What there is to know of an answer beside its text.
+#[derive(Default)]
+pub(super) struct Head {
+    /// Known with the first piece; 200 where none is set.
+    code: OnceLock<StatusCode>,
+    /// How long the thread took to write it, known with its end.
+    pub(super) took: OnceLock<Duration>,
+}
 
 /// Takes what is written of an answer, and fails once nobody wants the answer any more.
 pub(super) struct ResponseWriter {
-    code: Code,
+    head: Arc<Head>,
     piece: Vec<u8>,
     pieces: mpsc::Sender<Bytes>,
     size: usize,
@@ -38,7 +46,7 @@ pub(super) struct ResponseWriter {
 impl ResponseWriter {
     /// Sets the status code, before anything is written.
     pub(super) fn set_code(&self, code: StatusCode) {
-        let _ = self.code.set(code);
+        let _ = self.head.code.set(code);
     }
 
     /// How many bytes have been written.
@@ -78,12 +86,14 @@ impl fmt::Write for ResponseWriter {
 pub(super) fn compose(
     permit: Option<OwnedSemaphorePermit>,
     write: impl FnOnce(&mut ResponseWriter) -> io::Result<()> + Send + 'static,
-) -> (Code, Pieces) {
-    let (code, (sender, receiver)) = (Code::default(), mpsc::channel(MAX_PIECES));
-    let mut writer = ResponseWriter { code: Arc::clone(&code), piece: Vec::new(), pieces: sender, size: 0 };
+) -> (Arc<Head>, Pieces) {
+    let (head, (sender, receiver)) = (Arc::<Head>::default(), mpsc::channel(MAX_PIECES));
+    let mut writer = ResponseWriter { head: Arc::clone(&head), piece: Vec::new(), pieces: sender, size: 0 };
     let writing = spawn_blocking(move || {
-        write(&mut writer)?;
-        writer.flush()
+        let begun = Instant::now();
+        let written = write(&mut writer).and_then(|()| writer.flush());
+        let _ = writer.head.took.set(begun.elapsed());
+        written
     });
     let pieces = stream::try_unfold((receiver, writing, permit), async |(mut receiver, writing, permit)| {
         match receiver.recv().await {
@@ -92,11 +102,11 @@ pub(super) fn compose(
             None => writing.await?.map(|()| None),
         }
     });
-    (code, pieces.boxed())
+    (head, pieces.boxed())
 }
 
 /// The code and body of an answer. One of a single piece is sent as a whole, with its length.
-pub(super) async fn respond(code: Code, mut pieces: Pieces) -> Result<(StatusCode, Body), Refusal> {
+pub(super) async fn respond(head: &Head, mut pieces: Pieces) -> Result<(StatusCode, Body), Refusal> {
     let begin = async { Ok::<_, io::Error>((pieces.try_next().await?, pieces.try_next().await?)) };
     let (first, second) = begin.await.map_err(|_| {
         let error = "composing the answer failed; the log of the daemon says why";
@@ -107,5 +117,5 @@ pub(super) async fn respond(code: Code, mut pieces: Pieces) -> Result<(StatusCod
         None => Body::from(first),
         Some(second) => Body::from_stream(stream::iter([Ok(first), Ok(second)]).chain(pieces)),
     };
-    Ok((code.get().copied().unwrap_or_default(), body))
+    Ok((head.code.get().copied().unwrap_or_default(), body))
 }

@@ -1,6 +1,6 @@
-use super::*;
+use super::{shared_text::LONGEST, *};
 use crate::api::response_writer::PIECE;
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all};
 use http_body_util::BodyExt;
 use std::{io::Write, sync::atomic::AtomicU32};
 use tokio::time::sleep;

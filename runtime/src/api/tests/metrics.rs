@@ -232,7 +232,8 @@ async fn hostile_target_names_stay_within_their_quotes() {
     let targets: BTreeSet<String> = metrics
         .samples
         .keys()
-        .filter_map(|(name, labels)| (name == "aviary_target_success").then(|| labels["target"].clone()))
+        .filter(|(name, _)| name == "aviary_target_success")
+        .map(|(_, labels)| labels["target"].clone())
         .collect();
     assert_eq!(targets, names.map(str::to_owned).into());
 }
