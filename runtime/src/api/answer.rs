@@ -2,19 +2,26 @@
 
 use crate::value::Key;
 use axum::{
-    body::Bytes,
     extract::{FromRequestParts, Path, Query},
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
-/// A value as JSON text that ends its line, for people at a terminal.
+/// Writes a value as JSON text that ends its line, for people at a terminal.
+pub(super) fn write_json(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
+}
+
+/// A value as JSON text that ends its line.
 pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
-    let mut text = serde_json::to_vec(value).expect("text, numbers, lists and maps by text are always JSON");
-    text.push(b'\n');
+    let mut text = Vec::new();
+    write_json(&mut text, value).expect("text, numbers, lists and maps by text are always JSON");
     text
 }
 
@@ -121,23 +128,5 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
         let InPath(Identity { namespace, name }) = InPath::from_request_parts(parts, state).await?;
         let text = format!("{namespace}/{name}");
         text.parse().map(Self).map_err(|_| Refusal::unknown(&text))
-    }
-}
-
-/// A large body; its permit is free again once the last byte is on its way.
-pub(super) struct Large {
-    pub(super) body: Vec<u8>,
-    pub(super) _permit: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for Large {
-    fn as_ref(&self) -> &[u8] {
-        &self.body
-    }
-}
-
-impl From<Large> for Bytes {
-    fn from(large: Large) -> Self {
-        Self::from_owner(large)
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{
     Api,
-    answer::{Asked, Document, Identity, Named, Problem, Refusal, json},
+    answer::{Asked, Document, Identity, Named, Problem, Refusal, json, write_json},
     demand::run,
     facts::{CheckList, Detail, Summary},
-    response_cache::ResponseWriter,
+    response_writer::ResponseWriter,
     selection::Selection,
 };
 use crate::board::Demand;
@@ -47,11 +47,10 @@ pub(super) async fn list(
     let selection = Selection { namespace, owner };
     let body = match api.selections.of(&selection, &api.board) {
         Some(answers) => {
-            let write = move |writer: &ResponseWriter| {
+            let write = move |writer: &mut ResponseWriter| {
                 let checks =
                     selection.entries(&api.board).iter().map(|entry| Summary::of(&entry.view())).collect();
-                writer.append_all(json(&CheckList { checks }));
-                StatusCode::OK
+                write_json(writer, &CheckList { checks })
             };
             answers.checks.take(None, write).await?.1
         }

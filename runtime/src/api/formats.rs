@@ -1,6 +1,6 @@
 //! The three formats of `/health`.
 
-use super::{answer::json, judgement::Judgement};
+use super::{answer::write_json, judgement::Judgement};
 use crate::{
     board::{CheckState, View},
     history::Run,
@@ -8,6 +8,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use std::io::{self, Write};
 
 /// How many checks that are not well the line of text names.
 const NAMED: usize = 5;
@@ -84,12 +85,17 @@ impl<'a> CheckHealth<'a> {
     }
 }
 
-/// The body of `/health` for these checks.
-pub(super) fn write(format: HealthFormat, views: &[View], judgement: Judgement) -> Vec<u8> {
+/// Writes the body of `/health` for these checks.
+pub(super) fn write(
+    out: &mut impl Write,
+    format: HealthFormat,
+    views: &[View],
+    judgement: Judgement,
+) -> io::Result<()> {
     match format {
-        HealthFormat::Json => json(&ByCheck { views, entry: CheckHealth::entry }),
-        HealthFormat::Text => line(views, judgement).into_bytes(),
-        HealthFormat::Draft => json(&Draft::of(views, judgement)),
+        HealthFormat::Json => write_json(out, &ByCheck { views, entry: CheckHealth::entry }),
+        HealthFormat::Text => out.write_all(line(views, judgement).as_bytes()),
+        HealthFormat::Draft => write_json(out, &Draft::of(views, judgement)),
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
     formats::{self, CheckHealth, HealthFormat},
     judgement::{judge, judge_settled},
     negotiate,
+    response_writer::ResponseWriter,
     selection::Selection,
 };
 use crate::board::{Board, View};
@@ -16,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Deserializer, de::Error};
-use std::{sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
 /// Which checks are meant, and whether they run first.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -125,12 +126,13 @@ pub(super) async fn check_health(
     let age = if wish.run { run_one(&entry, &api.shutdown).await } else { None };
     let format = negotiate::choose(&headers, &HealthFormat::OFFERS);
     let is_ready = api.board.is_ready();
-    let write = move || {
+    let write = move |writer: &mut ResponseWriter| {
         let views = [entry.view()];
         let judgement = judge(&views, is_ready);
-        (judgement.code(), formats::write(format, &views, judgement))
+        writer.set_code(judgement.code());
+        formats::write(writer, format, &views, judgement)
     };
-    let (code, body) = api.compose(write).await?;
+    let (code, body) = api.store.send(write).await?;
     Ok((code, told(age), head(format), body).into_response())
 }
 
@@ -178,12 +180,12 @@ async fn of_many(
         let is_ready = api.board.is_ready();
         let views: Vec<View> = selection.entries(&api.board).iter().map(|entry| entry.view()).collect();
         if views.is_empty() && !selection.is_all() {
-            writer.append_all(selection.matches_nothing().text());
-            return StatusCode::NOT_FOUND;
+            writer.set_code(StatusCode::NOT_FOUND);
+            return writer.write_all(&selection.matches_nothing().text());
         }
         let judgement = judge_settled(&views, is_ready);
-        writer.append_all(formats::write(format, &views, judgement));
-        judgement.code()
+        writer.set_code(judgement.code());
+        formats::write(writer, format, &views, judgement)
     });
     let (code, body) = shared.await?;
     // What is left to say of checks that have gone meanwhile is said in JSON.

@@ -16,6 +16,7 @@ mod negotiate;
 mod openapi;
 mod reloading_file;
 mod response_cache;
+mod response_writer;
 mod selection;
 mod serve;
 mod sources;
@@ -28,35 +29,23 @@ pub use reloading_file::{FileContent, ReloadingFile};
 pub use serve::{Entrance, Tls, listen, serve};
 
 use crate::board::Board;
-use answer::{Large, Refusal};
+use answer::Refusal;
 use axum::extract::FromRef;
 use axum::{
     Router,
-    body::{Body, Bytes},
+    body::Bytes,
     http::{StatusCode, Uri, header},
     middleware::map_response,
     response::{IntoResponse, Response},
     routing::get,
 };
 use client_limit::ClientLimit;
-use futures_util::stream;
+use prometheus_client::registry::Registry;
 use response_cache::{ResponseCache, Store};
 use selection::Selections;
-use std::{array, sync::Arc, time::Duration};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    task::spawn_blocking,
-    time::timeout,
-};
+use std::{array, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
-
-/// The most large answers held in memory at a time.
-const MAX_LARGE: usize = 8;
-/// The most pieces of a streamed answer that wait to be sent.
-const MAX_PIECES: usize = 4;
-/// How long a request waits for its turn to get a large answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What every request may use.
 #[derive(Clone)]
@@ -64,7 +53,8 @@ struct Api {
     board: Arc<Board>,
     shutdown: CancellationToken,
     listeners: ClientLimit,
-    large: Arc<Semaphore>,
+    registry: Arc<Registry>,
+    store: Store,
     /// By format.
     metrics: Arc<[ResponseCache; metrics::FORMS]>,
     selections: Arc<Selections>,
@@ -82,12 +72,13 @@ pub fn router(board: Arc<Board>, shutdown: CancellationToken) -> Router {
     let (router, description) = routes().split_for_parts();
     let store = Store::default();
     let router = router.fallback(not_found).with_state(Api {
+        registry: Arc::new(metrics::registry(&board)),
         board,
         shutdown,
         listeners: ClientLimit::new(events::MAX_LISTENERS, events::LISTENERS_EACH),
-        large: Arc::new(Semaphore::new(MAX_LARGE)),
         metrics: Arc::new(array::from_fn(|_| ResponseCache::new(&store))),
-        selections: Arc::new(Selections::new(store)),
+        selections: Arc::new(Selections::new(store.clone())),
+        store,
         description: openapi::text(description),
     });
     // A layer of the routes themselves would not see which methods they allow.
@@ -140,52 +131,5 @@ async fn name_methods(response: Response) -> Response {
             ([(header::ALLOW, allowed.clone())], refusal).into_response()
         }
         _ => response,
-    }
-}
-
-impl Api {
-    /// Composes a large answer away from the threads that run checks, and only a few at a time:
-    /// clients that ask and do not read cannot fill the memory.
-    async fn compose<T: Send + 'static>(
-        &self,
-        write: impl FnOnce() -> (T, Vec<u8>) + Send + 'static,
-    ) -> Result<(T, Bytes), Refusal> {
-        let permit = self.turn().await?;
-        let written = spawn_blocking(move || {
-            let (facts, body) = write();
-            (facts, Bytes::from(Large { body, _permit: permit }))
-        });
-        written.await.map_err(|error| {
-            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("composing the answer failed: {error}"))
-        })
-    }
-
-    /// As [`Self::compose`], for answers that are sent while they are composed.
-    async fn stream(
-        &self,
-        write: impl FnOnce(mpsc::Sender<Bytes>) + Send + 'static,
-    ) -> Result<Body, Refusal> {
-        let permit = self.turn().await?;
-        let (sender, receiver) = mpsc::channel(MAX_PIECES);
-        let writer = spawn_blocking(move || {
-            write(sender);
-            drop(permit);
-        });
-        let pieces = stream::unfold(Some((receiver, writer)), async |state| {
-            let (mut receiver, writer) = state?;
-            match receiver.recv().await {
-                Some(piece) => Some((Ok(piece), Some((receiver, writer)))),
-                None => writer.await.err().map(|error| (Err(error), None)),
-            }
-        });
-        Ok(Body::from_stream(pieces))
-    }
-
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        let turn = timeout(PATIENCE, Arc::clone(&self.large).acquire_owned()).await;
-        turn.ok().and_then(Result::ok).ok_or_else(|| {
-            let error = format!("{MAX_LARGE} large answers are under way; try again when one is done");
-            Refusal::later(StatusCode::SERVICE_UNAVAILABLE, error, Duration::from_secs(1))
-        })
     }
 }

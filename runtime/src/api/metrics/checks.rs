@@ -1,196 +1,181 @@
 //! The series of every check, read from the board at scrape time: a removed check's vanish at once.
 
 use super::{
-    exposition::{Exposition, labels},
     guests,
     row::Row,
+    samples::{Metric, flag, histogram, labels, number, unix},
 };
 use crate::{
     api::judgement::{Judgement, judge_settled},
-    board::{Board, CheckState, Counts, View},
+    board::{Board, CheckState, Counts},
     grant::Capability,
     manifest::Severity,
     outcome::{Reason, Status, Target},
-    usage::{CallResult, DURATION_BOUNDS, metrics::Kind},
+    usage::{CallResult, DURATION_BOUNDS},
     value::Limit,
 };
-use jiff::Timestamp;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet},
+    metrics::MetricType::{self, Counter, Gauge, Histogram},
+};
+use std::{fmt, iter::zip, sync::Arc};
 
 /// The most targets of one check that get a series each.
 const MAX_TARGETS: usize = 100;
 /// The values of the label `outcome`, in the order of [`Counts::runs`].
 const OUTCOMES: [&str; 4] = ["pass", "warn", "fail", "unknown"];
 
-/// Writes everything on the board.
-pub(super) fn write(out: &mut Exposition, board: &Board) {
-    let rows: Vec<Row> = board.entries().into_iter().map(Row::new).collect();
-    let judgement = judge_settled(rows.iter().map(|row| &row.view), board.is_ready());
-    out.family(Kind::Gauge, "aviary_cluster_healthy", "Whether /health answers 200.").number(
-        "",
-        "",
-        flag(judgement == Judgement::Healthy),
-    );
-    infos(out, &rows);
-    for gauge in &GAUGES {
-        gauge.write(out, &rows);
+/// Everything that the board knows of checks.
+#[derive(Debug)]
+pub(super) struct Checks(pub(super) Arc<Board>);
+
+impl Collector for Checks {
+    fn encode(&self, mut out: DescriptorEncoder<'_>) -> fmt::Result {
+        let (out, board) = (&mut out, &self.0);
+        let rows: Vec<Row> = board.entries().into_iter().map(Row::new).collect();
+        let judgement = judge_settled(rows.iter().map(|row| &row.view), board.is_ready());
+        let help = "Whether /health answers 200.";
+        let healthy = out.encode_descriptor("aviary_cluster_healthy", help, None, Gauge)?;
+        number(healthy, Gauge, flag(judgement == Judgement::Healthy))?;
+        METRICS.iter().try_for_each(|metric| metric.encode(out, &rows, Row::labels))?;
+        for write in [infos, runs, faults, durations, targets, modules, host_calls, denials, limit_hits] {
+            write(out, &rows)?;
+        }
+        leftovers(out, board)?;
+        let help = "How late runs started.";
+        let lag = out.encode_descriptor("aviary_scheduler_lag_seconds", help, None, Histogram)?;
+        histogram(lag, &board.lag.buckets(), board.lag.sum())?;
+        guests::encode(out, &rows)
     }
-    runs(out, &rows);
-    faults(out, &rows);
-    skipped(out, &rows);
-    failed_cleanups(out, &rows);
-    durations(out, &rows);
-    targets(out, &rows);
-    modules(out, &rows);
-    host_calls(out, &rows);
-    denials(out, &rows);
-    limit_hits(out, &rows);
-    leftovers(out, board);
-    out.family(Kind::Histogram, "aviary_scheduler_lag_seconds", "How late runs started.").distribution(
-        "",
-        board.lag.buckets(),
-        board.lag.sum(),
-    );
-    guests::write(out, &rows);
 }
 
-struct Gauge {
-    name: &'static str,
-    help: &'static str,
-    value: fn(&View) -> Option<f64>,
-}
-
-const GAUGES: [Gauge; 8] = [
-    Gauge {
+const METRICS: [Metric<Row>; 10] = [
+    Metric {
         name: "aviary_check_success",
         help: "Whether the check passes, warns or is suspended; 0 also if it is unknown or stale.",
-        value: |view| Some(flag(view.standing.is_ok())),
+        kind: Gauge,
+        value: |row| Some(flag(row.view.standing.is_ok())),
     },
-    Gauge {
+    Metric {
         name: "aviary_check_stale",
         help: "Whether the check has not run for three intervals.",
-        value: |view| Some(flag(view.standing == CheckState::Stale)),
+        kind: Gauge,
+        value: |row| Some(flag(row.view.standing == CheckState::Stale)),
     },
-    Gauge {
+    Metric {
         name: "aviary_check_quarantined",
         help: "Whether the check is tried rarely, as its guest broke down again and again.",
-        value: |view| Some(flag(view.quarantine.is_some())),
+        kind: Gauge,
+        value: |row| Some(flag(row.view.quarantine.is_some())),
     },
-    Gauge {
+    Metric {
         name: "aviary_check_consecutive_failures",
         help: "Runs in a row without a good outcome.",
-        value: |view| Some(f64::from(view.consecutive_failures)),
+        kind: Gauge,
+        value: |row| Some(f64::from(row.view.consecutive_failures)),
     },
-    Gauge {
+    Metric {
         name: "aviary_check_last_run_timestamp_seconds",
         help: "When the latest run that counts ended.",
-        value: |view| view.latest.as_ref().map(|run| unix(run.ended())),
+        kind: Gauge,
+        value: |row| row.view.latest.as_ref().map(|run| unix(run.ended())),
     },
-    Gauge {
+    Metric {
         name: "aviary_check_last_success_timestamp_seconds",
         help: "When the latest good run ended.",
-        value: |view| view.last_success.map(unix),
+        kind: Gauge,
+        value: |row| row.view.last_success.map(unix),
     },
-    Gauge {
+    Metric {
         name: "aviary_module_last_reload_successful",
         help: "Whether the newest manifest and module are the ones that run.",
-        value: |view| Some(flag(view.rejected.is_none())),
+        kind: Gauge,
+        value: |row| Some(flag(row.view.rejected.is_none())),
     },
-    Gauge {
+    Metric {
         name: "aviary_guest_memory_bytes",
         help: "Linear memory that the guest holds.",
-        value: |view| Some(view.memory as f64),
+        kind: Gauge,
+        value: |row| Some(row.view.memory as f64),
+    },
+    Metric {
+        name: "aviary_check_skipped",
+        help: "Polls that were due while a run was late or under way.",
+        kind: Counter,
+        value: |row| Some(row.view.counts.skipped as f64),
+    },
+    Metric {
+        name: "aviary_check_failed_cleanups",
+        help: "Cleanups that did not work, each attempt.",
+        kind: Counter,
+        value: |row| Some(row.view.counts.failed_cleanups as f64),
     },
 ];
 
-impl Gauge {
-    fn write(&self, out: &mut Exposition, rows: &[Row]) {
-        let mut family = out.family(Kind::Gauge, self.name, self.help);
-        for row in rows {
-            if let Some(value) = (self.value)(&row.view) {
-                family.number(&row.labels, "", value);
-            }
+/// Writes a metric of which each check has samples with labels of their own.
+fn series<'r, L: EncodeLabelSet, S: IntoIterator<Item = (L, f64)>>(
+    out: &mut DescriptorEncoder<'_>,
+    (kind, name, help): (MetricType, &str, &str),
+    rows: &'r [Row],
+    samples: impl Fn(&'r Row) -> S,
+) -> fmt::Result {
+    let mut metric = out.encode_descriptor(name, help, None, kind)?;
+    for row in rows {
+        for (labels, value) in samples(row) {
+            number(metric.encode_family(&(row.labels(), labels))?, kind, value)?;
         }
     }
-}
-
-pub(super) fn flag(is_so: bool) -> f64 {
-    f64::from(u8::from(is_so))
-}
-
-pub(super) fn unix(time: Timestamp) -> f64 {
-    time.as_millisecond() as f64 / 1e3
+    Ok(())
 }
 
 /// What alerts have to know about a check.
-fn infos(out: &mut Exposition, rows: &[Row]) {
-    let help = "The check, with its severity; always 1.";
-    let mut family = out.family(Kind::Gauge, "aviary_check_info", help);
-    let [critical, warning] = ["critical", "warning"].map(|severity| labels(&[("severity", severity)]));
-    for row in rows {
+fn infos(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
+    let head = (Gauge, "aviary_check_info", "The check, with its severity; always 1.");
+    series(out, head, rows, |row| {
         let severity = match row.view.check.severity {
-            Severity::Critical => &critical,
-            Severity::Warning => &warning,
+            Severity::Critical => "critical",
+            Severity::Warning => "warning",
         };
-        family.number(&row.labels, severity, 1.0);
-    }
+        [([("severity", severity)], 1.0)]
+    })
 }
 
-fn runs(out: &mut Exposition, rows: &[Row]) {
-    let mut family = out.family(Kind::Counter, "aviary_check_runs", "Finished runs by outcome.");
-    let outcomes = OUTCOMES.map(|outcome| labels(&[("outcome", outcome)]));
-    for row in rows {
-        for (outcome, count) in outcomes.iter().zip(row.view.counts.runs) {
-            family.number(&row.labels, outcome, count as f64);
-        }
-    }
+fn runs(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
+    let head = (Counter, "aviary_check_runs", "Finished runs by outcome.");
+    series(out, head, rows, |row| {
+        zip(OUTCOMES, row.view.counts.runs).map(|(outcome, count)| ([("outcome", outcome)], count as f64))
+    })
 }
 
-fn faults(out: &mut Exposition, rows: &[Row]) {
+fn faults(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
     let help = "Faults, which leave no outcome, by the side to blame and the reason.";
-    let mut family = out.family(Kind::Counter, "aviary_check_faults", help);
-    for row in rows {
-        for (reason, count) in Reason::ALL.into_iter().zip(row.view.counts.faults) {
-            if count > 0 {
-                let more = labels(&[("blame", reason.blame().label()), ("reason", reason.label())]);
-                family.number(&row.labels, &more, count as f64);
-            }
-        }
-    }
+    series(out, (Counter, "aviary_check_faults", help), rows, |row| {
+        let faults = zip(Reason::ALL, row.view.counts.faults).filter(|(_, count)| *count > 0);
+        faults.map(|(reason, count)| {
+            ([("blame", reason.blame().label()), ("reason", reason.label())], count as f64)
+        })
+    })
 }
 
-fn skipped(out: &mut Exposition, rows: &[Row]) {
-    let help = "Polls that were due while a run was late or under way.";
-    let mut family = out.family(Kind::Counter, "aviary_check_skipped", help);
+fn durations(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
+    let help = "How long runs took.";
+    let mut metric = out.encode_descriptor("aviary_check_duration_seconds", help, None, Histogram)?;
     for row in rows {
-        family.number(&row.labels, "", row.view.counts.skipped as f64);
-    }
-}
-
-fn failed_cleanups(out: &mut Exposition, rows: &[Row]) {
-    let help = "Cleanups that did not work, each attempt.";
-    let mut family = out.family(Kind::Counter, "aviary_check_failed_cleanups", help);
-    for row in rows {
-        family.number(&row.labels, "", row.view.counts.failed_cleanups as f64);
-    }
-}
-
-fn durations(out: &mut Exposition, rows: &[Row]) {
-    let mut family = out.family(Kind::Histogram, "aviary_check_duration_seconds", "How long runs took.");
-    for row in rows {
-        let Counts { durations, duration_sum, .. } = &row.view.counts;
+        let Counts { durations, duration_sum, .. } = row.view.counts;
         let bounds = DURATION_BOUNDS.into_iter().chain([f64::INFINITY]);
-        family.distribution(&row.labels, bounds.zip(durations.iter().copied()), *duration_sum);
+        let buckets: Vec<(f64, u64)> = zip(bounds, durations).collect();
+        histogram(metric.encode_family(&row.labels())?, &buckets, duration_sum)?;
     }
+    Ok(())
 }
 
-fn targets(out: &mut Exposition, rows: &[Row]) {
+fn targets(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
     let help = "Whether the target passed or warned in the latest run.";
-    let mut family = out.family(Kind::Gauge, "aviary_target_success", help);
-    for row in rows {
-        for (name, is_good) in merged(row.targets(), row.view.check.program.limits.count(Limit::LabelBytes)) {
-            family.number(&row.labels, &labels(&[("target", name)]), flag(is_good));
-        }
-    }
+    series(out, (Gauge, "aviary_target_success", help), rows, |row| {
+        let targets = merged(row.targets(), row.view.check.program.limits.count(Limit::LabelBytes));
+        targets.into_iter().map(|(name, is_good)| ([("target", name)], flag(is_good)))
+    })
 }
 
 /// The first targets with shortened names; those that share a name are good only together.
@@ -204,61 +189,54 @@ fn merged(targets: &[Target], longest: usize) -> Vec<(&str, bool)> {
     merged
 }
 
-fn modules(out: &mut Exposition, rows: &[Row]) {
-    let mut family = out.family(Kind::Gauge, "aviary_module_info", "The module that runs; always 1.");
-    for row in rows {
-        if let Some(module) = &row.view.module {
-            family.number(&row.labels, &labels(&[("digest", &module.digest.to_string())]), 1.0);
-        }
-    }
+fn modules(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
+    let head = (Gauge, "aviary_module_info", "The module that runs; always 1.");
+    series(out, head, rows, |row| {
+        row.view.module.as_ref().map(|module| ([("digest", module.digest.to_string())], 1.0))
+    })
 }
 
-fn host_calls(out: &mut Exposition, rows: &[Row]) {
-    let help = "Host calls of the guest by capability and result.";
-    let mut family = out.family(Kind::Counter, "aviary_host_calls", help);
-    for row in rows {
-        for capability in Capability::ALL {
-            for result in CallResult::ALL {
-                let count = row.entry.usage.calls.get(capability, result);
-                if count > 0 {
-                    let more = labels(&[("capability", capability.name()), ("result", result.label())]);
-                    family.number(&row.labels, &more, count as f64);
-                }
-            }
-        }
-    }
+fn host_calls(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
+    let head = (Counter, "aviary_host_calls", "Host calls of the guest by capability and result.");
+    series(out, head, rows, |row| {
+        CallResult::ALL.into_iter().flat_map(|result| {
+            calls(row, result).map(move |(capability, count)| {
+                ([("capability", capability), ("result", result.label())], count)
+            })
+        })
+    })
 }
 
-fn denials(out: &mut Exposition, rows: &[Row]) {
-    let mut family = out.family(Kind::Counter, "aviary_grant_denied", "Host calls that no grant covers.");
-    for row in rows {
-        for capability in Capability::ALL {
-            let count = row.entry.usage.calls.get(capability, CallResult::Denied);
-            if count > 0 {
-                family.number(&row.labels, &labels(&[("capability", capability.name())]), count as f64);
-            }
-        }
-    }
+fn denials(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
+    let head = (Counter, "aviary_grant_denied", "Host calls that no grant covers.");
+    series(out, head, rows, |row| {
+        calls(row, CallResult::Denied).map(|(capability, count)| ([("capability", capability)], count))
+    })
 }
 
-fn limit_hits(out: &mut Exposition, rows: &[Row]) {
-    let help = "How often the check ran into one of its limits.";
-    let mut family = out.family(Kind::Counter, "aviary_limit_hits", help);
-    for row in rows {
-        for (limit, hits) in row.entry.usage.hits.all() {
-            family.number(&row.labels, &labels(&[("limit", limit.key())]), hits as f64);
-        }
-    }
+/// Calls with this result, by the capability that was called.
+fn calls(row: &Row, result: CallResult) -> impl Iterator<Item = (&'static str, f64)> {
+    let calls = Capability::ALL
+        .into_iter()
+        .map(move |capability| (capability, row.entry.usage.calls.get(capability, result)));
+    calls.filter(|(_, count)| *count > 0).map(|(capability, count)| (capability.name(), count as f64))
+}
+
+fn limit_hits(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
+    let head = (Counter, "aviary_limit_hits", "How often the check ran into one of its limits.");
+    series(out, head, rows, |row| {
+        row.entry.usage.hits.all().map(|(limit, hits)| ([("limit", limit.key())], hits as f64))
+    })
 }
 
 /// Also of checks that are gone, of which nothing else is shown any more.
-fn leftovers(out: &mut Exposition, board: &Board) {
+fn leftovers(out: &mut DescriptorEncoder<'_>, board: &Board) -> fmt::Result {
     let help = "Objects that rounds which are over left behind in the cluster, where there are any.";
-    let mut family = out.family(Kind::Gauge, "aviary_leftover_objects", help);
+    let mut metric = out.encode_descriptor("aviary_leftover_objects", help, None, Gauge)?;
     for (key, count) in board.leftovers.all() {
-        let labels = labels(&[("namespace", key.namespace()), ("check", key.name())]);
-        family.number(&labels, "", count as f64);
+        number(metric.encode_family(&labels(&key))?, Gauge, count as f64)?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

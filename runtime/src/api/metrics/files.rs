@@ -1,25 +1,29 @@
 //! The daemon's own files that may change.
 
-use super::{
-    checks::{flag, unix},
-    exposition::{Exposition, labels},
-};
-use crate::{board::Board, usage::metrics::Kind};
+use super::samples::{flag, number, unix};
+use crate::board::Board;
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType::Gauge};
+use std::{fmt, sync::Arc};
 
-/// Writes how reading them went; nothing where there are none.
-pub(super) fn write(out: &mut Exposition, board: &Board) {
-    let files = board.files.all();
-    if files.is_empty() {
-        return;
-    }
-    let help = "Whether the tokens or the certificate in use are those in their files.";
-    let mut family = out.family(Kind::Gauge, "aviary_file_last_reload_successful", help);
-    for (what, reload) in &files {
-        family.number(&labels(&[("file", what)]), "", flag(reload.is_good));
-    }
-    if let Some(expires) = files.iter().find_map(|(_, reload)| reload.expires) {
+/// How reading the files on the board went; nothing where there are none.
+#[derive(Debug)]
+pub(super) struct Files(pub(super) Arc<Board>);
+
+impl Collector for Files {
+    fn encode(&self, mut out: DescriptorEncoder<'_>) -> fmt::Result {
+        let files = self.0.files.all();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let name = "aviary_file_last_reload_successful";
+        let help = "Whether the tokens or the certificate in use are those in their files.";
+        let mut metric = out.encode_descriptor(name, help, None, Gauge)?;
+        for (what, reload) in &files {
+            number(metric.encode_family(&[("file", *what)])?, Gauge, flag(reload.is_good))?;
+        }
+        let Some(expires) = files.iter().find_map(|(_, reload)| reload.expires) else { return Ok(()) };
+        let name = "aviary_tls_certificate_expiry_timestamp_seconds";
         let help = "When the certificate of the HTTP side ends.";
-        let mut family = out.family(Kind::Gauge, "aviary_tls_certificate_expiry_timestamp_seconds", help);
-        family.number("", "", unix(expires));
+        number(out.encode_descriptor(name, help, None, Gauge)?, Gauge, unix(expires))
     }
 }

@@ -4,55 +4,67 @@
 //! decides, those that are trusted before all others; what does not agree is left out and counted.
 
 use super::{
-    exposition::{Exposition, Family, labels},
     row::Row,
+    samples::{histogram, labels, number},
 };
-use crate::usage::metrics::{self, Head, Kind, Value};
-use std::{collections::BTreeMap, sync::Arc};
+use crate::{
+    usage::metrics::{Family, Head, Kind, Value},
+    value::Key,
+};
+use prometheus_client::{
+    encoding::{DescriptorEncoder, MetricEncoder},
+    metrics::MetricType,
+};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// Writes the custom metrics of all checks, and how many had to be left out.
-pub(super) fn write(out: &mut Exposition, rows: &[Row]) {
+pub(super) fn encode(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
     let mut by_name: BTreeMap<Arc<str>, Vec<(&Row, Head)>> = BTreeMap::new();
     for row in rows {
         for (name, head) in row.entry.usage.metrics.heads() {
             by_name.entry(name).or_default().push((row, head));
         }
     }
-    let mut left_out: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut left_out: BTreeMap<&Key, u32> = BTreeMap::new();
     for (name, users) in &by_name {
         let order = |(row, head): &&(&Row, Head)| (!row.is_trusted(), head.created);
         let Some((_, first)) = users.iter().min_by_key(order) else { continue };
         let shown = format!("aviary_custom_{name}");
-        let mut metric = out.family(first.kind, &shown, &first.help);
+        let mut metric = out.encode_descriptor(&shown, &first.help, None, metric_type(first.kind))?;
         for (row, head) in users {
             if head.kind != first.kind {
-                *left_out.entry(&row.labels).or_default() += 1;
+                *left_out.entry(&row.entry.key).or_default() += 1;
             } else if let Some(family) = row.entry.usage.metrics.family(name) {
                 // One copy at a time: all of them together can be large.
-                series(&mut metric, row, &family);
+                series(&mut metric, row, &family)?;
             }
         }
     }
+    let name = "aviary_check_metric_conflicts";
     let help = "Metrics of the check left out because another check used their name first for another kind.";
-    let mut conflicts = out.family(Kind::Gauge, "aviary_check_metric_conflicts", help);
-    for (labels, count) in left_out {
-        conflicts.number(labels, "", f64::from(count));
+    let mut conflicts = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (key, count) in left_out {
+        number(conflicts.encode_family(&labels(key))?, MetricType::Gauge, f64::from(count))?;
+    }
+    Ok(())
+}
+
+fn metric_type(kind: Kind) -> MetricType {
+    match kind {
+        Kind::Gauge => MetricType::Gauge,
+        Kind::Counter => MetricType::Counter,
+        Kind::Histogram => MetricType::Histogram,
     }
 }
 
-fn series(metric: &mut Family<'_, '_>, row: &Row, family: &metrics::Family) {
+fn series(metric: &mut MetricEncoder<'_>, row: &Row, family: &Family) -> fmt::Result {
     for (own, value) in &family.series {
-        let own: Vec<(&str, &str)> = own.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        let own = labels(&own);
+        let labels = (row.labels(), &**own);
+        let sample = metric.encode_family(&labels)?;
         match value {
-            Value::Number(number) => metric.number(&row.labels, &own, *number),
-            Value::Distribution { buckets, sum } if own.is_empty() => {
-                metric.distribution(&row.labels, buckets.iter().copied(), *sum);
-            }
-            Value::Distribution { buckets, sum } => {
-                let all = format!("{},{own}", row.labels);
-                metric.distribution(&all, buckets.iter().copied(), *sum);
-            }
+            Value::Number(value) => number(sample, metric_type(family.head.kind), *value)?,
+            Value::Distribution { buckets, sum } => histogram(sample, buckets, *sum)?,
         }
     }
+    Ok(())
 }

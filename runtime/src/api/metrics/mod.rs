@@ -1,26 +1,29 @@
 //! `/metrics`: everything on the board for Prometheus.
 
 mod checks;
-mod exposition;
 mod files;
 mod guests;
 mod process;
 mod row;
+mod samples;
 mod sources;
 
-use super::{Api, answer::Refusal, negotiate};
+use super::{Api, answer::Refusal, negotiate, response_writer::ResponseWriter};
 use crate::board::Board;
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header},
     response::IntoResponse,
 };
-use exposition::{Exposition, Format};
-use std::sync::Arc;
+use prometheus_client::{
+    encoding::{prometheus_text, text},
+    registry::Registry,
+};
+use std::{io, sync::Arc};
 
 /// The formats, the preferred one first, with their content types.
 const FORMATS: [(&str, (Format, &str)); 2] = [
-    ("text/plain", (Format::Classic, "text/plain; version=0.0.4; charset=utf-8")),
+    ("text/plain", (Format::Classic, prometheus_text::CONTENT_TYPE)),
     (
         "application/openmetrics-text",
         (Format::OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
@@ -29,6 +32,25 @@ const FORMATS: [(&str, (Format, &str)); 2] = [
 
 /// How many formats there are.
 pub(super) const FORMS: usize = FORMATS.len();
+
+/// How the text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// Prometheus' text format 0.0.4.
+    Classic,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+/// Everything that is read when Prometheus asks.
+pub(super) fn registry(board: &Arc<Board>) -> Registry {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(process::Daemon));
+    registry.register_collector(Box::new(files::Files(Arc::clone(board))));
+    registry.register_collector(Box::new(sources::Sources(Arc::clone(board))));
+    registry.register_collector(Box::new(checks::Checks(Arc::clone(board))));
+    registry
+}
 
 /// All metrics in the format that `Accept` prefers: Prometheus text 0.0.4 or OpenMetrics 1.0.
 #[utoipa::path(
@@ -48,37 +70,14 @@ pub(super) async fn metrics(
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Refusal> {
     let (format, content_type) = negotiate::choose(&headers, &FORMATS);
-    let board = Arc::clone(&api.board);
-    let shelves = Arc::clone(&api.metrics);
-    let body = if shelves[format as usize].overflows() {
-        api.stream(move |pieces| {
-            let mut size = 0;
-            write(
-                &board,
-                Exposition::new(format, |piece| {
-                    size += piece.len();
-                    // If the client is gone, nobody is there to read the rest.
-                    let _ = pieces.blocking_send(piece);
-                }),
-            );
-            shelves[format as usize].measured(size);
-        })
-        .await?
-    } else {
-        let shared = shelves[format as usize].take(None, move |writer| {
-            writer.begin(StatusCode::OK);
-            write(&board, Exposition::new(format, |piece| writer.append(piece)));
-            StatusCode::OK
-        });
-        shared.await?.1
+    let registry = Arc::clone(&api.registry);
+    let write = move |writer: &mut ResponseWriter| {
+        let written = match format {
+            Format::Classic => prometheus_text::encode(writer, &registry),
+            Format::OpenMetrics => text::encode(writer, &registry),
+        };
+        written.map_err(io::Error::other)
     };
+    let (_, body) = api.metrics[format as usize].take(None, write).await?;
     Ok(([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")], body))
-}
-
-fn write(board: &Board, mut out: Exposition) {
-    process::write(&mut out);
-    files::write(&mut out, board);
-    sources::write(&mut out, board);
-    checks::write(&mut out, board);
-    out.finish();
 }

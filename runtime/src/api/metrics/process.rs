@@ -1,45 +1,43 @@
 //! The daemon itself: its version and what the machine says about its process.
 
-use super::exposition::{Exposition, labels};
-use crate::usage::metrics::Kind;
+use super::samples::number;
 use procfs::{
     ProcResult, boot_time_secs,
     process::{Process, Stat},
     ticks_per_second,
 };
+use prometheus_client::{
+    collector::Collector,
+    encoding::DescriptorEncoder,
+    metrics::MetricType::{Counter, Gauge},
+};
+use std::fmt;
 
-/// Writes the version, and what `/proc` tells; what cannot be read is left out.
-pub(super) fn write(out: &mut Exposition) {
-    let help = "The version of the daemon; always 1.";
-    let version = labels(&[("version", env!("CARGO_PKG_VERSION"))]);
-    out.family(Kind::Gauge, "aviary_build_info", help).number("", &version, 1.0);
-    let Ok(process) = Process::myself() else { return };
-    let stat = process.stat();
-    let facts = [
-        (
-            Kind::Counter,
-            "process_cpu_seconds",
-            "CPU time of the daemon.",
-            stat.as_ref().ok().map(cpu_seconds),
-        ),
-        (
-            Kind::Gauge,
-            "process_resident_memory_bytes",
-            "Memory of the daemon.",
-            resident_bytes(&process).ok(),
-        ),
-        (Kind::Gauge, "process_open_fds", "Open file descriptors of the daemon.", open_files(&process).ok()),
-        (
-            Kind::Gauge,
-            "process_start_time_seconds",
-            "When the daemon started.",
-            stat.as_ref().ok().and_then(start_time),
-        ),
-    ];
-    for (kind, name, help, value) in facts {
-        if let Some(value) = value {
-            out.family(kind, name, help).number("", "", value);
+/// The version, and what `/proc` tells; what cannot be read is left out.
+#[derive(Debug)]
+pub(super) struct Daemon;
+
+impl Collector for Daemon {
+    fn encode(&self, mut out: DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "The version of the daemon; always 1.";
+        let mut version = out.encode_descriptor("aviary_build_info", help, None, Gauge)?;
+        number(version.encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?, Gauge, 1.0)?;
+        let Ok(process) = Process::myself() else { return Ok(()) };
+        let stat = process.stat().ok();
+        let (cpu, start) = (stat.as_ref().map(cpu_seconds), stat.as_ref().and_then(start_time));
+        let (resident, open) = (resident_bytes(&process).ok(), open_files(&process).ok());
+        let metrics = [
+            (Counter, "process_cpu_seconds", "CPU time of the daemon.", cpu),
+            (Gauge, "process_resident_memory_bytes", "Memory of the daemon.", resident),
+            (Gauge, "process_open_fds", "Open file descriptors of the daemon.", open),
+            (Gauge, "process_start_time_seconds", "When the daemon started.", start),
+        ];
+        for (kind, name, help, value) in metrics {
+            if let Some(value) = value {
+                number(out.encode_descriptor(name, help, None, kind)?, kind, value)?;
+            }
         }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! One check, as the metrics tell of it.
 
-use super::exposition::labels;
+use super::samples::labels;
 use crate::{
     board::{Entry, View},
     outcome::Target,
@@ -11,8 +11,6 @@ use std::sync::Arc;
 pub(super) struct Row {
     /// Where it stands on the board.
     pub(super) entry: Arc<Entry>,
-    /// Its `namespace` and `check`.
-    pub(super) labels: String,
     /// What is told of it.
     pub(super) view: View,
 }
@@ -20,8 +18,12 @@ pub(super) struct Row {
 impl Row {
     /// The check as it stands now.
     pub(super) fn new(entry: Arc<Entry>) -> Self {
-        let labels = labels(&[("namespace", entry.key.namespace()), ("check", entry.key.name())]);
-        Self { view: entry.view(), labels, entry }
+        Self { view: entry.view(), entry }
+    }
+
+    /// Its `namespace` and `check`.
+    pub(super) fn labels(&self) -> [(&str, &str); 2] {
+        labels(&self.entry.key)
     }
 
     /// Whether it comes from where the operator writes, or vouches for who does.

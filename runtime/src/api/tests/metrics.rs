@@ -11,17 +11,30 @@ use std::collections::{BTreeMap, BTreeSet};
 const OPEN: &str =
     "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
 
-/// Samples by name and labels as written, and the type of every metric.
+/// The name of a sample and its labels, which have no order.
+type Series = (String, BTreeMap<String, String>);
+
+/// Samples, and the type of every metric.
 #[derive(Debug, Default)]
 struct Parsed {
-    samples: BTreeMap<String, f64>,
+    samples: BTreeMap<Series, f64>,
     types: BTreeMap<String, String>,
 }
 
 impl Parsed {
     fn value(&self, sample: &str) -> Option<f64> {
-        self.samples.get(sample).copied()
+        self.samples.get(&series(sample)).copied()
     }
+}
+
+/// Reads what stands before a value. Whether a bound is written `1` or `1.0` does not matter.
+fn series(text: &str) -> Series {
+    let (name, inner) = text.split_once('{').unwrap_or((text, "}"));
+    let mut labels = labels(inner.strip_suffix('}').expect("a closing brace"));
+    if let Some(bound) = labels.get_mut("le") {
+        *bound = format!("{:?}", bound.parse::<f64>().expect("a number"));
+    }
+    (name.to_owned(), labels)
 }
 
 fn is_name(text: &str) -> bool {
@@ -30,8 +43,8 @@ fn is_name(text: &str) -> bool {
 }
 
 /// The labels between braces; panics where quotes or escapes are wrong.
-fn labels(mut text: &str) -> Vec<(String, String)> {
-    let mut labels = Vec::new();
+fn labels(mut text: &str) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
     while !text.is_empty() {
         let (key, rest) = text.split_once("=\"").expect("a label with a quoted value");
         assert!(is_name(key), "label {key}");
@@ -48,13 +61,11 @@ fn labels(mut text: &str) -> Vec<(String, String)> {
                 (_, letter) => value.push(letter),
             }
         };
-        labels.push((key.to_owned(), value));
+        assert!(labels.insert(key.to_owned(), value).is_none(), "label {key} comes twice");
         let rest = &rest[end + 1..];
         text = rest.strip_prefix(',').unwrap_or(rest);
         assert!(rest.is_empty() || rest.len() > text.len(), "a comma between labels");
     }
-    let keys: BTreeSet<&String> = labels.iter().map(|(key, _)| key).collect();
-    assert_eq!(keys.len(), labels.len(), "no label twice");
     labels
 }
 
@@ -76,7 +87,7 @@ fn parse(text: &str, is_open: bool) -> Parsed {
             parsed.types.insert(name.clone(), kind.clone());
         } else if line != "# EOF" {
             let (series, value) = line.rsplit_once(' ').expect("a value");
-            let (sample, inner) = series.split_once('{').unwrap_or((series, "}"));
+            let (sample, labels) = self::series(series);
             let ending = sample.strip_prefix(&*name).unwrap_or_else(|| panic!("{line} is not of {name}"));
             let expected: &[&str] = match (kind.as_str(), is_open) {
                 ("counter", true) => &["_total"],
@@ -86,9 +97,8 @@ fn parse(text: &str, is_open: bool) -> Parsed {
             };
             assert!(expected.contains(&ending), "{line}");
             assert!(kind != "counter" || sample.ends_with("_total"), "{line}");
-            labels(inner.strip_suffix('}').expect("a closing brace"));
             let value = value.parse().expect("a number");
-            assert!(parsed.samples.insert(series.to_owned(), value).is_none(), "{line} comes twice");
+            assert!(parsed.samples.insert((sample, labels), value).is_none(), "{line} comes twice");
         }
     }
     assert_eq!(text.ends_with("# EOF\n"), is_open);
@@ -222,8 +232,8 @@ async fn hostile_target_names_stay_within_their_quotes() {
     let targets: BTreeSet<String> = metrics
         .samples
         .keys()
-        .filter_map(|series| series.strip_prefix("aviary_target_success{")?.strip_suffix('}'))
-        .map(|inner| labels(inner)[2].1.clone())
+        .filter(|(name, _)| name == "aviary_target_success")
+        .map(|(_, labels)| labels["target"].clone())
         .collect();
     assert_eq!(targets, names.map(str::to_owned).into());
 }
