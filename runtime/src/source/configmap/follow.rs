@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     board::SourceStatus,
-    policy::Origin,
     schedule::backoff,
     source::{Change, Taken},
     value::Key,
@@ -233,7 +232,7 @@ impl Follower {
         let Some(known) = self.known.get_mut(&place) else { return Ok(()) };
         known.reading = None;
         self.start.tried(&place);
-        if !self.source.policy.ceiling_for(Origin::Namespace(&place.namespace)).is_open() {
+        if !self.source.policy.ceiling_for(&place.namespace).is_open() {
             self.desk.bound(&place.namespace);
         }
         match read {
