@@ -14,7 +14,7 @@ use crate::{
     scheduler::{Clock, Ready, Scheduler},
     signature::{KeyId, Keyring},
     source::{Candidate, Change},
-    value::{self, Key},
+    value::{self, Key, Origin},
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -45,8 +45,8 @@ pub struct Inventory {
     scheduler: Scheduler,
     slots: HashMap<Key, Slot>,
     loads: JoinSet<Result<Loaded, Rejected>>,
-    /// The checks that are being loaded.
-    loading: HashMap<Id, Arc<Check>>,
+    /// The checks that are being loaded, and where their manifests lie.
+    loading: HashMap<Id, (Arc<Check>, Arc<Origin>)>,
     retries: DelayQueue<Key>,
     unsynced: usize,
     /// Set once all sources have been read.
@@ -128,7 +128,9 @@ impl Inventory {
     fn take(&mut self, change: Change) {
         match change {
             Change::Set(candidate) => self.set(candidate),
-            Change::Reject(key, check, fault) => self.refuse(&key, Refusal { check, fault }),
+            Change::Reject { key, origin, check, fault } => {
+                self.refuse(&key, Refusal { origin, check, fault });
+            }
             Change::Remove(key) => self.remove(&key),
             Change::Synced => self.synced(),
         }
@@ -143,9 +145,9 @@ impl Inventory {
         }
         // Until the load has ended, others of its source have their turn.
         candidate.module.lay_aside();
-        let check = Arc::clone(&candidate.check);
+        let (check, origin) = (Arc::clone(&candidate.check), Arc::clone(&candidate.origin));
         slot.next = Some(candidate);
-        self.enter(&check);
+        self.enter(&check, &origin);
     }
 
     fn refuse(&mut self, key: &Key, refusal: Refusal) {
@@ -154,10 +156,10 @@ impl Inventory {
         if !slot.is_expecting() {
             return self.reject(key, refusal);
         }
-        let check = refusal.check.clone();
+        let (check, origin) = (refusal.check.clone(), Arc::clone(&refusal.origin));
         slot.trouble = Some(refusal);
         if let Some(check) = check {
-            self.enter(&check);
+            self.enter(&check, &origin);
         }
     }
 
@@ -184,8 +186,8 @@ impl Inventory {
     }
 
     /// Puts a check on the board. A suspended one that is to go on stays suspended until its module has been tried.
-    fn enter(&mut self, check: &Arc<Check>) -> Arc<board::Entry> {
-        let entry = self.board.enter(check);
+    fn enter(&mut self, check: &Arc<Check>, origin: &Arc<Origin>) -> Arc<board::Entry> {
+        let entry = self.board.enter(check, origin);
         if check.suspend || !entry.view().check.suspend {
             self.adopt(&entry, check);
         }
@@ -203,7 +205,7 @@ impl Inventory {
     }
 
     fn load(&mut self, candidate: Candidate) {
-        let entry = self.enter(&candidate.check);
+        let entry = self.enter(&candidate.check, &candidate.origin);
         self.attempt(Attempt::Candidate(candidate), entry);
     }
 
@@ -218,8 +220,9 @@ impl Inventory {
         let (check, stop) = (Arc::clone(attempt.check()), self.stop.child_token());
         let slot = self.slots.entry(check.key.clone()).or_default();
         slot.load = Some(Load { stop: stop.clone(), is_dismissed: false });
+        let origin = entry.origin();
         let load = self.loader.clone().load(attempt, entry, slot.live.clone(), stop);
-        self.loading.insert(self.loads.spawn(load).id(), check);
+        self.loading.insert(self.loads.spawn(load).id(), (check, origin));
     }
 
     fn loaded(&mut self, loaded: Result<(Id, Result<Loaded, Rejected>), JoinError>) {
@@ -233,7 +236,7 @@ impl Inventory {
         if let Some(start) = &mut self.start {
             start.loads.remove(&id);
         }
-        let Some(check) = self.loading.remove(&id) else { return };
+        let Some((check, origin)) = self.loading.remove(&id) else { return };
         let Some(slot) = self.slots.get_mut(&check.key) else { return };
         let is_dismissed = slot.load.take().is_some_and(|load| load.is_dismissed);
         let (next, trouble) = (slot.next.take(), slot.trouble.take());
@@ -247,7 +250,7 @@ impl Inventory {
                     slot.again = Some(attempt);
                     self.retries.insert(check.key.clone(), backoff(slot.failures, check.key.spread()));
                 }
-                self.reject(&check.key, Refusal { check: Some(Arc::clone(&check)), fault });
+                self.reject(&check.key, Refusal { origin, check: Some(Arc::clone(&check)), fault });
             }
         }
         match (next, trouble) {
@@ -299,12 +302,13 @@ impl Inventory {
         }
     }
 
-    fn reject(&mut self, key: &Key, Refusal { check, fault }: Refusal) {
+    fn reject(&mut self, key: &Key, Refusal { origin, check, fault }: Refusal) {
         let bare = || Arc::new(Check::bare(key.clone(), value::Module::named_after(key)));
         let entry = match &check {
-            Some(check) => self.board.enter(check),
-            None => self.board.get(key).unwrap_or_else(|| self.board.enter(&bare())),
+            Some(check) => self.board.enter(check, &origin),
+            None => self.board.get(key).unwrap_or_else(|| self.board.enter(&bare(), &origin)),
         };
+        entry.set_origin(&origin);
         if let Some(check) = &check {
             self.adopt(&entry, check);
         }

@@ -1,12 +1,14 @@
 //! The Kubernetes cluster that the daemon is in, or was pointed at: who asks, and what there is to ask for.
 
 mod failure;
+mod lasting;
 mod pause;
 #[cfg(test)]
 mod tests;
 mod values;
 
 pub use failure::{causes, code, in_words, is_too_large, within};
+pub use lasting::{lasting, random};
 pub use pause::asked_pause;
 pub(crate) use values::{MOST_VALUES, Values};
 

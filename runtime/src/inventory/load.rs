@@ -154,7 +154,7 @@ impl Loader {
 
     /// Judges the signature before anything else looks into the module. Fails outright if the reason may pass.
     async fn make(&self, candidate: &Candidate) -> Made {
-        let Candidate { check, module, signature } = candidate;
+        let Candidate { check, module, signature, .. } = candidate;
         let (name, module) = (check.module.file_name(), read(module).await?);
         let admitted = match self.keyring.admit(name, module, signature.clone()).await {
             Ok(admitted) => admitted,
@@ -169,7 +169,7 @@ impl Loader {
 
     /// A module is compiled once for all checks of a namespace that wait for it, even if none of them may use it.
     fn shared(&self, candidate: &Candidate) -> Arc<Shared> {
-        let Candidate { check, module, signature } = candidate;
+        let Candidate { check, module, signature, .. } = candidate;
         let wanted = Wanted {
             namespace: check.key.namespace().to_owned(),
             name: check.module.file_name().to_owned(),

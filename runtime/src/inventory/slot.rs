@@ -1,7 +1,7 @@
 //! One check that should be running, and how far it has come.
 
 use super::load::{Attempt, Live};
-use crate::{manifest::Check, outcome::Fault, source::Candidate};
+use crate::{manifest::Check, outcome::Fault, source::Candidate, value::Origin};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +32,7 @@ pub(super) struct Load {
 
 /// Why the newest version cannot be used, and its check as far as that is known.
 pub(super) struct Refusal {
+    pub(super) origin: Arc<Origin>,
     pub(super) check: Option<Arc<Check>>,
     pub(super) fault: Fault,
 }

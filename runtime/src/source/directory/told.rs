@@ -4,7 +4,7 @@ use super::files;
 use crate::{
     manifest::Check,
     source::{Change, Packed, Taken, bundle::Desired},
-    value::Key,
+    value::{Key, Origin},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -47,7 +47,10 @@ impl Told {
                 let path = wish.origin.with_file_name(name);
                 Packed::new(digest, move || read_module(&path, limit))
             };
-            if !wish.changes(&key, self.wishes.get(&key), pack).all(&mut tell) {
+            // The same check in another file is told again, with that.
+            let before = self.wishes.get(&key).filter(|before| file(&before.origin) == file(&wish.origin));
+            if wish.is_news(before) && !wish.changes(&key, &origin(&wish.origin), before, pack).all(&mut tell)
+            {
                 return false;
             }
             self.wishes.insert(key, wish);
@@ -94,6 +97,11 @@ impl Former<'_> {
 
 fn file(path: &Path) -> File<'_> {
     (home(path), path.file_name())
+}
+
+fn origin(path: &Path) -> Arc<Origin> {
+    let (home, name) = file(path);
+    Arc::new(Origin::File(home.unwrap_or(Path::new("")).join(name.unwrap_or_default())))
 }
 
 fn read_module(path: &Path, limit: usize) -> Result<Vec<u8>, String> {

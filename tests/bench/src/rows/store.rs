@@ -10,7 +10,7 @@ use aviary::{
     outcome::{Fault, Status, Verdict},
     sandbox::{Guest, Instance, Sandbox},
     signature::Keyring,
-    value::{Blob, Key},
+    value::{Blob, Key, Origin},
 };
 use std::{
     fs,
@@ -67,7 +67,7 @@ impl Subject {
         let guest = sandbox.load("the guest", module).await.map_err(fault)?;
         let check = Check::bare(Key::new("bench", "counts")?, "counts.wasm".parse()?);
         let check = Arc::new(Check { settings: settings.into(), ..check });
-        let entry = Board::default().enter(&check);
+        let entry = Board::default().enter(&check, &Arc::new(Origin::File("counts.yaml".into())));
         Ok(Self { sandbox, guest, check, entry })
     }
 

@@ -1,6 +1,6 @@
 //! Events that wait to be written, at a bounded rate.
 
-use super::ConfigMapName;
+use crate::value::ConfigMapName;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     time::Duration,
