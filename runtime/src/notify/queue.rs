@@ -9,10 +9,7 @@ use crate::{
     value::{Key, Origin},
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::Notify, time::sleep};
 
 /// The longest message of an event in bytes.
 pub(super) const LONGEST_MESSAGE: usize = 1024;
@@ -60,12 +57,12 @@ impl EventQueue {
     /// Takes the next event, as soon as it may be written.
     pub(super) async fn next(&self) -> (Topic, PendingEvent) {
         loop {
-            let next = self.waiting().take(Instant::now());
+            let next = self.waiting().take();
             match next {
                 Ok(next) => return next,
-                Err(Some(at)) => {
+                Err(Some(pause)) => {
                     tokio::select! {
-                        () = sleep_until(at) => {}
+                        () = sleep(pause) => {}
                         () = self.more.notified() => {}
                     }
                 }

@@ -86,7 +86,7 @@ fn spawn_listener(news: News, board: &Arc<Board>, queue: &Arc<EventQueue>) {
 
 /// What waits to be written.
 fn waiting(queue: &EventQueue) -> Vec<(&'static str, &'static str, String)> {
-    let next = || queue.waiting().take(Instant::now()).ok();
+    let next = || queue.waiting().take().ok();
     std::iter::from_fn(next)
         .map(|(_, event)| (event.reason.kind(), event.reason.label(), event.message))
         .collect()
@@ -164,7 +164,7 @@ async fn what_is_wrong_with_a_configmap_is_noted_once_for_each_reason_and_nothin
 fn long_messages_are_cut() {
     let queue = EventQueue::default();
     queue.put_about(&origin(), &key(), Reason::GrantDenied, &"\n".repeat(5000));
-    let (_, event) = queue.waiting().take(Instant::now()).expect("an event");
+    let (_, event) = queue.waiting().take().expect("an event");
     assert!(event.message.len() <= LONGEST_MESSAGE && event.message.starts_with("web: \\n"));
 }
 
