@@ -11,8 +11,9 @@ use crate::{
     outcome::{self, Fault},
     value::{ConfigMapName, Digest, Key, Origin},
 };
+use hyper::Method;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     convert::Infallible,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
@@ -20,7 +21,7 @@ use std::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tower::service_fn;
 
@@ -187,8 +188,66 @@ async fn writing_that_breaks_down_begins_again() {
     for why in ["one", "another"] {
         board.notice(Notice::Refused(origin(), why.to_owned()));
     }
-    let written = tokio::time::timeout(Duration::from_secs(10), written.recv());
+    let written = timeout(Duration::from_secs(10), written.recv());
     written.await.expect("in time").expect("written");
     stop.cancel();
     notifier.await.expect("ended");
+}
+
+/// A client of an API server that answers with these codes in turn, and what it was asked: the method and the body.
+fn answering(codes: &'static [u16]) -> (Client, mpsc::Receiver<(Method, Value)>) {
+    let (sender, asked) = mpsc::channel(8);
+    let nth = Arc::new(AtomicUsize::new(0));
+    let api = service_fn(move |request: hyper::Request<kube::client::Body>| {
+        let (sender, code) = (sender.clone(), codes[nth.fetch_add(1, Relaxed)]);
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect_bytes().await.expect("a body");
+            sender.send((head.method, serde_json::from_slice(&body).expect("JSON"))).await.expect("heard");
+            let answer = match code {
+                200 => json!({ "metadata": {}, "involvedObject": {}, "count": 2 }),
+                _ => json!({ "status": "Failure", "code": code, "message": "no" }),
+            };
+            let answer = kube::client::Body::from(answer.to_string().into_bytes());
+            Ok::<_, Infallible>(hyper::Response::builder().status(code).body(answer).expect("an answer"))
+        }
+    });
+    (Client::new(api, "default"), asked)
+}
+
+/// Has events of these messages written about the ConfigMap, and tells the next requests.
+async fn requests<const COUNT: usize>(codes: &'static [u16], messages: &[&str]) -> [(Method, Value); COUNT] {
+    let (client, mut asked) = answering(codes);
+    let board = Arc::new(Board::default());
+    let stop = CancellationToken::new();
+    let _stopping = stop.clone().drop_guard();
+    tokio::spawn(Notifier::new(client, &board).run(stop));
+    for message in messages {
+        board.notice(Notice::Refused(origin(), (*message).to_owned()));
+    }
+    let mut requests = Vec::new();
+    for _ in 0..COUNT {
+        let request = timeout(Duration::from_secs(60), asked.recv()).await.expect("in time");
+        requests.push(request.expect("a request"));
+    }
+    requests.try_into().expect("as many")
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_was_written_before_is_counted_up() {
+    let [create, again, count] = requests(&[409, 200, 200], &["no check"]).await;
+    assert_eq!((create.0, &create.1["count"]), (Method::POST, &json!(1)));
+    let about = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "name": "checks", "namespace": "team-a", "uid": "uid"
+    });
+    assert_eq!((&create.1["involvedObject"], &create.1["message"]), (&about, &json!("no check")));
+    assert_eq!((again.0, &again.1["count"]), (Method::PATCH, &Value::Null));
+    assert_eq!(count, (Method::PATCH, json!({ "count": 3 })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_written_is_dropped_and_what_the_server_is_too_busy_for_is_tried_again() {
+    let requests: [_; 4] = requests(&[403, 429, 200, 200], &["one", "two", "three"]).await;
+    let messages = requests.map(|(_, body)| body["message"].as_str().map(str::to_owned).unwrap_or_default());
+    assert_eq!(messages, ["one", "two", "two", "three"]);
 }
