@@ -129,8 +129,8 @@ impl Inventory {
                 let key = candidate.check.key.clone();
                 self.on(&key, |slot| slot.want(candidate));
             }
-            Change::Reject(key, check, fault) => {
-                self.on(&key, |slot| slot.refuse(Refusal { check, fault }));
+            Change::Reject { key, origin, check, fault } => {
+                self.on(&key, |slot| slot.refuse(Refusal { origin, check, fault }));
             }
             Change::Remove(key) => self.on(&key, Slot::remove),
             Change::Synced => self.synced(),
@@ -149,8 +149,8 @@ impl Inventory {
 
     fn act(&mut self, key: &Key, action: Action<Ready>) {
         match action {
-            Action::Enter(check) => drop(self.board.enter(&check)),
-            Action::Adopt(check) => self.board.enter(&check).adopt(&check),
+            Action::Enter(check, origin) => drop(self.board.enter(&check, &origin)),
+            Action::Adopt(check, origin) => self.board.enter(&check, &origin).adopt(&check),
             Action::Load { candidate, live } => self.load(key, candidate, live),
             Action::GiveUp => {
                 if let Some(stop) = self.loading.get(key) {
@@ -177,7 +177,7 @@ impl Inventory {
 
     fn load(&mut self, key: &Key, candidate: Candidate, live: Option<LiveVersion>) {
         let (key, stop) = (key.clone(), self.stop.child_token());
-        let entry = self.board.enter(&candidate.check);
+        let entry = self.board.enter(&candidate.check, &candidate.origin);
         self.loading.insert(key.clone(), stop.clone());
         let load = self.loader.clone().load(candidate, entry, live, stop);
         self.loads.spawn(async move { (key, load.await) });
@@ -237,12 +237,13 @@ impl Inventory {
         }
     }
 
-    fn show(&self, key: &Key, Refusal { check, fault }: Refusal, is_running: bool) {
+    fn show(&self, key: &Key, Refusal { origin, check, fault }: Refusal, is_running: bool) {
         let bare = || Arc::new(Check::bare(key.clone(), value::Module::named_after(key)));
         let entry = match &check {
-            Some(check) => self.board.enter(check),
-            None => self.board.get(key).unwrap_or_else(|| self.board.enter(&bare())),
+            Some(check) => self.board.enter(check, &origin),
+            None => self.board.get(key).unwrap_or_else(|| self.board.enter(&bare(), &origin)),
         };
+        entry.set_origin(&origin);
         let goes_on = if is_running { "; the former one stays" } else { "" };
         if entry.usage.log.has_room(fault.message.len()) {
             tracing::warn!(check = %key, "not loaded{goes_on}: {}", fault.message);

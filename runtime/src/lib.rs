@@ -18,6 +18,7 @@ pub mod inventory;
 pub mod ledger;
 pub mod lifecycle;
 pub mod manifest;
+pub mod notify;
 pub mod outcome;
 pub mod policy;
 mod quota;

@@ -23,15 +23,6 @@ pub struct Policy {
     domain: String,
 }
 
-/// Where the manifest of a check lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin<'a> {
-    /// The manifest lies in a directory of the daemon's machine, where only the operator writes.
-    Directory,
-    /// The manifest lies in an object of the cluster, in this namespace.
-    Namespace(&'a str),
-}
-
 /// The policy file as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -94,9 +85,8 @@ struct NamespacePattern {
 }
 
 impl Policy {
-    /// A policy without rules: only directories and `own`, the daemon's own namespace if it has one, are
-    /// trusted.
-    /// `domain` is that of the cluster's names, without a final dot.
+    /// Without any rules: only `own`, the daemon's own namespace if it has one, is trusted. `domain` is that of the
+    /// cluster's names, without a final dot.
     pub fn new(own: Option<&str>, domain: &str) -> Self {
         Self { rules: Vec::new(), own: own.map(str::to_owned), domain: domain.to_owned() }
     }
@@ -121,9 +111,8 @@ impl Policy {
         Ok(Self { rules, ..Self::new(own, domain) })
     }
 
-    /// The ceiling for checks that come from `origin`. The first rule that names their namespace counts.
-    pub fn ceiling_for(&self, origin: Origin<'_>) -> Arc<Ceiling> {
-        let Origin::Namespace(namespace) = origin else { return Ceiling::open() };
+    /// The most that checks from the objects of a namespace may reach. The first rule that names it counts.
+    pub fn ceiling_for(&self, namespace: &str) -> Arc<Ceiling> {
         let tenant = |bounds| Ceiling::tenant(namespace, &self.domain, bounds);
         match self.rule_for(namespace) {
             Some(Rule { bounds: Some(bounds), .. }) => tenant(Arc::clone(bounds)),

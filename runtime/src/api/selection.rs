@@ -118,7 +118,7 @@ impl Selections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Check;
+    use crate::{manifest::Check, value::Origin};
 
     fn of(namespace: &str) -> Selection {
         Selection { namespace: Some(namespace.to_owned()), owner: None }
@@ -128,7 +128,8 @@ mod tests {
         let board = Board::default();
         for index in 0..namespaces {
             let key = format!("n{index}/check").parse().expect("a key");
-            board.enter(&Arc::new(Check::bare(key, "m.wasm".parse().expect("a module"))));
+            let check = Check::bare(key, "m.wasm".parse().expect("a module"));
+            board.enter(&Arc::new(check), &Arc::new(Origin::File("m.wasm".into())));
         }
         board
     }

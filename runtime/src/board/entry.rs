@@ -14,7 +14,7 @@ use crate::{
     quota::Quota,
     text::cut_to,
     usage::{Usage, log::NamespaceLog},
-    value::Key,
+    value::{Key, Origin},
 };
 use jiff::Timestamp;
 use std::{
@@ -42,6 +42,7 @@ pub struct Entry {
 impl Entry {
     pub(super) fn new(
         check: Arc<Check>,
+        origin: Arc<Origin>,
         settled: Option<Instant>,
         events: broadcast::Sender<Arc<Event>>,
     ) -> Self {
@@ -50,7 +51,7 @@ impl Entry {
         Self {
             key: check.key.clone(),
             usage: Arc::new(usage),
-            state: Mutex::new(State::new(check, settled, history)),
+            state: Mutex::new(State::new(check, origin, settled, history)),
             demands: Demands::default(),
             events: Mutex::new(Some(events)),
         }
@@ -72,6 +73,16 @@ impl Entry {
     /// The check as it is now.
     pub fn view(&self) -> View {
         self.state().view(Instant::now())
+    }
+
+    /// Where the newest manifest of the check lies, whether that could be used or not.
+    pub fn origin(&self) -> Arc<Origin> {
+        Arc::clone(&self.state().origin)
+    }
+
+    /// Says where the newest manifest of the check lies, whether that can be used or not.
+    pub fn set_origin(&self, origin: &Arc<Origin>) {
+        self.state().origin = Arc::clone(origin);
     }
 
     /// Whether the check's manifest names this owner.
@@ -241,7 +252,8 @@ impl Entry {
 
     /// Publishes an event of this check, as long as it is on the board.
     pub fn tell(&self, kind: EventKind, message: String) {
-        let event = Event { at: Timestamp::now(), check: self.key.clone(), kind, message };
+        let (check, origin) = (self.key.clone(), self.origin());
+        let event = Event { at: Timestamp::now(), check, origin, kind, message };
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(events) = &*events {
             // Sending fails only without listeners, which is no error.

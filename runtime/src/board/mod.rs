@@ -6,6 +6,7 @@ mod files;
 mod health;
 mod lag;
 mod next;
+mod notice;
 mod source_status;
 mod state;
 mod view;
@@ -16,6 +17,7 @@ pub use files::{Files, Reload};
 pub use health::{CheckState, Thresholds};
 pub use lag::Lag;
 pub use next::{Next, Quarantine};
+pub use notice::Notice;
 pub use source_status::{Source, SourceStatus};
 pub use view::{Counts, Module, View};
 
@@ -26,7 +28,7 @@ use crate::{
         Leftovers,
         log::{NamespaceLog, NamespaceLogs},
     },
-    value::{Key, Size},
+    value::{Key, Origin, Size},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -40,7 +42,7 @@ use std::{
 };
 use tokio::{sync::broadcast, time::Instant};
 
-/// The most events that a slow listener may lag behind before it misses some.
+/// The most events, and the most notices, that a slow listener may lag behind before it misses some.
 const EVENT_BACKLOG: usize = 1024;
 
 /// How long a check that arrives may take until its first run, before it counts as one that has not run.
@@ -57,6 +59,9 @@ pub struct Event {
     /// To which check, as `namespace/name`.
     #[schema(value_type = String)]
     pub check: Key,
+    /// Where the check's newest manifest lies.
+    #[serde(skip)]
+    pub origin: Arc<Origin>,
     /// What.
     #[serde(flatten)]
     pub kind: EventKind,
@@ -122,6 +127,7 @@ pub struct Board {
     targets: NamespaceQuotas,
     contacts: RwLock<Vec<Arc<SourceStatus>>>,
     events: broadcast::Sender<Arc<Event>>,
+    notices: broadcast::Sender<Notice>,
     ready: AtomicBool,
 }
 
@@ -137,6 +143,7 @@ impl Default for Board {
             targets: NamespaceQuotas::default(),
             contacts: RwLock::default(),
             events: broadcast::Sender::new(EVENT_BACKLOG),
+            notices: broadcast::Sender::new(EVENT_BACKLOG),
             ready: AtomicBool::new(false),
         }
     }
@@ -162,13 +169,15 @@ impl Board {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    /// The entry of this check, made if there is none.
-    pub fn enter(&self, check: &Arc<Check>) -> Arc<Entry> {
+    /// The entry of this check, made if there is none. The check's newest manifest lies at `origin`.
+    pub fn enter(&self, check: &Arc<Check>, origin: &Arc<Origin>) -> Arc<Entry> {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         // At the start nothing is known about a check, and nobody should take that for good.
         let settled = self.is_ready().then(|| Instant::now() + SETTLING);
-        let fresh = || Arc::new(Entry::new(Arc::clone(check), settled, self.events.clone()));
+        let fresh =
+            || Arc::new(Entry::new(Arc::clone(check), Arc::clone(origin), settled, self.events.clone()));
         let entry = Arc::clone(entries.entry(check.key.clone()).or_insert_with(fresh));
+        entry.set_origin(origin);
         let of =
             |all: &NamespaceQuotas, most: Option<Size>| most.map(|most| all.of(check.key.namespace(), most));
         // A check that was only refused until now has no known ceiling.
@@ -222,6 +231,17 @@ impl Board {
         self.events.subscribe()
     }
 
+    /// Publishes something about an object that checks are from.
+    pub fn notice(&self, notice: Notice) {
+        // Sending fails only without listeners, which is no error.
+        let _ = self.notices.send(notice);
+    }
+
+    /// Listens to the notices from now on.
+    pub fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.notices.subscribe()
+    }
+
     /// Whether every source has been read once, and so all checks are known.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Relaxed)
@@ -242,11 +262,15 @@ mod tests {
         value::Limit,
     };
 
+    fn origin() -> Arc<Origin> {
+        Arc::new(Origin::File("test.yaml".into()))
+    }
+
     #[test]
     fn a_check_that_is_off_the_board_tells_nothing_more() {
         let board = Board::default();
         let check = Check::bare("a/b".parse().expect("a key"), "m.wasm".parse().expect("a module"));
-        let entry = board.enter(&Arc::new(check));
+        let entry = board.enter(&Arc::new(check), &origin());
         let mut told = board.listen();
         board.remove(&entry.key);
         entry.record_failed_cleanup(&Ok(Outcome::fail("cleanup: no")));
@@ -268,7 +292,7 @@ mod tests {
     /// hit.
     fn lines(board: &Board, ceiling: &Arc<Ceiling>) -> (usize, u64) {
         let entries: Vec<_> =
-            (0..500).map(|number| board.enter(&check(&format!("c{number}"), ceiling))).collect();
+            (0..500).map(|number| board.enter(&check(&format!("c{number}"), ceiling), &origin())).collect();
         let admitted =
             entries.iter().map(|entry| (0..10).filter(|_| entry.usage.log.admits(1)).count()).sum();
         (admitted, entries.iter().map(|entry| entry.usage.hits.get(Limit::LogLines)).sum())
@@ -285,7 +309,7 @@ mod tests {
     async fn what_checks_are_refused_in_different_words_again_and_again_counts_as_well() {
         let (board, tenant) = (Board::default(), Ceiling::tenant("team-a", CLUSTER_DOMAIN, Arc::default()));
         for name in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"] {
-            let entry = board.enter(&check(name, &tenant));
+            let entry = board.enter(&check(name, &tenant), &origin());
             (0..30).for_each(|number| entry.usage.deny(&format!("not granted: {number}")));
         }
         assert!(!board.logs.has_room("team-a", 1));
@@ -296,7 +320,8 @@ mod tests {
         let board = Board::default();
         board.logs.bound("team-a");
         let key: Key = "team-a/refused".parse().expect("a key");
-        board.enter(&Arc::new(Check::bare(key.clone(), "test.wasm".parse().expect("a module"))));
+        let check = Check::bare(key.clone(), "test.wasm".parse().expect("a module"));
+        board.enter(&Arc::new(check), &origin());
         assert_eq!((0..500).filter(|_| board.has_room_in_log(&key, 1)).count(), 200);
         board.remove(&key);
         assert!(!board.has_room_in_log(&key, 1));

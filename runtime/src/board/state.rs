@@ -9,6 +9,7 @@ use crate::{
     history::History,
     manifest::Check,
     outcome::{Fault, Verdict},
+    value::Origin,
 };
 use jiff::Timestamp;
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) check: Arc<Check>,
+    pub(super) origin: Arc<Origin>,
     pub(super) module: Option<Arc<Module>>,
     pub(super) rejected: Option<Arc<Fault>>,
     pub(super) history: History,
@@ -43,9 +45,15 @@ pub(super) struct Recorded {
 }
 
 impl State {
-    pub(super) fn new(check: Arc<Check>, settled: Option<Instant>, history: History) -> Self {
+    pub(super) fn new(
+        check: Arc<Check>,
+        origin: Arc<Origin>,
+        settled: Option<Instant>,
+        history: History,
+    ) -> Self {
         Self {
             check,
+            origin,
             module: None,
             rejected: None,
             history,

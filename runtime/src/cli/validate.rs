@@ -100,12 +100,12 @@ pub(super) fn directory(path: &Path, namespace: &str, limit: usize) -> Vec<Found
 fn found(change: Change) -> Option<Found> {
     match change {
         Change::Set(candidate) => {
-            let Candidate { check, module, signature } = candidate;
+            let Candidate { check, module, signature, .. } = candidate;
             let module = module.read().map_err(anyhow::Error::msg);
             let subject = module.map(|module| Subject { check: check.as_ref().clone(), module, signature });
             Some((check.key.to_string(), subject))
         }
-        Change::Reject(key, _, fault) => Some((key.to_string(), Err(fault.into()))),
+        Change::Reject { key, fault, .. } => Some((key.to_string(), Err(fault.into()))),
         Change::Remove(_) | Change::Synced => None,
     }
 }

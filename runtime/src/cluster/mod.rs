@@ -2,12 +2,14 @@
 //! that it has.
 
 mod failure;
+mod lasting;
 mod pause;
 #[cfg(test)]
 mod tests;
 mod values;
 
 pub use failure::{causes, code, in_words, is_too_large, within};
+pub use lasting::{lasting, random};
 pub use pause::asked_pause;
 pub(crate) use values::{MOST_VALUES, Values};
 

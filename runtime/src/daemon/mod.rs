@@ -18,6 +18,7 @@ use crate::{
     inventory::Inventory,
     ledger::Ledger,
     manifest::MAX_FILE,
+    notify::Notifier,
     policy::Policy,
     sandbox::Sandbox,
     scheduler::Clock,
@@ -79,6 +80,7 @@ async fn start(settings: Settings) -> Result<Running> {
     let front = Front::find(&settings)?;
     let network = network(&settings).await?;
     let board = Arc::new(Board::default());
+    let notifier = cluster.as_deref().map(|cluster| Notifier::new(cluster.own(), &board));
     let ledger = cluster
         .map(|cluster| Ledger::lasting(cluster, Arc::clone(&board.leftovers), Arc::clone(&board.logs)));
     let (listener, probed) = listeners(&settings)?;
@@ -98,6 +100,9 @@ async fn start(settings: Settings) -> Result<Running> {
     if let Some(ledger) = ledger.clone() {
         let keeping = ledger.keep(stop.clone());
         parts.start("the ledger", keeping.map(|()| true));
+    }
+    if let Some(notifier) = notifier {
+        parts.start("the writer of Events", notifier.run(stop.clone()).map(|()| true));
     }
     sources.watch(changes, &board, &stop, &mut parts);
     let serving = front.serve(listener, Arc::clone(&board), stop.clone(), settings.close_after);

@@ -4,7 +4,8 @@ use super::parts::Parts;
 use crate::{
     board::Board,
     cluster::Cluster,
-    policy::{Origin, Policy},
+    grant::Ceiling,
+    policy::Policy,
     settings::Namespaces,
     settings::Settings,
     source::{Change, Taken, configmap::ConfigMaps, directory::Directories},
@@ -27,7 +28,8 @@ impl Sources {
         let directories = (!settings.checks.is_empty()).then(|| Directories {
             paths: settings.checks.clone(),
             namespace: settings.namespace.clone(),
-            ceiling: policy.ceiling_for(Origin::Directory),
+            // Only the operator writes there.
+            ceiling: Ceiling::open(),
             max_module_size: settings.max_module_size.in_memory(),
         });
         directories.as_ref().map_or(Ok(()), Directories::require_readable).map_err(|(path, error)| {

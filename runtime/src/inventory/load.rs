@@ -88,7 +88,7 @@ impl Loader {
         live: Option<LiveVersion>,
         stop: CancellationToken,
     ) -> Loaded<Ready> {
-        let check = Arc::clone(&candidate.check);
+        let (check, origin) = (Arc::clone(&candidate.check), Arc::clone(&candidate.origin));
         let load = async {
             let compiled = self.compile(candidate, &stop).await?;
             self.begin(compiled, entry, live, &stop).await
@@ -98,7 +98,7 @@ impl Loader {
             Err(refused(Fault::new(Reason::Resources, why)))
         });
         loaded.unwrap_or_else(|Rejected { fault, may_pass }| Loaded::Failed {
-            refusal: Refusal { check: Some(check), fault },
+            refusal: Refusal { origin, check: Some(check), fault },
             may_pass,
         })
     }
@@ -137,7 +137,7 @@ impl Loader {
 
     /// Judges the signature before anything else looks into the module. Fails outright if the reason may pass.
     async fn make(&self, candidate: &Candidate) -> Made {
-        let Candidate { check, module, signature } = candidate;
+        let Candidate { check, module, signature, .. } = candidate;
         let (name, module) = (check.program.module.file_name(), read(module).await?);
         let admitted = match self.keyring.admit(name, module, signature.clone()).await {
             Ok(admitted) => admitted,
@@ -152,7 +152,7 @@ impl Loader {
 
     /// A module is compiled once for all checks of a namespace that wait for it, even if none of them may use it.
     fn shared(&self, candidate: &Candidate) -> Arc<Shared> {
-        let Candidate { check, module, signature } = candidate;
+        let Candidate { check, module, signature, .. } = candidate;
         let wanted = Wanted {
             namespace: check.key.namespace().to_owned(),
             name: check.program.module.file_name().to_owned(),

@@ -6,7 +6,12 @@
 mod tests;
 
 use crate::{
-    manifest::Check, outcome::Fault, schedule::backoff, signature::KeyId, source::Candidate, value::Digest,
+    manifest::Check,
+    outcome::Fault,
+    schedule::backoff,
+    signature::KeyId,
+    source::Candidate,
+    value::{Digest, Origin},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -52,6 +57,7 @@ pub(super) struct LiveVersion {
 /// Why the newest version cannot be used, and its check as far as that is known.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Refusal {
+    pub(super) origin: Arc<Origin>,
     pub(super) check: Option<Arc<Check>>,
     pub(super) fault: Fault,
 }
@@ -69,10 +75,10 @@ pub(super) enum Loaded<R> {
 /// What is to be done for a check.
 #[derive(Debug)]
 pub(super) enum Action<R> {
-    /// Put it on the board, if it is not there.
-    Enter(Arc<Check>),
+    /// Put it on the board, if it is not there, with where its newest manifest lies.
+    Enter(Arc<Check>, Arc<Origin>),
     /// Put it on the board, and let be in force what its newest manifest says that needs no module.
-    Adopt(Arc<Check>),
+    Adopt(Arc<Check>, Arc<Origin>),
     /// Load this candidate. Where a version is live, the new one has to begin its round beside it.
     Load { candidate: Candidate, live: Option<LiveVersion> },
     /// Tell the load that is under way to end soon.
@@ -100,7 +106,7 @@ impl Slot {
     /// The source wants this candidate.
     pub(super) fn want<R>(&mut self, candidate: Candidate) -> Actions<R> {
         (self.failures, self.refusal) = (0, None);
-        let mut actions = self.enter(&candidate.check);
+        let mut actions = self.enter(&candidate.check, &candidate.origin);
         match self.phase {
             Phase::Idle | Phase::Waiting => actions.push(self.load(candidate.clone())),
             Phase::Loading | Phase::LoadingFormer => self.phase = Phase::LoadingFormer,
@@ -120,7 +126,8 @@ impl Slot {
         if self.phase == Phase::Idle || (self.phase == Phase::GivingUp && self.desired.is_none()) {
             return self.show(refusal);
         }
-        let actions = refusal.check.as_ref().map(|check| self.enter(check)).unwrap_or_default();
+        let actions =
+            refusal.check.as_ref().map(|check| self.enter(check, &refusal.origin)).unwrap_or_default();
         self.refusal = Some(refusal);
         actions
     }
@@ -158,7 +165,7 @@ impl Slot {
         match &self.desired {
             Some(candidate) if matches!(ended, Phase::LoadingFormer | Phase::GivingUp) => {
                 let candidate = candidate.clone();
-                actions.extend(self.enter(&candidate.check));
+                actions.extend(self.enter(&candidate.check, &candidate.origin));
                 actions.push(self.load(candidate));
             }
             _ => actions.extend(self.refusal.take().into_iter().flat_map(|refusal| self.show(refusal))),
@@ -191,17 +198,17 @@ impl Slot {
     }
 
     /// Puts a check on the board. A suspended one that is to go on stays suspended until its module has been tried.
-    fn enter<R>(&mut self, check: &Arc<Check>) -> Actions<R> {
+    fn enter<R>(&mut self, check: &Arc<Check>, origin: &Arc<Origin>) -> Actions<R> {
         match self.is_suspended && !check.suspend {
-            true => vec![Action::Enter(Arc::clone(check))],
-            false => self.adopt(check),
+            true => vec![Action::Enter(Arc::clone(check), Arc::clone(origin))],
+            false => self.adopt(check, origin),
         }
     }
 
-    fn adopt<R>(&mut self, check: &Arc<Check>) -> Actions<R> {
+    fn adopt<R>(&mut self, check: &Arc<Check>, origin: &Arc<Origin>) -> Actions<R> {
         let was_running = self.is_running();
         self.is_suspended = check.suspend;
-        let mut actions = vec![Action::Adopt(Arc::clone(check))];
+        let mut actions = vec![Action::Adopt(Arc::clone(check), Arc::clone(origin))];
         if check.suspend && was_running {
             self.live = None;
             actions.push(Action::Stop);
@@ -210,7 +217,8 @@ impl Slot {
     }
 
     fn show<R>(&mut self, refusal: Refusal) -> Actions<R> {
-        let mut actions = refusal.check.as_ref().map(|check| self.adopt(check)).unwrap_or_default();
+        let mut actions =
+            refusal.check.as_ref().map(|check| self.adopt(check, &refusal.origin)).unwrap_or_default();
         actions.push(Action::Refuse { refusal, is_running: self.is_running() });
         actions
     }

@@ -8,7 +8,7 @@ use crate::{
     outcome::{Fault, Reason},
     settings::CompilerConfig,
     source::{FetchedModule, ModuleSource, Packed},
-    value::Digest,
+    value::{Digest, Origin},
 };
 use futures_util::{
     FutureExt,
@@ -54,7 +54,7 @@ impl Gate {
             Ok(b"rubbish".to_vec())
         });
         let check = Arc::new(Check::bare(self::key(key), "m.wasm".parse().expect("a module")));
-        Change::Set(Candidate { check, module, signature: None })
+        set(check, module)
     }
 }
 
@@ -132,6 +132,19 @@ fn check(key: &str, change: impl FnOnce(&mut Check)) -> Arc<Check> {
     let mut check = Check::bare(self::key(key), "m.wasm".parse().expect("a module"));
     change(&mut check);
     Arc::new(check)
+}
+
+/// The file whose checks change.
+fn origin() -> Arc<Origin> {
+    Arc::new(Origin::File("checks.yaml".into()))
+}
+
+fn set(check: Arc<Check>, module: Packed) -> Change {
+    Change::Set(Candidate { check, origin: origin(), module, signature: None })
+}
+
+fn reject(key: &str, check: Option<Arc<Check>>, fault: Fault) -> Change {
+    Change::Reject { key: self::key(key), origin: origin(), check, fault }
 }
 
 /// A compiler that never ends; it tells its process in the file.
@@ -218,7 +231,7 @@ async fn a_version_that_waits_for_its_predecessor_keeps_nothing_from_others() {
     let (turn, fetches) = (Arc::new(()), Arc::new(AtomicUsize::new(0)));
     let source = CountedFetches { fetches: Arc::clone(&fetches), turn: Arc::downgrade(&turn) };
     let module = Packed::new(Digest::of(b"other"), source).at_hand(HeldModule { _turn: Arc::clone(&turn) });
-    fixture.tell(Change::Set(Candidate { check: check("a/web", |_| {}), module, signature: None })).await;
+    fixture.tell(set(check("a/web", |_| {}), module)).await;
     fixture.until("laid aside", |_| Arc::strong_count(&turn) == 1).await;
     assert_eq!(fetches.load(Relaxed), 0);
     slow.open();
@@ -234,7 +247,7 @@ async fn a_check_that_is_removed_while_it_loads_leaves_the_board_at_once_and_not
     let mut events = fixture.board.listen();
     fixture.tell(Change::Remove(key("a/web"))).await;
     fixture.until("removed", |board| board.get(&key("a/web")).is_none()).await;
-    fixture.tell(Change::Reject(key("a/other"), None, Fault::new(Reason::Manifest, "no"))).await;
+    fixture.tell(reject("a/other", None, Fault::new(Reason::Manifest, "no"))).await;
     slow.open();
     fixture.until("tried", |board| is_rejected(board, "a/other")).await;
     sleep(Duration::from_millis(100)).await;
@@ -262,7 +275,7 @@ async fn the_module_of_a_check_that_is_removed_is_compiled_no_further() {
     let (compiler, process) = endless_compiler(directory.path());
     let fixture = Fixture::over(compiler);
     let module = Packed::new(Digest::of(EMPTY_COMPONENT), || Ok(EMPTY_COMPONENT.to_vec()));
-    fixture.tell(Change::Set(Candidate { check: check("a/web", |_| {}), module, signature: None })).await;
+    fixture.tell(set(check("a/web", |_| {}), module)).await;
     let compiler = || fs::read_to_string(&process).ok().filter(|process| process.ends_with('\n'));
     fixture.until("compiled", |_| compiler().is_some()).await;
     fixture.tell(Change::Remove(key("a/web"))).await;
@@ -278,12 +291,12 @@ async fn what_a_manifest_says_that_needs_no_module_is_in_force_while_the_module_
         check.severity = Severity::Warning;
         check.owner = Some("team".into());
     });
-    fixture.tell(Change::Reject(key("a/web"), Some(told), missing())).await;
+    fixture.tell(reject("a/web", Some(told), missing())).await;
     fixture.until("rejected", |board| is_rejected(board, "a/web")).await;
     let view = || fixture.board.get(&key("a/web")).expect("on the board").view();
     assert_eq!((view().check.severity, view().check.owner.as_deref()), (Severity::Warning, Some("team")));
     let suspended = check("a/web", |check| check.suspend = true);
-    fixture.tell(Change::Reject(key("a/web"), Some(suspended), missing())).await;
+    fixture.tell(reject("a/web", Some(suspended), missing())).await;
     fixture.until("suspended", |_| view().standing == CheckState::Suspended).await;
     fixture.stop(&Gate::default()).await;
 }
@@ -296,7 +309,7 @@ async fn a_module_that_waits_to_be_tried_again_keeps_nothing_from_others_and_is_
     let digest = Digest::of(EMPTY_COMPONENT);
     let module = Packed::new(digest, source).at_hand(HeldModule { _turn: Arc::clone(&turn) });
     let check = Arc::new(Check::bare(key("a/web"), "m.wasm".parse().expect("a module")));
-    fixture.tell(Change::Set(Candidate { check, module, signature: None })).await;
+    fixture.tell(set(check, module)).await;
     for tries in 0..3 {
         fixture.until("laid aside", |_| Arc::strong_count(&turn) == 1).await;
         let faults = fixture.board.get(&key("a/web")).map(|entry| entry.view().counts.faults);

@@ -16,7 +16,7 @@ fn check(policy: &Policy, namespace: &str, metadata: &str, spec: &str) -> Result
     let text = format!(
         "apiVersion: aviary.dev/v1alpha1\nkind: Check\nmetadata: {{ name: a{metadata} }}\nspec: {{ module: a.wasm{spec} }}\n"
     );
-    let checks = manifest::parse(&text, namespace, &policy.ceiling_for(Origin::Namespace(namespace)));
+    let checks = manifest::parse(&text, namespace, &policy.ceiling_for(namespace));
     checks.map(|mut checks| checks.remove(0)).map_err(|error| error.to_string())
 }
 
@@ -39,15 +39,14 @@ fn what_guests_of_a_tenant_hand_over_is_a_mebibyte_unless_the_policy_says_otherw
 }
 
 #[test]
-fn without_rules_directories_and_the_daemons_own_namespace_are_trusted() {
-    assert_eq!(none().ceiling_for(Origin::Directory), Ceiling::open());
-    assert_eq!(none().ceiling_for(Origin::Namespace("aviary")), Ceiling::trusted("aviary"));
+fn without_rules_only_the_daemons_own_namespace_is_trusted() {
+    assert_eq!(none().ceiling_for("aviary"), Ceiling::trusted("aviary"));
     let tenant = |namespace| Ceiling::tenant(namespace, "cluster.local", Arc::default());
     for namespace in ["team-a", "default", "aviary2"] {
-        assert_eq!(none().ceiling_for(Origin::Namespace(namespace)), tenant(namespace));
+        assert_eq!(none().ceiling_for(namespace), tenant(namespace));
     }
     let homeless = Policy::new(None, "cluster.local");
-    assert_eq!(homeless.ceiling_for(Origin::Namespace("aviary")), tenant("aviary"));
+    assert_eq!(homeless.ceiling_for("aviary"), tenant("aviary"));
 }
 
 #[test]
@@ -116,7 +115,7 @@ fn the_first_rule_that_names_a_namespace_counts() {
 ",
     )
     .expect("valid");
-    let ceiling = |namespace| policy.ceiling_for(Origin::Namespace(namespace));
+    let ceiling = |namespace| policy.ceiling_for(namespace);
     assert_eq!(ceiling("platform"), Ceiling::trusted("platform"));
     assert_eq!(ceiling("team-ops"), Ceiling::trusted("team-ops"));
     assert!(ceiling("team-a").secret(SecretKind::Env).is_ok());
@@ -126,7 +125,6 @@ fn the_first_rule_that_names_a_namespace_counts() {
         ceiling("aviary").secret(SecretKind::File).is_err(),
         "a rule names the daemon's own namespace too"
     );
-    assert_eq!(policy.ceiling_for(Origin::Directory), Ceiling::open());
     let grants =
         ", grants: { kubernetes: [{ apiGroups: [\"\"], resources: [pods, secrets], verbs: [get] }] }";
     let authorization = check(&policy, "team-b", "", grants).expect("valid").program.authorization.clone();
@@ -250,7 +248,7 @@ fn a_key_without_a_value_never_means_the_default() {
     {
         if let Ok(policy) = policy(&format!("  - {{ namespaces: [a], {key} }}\n")) {
             let without = Ceiling::tenant("a", "cluster.local", Arc::default());
-            assert_ne!(policy.ceiling_for(Origin::Namespace("a")), without, "{key}");
+            assert_ne!(policy.ceiling_for("a"), without, "{key}");
         }
     }
 }
@@ -277,10 +275,8 @@ fn a_tenants_namespace_has_so_many_checks_and_who_is_trusted_any_number() {
 fn guests_of_a_tenants_namespace_share_so_much_memory_and_those_of_who_is_trusted_any_amount() {
     let rules = "  - { namespaces: [team-a], memory: 3Mi }\n  - { namespaces: [ops], trusted: true }\n";
     let policy = policy(rules).expect("valid");
-    let most = ["team-a", "team-b", "ops", "aviary"]
-        .map(|namespace| policy.ceiling_for(Origin::Namespace(namespace)).memory());
+    let most = ["team-a", "team-b", "ops", "aviary"].map(|namespace| policy.ceiling_for(namespace).memory());
     assert_eq!(most, [Some(Size::mebibytes(3)), Some(Size::mebibytes(768)), None, None]);
-    assert_eq!(policy.ceiling_for(Origin::Directory).memory(), None);
     for rule in ["{ namespaces: [ops], trusted: true, memory: 3Mi }", "{ namespaces: [ops], memory: 3 MB }"] {
         assert!(self::policy(&format!("  - {rule}\n")).is_err(), "{rule}");
     }
@@ -290,7 +286,7 @@ fn guests_of_a_tenants_namespace_share_so_much_memory_and_those_of_who_is_truste
 fn a_tenants_module_without_a_manifest_has_no_more_than_one_with_it() {
     let policy =
         policy("  - { namespaces: [team-a], timeout: 2s, limits: { memory: 16Mi } }\n").expect("valid");
-    let ceiling = policy.ceiling_for(Origin::Namespace("team-a"));
+    let ceiling = policy.ceiling_for("team-a");
     let key = "team-a/web".parse().expect("a key");
     let check = manifest::alone(key, "web.wasm".parse().expect("a module"), &ceiling).expect("a check");
     assert_eq!(

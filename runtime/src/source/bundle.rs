@@ -10,7 +10,7 @@ use crate::{
     manifest::{self, Check, Named, Refused},
     outcome::{Fault, Reason},
     signature::Signature,
-    value::{Digest, Key},
+    value::{Digest, Key, Origin},
 };
 use files::Claims;
 use std::{
@@ -84,16 +84,18 @@ impl Desired {
         })
     }
 
-    /// What is to be told since `before`; `pack` gives the module of a name.
+    /// What is to be told since `before` of a check whose manifest lies at `origin`; `pack` gives the module of a name.
     pub(super) fn changes(
         &self,
         key: &Key,
+        origin: &Arc<Origin>,
         before: Option<&Self>,
         pack: impl FnOnce(&str, Digest) -> Packed,
     ) -> impl Iterator<Item = Change> {
         let set = self.to_set(before).map(|(check, module)| {
             Change::Set(Candidate {
                 check: Arc::clone(check),
+                origin: Arc::clone(origin),
                 module: pack(&module.name, module.digest),
                 signature: module.signature.clone(),
             })
@@ -102,7 +104,12 @@ impl Desired {
             before.trouble == self.trouble && (set.is_some() || before.check == self.check)
         });
         let complaint = self.trouble.clone().filter(|_| !is_told);
-        let reject = complaint.map(|trouble| Change::Reject(key.clone(), self.check.clone(), trouble));
+        let reject = complaint.map(|fault| Change::Reject {
+            key: key.clone(),
+            origin: Arc::clone(origin),
+            check: self.check.clone(),
+            fault,
+        });
         set.into_iter().chain(reject)
     }
 

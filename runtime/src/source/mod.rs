@@ -13,7 +13,12 @@ pub use taken::Taken;
 
 pub(crate) use packed::{FetchedModule, ModuleSource};
 
-use crate::{manifest::Check, outcome::Fault, signature::Signature, value::Key};
+use crate::{
+    manifest::Check,
+    outcome::Fault,
+    signature::Signature,
+    value::{Key, Origin},
+};
 use std::sync::Arc;
 
 /// Something that changed at a source.
@@ -21,9 +26,17 @@ use std::sync::Arc;
 pub enum Change {
     /// This check should run with this module.
     Set(Candidate),
-    /// The newest manifest or module of this check cannot be used; a former good one goes on. What a manifest says
-    /// that could be read counts all the same, as far as it needs no module.
-    Reject(Key, Option<Arc<Check>>, Fault),
+    /// The newest manifest or module of this check cannot be used; a former good one goes on.
+    Reject {
+        /// The identity of the check.
+        key: Key,
+        /// Where the manifest lies.
+        origin: Arc<Origin>,
+        /// The manifest, if it could be read: what it says counts as far as it needs no module.
+        check: Option<Arc<Check>>,
+        /// What is wrong.
+        fault: Fault,
+    },
     /// This check should not run any more.
     Remove(Key),
     /// Everything that was there at the start has been told.
@@ -35,6 +48,8 @@ pub enum Change {
 pub struct Candidate {
     /// The manifest.
     pub check: Arc<Check>,
+    /// Where the manifest lies.
+    pub origin: Arc<Origin>,
     /// The module.
     pub module: Packed,
     /// What lies beside it, not judged.

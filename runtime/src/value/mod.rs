@@ -5,6 +5,7 @@ mod duration;
 mod key;
 mod limits;
 mod module;
+mod origin;
 mod size;
 
 pub use digest::{Blob, Digest, DigestError};
@@ -13,4 +14,5 @@ pub use key::{Key, KeyError};
 pub use limits::{Limit, LimitError, Limits, Unit, WrittenLimits};
 pub(crate) use module::ENDINGS;
 pub use module::{Module, ModuleError, ModuleRef};
+pub use origin::{ConfigMapName, Origin};
 pub use size::{Size, SizeError};

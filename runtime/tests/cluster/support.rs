@@ -6,6 +6,7 @@ use aviary::{
     capability::dial::{Network, NetworkOptions},
     grant::CLUSTER_DOMAIN,
     inventory::Inventory,
+    notify::Notifier,
     policy::Policy,
     sandbox::Sandbox,
     scheduler::Clock,
@@ -186,7 +187,8 @@ pub(crate) struct Aviary {
     pub(crate) taken: watch::Sender<Taken>,
     stop: CancellationToken,
     inventory: JoinHandle<bool>,
-    source: JoinHandle<()>,
+    /// The source and the notifier.
+    others: [JoinHandle<()>; 2],
 }
 
 impl Aviary {
@@ -200,6 +202,7 @@ impl Aviary {
         let inventory =
             Inventory::new(Arc::new(sandbox), Keyring::default(), Arc::clone(&board), Clock::start(), 1);
         let inventory = tokio::spawn(inventory.run(inbox, stop.clone(), PATIENCE));
+        let notifier = tokio::spawn(Notifier::new(client.clone(), &board).run(stop.clone()));
         let source = ConfigMaps {
             client,
             namespaces: Namespaces::Only(namespaces.iter().map(|name| (*name).to_owned()).collect()),
@@ -209,7 +212,7 @@ impl Aviary {
         };
         let (taken, taken_by_others) = watch::channel(Taken::default());
         let source = tokio::spawn(source.watch(changes, taken_by_others, Arc::clone(&board), stop.clone()));
-        Self { board, taken, stop, inventory, source }
+        Self { board, taken, stop, inventory, others: [source, notifier] }
     }
 
     pub(crate) fn view(&self, check: &str) -> Option<View> {
@@ -258,7 +261,9 @@ impl Aviary {
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         assert!(self.inventory.await.expect("no panic"), "everything ended clean");
-        timeout(PATIENCE, self.source).await.expect("in time").expect("no panic");
+        for other in self.others {
+            timeout(PATIENCE, other).await.expect("in time").expect("no panic");
+        }
     }
 }
 

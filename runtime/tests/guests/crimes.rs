@@ -7,7 +7,7 @@ use crate::{
 use aviary::{
     grant::Capability,
     outcome::{Blame, Reason, Status},
-    policy::{Origin, Policy},
+    policy::Policy,
     sandbox::Ended,
     usage::CallResult,
 };
@@ -67,7 +67,7 @@ fn guests_of_a_tenant_that_spin_leave_processors_to_other_namespaces() {
     let sandbox = Arc::new(sandbox());
     let policy = Policy::new(None, "cluster.local");
     let load = |namespace, guest, spec| {
-        let check = check_in(namespace, spec, &policy.ceiling_for(Origin::Namespace(namespace)));
+        let check = check_in(namespace, spec, &policy.ceiling_for(namespace));
         runtime.block_on(Subject::load_in(Arc::clone(&sandbox), check, guest)).expect("loaded")
     };
     let spinning = (0..40).map(|_| load("loud", guests::SPINS_IN_POLL, "  limits: { cpu: 1m }"));

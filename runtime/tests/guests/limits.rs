@@ -7,7 +7,7 @@ use crate::{
 use aviary::{
     grant::{Bounds, Ceiling},
     outcome::{Reason, Verdict},
-    policy::{Origin, Policy},
+    policy::Policy,
     sandbox::Sandbox,
     value::{Limit, Size},
 };
@@ -219,7 +219,7 @@ async fn answers_on_their_way_count_as_memory_of_a_tenants_guests() {
         let rules = format!("rules: [{{ namespaces: [team-a], memory: {mebibytes}Mi, {grants} }}]");
         let policy = format!("apiVersion: aviary.dev/v1alpha1\nkind: Policy\n{rules}");
         let policy = Policy::parse(&policy, None, "cluster.local").expect("a policy");
-        let check = check_in("team-a", &spec, &policy.ceiling_for(Origin::Namespace("team-a")));
+        let check = check_in("team-a", &spec, &policy.ceiling_for("team-a"));
         let subject = Subject::load_in(Arc::new(sandbox()), check, guests::CALLS_HTTP).await.expect("loaded");
         let mut instance = subject.live().await;
         instance.init().await.done().expect("a round");

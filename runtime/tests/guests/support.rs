@@ -10,7 +10,7 @@ use aviary::{
     scheduler::Ready,
     settings::CompilerConfig,
     signature::Keyring,
-    value::Blob,
+    value::{Blob, Origin},
 };
 use std::{fs, sync::Arc};
 use tokio::time::Instant;
@@ -70,7 +70,7 @@ impl Subject {
         let module = Keyring::default().admit("subject.wasm", Blob::of(module), None).await?;
         let guest = sandbox.load("subject.wasm", module).await?;
         guest.require_for(&check.program)?;
-        let entry = Board::default().enter(&check);
+        let entry = Board::default().enter(&check, &Arc::new(Origin::File("subject.yaml".into())));
         Ok(Self { check, entry, sandbox, guest })
     }
 

@@ -155,7 +155,7 @@ async fn a_run_that_cannot_be_or_does_not_end_says_so() {
     let (code, body) = run(&board, "a/resting").await;
     assert_eq!(code, 409);
     assert!(body.contains("suspend: false"), "{body}");
-    let refused = board.enter(&Arc::new(check("a/broken")));
+    let refused = board.enter(&Arc::new(check("a/broken")), &origin());
     refused.reject(Fault::new(Reason::Module, "test.wasm is not WebAssembly"));
     let (code, body) = run(&board, "a/broken").await;
     assert_eq!(code, 409);

@@ -72,7 +72,7 @@ async fn an_unknown_critical_check_is_500_if_none_fails() {
 async fn a_check_that_has_just_arrived_is_unknown_and_has_two_seconds_before_it_alarms() {
     let board = board();
     enter_with(&board, "a/old", outcome(Status::Pass, ""));
-    let new = board.enter(&Arc::new(check("b/new")));
+    let new = board.enter(&Arc::new(check("b/new")), &origin());
     new.reject(Fault::new(Reason::Module, "the module is still on its way"));
     let codes = async || {
         [code(&board, "/health").await, code(&board, "/health/b").await, code(&board, "/health/b/new").await]
@@ -172,7 +172,7 @@ async fn a_rejected_module_is_shown_while_the_good_one_goes_on() {
 async fn a_rejection_that_is_the_error_already_is_not_told_twice() {
     let board = board();
     let check = Arc::new(check("a/b"));
-    board.enter(&check).reject(Fault::new(Reason::Module, "not wasm"));
+    board.enter(&check, &origin()).reject(Fault::new(Reason::Module, "not wasm"));
     let expected = json!({ "a/b": { "ok": false, "error": "not wasm", "status": "unknown" } });
     assert_eq!(body(&board, "/health/a/b", "*/*").await, expected);
 }

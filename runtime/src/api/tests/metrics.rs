@@ -322,7 +322,7 @@ fn one_tenant_cannot_drown_the_metrics_of_others_with_many_checks() {
 fn a_check_that_was_refused_at_first_shares_the_bounds_of_its_namespace_as_well() {
     let board = board();
     let key = |index: usize| format!("a/{index}");
-    (0..40).for_each(|index| drop(board.enter(&Arc::new(check(&key(index))))));
+    (0..40).for_each(|index| drop(board.enter(&Arc::new(check(&key(index))), &origin())));
     assert!(!(0..40).all(|index| make_many(&enter_tenant(&board, &key(index)))));
 }
 

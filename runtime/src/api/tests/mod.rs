@@ -17,7 +17,7 @@ use crate::{
     board::{Board, Entry, Module, Next},
     manifest::Check,
     outcome::{Outcome, Status, Verdict},
-    value::Digest,
+    value::{Digest, Origin},
 };
 use axum::{
     body::Body,
@@ -43,10 +43,15 @@ fn check(key: &str) -> Check {
     Check::bare(key.parse().expect("a key"), module)
 }
 
+/// Where the checks of these tests are from.
+fn origin() -> Arc<Origin> {
+    Arc::new(Origin::File("checks.yaml".into()))
+}
+
 /// Puts a check on the board that has not run.
 fn enter(board: &Board, check: Check) -> Arc<Entry> {
     let check = Arc::new(check);
-    let entry = board.enter(&check);
+    let entry = board.enter(&check, &origin());
     let module = Module {
         name: "http.wasm".to_owned(),
         digest: Digest::of(b"http"),

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     manifest::Severity,
     outcome::{Outcome, Reason, Status},
-    value::{Digest, Limit},
+    value::{Digest, Limit, Origin},
 };
 
 fn module() -> Module {
@@ -23,7 +23,11 @@ fn check() -> Check {
 }
 
 fn entry() -> Entry {
-    Entry::new(Arc::new(check()), None, broadcast::Sender::new(1))
+    entry_over(broadcast::Sender::new(1))
+}
+
+fn entry_over(events: broadcast::Sender<Arc<Event>>) -> Entry {
+    Entry::new(Arc::new(check()), Arc::new(Origin::File("m.yaml".into())), None, events)
 }
 
 fn record(entry: &Entry, verdict: Verdict) {
@@ -56,7 +60,7 @@ async fn a_failed_cleanup_is_counted_and_is_no_run() {
 #[tokio::test(start_paused = true)]
 async fn what_a_guest_was_refused_in_a_run_is_told_once_and_before_the_run() {
     let events = broadcast::Sender::new(8);
-    let entry = Entry::new(Arc::new(check()), None, events.clone());
+    let entry = entry_over(events.clone());
     let mut told = events.subscribe();
     for _ in 0..2 {
         entry.usage.deny("http a: not granted");

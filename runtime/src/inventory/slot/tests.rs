@@ -60,7 +60,11 @@ fn owner(check: &Check) -> &str {
 
 fn candidate(check: &Arc<Check>) -> Candidate {
     let module = Packed::new(Digest::of(owner(check).as_bytes()), || Ok(Vec::new()));
-    Candidate { check: Arc::clone(check), module, signature: None }
+    Candidate { origin: origin(), check: Arc::clone(check), module, signature: None }
+}
+
+fn origin() -> Arc<Origin> {
+    Arc::new(Origin::File("web.yaml".into()))
 }
 
 fn version(check: &Arc<Check>) -> LiveVersion {
@@ -68,13 +72,13 @@ fn version(check: &Arc<Check>) -> LiveVersion {
 }
 
 fn refusal(check: Option<&Arc<Check>>, why: &str) -> Refusal {
-    Refusal { check: check.cloned(), fault: Fault::new(Reason::Module, why) }
+    Refusal { origin: origin(), check: check.cloned(), fault: Fault::new(Reason::Module, why) }
 }
 
 fn words(actions: Actions<String>) -> Vec<String> {
     let word = |action| match action {
-        Action::Enter(check) => format!("enter {}", owner(&check)),
-        Action::Adopt(check) => format!("adopt {}", owner(&check)),
+        Action::Enter(check, _) => format!("enter {}", owner(&check)),
+        Action::Adopt(check, _) => format!("adopt {}", owner(&check)),
         Action::Load { candidate, live: None } => format!("load {}", owner(&candidate.check)),
         Action::Load { candidate, live: Some(live) } => {
             format!("load {} beside {}", owner(&candidate.check), owner(&live.check))

@@ -6,14 +6,13 @@ mod tests;
 use super::{
     ConfigMapName, ConfigMaps, Seen,
     content::Former,
-    events::{EventQueue, Reason},
     name_claims::{NameClaims, Plan},
     read::{HeldModules, Read, Reader, WantedConfigMap, broke_down},
-    watch::{Sighting, random},
+    watch::Sighting,
 };
 use crate::{
-    board::SourceStatus,
-    policy::Origin,
+    board::{Board, Notice, SourceStatus},
+    cluster::random,
     schedule::backoff,
     source::{Change, Taken},
     value::Key,
@@ -57,7 +56,7 @@ pub(super) struct Follower {
     start: Start,
     changes: mpsc::Sender<Change>,
     taken: watch::Receiver<Taken>,
-    desk: Arc<EventQueue>,
+    board: Arc<Board>,
     contact: Arc<SourceStatus>,
 }
 
@@ -95,7 +94,7 @@ impl Follower {
         namespaces: BTreeSet<Option<String>>,
         changes: mpsc::Sender<Change>,
         taken: watch::Receiver<Taken>,
-        desk: Arc<EventQueue>,
+        board: Arc<Board>,
         contact: Arc<SourceStatus>,
     ) -> Self {
         Self {
@@ -112,7 +111,7 @@ impl Follower {
             start: Start::Finding(BTreeSet::new()),
             changes,
             taken,
-            desk,
+            board,
             contact,
         }
     }
@@ -233,8 +232,8 @@ impl Follower {
         let Some(known) = self.known.get_mut(&place) else { return Ok(()) };
         known.reading = None;
         self.start.tried(&place);
-        if !self.source.policy.ceiling_for(Origin::Namespace(&place.namespace)).is_open() {
-            self.desk.bound(&place.namespace);
+        if !self.source.policy.ceiling_for(&place.namespace).is_open() {
+            self.board.logs.bound(&place.namespace);
         }
         match read {
             Ok(None) => Ok(()),
@@ -247,7 +246,7 @@ impl Follower {
             Err(error) => {
                 known.failures += 1;
                 let pause = backoff(known.failures, random()).min(LONGEST_PAUSE);
-                self.desk.warn(&place, &format!("cannot read the ConfigMap {place}: {error}; trying again"));
+                self.warn(&place, &format!("cannot read the ConfigMap {place}: {error}; trying again"));
                 self.want(&place, pause);
                 Ok(())
             }
@@ -258,7 +257,7 @@ impl Follower {
         let WantedConfigMap { seen, wishes, modules, .. } = wanted;
         if wishes.is_empty() {
             let why = "no key of it ends in .wasm, .wasm.zst, .wasm.gz or .yaml, so it is no check";
-            self.desk.note(&seen.place, &seen.age.uid, "", Reason::ModuleRejected, why);
+            self.board.notice(Notice::Refused(Arc::new(seen.origin()), why.to_owned()));
         }
         let plan = self.claims.put(&seen, wishes, self.most(&seen.place));
         self.carry_out(plan, Some(&modules)).await
@@ -275,16 +274,15 @@ impl Follower {
             self.reading.remove(&reading.id());
         }
         self.start.tried(place);
-        self.desk.forget(place);
+        if let Some(origin) = self.claims.origin(place) {
+            self.board.notice(Notice::Gone(Arc::clone(origin)));
+        }
         let plan = self.claims.remove(place, self.most(place));
         self.carry_out(plan, None).await
     }
 
     async fn carry_out(&mut self, plan: Plan, modules: Option<&HeldModules>) -> Result<(), Unheard> {
         self.contact.refuse(self.claims.refused());
-        for key in plan.left.iter().chain(&plan.remove) {
-            self.desk.disown(key);
-        }
         for key in plan.remove {
             self.tell(&key, Change::Remove(key.clone())).await?;
         }
@@ -296,22 +294,27 @@ impl Follower {
             self.want(place, Duration::ZERO);
         }
         for (place, clash) in plan.clashes {
-            self.desk.warn(&place, &format!("ConfigMap {place}: {clash}"));
-            let uid = self.claims.uid(&place).unwrap_or_default();
-            self.desk.note(&place, uid, &clash, Reason::ModuleRejected, &clash);
+            self.warn(&place, &format!("ConfigMap {place}: {clash}"));
+            if let Some(origin) = self.claims.origin(&place) {
+                self.board.notice(Notice::Refused(Arc::clone(origin), clash));
+            }
         }
         Ok(())
     }
 
     /// Tells what is new of a check that this ConfigMap has.
     async fn tell_all(&mut self, key: &Key, modules: &HeldModules) -> Result<(), Unheard> {
-        if let Some((place, _)) = self.claims.owner(key) {
-            self.desk.own(key, place, self.claims.uid(place).unwrap_or_default());
-        }
         for change in self.claims.tell(key, |name, digest| modules.pack(name, digest)) {
             self.tell(key, change).await?;
         }
         Ok(())
+    }
+
+    /// Warns of a ConfigMap in the log, if there is room for that about its namespace.
+    fn warn(&self, place: &ConfigMapName, words: &str) {
+        if self.board.logs.has_room(&place.namespace, words.len()) {
+            tracing::warn!("{words}");
+        }
     }
 
     /// Tells a change, unless another source has the check.

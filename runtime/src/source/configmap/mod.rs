@@ -4,8 +4,6 @@
 //! are compiled.
 
 mod content;
-mod events;
-mod fair_queue;
 mod follow;
 mod liveness;
 mod name_claims;
@@ -14,28 +12,29 @@ mod read;
 mod watch;
 
 use super::{Change, Taken};
-use crate::{board::Board, policy::Policy, schedule::backoff, settings::Namespaces};
-use events::EventQueue;
+use crate::{
+    board::Board,
+    cluster::lasting,
+    policy::Policy,
+    settings::Namespaces,
+    value::{ConfigMapName, Origin},
+};
 use follow::Follower;
-use futures_util::FutureExt;
 use jiff::Timestamp;
 use kube::Client;
 use liveness::Liveness;
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::{
     sync::{Semaphore, mpsc, watch as observe},
     task::JoinSet,
-    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
-use watch::{Watch, random, title};
+use watch::{Watch, title};
 
 /// The name of this source on the board.
 const NAME: &str = "configmap";
 /// What was seen and waits to be looked at.
 const PENDING_SIGHTINGS: usize = 16;
-/// The longest pause before a part that broke down begins again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// ConfigMaps whose manifests and modules are checks that should run.
 pub struct ConfigMaps {
@@ -49,13 +48,6 @@ pub struct ConfigMaps {
     pub policy: Arc<Policy>,
     /// The largest module in bytes, once decoded.
     pub max_module_size: usize,
-}
-
-/// Where a ConfigMap is: its namespace and name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct ConfigMapName {
-    namespace: String,
-    name: String,
 }
 
 /// A ConfigMap as its metadata tells of it.
@@ -90,7 +82,6 @@ impl ConfigMaps {
         };
         let contact = board.connect(NAME, places.iter().map(|place| title(place.as_deref()).to_owned()));
         let (sender, sightings) = mpsc::channel(PENDING_SIGHTINGS);
-        let desk = Arc::new(EventQueue::beside(&board));
         let listing = Arc::new(Semaphore::new(1));
         let first = places.first().and_then(Option::as_deref);
         let liveness = Arc::new(Liveness::new(&self.client, first));
@@ -102,27 +93,14 @@ impl ConfigMaps {
             tasks.spawn(watch.run());
         }
         tasks.spawn(async move { lasting("looking for the API server", || liveness.keep()).await });
-        tasks.spawn(events::keep(self.client.clone(), board, Arc::clone(&desk)));
-        let follower = Follower::new(self, places.into_iter().collect(), changes, taken, desk, contact);
+        let follower = Follower::new(self, places.into_iter().collect(), changes, taken, board, contact);
         stop.run_until_cancelled(follower.run(sightings)).await;
         tasks.shutdown().await;
     }
 }
 
-/// Does something until it ends by itself. If it breaks down, it begins again after a pause.
-async fn lasting<F: Future<Output = ()>>(what: &str, begin: impl Fn() -> F) {
-    let mut failures = 0;
-    while AssertUnwindSafe(begin()).catch_unwind().await.is_err() {
-        failures += 1;
-        tracing::error!(
-            "{what} broke down and begins again; please report it with what the log says before this"
-        );
-        sleep(backoff(failures, random()).min(LONGEST_PAUSE)).await;
-    }
-}
-
-impl fmt::Display for ConfigMapName {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}/{}", self.namespace, self.name)
+impl Seen {
+    fn origin(&self) -> Origin {
+        Origin::ConfigMap { name: self.place.clone(), uid: self.age.uid.clone() }
     }
 }

@@ -10,11 +10,12 @@ use crate::{
         Change, Packed, Taken,
         bundle::{Desired, stand_in},
     },
-    value::{Digest, Key},
+    value::{Digest, Key, Origin},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// So many ConfigMaps that are refused for their number of checks stand on the board, for each namespace.
@@ -28,7 +29,7 @@ pub(super) struct NameClaims {
     /// Who wants each check: whoever has one first, and then the oldest.
     claims: BTreeMap<Key, BTreeSet<NameClaim>>,
     /// What was told of each check, and whose it is.
-    told: BTreeMap<Key, (ConfigMapName, Desired)>,
+    told: BTreeMap<Key, (Arc<Origin>, Desired)>,
     taken: Taken,
     namespaces: BTreeMap<String, NamespaceUse>,
 }
@@ -52,6 +53,7 @@ struct NameClaim {
 /// One ConfigMap.
 struct HeldConfigMap {
     age: Age,
+    origin: Arc<Origin>,
     wishes: BTreeMap<Key, Desired>,
     /// How many checks it would have, had the namespace room for them.
     refused: Option<usize>,
@@ -64,8 +66,6 @@ struct HeldConfigMap {
 pub(super) struct Plan {
     /// Checks that nobody wants any more, or that are another one's now: nothing of the former owner's goes on.
     pub(super) remove: Vec<Key>,
-    /// Checks that another source has taken.
-    pub(super) left: Vec<Key>,
     /// Checks of the ConfigMap that has just been read, to be told with its content.
     pub(super) tell: Vec<Key>,
     /// ConfigMaps to be read again: they have a check now that another one had.
@@ -89,7 +89,8 @@ impl NameClaims {
             false => (self.refuse(&seen.place, wanted, most, &mut clashes), Some(wanted)),
         };
         let mut touched: BTreeSet<Key> = wishes.keys().cloned().collect();
-        let mut held = HeldConfigMap { age: seen.age.clone(), wishes, refused, beaten: BTreeMap::new() };
+        let (age, origin) = (seen.age.clone(), Arc::new(seen.origin()));
+        let mut held = HeldConfigMap { age, origin, wishes, refused, beaten: BTreeMap::new() };
         if let Some(former) = self.withdraw(&seen.place) {
             touched.extend(former.wishes.into_keys());
             if former.age == held.age {
@@ -134,12 +135,12 @@ impl NameClaims {
 
     /// What is to be told of a check, once; `pack` gives a module of the ConfigMap that has it.
     pub(super) fn tell(&mut self, key: &Key, pack: impl FnOnce(&str, Digest) -> Packed) -> Vec<Change> {
-        let Some((place, wish)) = self.owner(key).map(|(place, wish)| (place.clone(), wish.clone())) else {
-            return Vec::new();
-        };
+        let owner =
+            self.owner(key).and_then(|(place, wish)| Some((Arc::clone(self.origin(place)?), wish.clone())));
+        let Some((origin, wish)) = owner else { return Vec::new() };
         let before = self.told.get(key).map(|(_, wish)| wish);
-        let changes = wish.changes(key, before, pack).collect();
-        self.told.insert(key.clone(), (place, wish));
+        let changes = wish.changes(key, &origin, before, pack).collect();
+        self.told.insert(key.clone(), (origin, wish));
         changes
     }
 
@@ -148,9 +149,9 @@ impl NameClaims {
         self.namespaces.values().map(|tally| tally.refused.len()).sum()
     }
 
-    /// The uid of a ConfigMap.
-    pub(super) fn uid(&self, place: &ConfigMapName) -> Option<&str> {
-        self.maps.get(place).map(|held| held.age.uid.as_str())
+    /// A ConfigMap that has been read, as the origin of its checks.
+    pub(super) fn origin(&self, place: &ConfigMapName) -> Option<&Arc<Origin>> {
+        self.maps.get(place).map(|held| &held.origin)
     }
 
     /// Who has the check: the oldest ConfigMap that makes it.
@@ -253,14 +254,13 @@ impl NameClaims {
             self.find_clashes(key, &mut plan.clashes);
             match self.owner(key) {
                 None => {
-                    if self.told.remove(key).is_some() {
-                        let list = if self.taken.contains(key) { &mut plan.left } else { &mut plan.remove };
-                        list.push(key.clone());
+                    if self.told.remove(key).is_some() && !self.taken.contains(key) {
+                        plan.remove.push(key.clone());
                     }
                 }
                 Some((place, wish)) => {
                     let (place, told) = (place.clone(), self.told.get(key));
-                    let is_anothers = told.is_some_and(|(former, _)| *former != place);
+                    let is_anothers = told.is_some_and(|(former, _)| Some(former) != self.origin(&place));
                     if !is_anothers && !wish.is_news(told.map(|(_, wish)| wish)) {
                         continue;
                     }

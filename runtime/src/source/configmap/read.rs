@@ -8,7 +8,7 @@ use super::{
 use crate::{
     cluster::{in_words, within},
     fair_semaphore::{FairPermit, FairSemaphore},
-    policy::{Origin, Policy},
+    policy::Policy,
     source::{FetchedModule, ModuleSource, Packed, bundle::Desired},
     value::{Digest, Key},
 };
@@ -76,7 +76,7 @@ impl Reader {
         let objects = Objects::new(&self.client, Some(&place.namespace));
         let found = within(objects.get(&place.name)).await.map_err(|error| in_words(&error))?;
         let Some((seen, map)) = found else { return Ok(None) };
-        let ceiling = self.policy.ceiling_for(Origin::Namespace(&place.namespace));
+        let ceiling = self.policy.ceiling_for(&place.namespace);
         let (here, limit) = (place.clone(), self.limit);
         let read = spawn_blocking(move || {
             let content = Content::read(here, map, &ceiling, limit);

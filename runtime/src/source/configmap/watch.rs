@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     board::SourceStatus,
-    cluster::{asked_pause, code, in_words, within},
+    cluster::{asked_pause, code, in_words, random, within},
     schedule::backoff,
 };
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -21,14 +21,7 @@ use kube::{
     Client,
     api::{ListParams, WatchEvent, WatchParams},
 };
-use std::{
-    convert::Infallible,
-    hash::{BuildHasher, Hasher, RandomState},
-    panic::AssertUnwindSafe,
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, mpsc},
     time::{Instant, sleep, timeout},
@@ -100,11 +93,6 @@ impl Lost {
 /// The name of a namespace, or of all, in messages and on the board.
 pub(super) fn title(namespace: Option<&str>) -> &str {
     namespace.unwrap_or("all namespaces")
-}
-
-/// Any number, another one each time.
-pub(super) fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 impl Watch {

@@ -12,7 +12,7 @@ use crate::{
     board::SourceStatus,
     grant::Ceiling,
     source::{Change, Taken},
-    value::Key,
+    value::{Key, Origin},
 };
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::{
@@ -86,7 +86,7 @@ impl Fixture {
                     format!("+{} {}{signed}", candidate.check.key, String::from_utf8_lossy(module.bytes()))
                 }
                 Change::Remove(key) => format!("-{key}"),
-                Change::Reject(key, _, fault) => format!("!{key} {}", fault.message),
+                Change::Reject { key, fault, .. } => format!("!{key} {}", fault.message),
                 Change::Synced => "synced".to_owned(),
             });
             true
@@ -164,6 +164,23 @@ fn what_is_deleted_is_removed_and_what_is_renamed_moves() {
     let at = |name: &str| fixture.directory.path().join(name);
     fs::rename(at("old.wasm"), at("new.wasm")).expect("renamed");
     assert_eq!(fixture.scan(), ["-default/old", "+default/new one"]);
+}
+
+#[test]
+fn a_check_whose_manifest_is_renamed_is_told_again_with_its_new_origin() {
+    let mut fixture = Fixture::new();
+    fixture.manifest("old.yaml", "web", "m.wasm");
+    fixture.write("m.wasm", "one");
+    fixture.scan();
+    let at = |name: &str| fixture.directory.path().join(name);
+    fs::rename(at("old.yaml"), at("new.yaml")).expect("renamed");
+    let mut origins = Vec::new();
+    fixture.scanner.scan(fixture.now, |change| {
+        let Change::Set(candidate) = change else { panic!("{change:?}") };
+        origins.push(candidate.origin.as_ref().clone());
+        true
+    });
+    assert_eq!(origins, [Origin::File(at("new.yaml"))]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::files;
 use crate::{
     manifest::Check,
     source::{Change, FetchedModule, ModuleSource, Packed, Taken, bundle::Desired},
-    value::Key,
+    value::{Key, Origin},
 };
 use futures_util::{
     FutureExt,
@@ -72,7 +72,10 @@ impl Told {
                 let file = ModuleFile { path: wish.origin.with_file_name(name), limit };
                 Packed::new(digest, file.clone()).at_hand(file)
             };
-            if !wish.changes(&key, self.wishes.get(&key), pack).all(&mut tell) {
+            // The same check in another file is told again, with that.
+            let before = self.wishes.get(&key).filter(|before| file(&before.origin) == file(&wish.origin));
+            if wish.is_news(before) && !wish.changes(&key, &origin(&wish.origin), before, pack).all(&mut tell)
+            {
                 return false;
             }
             self.wishes.insert(key, wish);
@@ -119,6 +122,11 @@ impl Former<'_> {
 
 fn file(path: &Path) -> File<'_> {
     (home(path), path.file_name())
+}
+
+fn origin(path: &Path) -> Arc<Origin> {
+    let (home, name) = file(path);
+    Arc::new(Origin::File(home.unwrap_or(Path::new("")).join(name.unwrap_or_default())))
 }
 
 /// The directory of a file; a mounted ConfigMap gives every version of a file a directory of its own below it.

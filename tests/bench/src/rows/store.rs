@@ -10,7 +10,7 @@ use aviary::{
     outcome::{Fault, Status, Verdict},
     sandbox::{Guest, Instance, Sandbox},
     signature::Keyring,
-    value::{Blob, Key},
+    value::{Blob, Key, Origin},
 };
 use std::{
     fs,
@@ -68,7 +68,7 @@ impl Subject {
         let mut check = Check::bare(Key::new("bench", "counts")?, "counts.wasm".parse()?);
         Arc::make_mut(&mut check.program).settings = settings.into();
         let check = Arc::new(check);
-        let entry = Board::default().enter(&check);
+        let entry = Board::default().enter(&check, &Arc::new(Origin::File("counts.yaml".into())));
         Ok(Self { sandbox, guest, check, entry })
     }
 

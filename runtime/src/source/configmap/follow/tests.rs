@@ -21,6 +21,7 @@ struct Fixture {
     changes: mpsc::Receiver<Change>,
     server: Arc<Server>,
     taken: watch::Sender<Taken>,
+    board: Arc<Board>,
 }
 
 /// Each answer takes a authorization; of the nth one the module says so.
@@ -49,9 +50,10 @@ impl Fixture {
         let (taken, taken_by_others) = watch::channel(Taken::default());
         let namespaces = BTreeSet::from([Some("team-a".to_owned())]);
         let contact = Arc::new(SourceStatus::new("configmap", []));
-        let follower = Follower::new(source, namespaces, told, taken_by_others, Arc::default(), contact);
+        let board = Arc::new(Board::default());
+        let follower = Follower::new(source, namespaces, told, taken_by_others, Arc::clone(&board), contact);
         tokio::spawn(follower.run(inbox));
-        Self { sightings, changes, server, taken }
+        Self { sightings, changes, server, taken, board }
     }
 
     async fn see(&self, sighting: Sighting) {
@@ -94,6 +96,23 @@ fn seen(name: &str) -> Seen {
     let place = ConfigMapName { namespace: "team-a".to_owned(), name: name.to_owned() };
     let age = Age { created: Timestamp::MAX, uid: name.to_owned() };
     Seen { place, age, version: "1".to_owned() }
+}
+
+#[tokio::test]
+async fn a_clash_of_names_and_the_end_of_a_configmap_stand_in_notices_on_the_board() {
+    let mut fixture = Fixture::start().await;
+    let mut notices = fixture.board.notices();
+    fixture.server.answers.iter().for_each(|answer| answer.add_permits(1));
+    fixture.see(Sighting::One(seen("a-b"))).await;
+    let Ok(Change::Set(candidate)) = fixture.next(Duration::from_secs(10)).await else { panic!("a check") };
+    assert_eq!(*candidate.origin, seen("a-b").origin());
+    fixture.see(Sighting::One(seen("a.b"))).await;
+    let clash =
+        "team-a/a-b is wanted by the ConfigMap team-a/a-b too, which is older and so has it: rename one";
+    let refused = Notice::Refused(Arc::new(seen("a.b").origin()), clash.to_owned());
+    assert_eq!(notices.recv().await, Ok(refused));
+    fixture.see(Sighting::Gone(seen("a-b").place)).await;
+    assert_eq!(notices.recv().await, Ok(Notice::Gone(candidate.origin)));
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ fn done(claims: &mut NameClaims, plan: &Plan) -> Vec<String> {
         told.extend(claims.tell(key, |_, digest| Packed::new(digest, || Ok(vec![]))).iter().map(|change| {
             match change {
                 Change::Set(candidate) => format!("+{}", candidate.check.key.name()),
-                Change::Reject(key, ..) => format!("!{}", key.name()),
+                Change::Reject { key, .. } => format!("!{}", key.name()),
                 other => format!("{other:?}"),
             }
         }));
@@ -99,6 +99,16 @@ fn a_configmap_made_anew_under_its_name_is_as_young_as_it_is() {
     put(&mut claims, "one", 1, wishes(&[("a", "1")]));
     put(&mut claims, "two", 2, wishes(&[("a", "2")]));
     assert_eq!(put(&mut claims, "one", 3, wishes(&[("a", "1")])), ["-a", "?two", "clash one"]);
+}
+
+#[test]
+fn a_configmap_that_took_the_place_of_another_unseen_begins_its_checks_anew() {
+    let mut claims = NameClaims::default();
+    put(&mut claims, "one", 1, wishes(&[("a", "1")]));
+    let mut anew = seen("one", 2);
+    anew.age.uid = "another".to_owned();
+    let plan = claims.put(&anew, wishes(&[("a", "1")]), MOST);
+    assert_eq!(done(&mut claims, &plan), ["-a", "+a"]);
 }
 
 #[test]

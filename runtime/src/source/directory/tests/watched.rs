@@ -50,7 +50,7 @@ impl Watched {
                     format!("+{} {}", candidate.check.key.name(), String::from_utf8_lossy(&module))
                 }
                 Change::Remove(key) => format!("-{}", key.name()),
-                Change::Reject(key, ..) => format!("!{}", key.name()),
+                Change::Reject { key, .. } => format!("!{}", key.name()),
                 Change::Synced => "synced".to_owned(),
             };
             if told == expected {

@@ -1,17 +1,24 @@
 //! Events that wait to be written, at a bounded rate.
 
-use super::ConfigMapName;
+use crate::value::ConfigMapName;
+use governor::{
+    Quota, RateLimiter,
+    clock::Clock,
+    middleware::NoOpMiddleware,
+    state::{InMemoryState, NotKeyed, keyed::HashMapStateStore},
+};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    num::NonZeroU32,
     time::Duration,
 };
 use tokio::time::Instant;
 
-/// What one ConfigMap may have written: so many at once, then one in so long.
-const OF_ONE: Pace = Pace { burst: 10, every: Duration::from_secs(30) };
-/// What all ConfigMaps together may have written.
-const OF_ALL: Pace = Pace { burst: 50, every: Duration::from_millis(500) };
-/// So many events wait at most: of one ConfigMap, of one namespace, and in all.
+/// How many events may be written to one ConfigMap: ten at once, then two in a minute.
+const OF_ONE: Quota = Quota::per_minute(positive(2)).allow_burst(positive(10));
+/// How many events may be written in all: fifty at once, then two in a second.
+const OF_ALL: Quota = Quota::per_second(positive(2)).allow_burst(positive(50));
+/// How many events wait at most: of one ConfigMap, of one namespace, and in all.
 const MOST_OF_ONE: usize = 100;
 const MOST_OF_NAMESPACE: usize = 200;
 const MOST: usize = 5_000;
@@ -29,35 +36,30 @@ pub(super) struct FairQueue<T> {
     waiting: BTreeMap<ConfigMapName, VecDeque<(String, T)>>,
     /// How many wait in all.
     count: usize,
-    /// ConfigMaps of which an event waits, and when one may be written; at once if there is no time.
-    resting: BTreeSet<(Option<Instant>, ConfigMapName)>,
-    /// ConfigMaps that may write now, and their namespaces; the first is the next.
+    /// ConfigMaps of which an event waits, and when one may be written.
+    resting: BTreeSet<(Duration, ConfigMapName)>,
+    /// ConfigMaps to which an event may be written, each counted already, and their namespaces; the first is the next.
     ready: HashMap<String, VecDeque<ConfigMapName>>,
     turns: VecDeque<String>,
-    all: Budget,
-    each: HashMap<ConfigMapName, Budget>,
+    all: RateLimiter<NotKeyed, InMemoryState, Uptime, NoOpMiddleware<Duration>>,
+    each: RateLimiter<ConfigMapName, HashMapStateStore<ConfigMapName>, Uptime, NoOpMiddleware<Duration>>,
 }
 
+/// Tells the time since it was made, by tokio's clock, which tests can set.
 #[derive(Clone, Copy)]
-struct Pace {
-    burst: u32,
-    every: Duration,
-}
-
-/// What has been spent: until when it would take to earn it again.
-#[derive(Clone, Copy, Default)]
-struct Budget(Option<Instant>);
+struct Uptime(Instant);
 
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
+        let clock = Uptime(Instant::now());
         Self {
             waiting: BTreeMap::new(),
             count: 0,
             resting: BTreeSet::new(),
             ready: HashMap::new(),
             turns: VecDeque::new(),
-            all: Budget::default(),
-            each: HashMap::new(),
+            all: RateLimiter::direct_with_clock(OF_ALL, clock),
+            each: RateLimiter::hashmap_with_clock(OF_ONE, clock),
         }
     }
 }
@@ -81,29 +83,25 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Takes the next event that may be written now, or tells when one may be; never if none waits.
-    pub(super) fn take(&mut self, now: Instant) -> Result<(Topic, T), Option<Instant>> {
-        self.each.retain(|_, budget| !budget.is_full(now));
+    /// Takes the next event that may be written now, or tells how long there is none; for ever if none waits.
+    pub(super) fn take(&mut self) -> Result<(Topic, T), Option<Duration>> {
+        let now = self.all.clock().now();
+        self.each.retain_recent();
         self.wake(now);
-        let all = self.all.ready(OF_ALL, now);
         let Some(namespace) = self.turns.front() else {
-            return Err(self.resting.first().map(|(at, _)| at.unwrap_or(now).max(all)));
+            return Err(self.resting.first().map(|(at, _)| at.saturating_sub(now)));
         };
-        if all > now {
-            return Err(Some(all));
-        }
+        self.all.check().map_err(|until| Some(until.wait_time_from(now)))?;
         let place = self.ready.get_mut(namespace).and_then(VecDeque::pop_front).ok_or(None)?;
         self.pass_on();
         let events = self.waiting.get_mut(&place).ok_or(None)?;
         let (about, event) = events.pop_front().ok_or(None)?;
         let is_last = events.is_empty();
         self.count -= 1;
-        self.all.spend(OF_ALL, now);
-        self.each.entry(place.clone()).or_default().spend(OF_ONE, now);
         if is_last {
             self.waiting.remove(&place);
         } else {
-            self.rest(&place);
+            self.line_up(place.clone());
         }
         Ok((Topic { place, about }, event))
     }
@@ -142,25 +140,28 @@ impl<T> FairQueue<T> {
         add(events);
         self.count += 1;
         if is_first {
-            self.rest(place);
+            self.line_up(place.clone());
         }
     }
 
-    /// Lets a ConfigMap wait for its time.
-    fn rest(&mut self, place: &ConfigMapName) {
-        let at = self.each.get(place).and_then(|budget| budget.again(OF_ONE));
-        self.resting.insert((at, place.clone()));
+    /// Lets a ConfigMap have a turn, or wait for its time.
+    fn line_up(&mut self, place: ConfigMapName) {
+        if let Err(until) = self.each.check_key(&place) {
+            self.resting.insert((until.earliest_possible(), place));
+            return;
+        }
+        let ready = self.ready.entry(place.namespace.clone()).or_default();
+        if ready.is_empty() {
+            self.turns.push_back(place.namespace.clone());
+        }
+        ready.push_back(place);
     }
 
     /// Lets those have a turn whose time has come.
-    fn wake(&mut self, now: Instant) {
-        while self.resting.first().is_some_and(|(at, _)| *at <= Some(now)) {
+    fn wake(&mut self, now: Duration) {
+        while self.resting.first().is_some_and(|(at, _)| *at <= now) {
             let Some((_, place)) = self.resting.pop_first() else { return };
-            let ready = self.ready.entry(place.namespace.clone()).or_default();
-            if ready.is_empty() {
-                self.turns.push_back(place.namespace.clone());
-            }
-            ready.push_back(place);
+            self.line_up(place);
         }
     }
 
@@ -175,29 +176,22 @@ impl<T> FairQueue<T> {
     }
 }
 
-impl Budget {
-    /// When the next event may be written.
-    fn ready(self, pace: Pace, now: Instant) -> Instant {
-        self.again(pace).unwrap_or(now).max(now)
-    }
+impl Clock for Uptime {
+    type Instant = Duration;
 
-    /// When something was, or will be, left to spend again; always if there is no time.
-    fn again(self, pace: Pace) -> Option<Instant> {
-        self.0.and_then(|until| until.checked_sub(pace.every * (pace.burst - 1)))
+    fn now(&self) -> Duration {
+        self.0.elapsed()
     }
+}
 
-    fn spend(&mut self, pace: Pace, now: Instant) {
-        self.0 = Some(self.0.unwrap_or(now).max(now) + pace.every);
-    }
-
-    fn is_full(self, now: Instant) -> bool {
-        self.0.is_none_or(|until| until <= now)
-    }
+const fn positive(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).expect("more than none")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::time::advance;
 
     fn topic(place: &str, about: usize) -> Topic {
         topic_in("team-a", place, about)
@@ -208,13 +202,13 @@ mod tests {
         Topic { place, about: about.to_string() }
     }
 
-    /// Takes all that may be written now; also tells when the next may be.
-    fn drain(queue: &mut FairQueue<usize>, now: Instant) -> (Vec<usize>, Option<Duration>) {
+    /// Takes all that may be written now; also tells how long the next has to wait.
+    fn drain(queue: &mut FairQueue<usize>) -> (Vec<usize>, Option<Duration>) {
         let mut taken = Vec::new();
         loop {
-            match queue.take(now) {
+            match queue.take() {
                 Ok((_, event)) => taken.push(event),
-                Err(at) => return (taken, at.map(|at| at - now)),
+                Err(pause) => return (taken, pause),
             }
         }
     }
@@ -226,32 +220,35 @@ mod tests {
         queue.put(topic("one", 2), 2);
         queue.put(topic("one", 1), 3);
         queue.put_back(topic("one", 2), 9);
-        assert_eq!(drain(&mut queue, Instant::now()), (vec![3, 2], None));
+        assert_eq!(drain(&mut queue), (vec![3, 2], None));
     }
 
-    #[test]
-    fn a_configmap_that_has_much_to_say_waits_and_others_do_not() {
-        let (mut queue, now) = (FairQueue::default(), Instant::now());
+    #[tokio::test(start_paused = true)]
+    async fn a_configmap_that_has_much_to_say_waits_and_others_do_not() {
+        let mut queue = FairQueue::default();
         for number in 0..12 {
             queue.put(topic("loud", number), number);
         }
         queue.put(topic("quiet", 0), 99);
-        let (taken, next) = drain(&mut queue, now);
+        let (taken, next) = drain(&mut queue);
         assert_eq!((taken.len(), next), (11, Some(Duration::from_secs(30))));
         assert_eq!(taken[1], 99, "it is its turn after the first");
-        assert_eq!(drain(&mut queue, now + Duration::from_secs(30)).0, [10]);
-        assert_eq!(drain(&mut queue, now + Duration::from_secs(300)), (vec![11], None));
+        advance(Duration::from_secs(30)).await;
+        assert_eq!(drain(&mut queue).0, [10]);
+        advance(Duration::from_secs(270)).await;
+        assert_eq!(drain(&mut queue), (vec![11], None));
     }
 
-    #[test]
-    fn all_configmaps_together_are_bounded_and_nothing_is_lost() {
-        let (mut queue, now) = (FairQueue::default(), Instant::now());
+    #[tokio::test(start_paused = true)]
+    async fn all_configmaps_together_are_bounded_and_nothing_is_lost() {
+        let mut queue = FairQueue::default();
         for number in 0..60 {
             queue.put(topic(&number.to_string(), 0), number);
         }
-        let (taken, next) = drain(&mut queue, now);
+        let (taken, next) = drain(&mut queue);
         assert_eq!((taken.len(), next), (50, Some(Duration::from_millis(500))));
-        assert_eq!(drain(&mut queue, now + Duration::from_secs(5)).0.len(), 10);
+        advance(Duration::from_secs(5)).await;
+        assert_eq!(drain(&mut queue).0.len(), 10);
     }
 
     #[test]
@@ -262,19 +259,20 @@ mod tests {
         }
         assert_eq!(queue.count, MOST_OF_ONE);
         queue.forget(&topic("loud", 0).place);
-        assert_eq!(drain(&mut queue, Instant::now()), (vec![], None));
+        assert_eq!(drain(&mut queue), (vec![], None));
         assert!(queue.turns.is_empty() && queue.ready.is_empty() && queue.resting.is_empty());
     }
 
-    #[test]
-    fn a_namespace_with_many_configmaps_keeps_no_other_waiting() {
-        let (mut queue, now) = (FairQueue::default(), Instant::now());
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_with_many_configmaps_keeps_no_other_waiting() {
+        let mut queue = FairQueue::default();
         for number in 0..60 {
             queue.put(topic_in("loud", &number.to_string(), 0), number);
         }
-        assert_eq!(drain(&mut queue, now).0.len(), 50, "more have to wait");
+        assert_eq!(drain(&mut queue).0.len(), 50, "more have to wait");
         queue.put(topic_in("quiet", "one", 0), 99);
-        let (taken, _) = drain(&mut queue, now + Duration::from_secs(1));
+        advance(Duration::from_secs(1)).await;
+        let (taken, _) = drain(&mut queue);
         assert!(taken.len() == 2 && taken.contains(&99), "{taken:?}");
     }
 

@@ -1,0 +1,77 @@
+//! Events that wait to be written.
+
+use super::{
+    event::{PendingEvent, Reason},
+    fair_queue::{FairQueue, Topic},
+};
+use crate::{
+    text::{cut_to, printable},
+    value::{Key, Origin},
+};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::{sync::Notify, time::sleep};
+
+/// The longest message of an event in bytes.
+pub(super) const LONGEST_MESSAGE: usize = 1024;
+
+/// Events that wait to be written to the objects that they are about.
+#[derive(Default)]
+pub(super) struct EventQueue {
+    waiting: Mutex<FairQueue<PendingEvent>>,
+    more: Notify,
+}
+
+impl EventQueue {
+    /// Adds an event about an object, instead of an earlier one of the same topic. Files have no events.
+    pub(super) fn put(&self, origin: &Origin, about: &str, reason: Reason, message: &str) {
+        let Origin::ConfigMap { name, uid } = origin else { return };
+        let message = printable(cut_to(message, LONGEST_MESSAGE));
+        let message = cut_to(&message, LONGEST_MESSAGE).to_owned();
+        let topic = Topic { place: name.clone(), about: about.to_owned() };
+        self.waiting().put(topic, PendingEvent { uid: uid.clone(), reason, message });
+        self.more.notify_one();
+    }
+
+    /// Adds an event about a check to the object that the check is from.
+    pub(super) fn put_about(&self, origin: &Origin, check: &Key, reason: Reason, message: &str) {
+        // What befalls a module that runs does not replace that it was loaded.
+        let apart = match reason {
+            Reason::ModuleLoaded | Reason::ModuleRejected => "",
+            Reason::GrantDenied | Reason::CheckQuarantined => reason.label(),
+        };
+        self.put(origin, &format!("{check} {apart}"), reason, &format!("{}: {message}", check.name()));
+    }
+
+    /// Adds an event that could not be written, unless there is a later one of its topic.
+    pub(super) fn put_back(&self, topic: Topic, event: PendingEvent) {
+        self.waiting().put_back(topic, event);
+    }
+
+    /// Drops all events about an object that is gone.
+    pub(super) fn forget(&self, origin: &Origin) {
+        if let Origin::ConfigMap { name, .. } = origin {
+            self.waiting().forget(name);
+        }
+    }
+
+    /// Takes the next event, as soon as it may be written.
+    pub(super) async fn next(&self) -> (Topic, PendingEvent) {
+        loop {
+            let next = self.waiting().take();
+            match next {
+                Ok(next) => return next,
+                Err(Some(pause)) => {
+                    tokio::select! {
+                        () = sleep(pause) => {}
+                        () = self.more.notified() => {}
+                    }
+                }
+                Err(None) => self.more.notified().await,
+            }
+        }
+    }
+
+    pub(super) fn waiting(&self) -> MutexGuard<'_, FairQueue<PendingEvent>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
