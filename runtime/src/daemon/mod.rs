@@ -98,8 +98,7 @@ async fn start(settings: Settings) -> Result<Running> {
         Inventory::new(Arc::new(sandbox), keyring, Arc::clone(&board), Clock::start(), sources.count());
     parts.start("the inventory", inventory.run(inbox, stop.clone(), settings.kill_after));
     if let Some(ledger) = ledger.clone() {
-        let keeping = ledger.keep(stop.clone());
-        parts.start("the ledger", keeping.map(|()| true));
+        parts.start("the ledger", ledger.keep(stop.clone()).map(|()| true));
     }
     if let Some(notifier) = notifier {
         parts.start("the writer of Events", notifier.run(stop.clone()).map(|()| true));
