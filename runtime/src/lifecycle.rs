@@ -36,7 +36,7 @@ pub enum Step {
     Wait(Duration),
 }
 
-/// Where a check is in its life.
+/// The state of a check's life, from which its next step follows.
 #[derive(Debug)]
 pub struct Lifecycle {
     ttl: Duration,

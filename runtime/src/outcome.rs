@@ -19,7 +19,7 @@ pub enum Status {
 /// One of the things that a check looks at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Target {
-    /// Unique within the outcome, for example a host name.
+    /// The name of the target, for example a host name; unique within the outcome.
     pub name: String,
     /// How this target is doing.
     pub status: Status,
@@ -43,7 +43,7 @@ pub struct Outcome {
     pub status: Status,
     /// What was seen, for people.
     pub message: String,
-    /// One line per thing, for checks over many.
+    /// The things that the check looked at; empty for a check of a single thing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<Target>,
 }

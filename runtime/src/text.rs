@@ -1,13 +1,13 @@
-//! Texts of guests, manifests and servers, made safe to keep and to show, and told apart.
+//! Texts of guests, manifests and servers: cut and made safe to keep and to show, or judged as names.
 
 use std::{any::Any, borrow::Cow};
 
-/// The first `limit` bytes, or a little less so that no character is torn.
+/// The first `limit` bytes of the text, or a little less so that no character is torn.
 pub(crate) fn cut_to(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
 }
 
-/// What a panic said.
+/// The message of a panic, or words that say that it has none.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words")
@@ -19,12 +19,13 @@ pub(crate) fn is_odd(letter: char) -> bool {
     letter.is_control() || turns || matches!(letter, '\u{2028}' | '\u{2029}')
 }
 
-/// Whether a text can be shown as it is. Nearly all are plain ASCII, of which no letter has to be decoded.
+/// Whether a text can be shown as it is. Nearly all texts are plain ASCII, for which no letter has to be
+/// decoded.
 pub(crate) fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.contains(is_odd)
 }
 
-/// The text without anything that could move a cursor, forge a line or read otherwise than it is.
+/// The text with everything escaped that could move a cursor, forge a line or read otherwise than it is.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if is_plain(text) {
         return Cow::Borrowed(text);
@@ -35,7 +36,8 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(escape).collect())
 }
 
-/// Shows a piece of input in a message: in backticks, what could not be shown safely escaped, long text cut.
+/// Quotes a piece of input for a message: in backticks, what could not be shown safely escaped, long text
+/// cut.
 pub(crate) fn quote(text: &str) -> String {
     const SHOWN: usize = 64;
     let mut shown = String::new();
@@ -52,7 +54,7 @@ pub(crate) fn quote(text: &str) -> String {
     }
 }
 
-/// Whether Kubernetes takes it as the name of a namespace: a DNS-1123 label.
+/// Whether Kubernetes takes the text as the name of a namespace: a DNS-1123 label.
 pub(crate) fn is_label(text: &str) -> bool {
     let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = text.as_bytes();
@@ -62,7 +64,8 @@ pub(crate) fn is_label(text: &str) -> bool {
         && bytes.iter().all(|byte| alphanumeric(byte) || *byte == b'-')
 }
 
-/// Whether Kubernetes takes it as the name of most objects: a DNS-1123 subdomain, labels joined by dots.
+/// Whether Kubernetes takes the text as the name of most objects: a DNS-1123 subdomain, labels joined by
+/// dots.
 pub(crate) fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::num::NonZeroU32;
 
-/// Where a check stands.
+/// The state of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckState {

@@ -53,19 +53,19 @@ const SETTLING: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
-    /// When.
+    /// When it happened.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    /// To which check, as `namespace/name`.
+    /// The check that it happened to, as `namespace/name`.
     #[schema(value_type = String)]
     pub check: Key,
     /// Where the check's newest manifest lies.
     #[serde(skip)]
     pub origin: Arc<Origin>,
-    /// What.
+    /// What kind of event it is.
     #[serde(flatten)]
     pub kind: EventKind,
-    /// In words.
+    /// What happened, in words for people.
     pub message: String,
 }
 
@@ -77,11 +77,11 @@ pub enum EventKind {
     Loaded,
     /// A manifest or module was not accepted; whatever ran before goes on.
     Rejected,
-    /// The check stands elsewhere than before.
+    /// The state of the check has changed.
     Changed {
-        /// Where it stood.
+        /// The former state of the check.
         from: CheckState,
-        /// Where it stands.
+        /// The present state of the check.
         to: CheckState,
     },
     /// The guest asked for something that is not granted.

@@ -33,15 +33,15 @@ pub struct Source {
     /// What kind of source it is.
     #[schema(value_type = String)]
     pub name: &'static str,
-    /// Whether all of it can be reached.
+    /// Whether all places of the source can be reached.
     pub connected: bool,
-    /// Since when that is so.
+    /// Since when the source can be reached, or cannot.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
-    /// When all of it was last known to be up to date.
+    /// When all places of the source were last known to be up to date.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_contact: Option<Timestamp>,
-    /// Why it cannot be reached; otherwise empty.
+    /// Why the source cannot be reached; empty if it can.
     pub error: String,
     /// How many of its ConfigMaps are refused as a whole, because their namespace may not have so many checks.
     pub refused: usize,

@@ -18,9 +18,9 @@ use url::Host;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DnsGrant {
-    /// What may be asked for: `example.com`, `*.svc.cluster.local`, `*`. An address means its reverse name.
+    /// The names that may be asked for: `example.com`, `*.svc.cluster.local`, `*`. An address means its reverse name.
     pub names: Vec<NamePattern>,
-    /// Who may be asked: `cluster` (the daemon's own name server), `10.0.0.10` or `10.0.0.10:5353`.
+    /// The servers that may be asked: `cluster` (the daemon's own name server), `10.0.0.10` or `10.0.0.10:5353`.
     #[serde(default = "cluster")]
     pub servers: Vec<ServerPattern>,
 }

@@ -15,9 +15,9 @@ use url::Url;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpGrant {
-    /// Where to: `https://api.example.com`, `https://*.example.com:8443`, `http://10.0.0.5`, `https://*`.
+    /// The origins of the requests: `https://api.example.com`, `https://*.example.com:8443`, `http://10.0.0.5`, `https://*`.
     pub hosts: Vec<OriginPattern>,
-    /// How; GET and HEAD unless told otherwise.
+    /// The methods of the requests; GET and HEAD unless told otherwise.
     #[serde(default = "reading")]
     pub methods: Vec<Method>,
     /// Whether wildcards reach private addresses as well.

@@ -19,7 +19,7 @@ use url::Host;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TcpGrant {
-    /// Where to: `db.prod.svc:5432`, `*.prod.svc:8000-9000`, `10.0.0.5:*`.
+    /// The targets of the connections: `db.prod.svc:5432`, `*.prod.svc:8000-9000`, `10.0.0.5:*`.
     pub targets: Vec<TargetPattern>,
     /// Whether wildcards reach private addresses as well.
     #[serde(default, skip_serializing_if = "is_false")]

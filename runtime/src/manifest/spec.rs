@@ -49,13 +49,13 @@ enum Kind {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Metadata {
-    /// Lower-case letters, digits, dashes and dots; unique within the namespace.
+    /// The name: lower-case letters, digits, dashes and dots; unique within the namespace.
     #[schemars(
         length(max = 63),
         regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
     )]
     pub(super) name: String,
-    /// Lower-case letters, digits and dashes. Without it, the namespace of the place where the manifest lies.
+    /// The namespace: lower-case letters, digits and dashes. Without it, the namespace of the place where the manifest lies.
     #[schemars(length(max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub(super) namespace: Option<String>,
     /// Accepted for kubectl's sake and not used.
@@ -91,20 +91,20 @@ pub struct CheckSpec {
     pub time_zone: Option<String>,
     /// How long one run may take, retries included: by default 10s, or the interval if that is shorter.
     pub timeout: Option<TimeSpan>,
-    /// After this long, the check cleans up and starts a new round.
+    /// How long a round lasts until the check cleans up and starts a new one.
     pub ttl: Option<TimeSpan>,
-    /// Polls that fail this soon after init do not count. By default 0s.
+    /// How long after init failed polls do not count. By default 0s.
     pub startup_grace: Option<TimeSpan>,
-    /// So many bad runs in a row make the check bad.
+    /// How many bad runs in a row make the check bad.
     #[schemars(range(min = 1))]
     pub failure_threshold: Option<u32>,
-    /// So many good runs in a row make the check good again.
+    /// How many good runs in a row make the check good again.
     #[schemars(range(min = 1))]
     pub success_threshold: Option<u32>,
-    /// Immediate further tries within one run.
+    /// How many further tries one run has at once after a failure.
     #[schemars(range(max = 10))]
     pub retries: Option<u32>,
-    /// Whether the check rests.
+    /// Whether the check is suspended, and does not run.
     #[serde(default)]
     pub suspend: bool,
     /// Whether a fail of this check makes `/health` answer 503.
@@ -113,7 +113,7 @@ pub struct CheckSpec {
     /// Who looks after the check; `/health?owner=` selects by it.
     #[schemars(length(min = 1, max = 128))]
     pub owner: Option<String>,
-    /// What the module gets to know, in its own words.
+    /// The settings of the module, in its own words.
     pub settings: Option<Map<String, Value>>,
     /// What the module may read as secrets.
     #[serde(default)]
