@@ -3,8 +3,8 @@
 use super::{
     Denied,
     host::{HostPattern, trim},
-    text,
 };
+use crate::value::text_conversions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -128,8 +128,8 @@ impl fmt::Display for ServerPattern {
     }
 }
 
-text!(NamePattern);
-text!(ServerPattern);
+text_conversions!(NamePattern);
+text_conversions!(ServerPattern);
 
 #[cfg(test)]
 mod tests {

@@ -4,8 +4,9 @@ use super::{
     Denied, Reach,
     address::Class,
     host::{HostPattern, PortPattern, split_ports},
-    is_false, text,
+    is_false,
 };
+use crate::value::text_conversions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr, str::FromStr};
@@ -119,7 +120,7 @@ impl fmt::Display for OriginPattern {
     }
 }
 
-text!(OriginPattern);
+text_conversions!(OriginPattern);
 
 impl fmt::Display for Method {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

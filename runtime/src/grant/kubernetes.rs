@@ -1,7 +1,10 @@
 //! Grants for the Kubernetes API, in the words of its own RBAC.
 
-use super::{Denied, text};
-use crate::text::{cut_to, is_label, is_subdomain, printable};
+use super::Denied;
+use crate::{
+    text::{cut_to, is_label, is_subdomain, printable},
+    value::text_conversions,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{fmt, str::FromStr};
@@ -141,7 +144,7 @@ macro_rules! words {
             }
         }
 
-        text!($type);
+        text_conversions!($type);
     )+};
 }
 

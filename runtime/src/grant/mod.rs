@@ -183,26 +183,6 @@ fn example(capability: Capability) -> Option<&'static str> {
     }
 }
 
-/// Gives a type that is written as text its conversions for `serde`.
-macro_rules! text {
-    ($type:ty) => {
-        impl TryFrom<String> for $type {
-            type Error = String;
-
-            fn try_from(text: String) -> Result<Self, String> {
-                text.parse()
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(value: $type) -> Self {
-                value.to_string()
-            }
-        }
-    };
-}
-use text;
-
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(flag: &bool) -> bool {
     !flag

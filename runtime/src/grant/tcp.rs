@@ -4,8 +4,9 @@ use super::{
     Denied, Reach,
     address::Class,
     host::{HostPattern, PortPattern, split_ports},
-    is_false, text,
+    is_false,
 };
+use crate::value::text_conversions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -78,7 +79,7 @@ impl fmt::Display for TargetPattern {
     }
 }
 
-text!(TargetPattern);
+text_conversions!(TargetPattern);
 
 #[cfg(test)]
 mod tests {

@@ -107,19 +107,7 @@ fn nibble(digit: u8) -> Option<u8> {
     }
 }
 
-impl TryFrom<String> for Digest {
-    type Error = DigestError;
-
-    fn try_from(text: String) -> Result<Self, DigestError> {
-        text.parse()
-    }
-}
-
-impl From<Digest> for String {
-    fn from(digest: Digest) -> Self {
-        digest.to_string()
-    }
-}
+super::text_conversions!(Digest);
 
 #[cfg(test)]
 mod tests {

@@ -84,19 +84,7 @@ impl FromStr for TimeSpan {
     }
 }
 
-impl TryFrom<String> for TimeSpan {
-    type Error = DurationError;
-
-    fn try_from(text: String) -> Result<Self, DurationError> {
-        text.parse()
-    }
-}
-
-impl From<TimeSpan> for String {
-    fn from(span: TimeSpan) -> Self {
-        span.to_string()
-    }
-}
+super::text_conversions!(TimeSpan);
 
 impl fmt::Display for TimeSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

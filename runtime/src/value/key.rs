@@ -122,19 +122,7 @@ impl FromStr for Key {
     }
 }
 
-impl TryFrom<String> for Key {
-    type Error = KeyError;
-
-    fn try_from(text: String) -> Result<Self, KeyError> {
-        text.parse()
-    }
-}
-
-impl From<Key> for String {
-    fn from(key: Key) -> Self {
-        key.as_str().to_owned()
-    }
-}
+super::text_conversions!(Key);
 
 #[cfg(test)]
 mod tests {

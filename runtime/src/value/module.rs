@@ -116,19 +116,7 @@ fn is_reference(text: &str) -> bool {
     text.contains('/') && text.len() <= LONGEST && text.bytes().all(plain)
 }
 
-impl TryFrom<String> for ModuleRef {
-    type Error = ModuleError;
-
-    fn try_from(text: String) -> Result<Self, ModuleError> {
-        text.parse()
-    }
-}
-
-impl From<ModuleRef> for String {
-    fn from(reference: ModuleRef) -> Self {
-        reference.to_string()
-    }
-}
+super::text_conversions!(ModuleRef);
 
 impl Module {
     /// The file name of the module.
@@ -176,13 +164,7 @@ impl FromStr for Module {
     }
 }
 
-impl TryFrom<String> for Module {
-    type Error = ModuleError;
-
-    fn try_from(text: String) -> Result<Self, ModuleError> {
-        text.parse()
-    }
-}
+super::text_conversions!(Module);
 
 #[cfg(test)]
 mod tests {

@@ -72,13 +72,7 @@ impl FromStr for Size {
     }
 }
 
-impl TryFrom<String> for Size {
-    type Error = SizeError;
-
-    fn try_from(text: String) -> Result<Self, SizeError> {
-        text.parse()
-    }
-}
+super::text_conversions!(Size);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
