@@ -47,7 +47,8 @@ impl Query {
         self
     }
 
-    /// Sends the query once, without a retry, and waits for the answer.
+    /// Sends the query once, without a retry, and waits for the answer. A server that does not know EDNS is asked
+    /// again without it.
     pub fn lookup(&self) -> Result<Answer, Error> {
         Ok(raw::lookup(self)?)
     }
