@@ -47,7 +47,8 @@ impl Query {
         self
     }
 
-    /// Sends the query once, without a retry, and waits for the answer.
+    /// Sends the query once, without a retry, and waits for the answer. A server that does not know EDNS is asked
+    /// again without it.
     pub fn lookup(&self) -> Result<Answer, Error> {
         Ok(raw::lookup(self)?)
     }
@@ -74,7 +75,7 @@ pub enum Error {
     Refused,
     /// The network knows no way to the server.
     Unreachable,
-    /// The answer was broken or belonged to another question.
+    /// What came is no whole answer to the question; the text says what came.
     Protocol(String),
 }
 
@@ -99,7 +100,7 @@ impl Display for Error {
             Self::Timeout => f.write_str("timed out: the server did not answer"),
             Self::Refused => f.write_str("connection refused: no server listens there"),
             Self::Unreachable => f.write_str("the server is unreachable"),
-            Self::Protocol(reason) => write!(f, "the answer is broken: {reason}"),
+            Self::Protocol(reason) => f.write_str(reason),
         }
     }
 }
@@ -152,6 +153,7 @@ impl Display for ResponseCode {
             Self::NameError => f.write_str("NXDOMAIN"),
             Self::NotImplemented => f.write_str("NOTIMP"),
             Self::Refused => f.write_str("REFUSED"),
+            Self::Other(16) => f.write_str("BADVERS"),
             Self::Other(code) => write!(f, "RCODE{code}"),
         }
     }

@@ -24,6 +24,7 @@ pub use crate::bindings::aviary::check::http::{
 use crate::bindings::aviary::check::http as raw;
 use crate::duration::milliseconds;
 use crate::tls::{TlsError, TlsOptions};
+use crate::url::masked;
 
 /// A GET request for a URL.
 pub fn get(url: impl Into<String>) -> Request {
@@ -148,7 +149,7 @@ impl Response {
     /// The body parsed as JSON. The error says what is wrong with it.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
         serde_json::from_str(&self.text())
-            .map_err(|error| format!("the body of {} is not the expected JSON: {error}", self.url))
+            .map_err(|error| format!("the body of {} is not the expected JSON: {error}", masked(&self.url)))
     }
 }
 
@@ -219,7 +220,7 @@ impl Display for Error {
             Self::Closed => f.write_str("the server closed the connection too early"),
             Self::Protocol(reason) => write!(f, "the answer is not HTTP: {reason}"),
             Self::TooManyRedirects(location) => {
-                write!(f, "too many redirects; the next would lead to {location}")
+                write!(f, "too many redirects; the next would lead to {}", masked(location))
             }
             Self::Io(reason) => f.write_str(reason),
         }

@@ -23,7 +23,7 @@
 //!
 //! [`dns`], [`http`], [`kubernetes`], [`log`], [`metrics`], [`secrets`] and [`tcp`] are capabilities. A
 //! component asks for exactly those whose functions it calls; all but `log` and `metrics` have to be
-//! granted in the check's manifest. [`duration`], [`limits`], [`pairs`] and [`pattern`] are kinds of
+//! granted in the check's manifest. [`duration`], [`limits`], [`pairs`], [`pattern`] and [`url`] are kinds of
 //! settings.
 
 use serde::de::DeserializeOwned;
@@ -44,6 +44,7 @@ pub mod pattern;
 pub mod secrets;
 pub mod tcp;
 pub mod tls;
+pub mod url;
 
 // Public only for the code that `export!` expands to.
 #[doc(hidden)]

@@ -20,6 +20,11 @@ pub struct Pattern(Regex);
 impl Pattern {
     /// Parses an expression. The error says what is wrong with it.
     pub fn new(text: &str) -> Result<Self, String> {
+        if let Some(class) = bare_class(text) {
+            return Err(format!(
+                "{text:?} is no regular expression: write `[{class}]` in place of `{class}`"
+            ));
+        }
         let read = RegexBuilder::new(text).multi_line(true).crlf(true).size_limit(MOST_MEMORY).build();
         read.map(Self).map_err(|reason| format!("{text:?} is no regular expression: {reason}"))
     }
@@ -35,6 +40,51 @@ impl Pattern {
     pub fn find_end(&self, text: &str, from: usize) -> Option<usize> {
         self.0.find_at(text, from).map(|found| found.end())
     }
+}
+
+/// A POSIX class outside of brackets, such as `[:alpha:]`. It would be read as the set of its letters.
+fn bare_class(text: &str) -> Option<&str> {
+    let mut rest = text;
+    while let Some(start) = rest.find(['[', '\\']) {
+        let (sign, after) = rest[start..].split_at(1);
+        if sign == "\\" {
+            let mut after = after.chars();
+            after.next();
+            rest = after.as_str();
+            continue;
+        }
+        let name = after.strip_prefix(':').and_then(|after| after.split_once(":]"));
+        if let Some((name, _)) = name
+            && !name.is_empty()
+            && name.trim_start_matches('^').chars().all(|letter| letter.is_ascii_lowercase())
+        {
+            return Some(&rest[start..start + name.len() + "[::]".len()]);
+        }
+        rest = after_set(after);
+    }
+    None
+}
+
+/// What follows a set of which the opening bracket has been read.
+fn after_set(text: &str) -> &str {
+    let text = text.strip_prefix('^').unwrap_or(text);
+    // As the first letter, a bracket is one of the set.
+    let mut rest = text.strip_prefix(']').unwrap_or(text);
+    while let Some(start) = rest.find(['[', '\\', ']']) {
+        let (sign, after) = rest[start..].split_at(1);
+        rest = match sign {
+            "]" => return after,
+            "[" => {
+                after.split_once(":]").filter(|_| after.starts_with(':')).map_or(after, |(_, after)| after)
+            }
+            _ => {
+                let mut after = after.chars();
+                after.next();
+                after.as_str()
+            }
+        };
+    }
+    ""
 }
 
 impl Display for Pattern {
@@ -73,6 +123,22 @@ mod tests {
             assert!(error.starts_with(&format!("{text:?} is no regular expression: ")), "{error}");
         }
         assert!(Pattern::new(&"(".repeat(100_000)).is_err());
+    }
+
+    #[test]
+    fn a_posix_class_works_within_brackets_and_is_refused_without() {
+        let pattern = Pattern::new("^[[:alpha:]_]+[^[:^digit:]]$").expect("valid");
+        assert!(pattern.matches("ab_1") && !pattern.matches("1b_1") && !pattern.matches("ab_c"));
+        for text in ["^[:alpha:]+$", "a[]x]\\[[:digit:]", "[[:alpha:]][:^space:]"] {
+            let error = Pattern::new(text).expect_err(text);
+            assert!(error.contains("write `[[:"), "{error}");
+        }
+        assert!(Pattern::new("[[:letters:]]").is_err());
+        for text in
+            ["[:a]", "[a:]", "[: :]", "\\[:alpha:]", "[x[:alpha:]]", "[]:alpha:]", "[\\]:alpha:]", "[::]"]
+        {
+            assert!(Pattern::new(text).is_ok(), "{text}");
+        }
     }
 
     #[test]

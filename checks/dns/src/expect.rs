@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use aviary_guest::dns::ResponseCode;
+use aviary_guest::dns::{RecordType, ResponseCode};
 use aviary_guest::duration;
 use aviary_guest::limits::Latency;
 use aviary_guest::pattern::Pattern;
 use serde::Deserialize;
+
+use crate::same::canonical;
+
+/// The most records of one answer that the daemon hands out.
+pub const MOST_RECORDS: usize = 256;
 
 /// What to expect of an answer.
 #[derive(Debug, Default, Deserialize)]
@@ -21,7 +26,7 @@ pub struct Expectations {
     /// The rules for what the records say.
     #[serde(default)]
     pub records: RecordRule,
-    /// The shortest time to live of the records. A record with a shorter one is a warning.
+    /// The shortest time to live of the records and of the aliases on the way. A shorter one is a warning.
     #[serde(default, deserialize_with = "duration::optional")]
     pub minimum_ttl: Option<Duration>,
     /// Whether the answer has to be authoritative for the zone.
@@ -32,8 +37,25 @@ pub struct Expectations {
     pub latency: Latency,
 }
 
-/// Rules for the records of the type that was asked for, each as in a zone file. Texts are compared whatever
-/// their case, names without the last dot.
+impl Expectations {
+    /// An error if something is expected that no answer to a question for this type can have.
+    pub fn suit(&self, kind: RecordType) -> Result<(), String> {
+        if let Some(count) = self.count.filter(|count| *count > MOST_RECORDS) {
+            return Err(format!(
+                "settings.expect.count: {count} records cannot be counted, as no more than {MOST_RECORDS} are read"
+            ));
+        }
+        let equal = self.records.equal.iter().flatten().map(|text| ("equal", text));
+        let mut wanted = equal.chain(self.records.contain.iter().map(|text| ("contain", text)));
+        wanted.try_for_each(|(key, text)| match canonical(kind, text) {
+            Ok(_) => Ok(()),
+            Err(reason) => Err(format!("settings.expect.records.{key}: {reason}")),
+        })
+    }
+}
+
+/// Rules for the records of the type that was asked for, each as in a zone file. They are compared by what their type
+/// means: addresses as addresses, names without case and last dot, texts byte for byte.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RecordRule {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use aviary_guest::dns::{Answer, Error, Query, RecordData, RecordType, ResourceRecord, ResponseCode};
 use aviary_guest::{Finding, Target};
 
-use crate::expect::{Expectations, RecordRule};
+use crate::expect::{Expectations, MOST_RECORDS, RecordRule};
+use crate::same::canonical;
 
 /// The target for the answer to one query.
 #[must_use]
@@ -22,14 +23,27 @@ pub fn judge(expect: &Expectations, query: &Query, answer: &Result<Answer, Error
         findings.push(Finding::fail(format!("{} says {}, not {code}", answer.server, answer.code)));
     } else {
         findings.extend(judge_count(expect.count, code == ResponseCode::NoError, &texts));
-        findings.extend(judge_records(&expect.records, &texts));
+        findings.extend(judge_records(&expect.records, query.kind, &texts));
     }
-    findings.extend(expect.minimum_ttl.and_then(|minimum| judge_ttl(minimum, &records)));
+    findings.extend(judge_whole(expect, answer));
+    findings.extend(expect.minimum_ttl.and_then(|minimum| judge_ttl(minimum, query.kind, answer)));
     if expect.authoritative && !answer.authoritative {
         findings.push(Finding::fail(format!("{} does not speak for the zone", answer.server)));
     }
     findings.extend(expect.latency.judge(answer.duration()));
     Target::from_findings(&query.name, summary(answer, &texts), &findings).label("server", &answer.server)
+}
+
+/// A fail where a rule is about all records, and there may be more than the daemon hands out.
+fn judge_whole(expect: &Expectations, answer: &Answer) -> Option<Finding> {
+    let rule = &expect.records;
+    let asks = rule.equal.is_some() || !rule.not_matches.is_empty() || expect.minimum_ttl.is_some();
+    (asks && answer.records.len() >= MOST_RECORDS).then(|| {
+        Finding::fail(format!(
+            "the answer has {MOST_RECORDS} records or more: no more are read, so that \
+             equal, notMatches and minimumTtl cannot be judged"
+        ))
+    })
 }
 
 fn summary(answer: &Answer, texts: &[String]) -> String {
@@ -49,14 +63,20 @@ fn judge_count(minimum: Option<usize>, exists: bool, texts: &[String]) -> Option
     }
 }
 
-fn judge_records(rule: &RecordRule, texts: &[String]) -> Vec<Finding> {
-    let is_there = |wanted: &&String| texts.iter().any(|text| is_same(wanted, text));
+fn judge_records(rule: &RecordRule, kind: RecordType, texts: &[String]) -> Vec<Finding> {
+    // A text of the server's that is no record of its type is only the same as itself.
+    let same = |text: &str| canonical(kind, text).unwrap_or_else(|_| text.to_owned());
+    let there: Vec<_> = texts.iter().map(|text| same(text)).collect();
     let wanted = rule.equal.iter().flatten().chain(&rule.contain);
-    let missing = wanted.filter(|wanted| !is_there(wanted)).map(|wanted| format!("{wanted} is missing"));
-    let surplus = texts.iter().filter(|text| {
-        rule.equal.as_ref().is_some_and(|equal| !equal.iter().any(|wanted| is_same(wanted, text)))
-    });
-    let surplus = surplus.map(|text| format!("{text} was not expected"));
+    let missing = wanted.filter(|wanted| !there.contains(&same(wanted)));
+    let missing = missing.map(|wanted| format!("{wanted} is missing"));
+    let equal: Option<Vec<_>> =
+        rule.equal.as_ref().map(|equal| equal.iter().map(|wanted| same(wanted)).collect());
+    let surplus = texts
+        .iter()
+        .zip(&there)
+        .filter(|(_, text)| equal.as_ref().is_some_and(|equal| !equal.contains(text)));
+    let surplus = surplus.map(|(text, _)| format!("{text} was not expected"));
     let unmatched = rule.matches.iter().filter(|pattern| !texts.iter().any(|text| pattern.matches(text)));
     let unmatched = unmatched.map(|pattern| format!("no record matches {pattern}"));
     let forbidden = rule.not_matches.iter().filter_map(|pattern| {
@@ -66,12 +86,10 @@ fn judge_records(rule: &RecordRule, texts: &[String]) -> Vec<Finding> {
     missing.chain(surplus).chain(unmatched).chain(forbidden).map(Finding::fail).collect()
 }
 
-fn is_same(wanted: &str, text: &str) -> bool {
-    wanted.trim_end_matches('.').eq_ignore_ascii_case(text.trim_end_matches('.'))
-}
-
-fn judge_ttl(minimum: Duration, records: &[&ResourceRecord]) -> Option<Finding> {
-    let lowest = records.iter().map(|record| record.ttl).min()?;
+/// Judges the aliases on the way as well: the answer may be cached for as long as its shortest record.
+fn judge_ttl(minimum: Duration, asked: RecordType, answer: &Answer) -> Option<Finding> {
+    let counts = |record: &&ResourceRecord| [asked, RecordType::Cname].contains(&kind(&record.data));
+    let lowest = answer.records.iter().filter(counts).map(|record| record.ttl).min()?;
     let is_low = Duration::from_secs(lowest.into()) < minimum;
     is_low.then(|| Finding::warn(format!("a ttl of {lowest}s is less than {minimum:?}")))
 }
@@ -186,9 +204,35 @@ mod tests {
     }
 
     #[test]
-    fn names_are_compared_without_case_and_last_dot() {
-        assert!(is_same("Mail.Example.", "mail.example"));
-        assert!(!is_same("mail.example", "mail.example.org"));
+    fn records_are_compared_by_what_their_type_means() {
+        let mut text = answer(&[]);
+        text.records.push(record(RecordData::Txt("p=AbC".into())));
+        let judged = |wanted: &str| {
+            let expect = from_value(json!({"records": {"equal": [wanted]}})).expect("valid expectations");
+            judge(&expect, &query("a.example", RecordType::Txt), &Ok(text.clone())).message
+        };
+        assert_eq!(judged("p=AbC"), "p=AbC in 20.0ms");
+        assert_eq!(judged("p=abc"), "p=abc is missing; p=AbC was not expected");
+        let mut address = answer(&[]);
+        address.records.push(record(RecordData::Aaaa("2001:db8::1".into())));
+        let expect = from_value(json!({"records": {"equal": ["2001:0db8:0:0::1"]}})).expect("valid");
+        let target = judge(&expect, &query("a.example", RecordType::Aaaa), &Ok(address));
+        assert_eq!(target.message, "2001:db8::1 in 20.0ms");
+    }
+
+    #[test]
+    fn no_rule_for_all_records_passes_where_more_may_have_come_than_are_read() {
+        let many = answer(&["192.0.2.1"; MOST_RECORDS]);
+        passes(json!({"count": 256, "records": {"contain": ["192.0.2.1"]}}), many.clone());
+        for rule in [
+            json!({"records": {"equal": ["192.0.2.1"]}}),
+            json!({"records": {"notMatches": ["^10"]}}),
+            json!({"minimumTtl": "1s"}),
+        ] {
+            let message = fails(rule, many.clone());
+            assert!(message.contains("the answer has 256 records or more"), "{message}");
+        }
+        passes(json!({"records": {"notMatches": ["^10"]}}), answer(&["192.0.2.1"; MOST_RECORDS - 1]));
     }
 
     #[test]
@@ -207,6 +251,15 @@ mod tests {
         let (status, message) = verdict(json!({"minimumTtl": "1m"}), answer(&["192.0.2.1"]));
         assert_eq!((status, message.as_str()), (Status::Warn, "a ttl of 30s is less than 60s"));
         passes(json!({"minimumTtl": "30s"}), answer(&["192.0.2.1"]));
+    }
+
+    #[test]
+    fn the_ttl_of_an_alias_counts_as_well() {
+        let mut chain = answer(&["192.0.2.1"]);
+        let alias = RecordData::Cname("b.example".into());
+        chain.records.insert(0, ResourceRecord { ttl: 5, ..record(alias) });
+        let (status, message) = verdict(json!({"minimumTtl": "30s"}), chain);
+        assert_eq!((status, message.as_str()), (Status::Warn, "a ttl of 5s is less than 30s"));
     }
 
     #[test]

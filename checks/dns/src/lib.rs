@@ -12,6 +12,7 @@ use crate::expect::Expectations;
 
 pub mod expect;
 pub mod judge;
+pub mod same;
 
 /// The settings of the check.
 #[derive(Debug, Deserialize)]
@@ -38,7 +39,10 @@ pub struct Settings {
 
 impl Check for Settings {
     fn init(&mut self) -> Result<(), String> {
-        if self.names.is_empty() { Err("settings.names: list at least one name".into()) } else { Ok(()) }
+        if self.names.is_empty() {
+            return Err("settings.names: list at least one name".into());
+        }
+        self.expect.suit(self.kind)
     }
 
     fn poll(&mut self) -> Result<Outcome, String> {
@@ -115,6 +119,27 @@ mod tests {
             .transport(Transport::Tcp)
             .timeout(Duration::from_secs(2));
         assert_eq!(settings.query("a.example"), expected);
+    }
+
+    #[test]
+    fn what_no_answer_can_have_is_refused_at_init() {
+        for (kind, expect, reason) in [
+            (
+                "A",
+                json!({"records": {"equal": ["010.0.0.1"]}}),
+                "settings.expect.records.equal: \"010.0.0.1\"",
+            ),
+            (
+                "MX",
+                json!({"records": {"contain": ["mail.a"]}}),
+                "settings.expect.records.contain: \"mail.a\"",
+            ),
+            ("A", json!({"count": 300}), "settings.expect.count: 300 records cannot be counted"),
+        ] {
+            let settings = json!({"names": ["a.example"], "type": kind, "expect": expect});
+            let error = from_value::<Settings>(settings).expect("read").init().expect_err(reason);
+            assert!(error.starts_with(reason), "{error}");
+        }
     }
 
     #[test]

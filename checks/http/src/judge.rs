@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use aviary_guest::http::{Error, Response};
 use aviary_guest::json::{Value, from_str};
+use aviary_guest::url::masked;
 use aviary_guest::{Finding, Target};
 
 use crate::settings::{BodyRule, Expectations, HeaderRule, StatusClass};
 
-/// The target for the answer to one request, at the time `now` after the Unix epoch.
+/// The target for the answer to one request, at the time `now` after the Unix epoch. Its name is the URL without its
+/// secrets.
 #[must_use]
 pub fn judge(expect: &Expectations, url: &str, answer: &Result<Response, Error>, now: Duration) -> Target {
+    let name = masked(url);
     let response = match answer {
         Ok(response) => response,
-        Err(error) => return Target::fail(url, error.to_string()),
+        Err(error) => return Target::fail(name, error.to_string()),
     };
     let time = response.timings.total();
     let mut findings: Vec<_> = judge_status(&expect.status, response.status).into_iter().collect();
@@ -22,7 +25,7 @@ pub fn judge(expect: &Expectations, url: &str, answer: &Result<Response, Error>,
     findings.extend(judge_json(expect, response));
     findings.extend(expect.latency.judge(time));
     findings.extend(expect.certificate.judge(response.certificate.as_ref(), now));
-    Target::from_findings(url, format!("status {} in {time:.1?}", response.status), &findings)
+    Target::from_findings(name, format!("status {} in {time:.1?}", response.status), &findings)
         .label("status", response.status.to_string())
         .label("address", &response.remote_address)
 }
@@ -223,6 +226,17 @@ mod tests {
         });
         let (status, message) = verdict(rule, answer);
         assert_eq!((status, message.as_str()), (Status::Warn, "the certificate of CN=a expires in 10 days"));
+    }
+
+    #[test]
+    fn a_secret_in_a_query_stands_in_no_name_and_no_message() {
+        let url = "http://a/?token=s3cr3t";
+        let elsewhere = Error::TooManyRedirects("http://ops:s3cr3t@b/?sig=s3cr3t".into());
+        for answer in [Ok(response(500, "")), Err(elsewhere)] {
+            let target = judge(&Expectations::default(), url, &answer, NOW);
+            assert_eq!(target.name, "http://a/?token=***");
+            assert!(!target.message.contains("s3cr3t"), "{}", target.message);
+        }
     }
 
     #[test]

@@ -88,7 +88,7 @@ fn plain(label: &str) -> Vec<u8> {
 
 fn judge_answer(question: &Question, packet: &[u8]) {
     let Ok(reply) = question.read(packet) else { return };
-    let records = records(&reply);
+    let Ok(records) = records(question, &reply) else { return };
     assert!(records.len() <= MOST_RECORDS);
     for record in records {
         // A byte takes four characters when it is escaped, and three bytes when it is not UTF-8.

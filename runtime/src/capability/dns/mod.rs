@@ -5,7 +5,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-pub use exchange::Question;
+pub use exchange::{Question, Unread};
 
 use super::{
     bindings::aviary::check::dns::{Answer, Error, Host, Query, RecordType, ResourceRecord, Transport},
@@ -67,7 +67,7 @@ pub async fn lookup(
         code: records::code(reply.metadata.response_code),
         authoritative: reply.metadata.authoritative,
         server: server.to_string(),
-        records: records(&reply),
+        records: records(&question, &reply)?,
     })
 }
 
@@ -76,9 +76,16 @@ pub fn question(query: &Query) -> Result<Question, Error> {
     Ok(Question::new(name(query)?, records::kind(query.kind)))
 }
 
-/// The records of an answer as the guest gets to see them.
-pub fn records(reply: &Message) -> Vec<ResourceRecord> {
-    reply.answers.iter().filter_map(records::read).take(MOST_RECORDS).collect()
+/// The records of an answer as the guest gets to see them: those of the name that was asked for, and of its
+/// aliases. An error if the answer has records, and all of them are of other names.
+pub fn records(question: &Question, reply: &Message) -> Result<Vec<ResourceRecord>, Error> {
+    let Some(asked) = question.asked() else { return Ok(Vec::new()) };
+    let mut own = records::of_name(asked, &reply.answers).peekable();
+    if let (None, Some(foreign)) = (own.peek(), reply.answers.first()) {
+        let reason = format!("the answer has records of {}, and none of {asked}", foreign.name);
+        return Err(Error::Protocol(reason));
+    }
+    Ok(own.filter_map(records::read).take(MOST_RECORDS).collect())
 }
 
 fn name(query: &Query) -> Result<Name, Error> {

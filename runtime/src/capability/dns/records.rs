@@ -8,6 +8,9 @@ use hickory_resolver::proto::{
     rr::{self, Name, RData, Record},
 };
 
+/// The most aliases that are followed from the name that was asked for, as a bound for hostile answers.
+const MOST_ALIASES: usize = 16;
+
 /// The type of record on the wire for a type of the contract.
 pub(super) fn kind(kind: RecordType) -> rr::RecordType {
     match kind {
@@ -35,6 +38,24 @@ pub(super) fn code(code: op::ResponseCode) -> ResponseCode {
         op::ResponseCode::Refused => ResponseCode::Refused,
         other => ResponseCode::Other(other.into()),
     }
+}
+
+/// The records that belong to a name or to one of its aliases, in their order.
+pub(super) fn of_name<'a>(asked: &'a Name, answers: &'a [Record]) -> impl Iterator<Item = &'a Record> {
+    let mut names = vec![asked];
+    let mut next = 0;
+    while let Some(name) = names.get(next).copied() {
+        next += 1;
+        for record in answers.iter().filter(|record| record.name == *name) {
+            if let RData::CNAME(alias) = &record.data
+                && names.len() <= MOST_ALIASES
+                && !names.contains(&&alias.0)
+            {
+                names.push(&alias.0);
+            }
+        }
+    }
+    answers.iter().filter(move |record| names.contains(&&record.name))
 }
 
 /// A record in the type of the contract; none if it is of a type that cannot be asked for.

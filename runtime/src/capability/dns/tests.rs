@@ -6,7 +6,7 @@ use crate::capability::{
     testing::{authorization, both_sockets, closed_port, name_server, network, network_with, soon, within},
 };
 use hickory_resolver::proto::{
-    op::Message,
+    op::{self, Message},
     rr::{
         RData, Record,
         rdata::{self, A, AAAA, MX, SRV, TXT},
@@ -197,6 +197,146 @@ async fn a_lie_is_not_believed_and_does_not_hide_the_truth() {
         let result = ask(question("a.test", RecordType::A, Some(server)), soon()).await;
         assert!(result.is_ok(), "{index}: {result:?}");
     }
+}
+
+/// What an error about an answer says.
+async fn complaint(server: SocketAddr, deadline: Instant) -> String {
+    match ask(question("a.test", RecordType::A, Some(server)), deadline).await {
+        Err(Error::Protocol(text)) => text,
+        result => panic!("{result:?}"),
+    }
+}
+
+fn record(name: &str, data: RData) -> Record {
+    Record::from_rdata(parsed(name), 60, data)
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_told_at_once_and_described() {
+    let server = liar(|packet| {
+        let mut bytes = reply(packet, |message| {
+            message.answers = vec![record("a.test.", RData::A(A::new(10, 0, 0, 1)))];
+        });
+        bytes.truncate(bytes.len() - 20);
+        vec![bytes]
+    })
+    .await;
+    let since = Instant::now();
+    let text = complaint(server, soon()).await;
+    assert!(text.contains("bytes came (No Error, 1 records) that cannot be read"), "{text}");
+    assert!(since.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn what_came_instead_of_an_answer_is_named() {
+    type Lie = fn(&[u8]) -> Vec<u8>;
+    let lies: [(Lie, &str); 5] = [
+        (|packet| reply(packet, |message| message.metadata.id ^= 1), "belongs to another question"),
+        (|packet| reply(packet, |message| message.queries[0].name = parsed("b.test.")), "b.test."),
+        (
+            |packet| {
+                reply(packet, |message| {
+                    message.queries.clear();
+                    message.answers = vec![record("a.test.", RData::A(A::new(10, 0, 0, 1)))];
+                })
+            },
+            "does not repeat the question",
+        ),
+        (|packet| packet.to_vec(), "a question came instead of an answer"),
+        (|_| b"garbage".to_vec(), "a packet of 7 bytes came that is no DNS answer"),
+    ];
+    for (lie, words) in lies {
+        let server = liar(move |packet| vec![lie(packet)]).await;
+        let text = complaint(server, within(50)).await;
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_cut_answer_that_tcp_does_not_complete_says_so() {
+    for break_off in [false, true] {
+        let server = liar(move |packet| {
+            let mut bytes = reply(packet, |message| {
+                message.metadata.truncation = true;
+                message.answers = vec![record("a.test.", RData::A(A::new(10, 0, 0, 1)))];
+            });
+            if break_off {
+                bytes.truncate(bytes.len() - 20);
+            }
+            vec![bytes]
+        })
+        .await;
+        let text = complaint(server, soon()).await;
+        assert!(text.contains("was cut to fit into UDP, and over TCP nobody listens"), "{text}");
+    }
+    let (udp, _tcp) = both_sockets().await;
+    let server = udp.local_addr().expect("an address");
+    let cut = tokio::spawn(async move {
+        let mut packet = [0; 512];
+        let (length, asker) = udp.recv_from(&mut packet).await.expect("a question");
+        let answer = reply(&packet[..length], |message| message.metadata.truncation = true);
+        udp.send_to(&answer, asker).await.expect("sent");
+    });
+    let text = complaint(server, within(100)).await;
+    assert!(text.contains("over TCP none came in time"), "{text}");
+    cut.await.expect("asked");
+}
+
+#[tokio::test]
+async fn a_question_offers_1232_bytes_so_that_40_addresses_come_over_udp() {
+    let server = liar(|packet| {
+        let offered = Message::from_vec(packet).expect("a question").edns.map(|edns| edns.max_payload());
+        assert_eq!(offered, Some(1232));
+        let address = |last| record("b.test.", RData::A(A::new(10, 0, 0, last)));
+        vec![reply(packet, |message| message.answers = (0..40).map(address).collect())]
+    });
+    let query = question("b.test", RecordType::A, Some(server.await));
+    assert_eq!(ask(query, soon()).await.expect("an answer over UDP").records.len(), 40);
+}
+
+#[tokio::test]
+async fn a_server_without_edns_is_asked_again_without() {
+    for code in [op::ResponseCode::FormErr, op::ResponseCode::NotImp] {
+        let server = liar(move |packet| {
+            let knows = Message::from_vec(packet).expect("a question").edns.is_none();
+            vec![reply(packet, |message| {
+                message.edns = None;
+                if knows {
+                    message.answers = vec![record("a.test.", RData::A(A::new(10, 0, 0, 1)))];
+                } else {
+                    message.queries.clear();
+                    message.metadata.response_code = code;
+                }
+            })]
+        });
+        let answer = ask(question("a.test", RecordType::A, Some(server.await)), soon()).await;
+        let answer = answer.expect("an answer");
+        assert!(matches!(answer.code, ResponseCode::NoError) && answer.records.len() == 1, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_records_of_the_name_and_of_its_aliases_are_handed_out() {
+    let alias = |from: &str, to: &str| record(from, RData::CNAME(rdata::CNAME(parsed(to))));
+    let address = |name: &str, last| record(name, RData::A(A::new(10, 0, 0, last)));
+    let answers = vec![
+        address("c.test.", 3),
+        address("other.test.", 9),
+        alias("B.test.", "c.test."),
+        alias("a.test.", "b.TEST."),
+        alias("c.test.", "a.test."),
+    ];
+    let server =
+        liar(move |packet| vec![reply(packet, |message| message.answers.clone_from(&answers))]).await;
+    let answer = ask(question("A.test", RecordType::A, Some(server)), soon()).await.expect("an answer");
+    let names: Vec<_> = answer.records.iter().map(|record| record.name.as_str()).collect();
+    assert_eq!(names, ["c.test", "B.test", "a.test", "c.test"]);
+
+    let foreign = vec![address("other.test.", 9)];
+    let server =
+        liar(move |packet| vec![reply(packet, |message| message.answers.clone_from(&foreign))]).await;
+    let text = complaint(server, soon()).await;
+    assert_eq!(text, "the answer has records of other.test., and none of a.test.");
 }
 
 #[tokio::test]
