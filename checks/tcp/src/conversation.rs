@@ -24,9 +24,8 @@ pub(crate) fn hold(settings: &Settings, target: &str) -> Result<Seen, Failure> {
         match step {
             Step::Send(text) => connection.send(text.as_bytes(), settings.timeout).map_err(String::from),
             Step::Expect(pattern) => expect(settings, &connection, &mut heard, pattern),
-            Step::StartTls => start_tls(settings, target, &connection)
-                .map(|certificate| seen.certificate = Some(certificate))
-                .map_err(String::from),
+            Step::StartTls => begin_tls(settings, target, &connection, &mut heard)
+                .map(|certificate| seen.certificate = Some(certificate)),
         }
         .map_err(Failure::at(format!("step {number} ({step})")))?;
     }
@@ -40,10 +39,28 @@ fn expect(
     pattern: &Pattern,
 ) -> Result<(), String> {
     while !heard.take(pattern) {
-        let bytes = connection.receive(CHUNK, settings.timeout);
-        heard.add(&bytes.map_err(|error| format!("{error} {}", heard.so_far()))?)?;
+        hear(settings, connection, heard)?;
     }
     Ok(())
+}
+
+fn hear(settings: &Settings, connection: &Connection, heard: &mut Heard) -> Result<(), String> {
+    let bytes = connection.receive(CHUNK, settings.timeout);
+    heard.add(&bytes.map_err(|error| format!("{error} {}", heard.so_far()))?)
+}
+
+/// Goes on with TLS, once the line that was matched last is over.
+fn begin_tls(
+    settings: &Settings,
+    target: &str,
+    connection: &Connection,
+    heard: &mut Heard,
+) -> Result<Certificate, String> {
+    while heard.is_within_line() {
+        hear(settings, connection, heard)?;
+    }
+    heard.begin_tls()?;
+    start_tls(settings, target, connection).map_err(String::from)
 }
 
 fn start_tls(settings: &Settings, target: &str, connection: &Connection) -> Result<Certificate, Error> {

@@ -32,6 +32,30 @@ impl Heard {
         Ok(())
     }
 
+    /// Whether the line of the last match has begun and not ended yet.
+    pub(crate) fn is_within_line(&self) -> bool {
+        let text = String::from_utf8_lossy(&self.bytes);
+        let (matched, rest) = text.split_at(self.taken);
+        !rest.is_empty() && !rest.contains('\n') && !matched.ends_with('\n')
+    }
+
+    /// Ends what is said in plain text. The error names what was said beyond the line of the last match: it is not
+    /// part of what TLS protects, and anybody on the way may have put it there.
+    pub(crate) fn begin_tls(&mut self) -> Result<(), String> {
+        let text = String::from_utf8_lossy(&self.bytes);
+        let (matched, rest) = text.split_at(self.taken);
+        let surplus = match rest.split_once('\n') {
+            Some((_, surplus)) if !matched.ends_with('\n') => surplus,
+            _ => rest,
+        };
+        if !surplus.is_empty() {
+            let shown: String = surplus.chars().take(80).collect();
+            return Err(format!("the peer went on in plain text before TLS: it said {shown:?}"));
+        }
+        *self = Self::default();
+        Ok(())
+    }
+
     /// The end of what was received, for messages.
     pub(crate) fn so_far(&self) -> String {
         match self.bytes.len() {
@@ -76,6 +100,45 @@ mod tests {
         let mut heard = Heard::default();
         heard.add(b"\xff\x00ok").expect("short");
         assert!(heard.take(&pattern("ok$")));
+    }
+
+    /// What was heard, up to a match.
+    fn heard(said: &[u8], expected: &str) -> Heard {
+        let mut heard = Heard::default();
+        heard.add(said).expect("short");
+        assert!(heard.take(&pattern(expected)), "{expected}");
+        heard
+    }
+
+    #[test]
+    fn the_rest_of_a_line_that_matched_may_come_before_tls_and_nothing_else() {
+        for (said, expected) in [("220 ready\r\n", "^220"), ("220 ready\r\n", "^220 .*\r\n"), ("S", "^S")] {
+            let mut heard = heard(said.as_bytes(), expected);
+            assert_eq!((heard.is_within_line(), heard.begin_tls()), (false, Ok(())), "{said:?}");
+        }
+        for (said, expected) in [
+            ("220 ready\r\n250 injected\r\n", "^220"),
+            ("220 ready\r\n250 injected\r\n", "^220 .*\r\n"),
+            ("220 ready\r\n2", "^220"),
+            ("Sinjected", "^S"),
+        ] {
+            let refused = heard(said.as_bytes(), expected).begin_tls().expect_err(said);
+            assert!(refused.contains("in plain text before TLS"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_has_not_come_to_its_end_is_told() {
+        assert!(heard(b"220 rea", "^220").is_within_line());
+        assert!(!heard(b"220 ready\r\n", "^220").is_within_line());
+        assert!(!Heard::default().is_within_line());
+    }
+
+    #[test]
+    fn nothing_that_was_said_in_plain_text_matches_within_tls() {
+        let mut heard = heard(b"220 ready\r\n", "^220");
+        heard.begin_tls().expect("nothing else was said");
+        assert!(!heard.take(&pattern("ready")));
     }
 
     #[test]

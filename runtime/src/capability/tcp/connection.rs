@@ -5,17 +5,20 @@ use crate::{
         bindings::aviary::check::{
             http::IpFamily,
             tcp::Error,
-            tls::{Certificate, TlsOptions},
+            tls::{Certificate, TlsError, TlsOptions},
         },
         dial::{self, DialError, Network},
         tls::{Alpn, Stream, handshake, server_name},
     },
     fair_semaphore::FairPermit,
     grant::Authorization,
+    text::quote,
 };
+use rustix::net::{RecvFlags, recv};
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
     time::{Instant, timeout_at},
 };
 use url::Host;
@@ -24,6 +27,9 @@ use url::Host;
 pub(super) const LARGEST_SENT: usize = 256 * 1024;
 /// The most bytes that one `receive` returns.
 const LARGEST_RECEIVED: usize = 64 * 1024;
+
+/// The most bytes of surplus plain text that a message shows.
+const SHOWN_SURPLUS: usize = 64;
 
 /// An open connection of a guest. A failure in the middle of something closes it.
 pub struct Connection {
@@ -91,7 +97,7 @@ impl Connection {
         Ok(received)
     }
 
-    /// Starts TLS on the connection. A failure closes it.
+    /// Starts TLS on the connection, where the peer waits for that. A failure closes it.
     pub async fn start_tls(
         &mut self,
         network: &Network,
@@ -110,11 +116,26 @@ impl Connection {
                 return Err(Error::Invalid("this connection has TLS already".to_owned()));
             }
         };
+        require_silence(&stream)?;
         let agree = handshake(config, name, stream);
         let (stream, certificate) =
             timeout_at(deadline, agree).await.map_err(|_| Error::Timeout)?.map_err(Error::Tls)?;
         self.stream = Some(stream);
         certificate.ok_or_else(|| Error::Io("the certificate cannot be read".to_owned()))
+    }
+}
+
+/// Refuses to start TLS after plain text that nobody has read. In TLS the client speaks first, so that such text is not
+/// part of it; who put it there may be anybody on the way.
+fn require_silence(stream: &TcpStream) -> Result<(), Error> {
+    let mut surplus = [0; SHOWN_SURPLUS];
+    match recv(stream, surplus.as_mut_slice(), RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        Ok((length @ 1.., _)) => Err(Error::Tls(TlsError::Handshake(format!(
+            "the peer went on in plain text, which is not part of what TLS protects: {}",
+            quote(&String::from_utf8_lossy(&surplus[..length.min(SHOWN_SURPLUS)]))
+        )))),
+        // Whatever else is wrong with the stream shows in the handshake.
+        _ => Ok(()),
     }
 }
 

@@ -169,6 +169,34 @@ async fn tls_can_be_started_once_and_reports_the_certificate() {
 }
 
 #[tokio::test]
+async fn plain_text_that_nobody_read_before_tls_is_a_failure_and_not_said_within_it() {
+    let authority = Authority::new();
+    let acceptor = TlsAcceptor::from(authority.server("mail.test", NOW, &[]));
+    let address = listen(move |mut stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            stream.write_all(b"220 ready\r\n250 injected\r\n").await.expect("sent");
+            if let Ok(stream) = acceptor.accept(stream).await {
+                echo(stream).await;
+            }
+        }
+    })
+    .await;
+    let (network, trust) = (network(), authority.trusted().expect("options"));
+    let start = async |read: u32| {
+        let mut connection = connected(address).await;
+        connection.receive(read, soon()).await.expect("bytes");
+        connection.start_tls(&network, "mail.test", &trust, soon()).await.map(drop)
+    };
+    assert!(start(64).await.is_ok(), "a guest that has read all of it knows what was said before TLS");
+    let surplus = start(11).await;
+    assert!(
+        matches!(&surplus, Err(Error::Tls(TlsError::Handshake(text))) if text.contains("250 injected")),
+        "{surplus:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_namespace_has_so_many_sockets_and_who_wants_more_waits_for_one_of_its_own() {
     let address = listen(echo).await;
     let mut network = network();
