@@ -47,7 +47,7 @@ pub struct Inventory {
     loading: HashMap<Key, CancellationToken>,
     retries: DelayQueue<Key>,
     unsynced: usize,
-    /// Set once all sources have been read.
+    /// The loads that the start waits for. `None` until all sources have been read.
     start: Option<Start>,
     /// Tells loads that the daemon stops.
     stop: CancellationToken,

@@ -15,12 +15,12 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// A client: an IPv4 address, or all of a /64 of IPv6, of which one machine may have every address.
 ///
-/// It is the address at the other end of the connection, or the one for which a trusted proxy asks.
+/// The address is the one at the other end of the connection, or the one that a trusted proxy names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Client(IpAddr);
 
 impl Client {
-    /// Whoever it is when nobody knows.
+    /// The client of a request whose sender is not known.
     const UNKNOWN: Self = Self(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
 
     /// Who sent the request of these extensions.

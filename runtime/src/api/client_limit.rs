@@ -36,7 +36,7 @@ pub(super) enum Full {
 }
 
 impl ClientLimit {
-    /// So many permits in all, and for each client.
+    /// A limit of `most` permits in all, and of `of_each` for each client.
     pub(super) fn new(most: usize, of_each: usize) -> Self {
         Self { most, of_each, taken: Arc::default() }
     }
@@ -59,7 +59,7 @@ impl ClientLimit {
 }
 
 impl ClientPermit {
-    /// Whose it is.
+    /// The client that holds the permit.
     pub(super) fn client(&self) -> Option<Client> {
         self.client
     }

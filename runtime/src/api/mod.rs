@@ -55,7 +55,7 @@ struct Api {
     listeners: ClientLimit,
     registry: Arc<Registry>,
     store: Store,
-    /// By format.
+    /// The answers of `/metrics`, one cache for each format.
     metrics: Arc<[ResponseCache; metrics::FORMS]>,
     selections: Arc<Selections>,
     description: Bytes,

@@ -30,7 +30,7 @@ pub trait FileContent: Sized + Send + Sync + 'static {
     /// The contents make no sense; the text has none of them.
     fn parse(contents: &[Vec<u8>]) -> Result<Self, String>;
 
-    /// When it is no good any more.
+    /// When the content expires. `None` if it never does.
     fn expires(&self) -> Option<Timestamp> {
         None
     }

@@ -36,7 +36,7 @@ pub(super) struct Answers {
 pub(super) struct Selections {
     store: Store,
     all: Arc<Answers>,
-    /// Those for a part of the checks, the one that was asked for most recently last.
+    /// The answers for parts of the checks. The part that was asked for most recently is the last.
     parts: Mutex<VecDeque<(Selection, Arc<Answers>)>>,
 }
 
@@ -58,7 +58,7 @@ impl Selection {
         *self == Self::default()
     }
 
-    /// That there are no such checks.
+    /// The refusal of a selection that no check matches.
     pub(super) fn matches_nothing(&self) -> Refusal {
         let wanted = [("namespace", &self.namespace), ("owner", &self.owner)];
         let wanted = wanted.into_iter().filter_map(|(what, name)| Some(format!("{what} {}", name.as_ref()?)));

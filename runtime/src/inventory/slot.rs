@@ -34,7 +34,7 @@ pub(super) struct Slot {
 /// What is under way for a check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
-    /// Nothing.
+    /// Nothing is under way.
     #[default]
     Idle,
     /// The desired candidate waits to be tried again.

@@ -157,7 +157,7 @@ impl<T> FairQueue<T> {
         ready.push_back(place);
     }
 
-    /// Lets those have a turn whose time has come.
+    /// Lines up the ConfigMaps to which an event may be written again.
     fn wake(&mut self, now: Duration) {
         while self.resting.first().is_some_and(|(at, _)| *at <= now) {
             let Some((_, place)) = self.resting.pop_first() else { return };

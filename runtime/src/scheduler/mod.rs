@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 /// The most runs on demand at a time. Whoever asks for all checks at once would otherwise make all targets
 /// and the network hear from the daemon in the same moment.
 const RUNS_ON_DEMAND: usize = 64;
-/// Those of one namespace, whose checks may all hang until their timeout.
+/// The most runs on demand at a time of one namespace, whose checks may all hang until their timeout.
 const OF_ONE_NAMESPACE: usize = 32;
 
 /// A check that is ready to run.
@@ -58,9 +58,9 @@ pub struct Scheduler {
 /// The versions of a check that have not ended yet.
 #[derive(Default)]
 struct Running {
-    /// Stops the newest one.
+    /// Stops the newest version.
     stop: CancellationToken,
-    /// Held by the one that runs.
+    /// Locked by the version that runs.
     seat: Arc<Mutex<()>>,
     versions: Vec<JoinHandle<bool>>,
 }
@@ -125,8 +125,8 @@ fn turns_on_demand() -> FairSemaphore {
     FairSemaphore::sparing(RUNS_ON_DEMAND, OF_ONE_NAMESPACE)
 }
 
-/// Runs a check once its former version has left, of which the board tells how. If it is replaced itself before that, it
-/// only ends the round that it may have begun. If it panics, it begins again.
+/// Runs a version of a check once its former version has left. If this version is replaced before that, it only ends
+/// the round that it may have begun. If it panics, it begins again.
 async fn run_seated(
     seat: Arc<Mutex<()>>,
     begin: impl Fn(Round) -> Task,

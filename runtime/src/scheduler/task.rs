@@ -53,8 +53,8 @@ impl Task {
         Self { entry, check, round, board, clock, lifecycle, spread, due, on_demand, turn: None }
     }
 
-    /// In the place of one that has panicked, which is told as a fault of the host: runs after a pause, and first of all
-    /// cleans up what the other one may have begun.
+    /// A task in the place of one that has panicked, which counts as a fault of the host. It runs after a pause, and
+    /// first cleans up what the former task may have begun.
     pub(super) fn recovered(mut self, why: &str, pause: Duration) -> Self {
         tracing::error!(check = %self.check.key, "its task broke down and begins again in {pause:?}: {why}");
         let now = self.clock.uptime();
@@ -96,8 +96,7 @@ impl Task {
         well
     }
 
-    /// Ends the round that it may have begun; false if its cleanup did not work. Whether it ever ran or not, its plans
-    /// are nobody's any more.
+    /// Ends the round that the task may have begun. False if the cleanup did not work.
     pub(super) async fn leave(mut self) -> bool {
         if !self.lifecycle.owes_cleanup() {
             return true;

@@ -33,7 +33,7 @@ pub(super) struct Broken {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stored {
     pub(super) name: String,
-    /// Of the decoded module.
+    /// The digest of the decoded module.
     pub(super) digest: Digest,
     pub(super) signature: Option<Signature>,
 }

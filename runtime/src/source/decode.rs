@@ -11,7 +11,7 @@ const WINDOW: u64 = 8 * 1024 * 1024;
 /// Why a module's bytes cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// It is larger than allowed.
+    /// The decoded module is larger than allowed.
     #[error("{0} is larger than {1} bytes once decoded; --max-module-size allows more")]
     TooLarge(String, usize),
     /// Its compression is broken.

@@ -33,7 +33,7 @@ impl Taken {
         self.keys.contains(key)
     }
 
-    /// Those that are taken now and were not when it was `former`, or the other way round.
+    /// The checks that are taken in only one of the two, this one and `former`.
     pub(super) fn differs(&self, former: &Self) -> BTreeSet<Key> {
         self.keys.symmetric_difference(&former.keys).cloned().collect()
     }

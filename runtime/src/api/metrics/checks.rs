@@ -229,7 +229,7 @@ fn limit_hits(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
     })
 }
 
-/// Also of checks that are gone, of which nothing else is shown any more.
+/// Writes how many objects each check left behind, also checks that are gone and have no other series.
 fn leftovers(out: &mut DescriptorEncoder<'_>, board: &Board) -> fmt::Result {
     let help = "Objects that rounds which are over left behind in the cluster, where there are any.";
     let mut metric = out.encode_descriptor("aviary_leftover_objects", help, None, Gauge)?;

@@ -36,9 +36,9 @@ struct Text {
 enum Stage {
     #[default]
     Writing,
-    /// Nothing is missing; others get another one from then on.
+    /// The text is complete. From this instant on, new requests get another text.
     Whole(Instant),
-    /// It had to make room, or could not be written.
+    /// The text had to make room for newer ones, or could not be written.
     Gone,
 }
 

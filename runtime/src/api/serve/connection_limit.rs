@@ -17,8 +17,8 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The permits of connections. One that says nothing has to leave when somebody else needs its permit; one whose request
-/// is being answered keeps it.
+/// The permits of connections. An idle connection has to leave when another client needs its permit. A connection whose
+/// request is being answered keeps its permit.
 pub(super) struct ConnectionLimit {
     permits: ClientLimit,
     idle: Arc<Mutex<IdleConnections>>,
@@ -34,9 +34,9 @@ struct IdleConnections {
 /// A connection that has a permit.
 pub(super) struct Connection {
     idle: Arc<Mutex<IdleConnections>>,
-    /// Says that it has to leave.
+    /// Cancelled when the connection has to leave.
     leave: CancellationToken,
-    /// Its place among those who are idle, if it is.
+    /// The place among the idle connections, if this one is idle.
     place: AtomicU64,
 }
 
@@ -53,13 +53,13 @@ pub(super) struct Answer {
 }
 
 impl ConnectionLimit {
-    /// So many permits in all, and for each client.
+    /// A limit of `most` connections in all, and of `of_each` for each client.
     pub(super) fn new(most: usize, of_each: usize) -> Self {
         Self { permits: ClientLimit::new(most, of_each), idle: Arc::default() }
     }
 
-    /// Gives a permit to a new connection of this client, or of somebody without a share. If need be it is taken from the
-    /// connection that has said nothing for longest: one of the client itself where that has its share, else any.
+    /// Gives a permit to a new connection of this client, or of a client without a share. If none is left, the connection
+    /// that is idle for longest loses its permit: one of the same client where that has its share, else any.
     pub(super) fn admit(&self, client: Option<Client>) -> Option<Arc<Connection>> {
         let mut idle = lock(&self.idle);
         let permit = loop {

@@ -37,17 +37,21 @@ use write_timeout::WriteTimeout;
 /// The most connections that wait to be accepted; the kernel allows `net.core.somaxconn` of them, which is 4,096 as a
 /// rule. Of one beyond them the client hears nothing and tries again after a second.
 const BACKLOG: u32 = 4096;
-/// The most connections at a time, of all and of one client.
+/// The most connections at a time.
 const MOST_CONNECTIONS: usize = 1024;
+/// The most connections of one client at a time.
 const MOST_OF_EACH: usize = 64;
 /// How long a client may take to send a request's head, or to send nothing between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest head of a request, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
+/// The largest body of a request, in bytes.
 const MAX_BODY: usize = 64 * 1024;
-/// How many connections beyond them are told to come again, at a time and for how long; more are closed without a word.
+/// How many connections beyond [`MOST_CONNECTIONS`] get a 503 at a time. Further ones are closed without an answer.
 const MOST_TURNED_AWAY: usize = 256;
+/// How long a connection without a permit may take to send its request and to read its 503.
 const TURNING_AWAY: Duration = Duration::from_secs(5);
-/// When somebody for whom there was no permit should come again.
+/// The `Retry-After` for a client for whom there was no permit.
 const COME_AGAIN: Duration = Duration::from_secs(1);
 /// How long to wait when the machine has no file descriptor left for a connection.
 const BREATH: Duration = Duration::from_millis(100);
@@ -55,7 +59,7 @@ const BREATH: Duration = Duration::from_millis(100);
 /// Listens at this address.
 ///
 /// # Errors
-/// It is not this machine's, or something else listens there.
+/// When the address is not one of this machine, or another program listens there.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // Else nobody could listen here for a minute after a daemon has ended.

@@ -14,7 +14,8 @@ use tokio::{
 
 /// How long a client may take for [`ENOUGH`] of what it is sent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// So many bytes are progress; a few now and then would hold a connection for ever.
+/// How many bytes a client has to take within [`WRITE_TIMEOUT`]. With a few now and then it could hold a connection
+/// for ever.
 const ENOUGH: usize = 64 * 1024;
 
 /// A connection that ends when its client stops reading: what waits to be sent takes up memory.

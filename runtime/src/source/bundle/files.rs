@@ -17,9 +17,9 @@ use std::{
 
 /// Files that lie together, as far as they were read, by name.
 pub(in crate::source) struct Bundle<'a> {
-    /// Where they lie.
+    /// Where the files lie.
     pub(in crate::source) place: &'a Path,
-    /// Of checks without a manifest.
+    /// The namespace of checks without a manifest.
     pub(in crate::source) namespace: &'a str,
     /// The most that checks without a manifest may have.
     pub(in crate::source) ceiling: &'a Arc<Ceiling>,

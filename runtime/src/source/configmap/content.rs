@@ -18,13 +18,13 @@ use std::{
     sync::Arc,
 };
 
-/// All modules of one ConfigMap may decode to so many times the largest module.
+/// How many times the largest module all modules of one ConfigMap may decode to together.
 const MODULES: usize = 16;
 
 /// The files of a ConfigMap, read.
 pub(super) struct Content {
     place: ConfigMapName,
-    /// As they came.
+    /// The files by key, as they came.
     files: BTreeMap<String, Vec<u8>>,
     manifests: BTreeMap<String, Manifest>,
     digests: BTreeMap<String, Result<Digest, String>>,

@@ -72,9 +72,9 @@ enum Start {
 /// A ConfigMap that is there.
 #[derive(Default)]
 struct KnownConfigMap {
-    /// As it was last seen.
+    /// The resource version that was last seen.
     version: String,
-    /// As it was last read.
+    /// The resource version that was last read.
     read: Option<String>,
     /// The modules that its manifests name or named, as long as they are there.
     named: BTreeSet<String>,

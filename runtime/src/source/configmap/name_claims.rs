@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
 };
 
-/// So many ConfigMaps that are refused for their number of checks stand on the board, for each namespace.
+/// How many ConfigMaps of one namespace stand on the board as refused for their number of checks.
 const MOST_REFUSED: usize = 10;
 
 /// What all ConfigMaps want. Of two that want one check the older has it; before all others comes
@@ -38,7 +38,7 @@ pub(super) struct NameClaims {
 #[derive(Default)]
 struct NamespaceUse {
     checks: usize,
-    /// Those that want more than there is room for, the oldest first.
+    /// The ConfigMaps that want more checks than the namespace has room for, the oldest first.
     refused: BTreeSet<(Age, ConfigMapName)>,
 }
 

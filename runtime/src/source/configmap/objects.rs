@@ -38,7 +38,7 @@ pub(super) struct Objects {
 #[derive(Deserialize)]
 pub(super) struct Page {
     pub(super) metadata: ListMeta,
-    /// Of an empty page the API server says nothing else than `null`.
+    /// The objects of the page. `None` if it is empty, as the API server then writes `null`.
     items: Option<Vec<Item>>,
 }
 

@@ -23,10 +23,11 @@ use tokio::{
     task::{JoinError, spawn_blocking},
 };
 
-/// Of so many ConfigMaps the modules are in memory at a time, and of so many of one namespace; each has about 1 MiB.
+/// The most ConfigMaps whose modules are in memory at a time. Each has about 1 MiB.
 const MOST_HELD: usize = 32;
+/// The most ConfigMaps of one namespace whose modules are in memory at a time.
 const MOST_OF_EACH: usize = 2;
-/// So many are read and decoded at a time.
+/// How many ConfigMaps are read and decoded at a time.
 const READS: usize = 4;
 
 /// Reads ConfigMaps of all namespaces in turn.

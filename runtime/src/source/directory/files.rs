@@ -39,7 +39,7 @@ pub(super) struct Identity {
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) path: PathBuf,
-    /// Or why it cannot be looked at.
+    /// The stamp of the file, or why it cannot be looked at.
     pub(super) stamp: io::Result<Stamp>,
     pub(super) is_link: bool,
 }

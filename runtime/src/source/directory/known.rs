@@ -12,7 +12,7 @@ use tokio::time::Instant;
 pub(super) struct KnownFiles<T>(HashMap<PathBuf, FileContent<T>>);
 
 struct FileContent<T> {
-    /// None if it could not be read, which may pass without a trace.
+    /// The stamp of the file when it was read. `None` if it could not be read: it is read again at the next scan.
     stamp: Option<Stamp>,
     /// Since when it is like this.
     since: Instant,
@@ -26,7 +26,7 @@ impl<T> Default for KnownFiles<T> {
 }
 
 impl<T> KnownFiles<T> {
-    /// Has a file read that may have changed; `unreadable` is what one holds that is there and cannot be read.
+    /// Reads a file that may have changed. `unreadable` makes the content of a file that is there and cannot be read.
     pub(super) fn look_at(
         &mut self,
         entry: &Entry,

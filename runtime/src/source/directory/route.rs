@@ -7,7 +7,7 @@ use std::{
     path::{self, Component, Path, PathBuf},
 };
 
-/// As many links as the system follows.
+/// The most links that are followed on the way to one path: as many as Linux follows.
 const MOST_LINKS: usize = 40;
 
 /// Where a path leads.

@@ -59,7 +59,7 @@ struct Home {
 pub(super) struct Scanned {
     /// Whether somebody still listens.
     pub(super) heard: bool,
-    /// When to look again even if nothing changes.
+    /// When to scan again even if no change is noticed. `None` if only changes matter.
     pub(super) again: Option<Instant>,
     /// The files that are links.
     pub(super) links: Vec<PathBuf>,

@@ -17,7 +17,7 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// So many directories are watched at most: the system has only so many watches for all that run.
+/// The most directories that are watched. The system has few watches for all programs together.
 const MOST_WATCHED: usize = 256;
 
 /// Watches directories, and everything that decides which directories and files these are.

@@ -24,7 +24,7 @@ struct Fixture {
     board: Arc<Board>,
 }
 
-/// Each answer takes a authorization; of the nth one the module says so.
+/// An API server whose nth answer waits for a permit, and holds a module that says the number.
 struct Server {
     asked: AtomicUsize,
     answers: [Semaphore; 4],
@@ -35,7 +35,7 @@ impl Fixture {
         Self::start_over(|client| client).await
     }
 
-    /// The same with another way to the API server.
+    /// Starts a follower whose client reaches the API server as `way` says.
     async fn start_over(way: impl FnOnce(Client) -> Client) -> Self {
         let server = Arc::new(Server { asked: AtomicUsize::new(0), answers: [0; 4].map(Semaphore::new) });
         let source = ConfigMaps {

@@ -5,7 +5,7 @@ use crate::{manifest::Check, source::bundle::Stored};
 use jiff::Timestamp;
 use std::sync::Arc;
 
-/// As many checks as a namespace may have.
+/// The most checks that a namespace may have in these tests.
 const MOST: usize = 5;
 
 fn place(name: &str) -> ConfigMapName {
