@@ -17,7 +17,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The permits of connections. An idle connection has to leave when another client needs its permit. A connection whose
+/// The permits of connections. An idle connection has to leave when a new one needs its permit. A connection whose
 /// request is being answered keeps its permit.
 pub(super) struct ConnectionLimit {
     permits: ClientLimit,
@@ -58,8 +58,9 @@ impl ConnectionLimit {
         Self { permits: ClientLimit::new(most, of_each), idle: Arc::default() }
     }
 
-    /// Gives a permit to a new connection of this client, or of a client without a share. If none is left, the connection
-    /// that is idle for longest loses its permit: one of the same client where that has its share, else any.
+    /// Gives a permit to a new connection of this client, or of a client without a share. Where the client has its
+    /// share already, its own connection that is idle for longest has to leave first. Where no permit is left at all,
+    /// it is the longest idle of all connections. `None` if no such connection is idle.
     pub(super) fn admit(&self, client: Option<Client>) -> Option<Arc<Connection>> {
         let mut idle = lock(&self.idle);
         let permit = loop {

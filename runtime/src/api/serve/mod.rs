@@ -47,7 +47,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 64 * 1024;
 /// The largest body of a request, in bytes.
 const MAX_BODY: usize = 64 * 1024;
-/// How many connections beyond [`MOST_CONNECTIONS`] get a 503 at a time. Further ones are closed without an answer.
+/// The most connections without a permit that are answered with 503 at a time. Further ones are closed without an
+/// answer. A connection gets no permit where [`MOST_CONNECTIONS`] or [`MOST_OF_EACH`] is reached.
 const MOST_TURNED_AWAY: usize = 256;
 /// How long a connection without a permit may take to send its request and to read its 503.
 const TURNING_AWAY: Duration = Duration::from_secs(5);
