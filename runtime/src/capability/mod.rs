@@ -33,6 +33,8 @@ pub mod bindings {
         world: "check",
         imports: {
             "aviary:check/dns": async,
+            "aviary:check/http.[method]rest.read": async | trappable,
+            "aviary:check/http.[drop]rest": async | trappable,
             "aviary:check/http": async,
             "aviary:check/kubernetes": async,
             "aviary:check/secrets": async,
@@ -41,7 +43,10 @@ pub mod bindings {
             "aviary:check/tcp": async | trappable,
         },
         exports: { default: async },
-        with: { "aviary:check/tcp.connection": super::tcp::Connection },
+        with: {
+            "aviary:check/http.rest": super::http::Rest,
+            "aviary:check/tcp.connection": super::tcp::Connection,
+        },
         trappable_error_type: { "aviary:check/tcp.error" => super::tcp::Failure },
     });
 }

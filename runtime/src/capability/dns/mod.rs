@@ -8,7 +8,9 @@ mod tests;
 pub use exchange::{Question, Unread};
 
 use super::{
-    bindings::aviary::check::dns::{Answer, Error, Host, Query, RecordType, ResourceRecord, Transport},
+    bindings::aviary::check::dns::{
+        Answer, Error, Host, Query, Question as GuestQuestion, RecordType, Reply, ResourceRecord, Transport,
+    },
     call_end::end_calls,
     dial::Network,
     milliseconds, shorten,
@@ -36,6 +38,10 @@ impl Host for HostState {
         let received = self.calls.receive(answer.records.iter().map(records::length).sum());
         received.map_err(|spent| Error::Denied(spent.to_string()))?;
         Ok(answer)
+    }
+
+    async fn ask(&mut self, _: GuestQuestion) -> Result<Reply, Error> {
+        Err(Error::Invalid("ask is not offered yet".to_owned()))
     }
 }
 

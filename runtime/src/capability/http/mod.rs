@@ -14,7 +14,7 @@ pub use outgoing::Outgoing;
 pub use pool::Connections;
 
 use super::{
-    bindings::aviary::check::http::{Error, Host, Request, Response},
+    bindings::aviary::check::http::{Answer, BodyText, Error, Fetch, Host, HostRest, Request, Response},
     call_end::end_calls,
     dial::Network,
     milliseconds,
@@ -33,6 +33,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use url::Url;
+use wasmtime::component::Resource;
 
 /// The most requests of one `send-all`.
 const MOST_REQUESTS: usize = 100;
@@ -73,6 +74,26 @@ impl Host for HostState {
         let too_many = || Err(Error::Invalid(format!("send-all takes at most {MOST_REQUESTS} requests")));
         results.extend(repeat_with(too_many).take(refused));
         results
+    }
+
+    async fn fetch_all(&mut self, fetches: Vec<Fetch>) -> Vec<Result<Answer, Error>> {
+        let refuse = |_| Err(Error::Invalid("fetch-all is not offered yet".to_owned()));
+        fetches.iter().map(refuse).collect()
+    }
+}
+
+/// The rest of a body that has not ended.
+pub struct Rest;
+
+impl HostRest for HostState {
+    async fn read(&mut self, this: Resource<Rest>, _: Option<u32>) -> wasmtime::Result<BodyText> {
+        self.table.get(&this)?;
+        Err(wasmtime::Error::msg("reading on is not offered yet"))
+    }
+
+    async fn drop(&mut self, this: Resource<Rest>) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
     }
 }
 

@@ -8,8 +8,8 @@ pub use connection::Connection;
 
 use super::{
     bindings::aviary::check::{
-        tcp::{Error, Host, HostConnection},
-        tls::{Certificate, TlsOptions},
+        tcp::{AddressFamily, Error, Host, HostConnection},
+        tls::{Certificate, TlsClient, TlsOptions, TlsSession},
     },
     call_end::end_calls,
     milliseconds, shorten,
@@ -107,6 +107,28 @@ impl HostConnection for HostState {
         let result = connection.start_tls(&self.network, &server_name, &options, deadline).await;
         self.finish(&result);
         Ok(result?)
+    }
+
+    async fn connect_by(
+        &mut self,
+        _: String,
+        _: AddressFamily,
+        _: Option<u32>,
+    ) -> Result<Resource<Connection>, Failure> {
+        Err(Error::Invalid("connect-by is not offered yet".to_owned()))?
+    }
+
+    async fn secure(
+        &mut self,
+        _: Resource<Connection>,
+        _: TlsClient,
+        _: Option<u32>,
+    ) -> Result<TlsSession, Failure> {
+        Err(Error::Invalid("secure is not offered yet".to_owned()))?
+    }
+
+    async fn finish_sending(&mut self, _: Resource<Connection>, _: Option<u32>) -> Result<(), Failure> {
+        Err(Error::Invalid("finish-sending is not offered yet".to_owned()))?
     }
 
     async fn drop(&mut self, this: Resource<Connection>) -> wasmtime::Result<()> {
