@@ -1,4 +1,4 @@
-//! From a candidate to a check that is ready to run.
+//! Loading: what makes a candidate into a check that is ready to run.
 
 use super::slot::{LiveVersion, Loaded, Refusal};
 use crate::{
@@ -23,13 +23,13 @@ use std::{
 use tokio::{sync::OnceCell, task::spawn_blocking, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How many modules are decoded and compiled at a time, and how many of them for one namespace.
+/// How many modules are decoded and compiled at once: in all, and for one namespace.
 const MOST_MODULES: usize = 8;
 const MOST_OF_EACH: usize = 2;
 /// How long a new version may take to begin its round beside the former one.
 const LONGEST_BEGINNING: Duration = Duration::from_secs(30);
 
-/// What loads need.
+/// What every load needs, shared by all of them.
 #[derive(Clone)]
 pub(super) struct Loader {
     sandbox: Arc<Sandbox>,
@@ -38,13 +38,13 @@ pub(super) struct Loader {
     guests: Arc<Mutex<HashMap<Wanted, Weak<Shared>>>>,
 }
 
-/// A guest, and whose signature of its module counts.
+/// A guest, and the key that signed its module; no key if no signature is required.
 type Signed = (Arc<Guest>, Option<KeyId>);
 
-/// A guest or what is wrong with its module; a fault outright if that may pass.
+/// A guest, or what is wrong with its module. The outer error is a fault that may pass.
 type Made = Result<Result<Signed, Fault>, Fault>;
 
-/// What comes of a module, for all who wait for it together.
+/// The future guest of a module, shared by all loads that wait for the same module.
 type Shared = OnceCell<Result<Signed, Fault>>;
 
 /// A module that a namespace waits for, under its name and with its signature.
@@ -79,8 +79,9 @@ impl Loader {
         }
     }
 
-    /// Makes a check ready to run, of which the board tells in `entry`. Where a version of it is `live`, the new one
-    /// must also begin its round. Gives up when `stop` says so, and cleans up.
+    /// Makes a check ready to run, whose state the board shows in `entry`. If a version of the check is
+    /// `live`, the new one must also begin its round. When `stop` is cancelled, the load gives up and cleans
+    /// up.
     pub(super) async fn load(
         self,
         candidate: Candidate,
@@ -122,7 +123,7 @@ impl Loader {
         Ok(Compiled { check: candidate.check, guest, signer })
     }
 
-    /// Makes a guest when it is the turn of its namespace; nothing if it is told to give up.
+    /// Makes a guest once its namespace has a permit; none if `stop` is cancelled before.
     async fn make_in_turn(&self, candidate: &mut Candidate, stop: &CancellationToken) -> Option<Made> {
         let shared = self.shared(candidate);
         // Before the turn to compile: whoever has that waits for nobody who waits for it.
@@ -135,7 +136,8 @@ impl Loader {
         Some(stop.run_until_cancelled(make).await?.cloned())
     }
 
-    /// Judges the signature before anything else looks into the module. Fails outright if the reason may pass.
+    /// Judges the signature of a module before anything else reads the module. The outer error is a fault
+    /// that may pass.
     async fn make(&self, candidate: &Candidate) -> Made {
         let Candidate { check, module, signature, .. } = candidate;
         let (name, module) = (check.program.module.file_name(), read(module).await?);
@@ -150,7 +152,8 @@ impl Loader {
         }
     }
 
-    /// A module is compiled once for all checks of a namespace that wait for it, even if none of them may use it.
+    /// The guest of a module. A module is compiled once for all checks of a namespace that wait for it, even
+    /// if none of them may use it.
     fn shared(&self, candidate: &Candidate) -> Arc<Shared> {
         let Candidate { check, module, signature, .. } = candidate;
         let wanted = Wanted {
@@ -195,7 +198,7 @@ impl Loader {
     }
 }
 
-/// The decoded module, which takes a while.
+/// Decodes a module on a blocking thread.
 async fn read(module: &Packed) -> Result<Blob, Fault> {
     let module = module.clone();
     let read = spawn_blocking(move || module.read()).await;
@@ -203,7 +206,7 @@ async fn read(module: &Packed) -> Result<Blob, Fault> {
     read.map_err(|why| Fault::new(Reason::Module, why))
 }
 
-/// Begins a round beside the guest that runs, and cleans up again if that does not work.
+/// Begins a round beside the guest that runs. If that fails, cleans up what the round has begun.
 async fn begin_round(round: &mut Round, entry: &Entry, stop: &CancellationToken) -> Result<(), Fault> {
     let begun = stop.run_until_cancelled(timeout(LONGEST_BEGINNING, round.init())).await;
     if let Some(Ok(Ended::Done(()))) = begun {

@@ -1,6 +1,6 @@
-//! One check that should be running, as a state machine; pure. Each event answers what is to be done, in order.
-//!
-//! Of several candidates only the newest matters. What cannot be loaded leaves the version that runs as it is.
+//! The state machine of one check that should be running. Pure: each event returns the actions to take, in
+//! order. Of several candidates only the newest counts. A candidate that cannot be loaded leaves the running
+//! version as it is.
 
 #[cfg(test)]
 mod tests;
@@ -15,17 +15,18 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// One check that should be running. Also one that should not any more, until the load of it has ended.
+/// The state of one check that should be running. A check that was removed keeps its slot until its load has
+/// ended.
 #[derive(Default)]
 pub(super) struct Slot {
-    /// The newest candidate that its source told. Its module is laid aside, and is taken up again by each load.
+    /// The newest candidate from the source. It keeps no bytes of its module, which each load fetches again.
     desired: Option<Candidate>,
     phase: Phase,
-    /// Why something newer than the desired candidate cannot be used, until the load under way has ended.
+    /// Why a version newer than the desired candidate was refused. Kept until the load under way has ended.
     refusal: Option<Refusal>,
-    /// The version that runs, or is suspended.
+    /// The version of the check that runs or is suspended; none before the first one was loaded.
     live: Option<LiveVersion>,
-    /// Whether the manifest that is in force says so.
+    /// Whether the manifest in force suspends the check.
     is_suspended: bool,
     /// How many loads in a row failed for a reason that may pass.
     failures: u32,
@@ -34,7 +35,7 @@ pub(super) struct Slot {
 /// What is under way for a check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
-    /// Nothing is under way.
+/// No load is under way, and none is waited for.
     #[default]
     Idle,
     /// The desired candidate waits to be tried again.
@@ -43,7 +44,8 @@ enum Phase {
     Loading,
     /// A former candidate is being loaded, and the desired one after it.
     LoadingFormer,
-    /// The check was removed while it was being loaded. Nothing comes of that load; what is desired since follows it.
+    /// The check was removed while it was being loaded. The result of that load is dropped, and a candidate
+    /// that has come since is loaded after it.
     GivingUp,
 }
 
@@ -64,46 +66,47 @@ pub(super) struct Refusal {
 
 /// How a load ended.
 pub(super) enum Loaded<R> {
-    /// With a new version, which is ready to run.
+    /// The load gave a new version, which is ready to run.
     New(LiveVersion, R),
-    /// With the version that runs already. At most the key that signed its module is another one.
+    /// The load gave the version that runs already. Only the key that signed its module may differ.
     Same(Option<KeyId>),
-    /// Without a version. If the reason may pass, it is tried again.
+    /// The load gave no version. It is tried again if the reason may pass.
     Failed { refusal: Refusal, may_pass: bool },
 }
 
-/// What is to be done for a check.
+/// An action that the inventory takes for a check.
 #[derive(Debug)]
 pub(super) enum Action<R> {
-    /// Put it on the board, if it is not there, with where its newest manifest lies.
+    /// Put the check on the board if it is not there, and note where its newest manifest lies.
     Enter(Arc<Check>, Arc<Origin>),
-    /// Put it on the board, and let be in force what its newest manifest says that needs no module.
+    /// Put the check on the board, and apply what its newest manifest says that needs no module.
     Adopt(Arc<Check>, Arc<Origin>),
-    /// Load this candidate. Where a version is live, the new one has to begin its round beside it.
+    /// Load this candidate. If a version is live, the new one has to begin its round beside the live one.
     Load { candidate: Candidate, live: Option<LiveVersion> },
-    /// Tell the load that is under way to end soon.
+    /// Cancel the load that is under way.
     GiveUp,
-    /// Try again after this time.
+    /// Load the desired candidate again after this time.
     Retry(Duration),
-    /// Show a new version as the one in force. Unless it is suspended, run it instead of its predecessor.
+    /// Show a new version as the one in force. Unless the check is suspended, run it instead of the former
+    /// version.
     Run(R),
     /// Show the version that runs as the one in force, with the key that signed its module.
     Confirm(Option<KeyId>),
-    /// End the round that a load may have begun; nothing else comes of it.
+    /// End the round that a load may have begun, and drop its result.
     End(R),
     /// Stop the version that runs.
     Stop,
     /// Show that the newest version is refused, and whether a former one goes on.
     Refuse { refusal: Refusal, is_running: bool },
-    /// Take it off the board.
+    /// Take the check off the board.
     Remove,
 }
 
-/// What is to be done, in this order.
+/// Actions to take for a check, in this order.
 pub(super) type Actions<R> = Vec<Action<R>>;
 
 impl Slot {
-    /// The source wants this candidate.
+    /// The source has a new candidate for the check.
     pub(super) fn want<R>(&mut self, candidate: Candidate) -> Actions<R> {
         (self.failures, self.refusal) = (0, None);
         let mut actions = self.enter(&candidate.check, &candidate.origin);
@@ -132,7 +135,7 @@ impl Slot {
         actions
     }
 
-    /// The source does not want the check any more.
+    /// The source has removed the check.
     pub(super) fn remove<R>(&mut self) -> Actions<R> {
         let is_loading = !matches!(self.phase, Phase::Idle | Phase::Waiting);
         let phase = if is_loading { Phase::GivingUp } else { Phase::Idle };
@@ -140,7 +143,7 @@ impl Slot {
         [Action::Stop, Action::Remove].into_iter().chain(is_loading.then_some(Action::GiveUp)).collect()
     }
 
-    /// The time has come to try again.
+    /// The pause before the next try of a load is over.
     pub(super) fn retry<R>(&mut self) -> Actions<R> {
         match &self.desired {
             Some(candidate) if self.phase == Phase::Waiting => vec![self.load(candidate.clone())],
@@ -197,7 +200,8 @@ impl Slot {
         vec![Action::Run(ready)]
     }
 
-    /// Puts a check on the board. A suspended one that is to go on stays suspended until its module has been tried.
+    /// The action that puts a check on the board. A suspended check that is to go on stays suspended until
+    /// its module was loaded.
     fn enter<R>(&mut self, check: &Arc<Check>, origin: &Arc<Origin>) -> Actions<R> {
         match self.is_suspended && !check.suspend {
             true => vec![Action::Enter(Arc::clone(check), Arc::clone(origin))],

@@ -1,7 +1,6 @@
-//! Writes Events of Kubernetes.
-//!
-//! kube's own recorder merges events by their reason and keeps only the first message. An event here is
-//! named after what it says, so that the same again is counted, also after a restart.
+//! Writes Kubernetes Events. The recorder of the crate `kube` merges events by their reason and keeps only
+//! the first message. Here an event is named after its message, so that an equal event raises its count, also
+//! after a restart.
 
 use super::queue::EventQueue;
 use crate::{
@@ -28,9 +27,9 @@ use tokio::time::sleep;
 const LONGEST_NAME: usize = 200;
 /// The longest pause before an event that could not be written is tried again.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// The API server has an event of this name.
+/// The status code of the API server for a name that exists already.
 const CONFLICT: u16 = 409;
-/// Who writes the events.
+/// The component that writes the events, as in `reportingComponent`.
 const COMPONENT: &str = "aviary";
 
 /// What became of a check or a ConfigMap.
@@ -52,7 +51,7 @@ pub(super) struct PendingEvent {
 }
 
 impl Reason {
-    /// The word for programs, as in `reason`.
+    /// The field `reason` of the event: one word in CamelCase, for programs.
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::ModuleLoaded => "ModuleLoaded",
@@ -62,14 +61,14 @@ impl Reason {
         }
     }
 
-    /// How grave it is, as in `type`.
+    /// The field `type` of the event: `Normal` or `Warning`.
     pub(super) fn kind(self) -> &'static str {
         if self == Self::ModuleLoaded { "Normal" } else { "Warning" }
     }
 }
 
-/// Writes the events of a queue, for as long as it is polled. What the API server refuses is dropped; what it cannot
-/// take just now is tried again.
+/// Writes the events of a queue, one after the other, and never ends by itself. An event that the API server
+/// refuses is dropped. An event that cannot be written now is tried again.
 pub(super) async fn write_all(client: &Client, queue: &EventQueue, logs: &NamespaceLogs) {
     let (mut failures, mut is_forbidden) = (0, false);
     loop {
@@ -105,7 +104,7 @@ pub(super) async fn write_all(client: &Client, queue: &EventQueue, logs: &Namesp
     }
 }
 
-/// Writes an event, or counts it up if the same has been written already.
+/// Writes an event. If an equal one exists already, its count is raised.
 async fn write(client: &Client, place: &ConfigMapName, event: &PendingEvent) -> kube::Result<()> {
     let api: Api<Event> = Api::namespaced(client.clone(), &place.namespace);
     let event = kubernetes_event(place, event);
@@ -121,7 +120,7 @@ async fn write(client: &Client, place: &ConfigMapName, event: &PendingEvent) -> 
     api.patch(&name, &params, &Patch::Merge(count)).await.map(drop)
 }
 
-/// The object to be created, whose name is the same each time that the same is said.
+/// The Event object to create. Its name follows from the message, so that equal events have the same name.
 pub(super) fn kubernetes_event(place: &ConfigMapName, event: &PendingEvent) -> Event {
     let reason = event.reason.label();
     let digest = Digest::of(format!("{} {reason} {}", event.uid, event.message).as_bytes());

@@ -14,38 +14,39 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How many events may be written to one ConfigMap: ten at once, then two in a minute.
+/// The rate of events for one ConfigMap: ten at once, then two in a minute.
 const OF_ONE: Quota = Quota::per_minute(positive(2)).allow_burst(positive(10));
-/// How many events may be written in all: fifty at once, then two in a second.
+/// The rate of all events together: fifty at once, then two in a second.
 const OF_ALL: Quota = Quota::per_second(positive(2)).allow_burst(positive(50));
-/// How many events wait at most: of one ConfigMap, of one namespace, and in all.
+/// The most events that wait: for one ConfigMap, for one namespace, and in all.
 const MOST_OF_ONE: usize = 100;
 const MOST_OF_NAMESPACE: usize = 200;
 const MOST: usize = 5_000;
 
-/// What an event is about: only the latest of one topic is written.
+/// What an event is about. Of several waiting events of one topic only the latest is written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Topic {
     pub(super) place: ConfigMapName,
     pub(super) about: String,
 }
 
-/// Events that wait, one for each topic. Namespaces have their turns, and in each of them its ConfigMaps, so that
-/// nobody waits for all that another one has to say.
+/// Waiting events, one for each topic. Namespaces are served in turn, and within a namespace its ConfigMaps,
+/// so that none waits for all events of another.
 pub(super) struct FairQueue<T> {
     waiting: BTreeMap<ConfigMapName, VecDeque<(String, T)>>,
-    /// How many wait in all.
+    /// The number of waiting events.
     count: usize,
-    /// ConfigMaps of which an event waits, and when one may be written.
+    /// The ConfigMaps with a waiting event whose rate allows none now, by the time at which it does.
     resting: BTreeSet<(Duration, ConfigMapName)>,
-    /// ConfigMaps to which an event may be written, each counted already, and their namespaces; the first is the next.
+    /// The ConfigMaps to which an event may be written now, by namespace, in the order in which they are
+    /// served. Their next event counts in their rate already.
     ready: HashMap<String, VecDeque<ConfigMapName>>,
     turns: VecDeque<String>,
     all: RateLimiter<NotKeyed, InMemoryState, Uptime, NoOpMiddleware<Duration>>,
     each: RateLimiter<ConfigMapName, HashMapStateStore<ConfigMapName>, Uptime, NoOpMiddleware<Duration>>,
 }
 
-/// Tells the time since it was made, by tokio's clock, which tests can set.
+/// A clock for rate limits. It tells the time since it was made by tokio's clock, which tests can set.
 #[derive(Clone, Copy)]
 struct Uptime(Instant);
 
@@ -65,7 +66,7 @@ impl<T> Default for FairQueue<T> {
 }
 
 impl<T> FairQueue<T> {
-    /// Adds an event instead of an earlier one of its topic. If too many wait, it is dropped.
+    /// Adds an event. It replaces an earlier event of its topic. The event is dropped if too many wait.
     pub(super) fn put(&mut self, topic: Topic, event: T) {
         let Topic { place, about } = topic;
         if let Some(earlier) = self.earlier(&place, &about) {
@@ -75,7 +76,7 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Adds an event that could not be written, unless there is a later one of its topic.
+    /// Adds an event again that could not be written, unless a later event of its topic waits.
     pub(super) fn put_back(&mut self, topic: Topic, event: T) {
         let Topic { place, about } = topic;
         if self.earlier(&place, &about).is_none() {
@@ -83,7 +84,8 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Takes the next event that may be written now, or tells how long there is none; for ever if none waits.
+    /// Takes the next event that may be written now. Otherwise returns how long to wait for one; none if no
+    /// event waits.
     pub(super) fn take(&mut self) -> Result<(Topic, T), Option<Duration>> {
         let now = self.all.clock().now();
         self.each.retain_recent();
@@ -106,7 +108,7 @@ impl<T> FairQueue<T> {
         Ok((Topic { place, about }, event))
     }
 
-    /// Drops all events about this ConfigMap.
+    /// Drops all waiting events about a ConfigMap.
     pub(super) fn forget(&mut self, place: &ConfigMapName) {
         let Some(events) = self.waiting.remove(place) else { return };
         self.count -= events.len();
@@ -144,7 +146,7 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Lets a ConfigMap have a turn, or wait for its time.
+    /// Puts a ConfigMap with a waiting event in line, or among those whose rate allows no event now.
     fn line_up(&mut self, place: ConfigMapName) {
         if let Err(until) = self.each.check_key(&place) {
             self.resting.insert((until.earliest_possible(), place));
@@ -157,7 +159,7 @@ impl<T> FairQueue<T> {
         ready.push_back(place);
     }
 
-    /// Lines up the ConfigMaps to which an event may be written again.
+    /// Puts the ConfigMaps in line whose rate allows an event again.
     fn wake(&mut self, now: Duration) {
         while self.resting.first().is_some_and(|(at, _)| *at <= now) {
             let Some((_, place)) = self.resting.pop_first() else { return };
@@ -165,7 +167,7 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// The next namespace has its turn.
+    /// Moves on to the next namespace.
     fn pass_on(&mut self) {
         let Some(namespace) = self.turns.pop_front() else { return };
         if self.ready.get(&namespace).is_none_or(VecDeque::is_empty) {
@@ -202,7 +204,7 @@ mod tests {
         Topic { place, about: about.to_string() }
     }
 
-    /// Takes all that may be written now; also tells how long the next has to wait.
+    /// Takes all events that may be written now. Also returns how long the next event has to wait.
     fn drain(queue: &mut FairQueue<usize>) -> (Vec<usize>, Option<Duration>) {
         let mut taken = Vec::new();
         loop {

@@ -25,19 +25,19 @@ pub struct Notifier {
     news: News,
 }
 
-/// What the board tells.
+/// The events from the board.
 struct News {
     events: Receiver<Arc<Event>>,
     notices: Receiver<Notice>,
 }
 
 impl Notifier {
-    /// Hears what happens on the board from now on; `client` may create and patch Events.
+    /// Subscribes to the board from now on. The account of `client` may create and patch Events.
     pub fn new(client: Client, board: &Arc<Board>) -> Self {
         Self { client, board: Arc::clone(board), queue: EventQueue::default(), news: News::of(board) }
     }
 
-    /// Writes Events until told to stop. What waits then is not written any more.
+    /// Writes Events until `stop` is cancelled. Events that still wait then are dropped.
     pub async fn run(self, stop: CancellationToken) {
         let Self { client, board, queue, news } = self;
         let mut first = Some(news);
@@ -58,7 +58,7 @@ impl News {
     }
 }
 
-/// Puts what is told into the queue, beginning with how things are now.
+/// Puts an event into the queue for each change on the board, and first for the state at the start.
 async fn listen(News { mut events, mut notices }: News, board: &Board, queue: &EventQueue) {
     put_states(board, queue);
     loop {

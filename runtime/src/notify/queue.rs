@@ -22,7 +22,8 @@ pub(super) struct EventQueue {
 }
 
 impl EventQueue {
-    /// Adds an event about an object, instead of an earlier one of the same topic. Files have no events.
+    /// Adds an event about an object. It replaces an earlier event of the same topic. An origin that is a
+    /// file gets no events.
     pub(super) fn put(&self, origin: &Origin, about: &str, reason: Reason, message: &str) {
         let Origin::ConfigMap { name, uid } = origin else { return };
         let message = printable(cut_to(message, LONGEST_MESSAGE));
@@ -42,7 +43,7 @@ impl EventQueue {
         self.put(origin, &format!("{check} {apart}"), reason, &format!("{}: {message}", check.name()));
     }
 
-    /// Adds an event that could not be written, unless there is a later one of its topic.
+    /// Adds an event again that could not be written, unless a later event of its topic waits.
     pub(super) fn put_back(&self, topic: Topic, event: PendingEvent) {
         self.waiting().put_back(topic, event);
     }
@@ -54,7 +55,7 @@ impl EventQueue {
         }
     }
 
-    /// Takes the next event, as soon as it may be written.
+    /// Waits until an event may be written, and takes it.
     pub(super) async fn next(&self) -> (Topic, PendingEvent) {
         loop {
             let next = self.waiting().take();

@@ -1,12 +1,14 @@
-//! How a round ends.
+//! The end of a round, with its cleanup.
 
 use crate::{board::Entry, sandbox::Round, schedule::backoff};
 use tokio::time::sleep;
 
-/// How often a cleanup is tried. One that can never succeed would otherwise end its check for good.
+/// How often a cleanup is tried. Without a limit, a cleanup that can never succeed would stop its check for
+/// ever.
 const ATTEMPTS: u32 = 3;
 
-/// Ends a round, in a few attempts with pauses; false if none of them worked. The board is told of each that did not.
+/// Ends a round, in three attempts with pauses. The board is told of each failed attempt. Returns whether one
+/// succeeded.
 pub(crate) async fn clean_up(round: &mut Round, entry: &Entry) -> bool {
     for attempt in 1..=ATTEMPTS {
         let Err(failure) = round.cleanup().await.done_in("cleanup") else { return true };

@@ -17,17 +17,17 @@ impl Clock {
         Self { started: Instant::now() }
     }
 
-    /// Time since the start.
+    /// The time since the daemon started.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Both times at once.
+    /// The uptime and the wall clock, read at the same moment.
     pub fn now(&self) -> Now {
         Now { uptime: self.uptime(), wall: Timestamp::now() }
     }
 
-    /// The instant of an uptime.
+    /// The instant at which the daemon has run for this long.
     pub fn at(&self, uptime: Duration) -> Instant {
         self.started + uptime
     }

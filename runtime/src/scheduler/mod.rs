@@ -1,4 +1,4 @@
-//! The tasks that obey schedule and lifecycle, one for each check.
+//! The tasks that run checks by their schedule and lifecycle, one for each check.
 
 mod cleanup;
 mod clock;
@@ -27,21 +27,21 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The most runs on demand at a time. Whoever asks for all checks at once would otherwise make all targets
-/// and the network hear from the daemon in the same moment.
+/// The most runs on demand at a time. Without it, a request to run all checks would load all targets and the
+/// network in the same moment.
 const RUNS_ON_DEMAND: usize = 64;
-/// The most runs on demand at a time of one namespace, whose checks may all hang until their timeout.
+/// The most runs on demand at a time of one namespace. All its checks may hang until their timeout.
 const OF_ONE_NAMESPACE: usize = 32;
 
 /// A check that is ready to run.
 pub struct Ready {
-    /// Its place on the board.
+/// The entry of the check on the board.
     pub entry: Arc<Entry>,
-    /// Its manifest.
+/// The manifest of the check.
     pub check: Arc<Check>,
-    /// What runs it. It may have begun already.
+/// The round that runs the check. It may have begun already.
     pub round: Round,
-    /// Who signed the module, if that was asked for.
+    /// The key that signed the module; none if no signature is required.
     pub signer: Option<KeyId>,
 }
 
@@ -51,29 +51,29 @@ pub struct Scheduler {
     clock: Clock,
     tasks: HashMap<Key, Running>,
     on_demand: FairSemaphore,
-    /// Ends runs that hang, at the end of the daemon.
+    /// Cancelled at the end of the daemon, to end runs that hang.
     hurry: CancellationToken,
 }
 
 /// The versions of a check that have not ended yet.
 #[derive(Default)]
 struct Running {
-    /// Stops the newest version.
+    /// Cancelled to stop the newest version of the check.
     stop: CancellationToken,
-    /// Locked by the version that runs.
+    /// The lock that the version of the check holds while it runs.
     seat: Arc<Mutex<()>>,
     versions: Vec<JoinHandle<bool>>,
 }
 
 impl Scheduler {
-    /// No tasks yet.
+/// A scheduler without tasks.
     pub fn new(board: Arc<Board>, clock: Clock) -> Self {
         let (tasks, hurry) = (HashMap::new(), CancellationToken::new());
         Self { board, clock, tasks, on_demand: turns_on_demand(), hurry }
     }
 
-    /// Runs a check from now on. What ran under its name finishes its run and cleans up first; what
-    /// only waited to run leaves at once, so that of many versions two are live.
+    /// Runs a check from now on. A former version finishes its run and cleans up first. Versions that only
+    /// waited to run leave at once, so that two versions of a check are live at most.
     pub fn start(&mut self, ready: Ready) {
         let running = self.tasks.entry(ready.entry.key.clone()).or_default();
         running.stop.cancel();
@@ -89,7 +89,7 @@ impl Scheduler {
         running.versions.push(tokio::spawn(run_seated(seat, begin, round, stop, hurry)));
     }
 
-    /// Lets a check finish its run and clean up. Its task goes on alone; a successor waits for it.
+    /// Lets a check finish its run and clean up. Does not wait for that; a later version of the check does.
     pub fn stop(&mut self, key: &Key) {
         self.tasks.retain(|_, running| !running.versions.iter().all(JoinHandle::is_finished));
         if let Some(running) = self.tasks.get(key) {
@@ -97,9 +97,9 @@ impl Scheduler {
         }
     }
 
-    /// Lets every check finish its run and clean up. Runs that take longer than half of `patience`
-    /// are ended, so that their cleanups have the other half; what takes longer still is killed.
-    /// True if every check was cleaned up.
+    /// Lets every check finish its run and clean up. Runs that take longer than half of `patience` are ended,
+    /// and their cleanups have the other half. Tasks that take longer than `patience` are killed. Returns
+    /// whether every check was cleaned up.
     pub async fn shutdown(mut self, patience: Duration) -> bool {
         for running in self.tasks.values() {
             running.stop.cancel();
@@ -125,8 +125,8 @@ fn turns_on_demand() -> FairSemaphore {
     FairSemaphore::sparing(RUNS_ON_DEMAND, OF_ONE_NAMESPACE)
 }
 
-/// Runs a version of a check once its former version has left. If this version is replaced before that, it only ends
-/// the round that it may have begun. If it panics, it begins again.
+/// Runs a version of a check once its former version has ended. A version that is replaced before that only
+/// ends the round that it may have begun. A version that panics begins again.
 async fn run_seated(
     seat: Arc<Mutex<()>>,
     begin: impl Fn(Round) -> Task,
@@ -143,7 +143,7 @@ async fn run_seated(
     supervise(task, &stop, spread, run, recover).await.unwrap_or(false)
 }
 
-/// Waits for a task, and kills it at the deadline; true if it cleaned up.
+/// Waits for a task, and kills it at the deadline. Returns whether the task cleaned up.
 async fn ended(key: &Key, version: JoinHandle<bool>, deadline: Instant) -> bool {
     let abort = version.abort_handle();
     match timeout_at(deadline, version).await {

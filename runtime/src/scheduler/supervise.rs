@@ -1,4 +1,4 @@
-//! What becomes of a task that panics.
+//! Runs tasks again that panic.
 
 use crate::{
     schedule::{LONGEST_BACKOFF, backoff},
@@ -9,8 +9,9 @@ use std::{panic::AssertUnwindSafe, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// Runs something until it ends. Each time that it panics, `recover` is told why and after which pause it runs again,
-/// and makes it anew. The pauses grow, unless it went well for long. Nothing if it panics when it is to stop.
+/// Runs a task until it ends. After each panic, `recover` gets its message and the pause until the next
+/// start, and makes the task anew. The pauses grow, unless the task ran well for long. Returns nothing if the
+/// task panics while it has to stop.
 pub(super) async fn supervise<S, T, F: Future<Output = T>>(
     first: S,
     stop: &CancellationToken,

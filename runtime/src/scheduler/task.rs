@@ -15,10 +15,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// The longest sleep: a check that follows the wall clock looks at it again after that.
+/// The longest sleep of a task. Then a check with a cron schedule looks at the wall clock again.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
-/// What runs a check.
+/// The task that runs one check, with all that it needs.
 pub(super) struct Task {
     entry: Arc<Entry>,
     check: Arc<Check>,
@@ -29,12 +29,12 @@ pub(super) struct Task {
     spread: u64,
     due: Due,
     on_demand: FairSemaphore,
-    /// The place of a run on demand.
+    /// The permit of the run on demand that is under way; none without one.
     turn: Option<FairPermit>,
 }
 
 impl Task {
-    /// Runs at once, and goes on with the round if that has begun.
+    /// A task whose first run is due at once. A round that has begun already is continued.
     pub(super) fn new(
         entry: Arc<Entry>,
         check: Arc<Check>,
@@ -53,8 +53,8 @@ impl Task {
         Self { entry, check, round, board, clock, lifecycle, spread, due, on_demand, turn: None }
     }
 
-    /// A task in the place of one that has panicked, which counts as a fault of the host. It runs after a pause, and
-    /// first cleans up what the former task may have begun.
+    /// A task that replaces one that has panicked, which counts as a fault of the host. The new task waits
+    /// for a pause, and first cleans up what the former task may have begun.
     pub(super) fn recovered(mut self, why: &str, pause: Duration) -> Self {
         tracing::error!(check = %self.check.key, "its task broke down and begins again in {pause:?}: {why}");
         let now = self.clock.uptime();
@@ -65,13 +65,13 @@ impl Task {
         self
     }
 
-    /// Keeps equal checks from acting in step.
+    /// A fixed number for each check, so that checks with equal schedules do not all run at the same moment.
     pub(super) fn spread(&self) -> u64 {
         self.spread
     }
 
-    /// Runs the check until it is told to stop, then ends its round; false if its cleanup did not work.
-    /// A run that is still under way when there is `hurry` is given up.
+    /// Runs the check until `stop` is cancelled, then ends its round. A run that is under way when `hurry` is
+    /// cancelled is given up. Returns whether the cleanup succeeded.
     pub(super) async fn run(mut self, stop: CancellationToken, hurry: CancellationToken) -> bool {
         // The former version may have taken long to leave.
         self.due = Due::Uptime(self.clock.uptime());
@@ -96,7 +96,7 @@ impl Task {
         well
     }
 
-    /// Ends the round that the task may have begun. False if the cleanup did not work.
+    /// Ends the round that the task may have begun. Returns whether the cleanup succeeded.
     pub(super) async fn leave(mut self) -> bool {
         if !self.lifecycle.owes_cleanup() {
             return true;
@@ -117,7 +117,7 @@ impl Task {
         }
     }
 
-    /// The step under way was dropped, and its instance cannot be entered again.
+    /// Notes that a step was dropped while it was under way, so that its instance cannot be entered again.
     fn give_up(&mut self) {
         tracing::warn!(check = %self.check.key, "its run was given up");
         self.round.abandon();
@@ -138,7 +138,7 @@ impl Task {
         }
     }
 
-    /// Runs on demand wait for each other, but none for longer than it would wait for its schedule.
+    /// Waits for the permit of a run on demand, but no longer than until the check is due by its schedule.
     async fn bring_forward(&mut self, until: Duration, stop: &CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -196,7 +196,7 @@ impl Task {
         }
     }
 
-    /// Ends the round.
+    /// Ends the round, and tells the lifecycle whether the cleanup succeeded.
     async fn cleanup(&mut self) {
         if clean_up(&mut self.round, &self.entry).await {
             tracing::debug!(check = %self.check.key, "cleaned up, to begin another round");
@@ -211,7 +211,7 @@ impl Task {
         self.entry.record(started, begun.elapsed(), verdict, self.next());
     }
 
-    /// When the check may run next, and until when it counts as fresh.
+    /// When the check runs next, until when its outcome counts as fresh, and whether it is in quarantine.
     fn next(&self) -> Next {
         let now = self.clock.now();
         let pause = self.lifecycle.not_before().saturating_sub(now.uptime);
