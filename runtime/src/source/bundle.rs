@@ -1,4 +1,4 @@
-//! What files that lie together want: those of a directory, or those of a ConfigMap.
+//! The checks that the files of one directory or one ConfigMap ask for.
 
 mod files;
 
@@ -19,17 +19,18 @@ use std::{
     sync::Arc,
 };
 
-/// The documents of a manifest file: checks, and what is no check.
+/// The documents of a manifest file: checks, and documents that cannot be used.
 pub(super) type Manifest = Vec<Result<Arc<Check>, Broken>>;
 
-/// What is wrong with a document, and the check and the module that it names all the same.
+/// A document that cannot be used, with the reason, and the check and module that it names as far as they can
+/// be read.
 #[derive(Clone, Debug)]
 pub(super) struct Broken {
     pub(super) why: String,
     pub(super) named: Named,
 }
 
-/// A module file as it lies there.
+/// A module file in a directory or a ConfigMap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stored {
     pub(super) name: String,
@@ -38,24 +39,25 @@ pub(super) struct Stored {
     pub(super) signature: Option<Signature>,
 }
 
-/// A check as the files want it.
+/// A check that files ask for, with its module or with what is wrong.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Desired {
     /// The manifest file, or the module of a check without one.
     pub(super) origin: PathBuf,
     pub(super) check: Option<Arc<Check>>,
-    /// The module, if it is there.
+    /// The module of the check; none if it is missing or broken.
     pub(super) module: Option<Stored>,
     pub(super) trouble: Option<Fault>,
 }
 
-/// What one or more bundles want. Of two wishes for one name the first counts; the other is a clash.
+/// The checks that one or more bundles ask for. Of two checks of one name the first counts; the other is
+/// refused as a clash.
 #[derive(Debug, Default)]
 pub(super) struct Wishes {
     wanted: BTreeMap<Key, Desired>,
-    /// What was wanted before and goes on, unless something else has its name now.
+    /// Former checks that go on, unless another check has their name now.
     kept: Vec<(Key, Desired)>,
-    /// Places that want something and do not get it.
+    /// The files or ConfigMaps that are refused, and why.
     refused: BTreeMap<PathBuf, Fault>,
 }
 
@@ -77,14 +79,15 @@ pub(super) fn unreadable(why: String) -> Manifest {
 }
 
 impl Desired {
-    /// Whether it is something else than what was told before, or the same again after trouble.
+    /// Whether this differs from what was told before, or is the same again after trouble.
     pub(super) fn is_news(&self, before: Option<&Self>) -> bool {
         before.is_none_or(|before| {
             before.check != self.check || before.module != self.module || before.trouble != self.trouble
         })
     }
 
-    /// What is to be told since `before` of a check whose manifest lies at `origin`; `pack` gives the module of a name.
+    /// The changes to tell of a check since `before`. The manifest lies at `origin`; `pack` makes the module
+    /// of a file name.
     pub(super) fn changes(
         &self,
         key: &Key,
@@ -113,7 +116,7 @@ impl Desired {
         set.into_iter().chain(reject)
     }
 
-    /// The check to be set again since `before`, and its module.
+    /// The check and its module, if they have changed since `before` or are usable again; none otherwise.
     fn to_set(&self, before: Option<&Self>) -> Option<(&Arc<Check>, &Stored)> {
         let healed = self.trouble.is_none() && before.is_some_and(|before| before.trouble.is_some());
         let changed = before.is_none_or(|before| before.check != self.check || before.module != self.module);
@@ -122,8 +125,9 @@ impl Desired {
 }
 
 impl Wishes {
-    /// Adds what a bundle wants. `former` are the checks that a manifest file wanted before. Tells which of the
-    /// modules manifests name, or named before: none of these is a check of its own.
+    /// Adds the checks that a bundle asks for. `former` gives the checks that a manifest file asked for
+    /// before. Returns the modules that manifests name or named before. None of those modules is a check of
+    /// its own.
     pub(super) fn read(
         &mut self,
         bundle: &Bundle,
@@ -149,17 +153,17 @@ impl Wishes {
         named.into_iter().map(str::to_owned).collect()
     }
 
-    /// Adds what was wanted before and still is.
+    /// Adds former checks that go on.
     pub(super) fn keep(&mut self, wishes: impl IntoIterator<Item = (Key, Desired)>) {
         self.kept.extend(wishes);
     }
 
-    /// Adds a place that does not get what it wants. It stands under its name, or one like it.
+    /// Adds a file or ConfigMap that is refused. It stands on the board under its own name, or a similar one.
     pub(super) fn refuse(&mut self, origin: PathBuf, why: Fault) {
         self.refused.entry(origin).or_insert(why);
     }
 
-    /// All wishes. What is refused stands under another name in this namespace.
+    /// All checks, by name. Files that are refused stand under free names in this namespace.
     pub(super) fn finish(mut self, namespace: &str) -> BTreeMap<Key, Desired> {
         for (key, wish) in self.kept {
             self.wanted.entry(key).or_insert(wish);
@@ -189,8 +193,8 @@ fn clash(key: &Key, first: &Path, other: &Path) -> Fault {
     Fault::new(Reason::Manifest, why)
 }
 
-/// A name that is free, for a file whose own is taken: the file's, or one like it. How many like it were `tried`
-/// already is remembered, as there can be thousands.
+/// A free name for a refused file: its own name, or that name with a number before it. `tried` remembers the
+/// last number for each name, as there can be thousands.
 pub(super) fn stand_in(
     origin: &Path,
     namespace: &str,

@@ -4,17 +4,17 @@ use crate::value::ENDINGS;
 use ruzstd::decoding::StreamingDecoder;
 use std::io::{self, Read};
 
-/// How far back zstd data may refer, and so how much of it is decoded before the first byte comes out, unless
-/// modules may be larger. Every decoder should support this much (RFC 8878, section 3.1.1.1.2).
+/// The largest window of zstd in bytes, unless modules may be larger. Every decoder should support this much
+/// (RFC 8878, section 3.1.1.1.2).
 const WINDOW: u64 = 8 * 1024 * 1024;
 
-/// Why a module's bytes cannot be had.
+/// Why a module cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// The decoded module is larger than allowed.
     #[error("{0} is larger than {1} bytes once decoded; --max-module-size allows more")]
     TooLarge(String, usize),
-    /// Its compression is broken.
+    /// The compressed data is broken.
     #[error("{0} cannot be decompressed: {1}; is it complete?")]
     Broken(String, io::Error),
 }
@@ -24,13 +24,14 @@ pub fn is_module(name: &str) -> bool {
     ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// The name without the ending of a module or manifest.
+/// The name of a file without the ending of a module or a manifest.
 pub fn stem(name: &str) -> &str {
     let endings = ENDINGS.into_iter().chain([".yaml", ".yml"]);
     endings.into_iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
 }
 
-/// The module's bytes, decompressed as its name tells; at most `limit` bytes long, packed and unpacked.
+/// The bytes of a module, decompressed according to the ending of its name. Neither the compressed nor the
+/// decoded bytes may be more than `limit`.
 pub fn decode(name: &str, bytes: Vec<u8>, limit: usize) -> Result<Vec<u8>, DecodeError> {
     let broken = |error: io::Error| DecodeError::Broken(name.to_owned(), error);
     let too_large = || DecodeError::TooLarge(name.to_owned(), limit);
@@ -49,7 +50,7 @@ pub fn decode(name: &str, bytes: Vec<u8>, limit: usize) -> Result<Vec<u8>, Decod
     if decoded.len() > limit { Err(too_large()) } else { Ok(decoded) }
 }
 
-/// Reads at most one byte more than the limit.
+/// Reads to the end, and stops with an error after more than `limit` bytes.
 fn read(decoder: impl Read, limit: usize) -> io::Result<Vec<u8>> {
     let mut decoded = Vec::new();
     decoder.take(limit as u64 + 1).read_to_end(&mut decoded)?;

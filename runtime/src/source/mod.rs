@@ -26,38 +26,38 @@ use std::sync::Arc;
 pub enum Change {
     /// This check should run with this module.
     Set(Candidate),
-    /// The newest manifest or module of this check cannot be used; a former good one goes on.
+    /// The newest manifest or module of this check cannot be used. A former version goes on.
     Reject {
         /// The identity of the check.
         key: Key,
         /// Where the manifest lies.
         origin: Arc<Origin>,
-        /// The manifest, if it could be read: what it says counts as far as it needs no module.
+        /// The manifest, if it could be read. What needs no module in it applies, such as `suspend`.
         check: Option<Arc<Check>>,
-        /// What is wrong.
+        /// Why the manifest or module cannot be used.
         fault: Fault,
     },
     /// This check should not run any more.
     Remove(Key),
-    /// Everything that was there at the start has been told.
+    /// The source has told all checks that were there at its start.
     Synced,
 }
 
-/// A check and its module, not yet tried.
+/// A check and its module, neither compiled nor run yet.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// The manifest.
+    /// The parsed manifest of the check.
     pub check: Arc<Check>,
     /// Where the manifest lies.
     pub origin: Arc<Origin>,
-    /// The module.
+    /// The module of the check.
     pub module: Packed,
-    /// What lies beside it, not judged.
+    /// The signature that lies beside the module, not verified; none without one.
     pub signature: Option<Signature>,
 }
 
 impl Candidate {
-    /// The same candidate, whose module keeps nothing for which others wait.
+    /// The same candidate with a module that is not fetched, so that it holds neither bytes nor a permit.
     pub(crate) fn laid_aside(self) -> Self {
         Self { module: self.module.laid_aside(), ..self }
     }

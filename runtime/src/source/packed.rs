@@ -1,4 +1,5 @@
-//! Modules where they lie: many can wait, and only what is compiled takes the memory of its bytes.
+//! Modules that are read from their source only when they are compiled, so that many can wait without taking
+//! memory.
 
 use crate::value::{Blob, Digest};
 use futures_util::future::BoxFuture;
@@ -6,49 +7,45 @@ use std::{fmt, sync::Arc};
 
 /// Where a module comes from.
 pub(crate) trait ModuleSource: Send + Sync {
-    /// Brings the module to hand. Waits for its turn where modules at hand take memory.
+    /// Fetches the module. Waits for a permit if fetched modules of this source take memory. The error says
+    /// why the module cannot be fetched now.
     fn fetch(&self) -> BoxFuture<'_, Result<Arc<dyn FetchedModule>, String>>;
 }
 
-/// A module at hand.
+/// A module that was fetched, and whose bytes can be decoded.
 pub(crate) trait FetchedModule: Send + Sync {
-    /// The decoded bytes. Takes a while.
-    ///
-    /// # Errors
-    /// In words, when they cannot be read or decoded.
+    /// The decoded bytes of the module. Blocks for a while. The error says why the bytes cannot be read or
+    /// decoded.
     fn decode(&self) -> Result<Vec<u8>, String>;
 }
 
-/// A module of a known digest, at hand or not.
+/// A module whose digest is known, fetched or not.
 #[derive(Clone)]
 pub struct Packed {
-    /// The digest of its decoded bytes, as they were found.
+    /// The digest of the decoded bytes, as the source found them.
     pub digest: Digest,
     source: Arc<dyn ModuleSource>,
-    /// `None` while it is laid aside.
+    /// The fetched module; none while it is laid aside.
     fetched: Option<Arc<dyn FetchedModule>>,
 }
 
 impl Packed {
-    /// A module that has to be fetched first.
+    /// A module that is not fetched yet.
     pub(crate) fn new(digest: Digest, source: impl ModuleSource + 'static) -> Self {
         Self { digest, source: Arc::new(source), fetched: None }
     }
 
-    /// A module that its source has just read, so that it is at hand.
+    /// The same module, fetched already, as its source has just read it.
     pub(crate) fn at_hand(self, fetched: impl FetchedModule + 'static) -> Self {
         Self { fetched: Some(Arc::new(fetched)), ..self }
     }
 
-    /// The same module, not at hand: it keeps nothing for which others wait.
+    /// The same module, not fetched. It holds neither bytes nor a permit.
     pub(crate) fn laid_aside(self) -> Self {
         Self { fetched: None, ..self }
     }
 
-    /// Brings the module to hand, if it is not.
-    ///
-    /// # Errors
-    /// In words, when it cannot be had just now.
+    /// Fetches the module, unless it is fetched already. The error says why it cannot be fetched now.
     pub(crate) async fn fetch(&mut self) -> Result<(), String> {
         if self.fetched.is_none() {
             self.fetched = Some(self.source.fetch().await?);
@@ -56,10 +53,8 @@ impl Packed {
         Ok(())
     }
 
-    /// The decoded bytes of a module at hand. Takes a while.
-    ///
-    /// # Errors
-    /// In words, when they cannot be had just now, or are other ones than those that were found.
+    /// The decoded bytes of a fetched module. Blocks for a while. An error in words if the module is not
+    /// fetched, cannot be decoded, or has changed since it was found.
     pub(crate) fn read(&self) -> Result<Blob, String> {
         let fetched = self.fetched.as_ref().ok_or("the module is not at hand and has to be fetched")?;
         let module = Blob::of(fetched.decode()?);
@@ -78,7 +73,7 @@ impl fmt::Debug for Packed {
 
 #[cfg(test)]
 mod testing {
-    //! Modules that a function decodes.
+    //! Modules for tests, whose bytes a function returns.
 
     use super::{FetchedModule, ModuleSource};
     use futures_util::{

@@ -1,4 +1,4 @@
-//! Files that lie together, and what each of them wants.
+//! The files of one directory or ConfigMap, and the checks that each of them asks for.
 
 use super::{Broken, Desired, Manifest, Stored};
 use crate::{
@@ -15,36 +15,36 @@ use std::{
     sync::Arc,
 };
 
-/// Files that lie together, as far as they were read, by name.
+/// The files of one directory or ConfigMap, by name, as far as they were read.
 pub(in crate::source) struct Bundle<'a> {
-    /// Where the files lie.
+    /// The directory of the files, or the path that stands for the ConfigMap.
     pub(in crate::source) place: &'a Path,
     /// The namespace of checks without a manifest.
     pub(in crate::source) namespace: &'a str,
     /// The most that checks without a manifest may have.
     pub(in crate::source) ceiling: &'a Arc<Ceiling>,
     pub(in crate::source) manifests: BTreeMap<&'a str, &'a Manifest>,
-    /// The manifests that may still be being written, so that a document that is not there may be yet to come.
+    /// The manifests that may still be being written. A document that is missing in them may yet come.
     pub(in crate::source) unsettled: BTreeSet<&'a str>,
-    /// The modules that manifests named before.
+    /// The modules that manifests named at the last reading.
     pub(in crate::source) named: &'a BTreeSet<String>,
     /// The digests of the modules, or why they cannot be read.
     pub(in crate::source) modules: BTreeMap<&'a str, &'a Result<Digest, String>>,
     pub(in crate::source) signatures: BTreeMap<&'a str, &'a Signature>,
 }
 
-/// What a manifest file wants.
+/// The checks that a manifest file asks for.
 #[derive(Default)]
 pub(super) struct Claims {
     pub(super) wanted: Vec<(Key, Desired)>,
-    /// Its former checks that no document names any more, and that may be wanted all the same.
+    /// Former checks of the file that no document names any more, and that may still be meant.
     pub(super) kept: Vec<(Key, Desired)>,
 }
 
 impl Bundle<'_> {
-    /// What a manifest file wants, each document by itself. A check whose document cannot be used goes on as it was
-    /// before. If it cannot be read which check a document is about, it may be any of those that no other document
-    /// names; without such, it stands under its file's name.
+    /// The checks that a manifest file asks for, each document by itself. A check whose document cannot be
+    /// used goes on as before. A document whose check cannot be read may mean any former check that no other
+    /// document names. Without such a check, the document stands on the board under the name of its file.
     pub(super) fn claims(
         &self,
         name: &str,
@@ -98,7 +98,8 @@ impl Bundle<'_> {
         (key, wish)
     }
 
-    /// The wish with its module, which is then `used`.
+    /// The same wish with its module, whose name is added to `used`. A module that is missing or broken
+    /// becomes the wish's trouble.
     pub(super) fn with_module<'a>(&'a self, mut wish: Desired, used: &mut BTreeSet<&'a str>) -> Desired {
         let Some(check) = &wish.check else { return wish };
         let Some((name, digest)) = self.find(&check.program.module) else {
@@ -121,7 +122,7 @@ impl Bundle<'_> {
         wish
     }
 
-    /// The file of a module, which may lie there packed.
+    /// The file of a module, plain or compressed, and its digest; none if the file is missing.
     pub(super) fn find(&self, module: &Module) -> Option<(&str, &Result<Digest, String>)> {
         let names = module.file_names();
         names

@@ -1,4 +1,4 @@
-//! What one ConfigMap holds, and which checks that makes.
+//! The content of one ConfigMap, and the checks that it asks for.
 
 use super::ConfigMapName;
 use crate::{
@@ -18,13 +18,13 @@ use std::{
     sync::Arc,
 };
 
-/// How many times the largest module all modules of one ConfigMap may decode to together.
+/// The most decoded bytes of all modules of one ConfigMap together, as a multiple of the largest module.
 const MODULES: usize = 16;
 
-/// The files of a ConfigMap, read.
+/// The files of a ConfigMap, with parsed manifests and hashed modules.
 pub(super) struct Content {
     place: ConfigMapName,
-    /// The files by key, as they came.
+    /// The bytes of the files, by key, as the API server sent them.
     files: BTreeMap<String, Vec<u8>>,
     manifests: BTreeMap<String, Manifest>,
     digests: BTreeMap<String, Result<Digest, String>>,
@@ -33,22 +33,23 @@ pub(super) struct Content {
     limit: usize,
 }
 
-/// What a ConfigMap made when it was last read.
+/// The checks and modules of a ConfigMap when it was last read.
 #[derive(Default)]
 pub(super) struct Former {
     pub(super) wishes: BTreeMap<Key, Desired>,
-    /// The modules that manifests named.
+    /// The keys of the modules that manifests named.
     pub(super) named: BTreeSet<String>,
 }
 
-/// The modules of a ConfigMap, as they came.
+/// The modules of a ConfigMap, as the API server sent them.
 pub(super) struct Modules {
     files: BTreeMap<String, Vec<u8>>,
     limit: usize,
 }
 
 impl Content {
-    /// Reads the manifests and hashes the modules, each decoded to at most `limit` bytes. Takes a while.
+    /// Parses the manifests and hashes the modules, each decoded to at most `limit` bytes. Blocks for a
+    /// while.
     pub(super) fn read(place: ConfigMapName, map: ConfigMap, ceiling: &Arc<Ceiling>, limit: usize) -> Self {
         let texts = map.data.unwrap_or_default().into_iter().map(|(name, text)| (name, text.into_bytes()));
         let bytes = map.binary_data.unwrap_or_default().into_iter().map(|(name, bytes)| (name, bytes.0));
@@ -65,7 +66,7 @@ impl Content {
         Self { manifests, digests, signatures, files, place, ceiling, limit }
     }
 
-    /// The checks that this makes, and the modules that its manifests name or named before.
+    /// The checks that the ConfigMap asks for, and the modules that its manifests name or named before.
     pub(super) fn wishes(&self, former: &Former) -> (BTreeMap<Key, Desired>, BTreeSet<String>) {
         let place = PathBuf::from(format!("ConfigMap {}", self.place));
         let bundle = Bundle {
@@ -88,7 +89,7 @@ impl Content {
         (wishes.finish(&self.place.namespace), named)
     }
 
-    /// What is left to keep once it is known which checks this makes.
+    /// The modules alone, for when the checks are known.
     pub(super) fn into_modules(mut self) -> Modules {
         self.files.retain(|name, _| is_module(name));
         Modules { files: self.files, limit: self.limit }
@@ -96,7 +97,8 @@ impl Content {
 }
 
 impl Modules {
-    /// A decoded module. Takes a while.
+    /// The decoded bytes of a module by its key. Blocks for a while. The error says why they cannot be
+    // decoded.
     pub(super) fn decode(&self, name: &str) -> Result<Vec<u8>, String> {
         let bytes = self.files.get(name).cloned().unwrap_or_default();
         decode(name, bytes, self.limit).map_err(|error| error.to_string())

@@ -1,4 +1,4 @@
-//! From what is seen of ConfigMaps to changes.
+//! Reads the ConfigMaps that the watches report, and tells their checks as changes.
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +30,7 @@ use tokio::{
 };
 use tokio_util::time::DelayQueue;
 
-/// A ConfigMap that keeps changing is read once in so long.
+/// The shortest time between two reads of one ConfigMap.
 const SPACING: Duration = Duration::from_millis(250);
 /// The longest pause before a read that failed is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long the daemon waits for the ConfigMaps that it found at the start before it goes on without them.
 const LONGEST_START: Duration = Duration::from_secs(60);
 
-/// Reads ConfigMaps that have changed, and tells what they want.
+/// Reads ConfigMaps that have changed, and tells the checks that they ask for.
 pub(super) struct Follower {
     source: ConfigMaps,
     claims: NameClaims,
@@ -46,11 +46,11 @@ pub(super) struct Follower {
     due: DelayQueue<ConfigMapName>,
     reader: Reader,
     reads: JoinSet<Read>,
-    /// What is being read; what comes of any other read is out of date.
+    /// The numbers of the reads under way. The result of any other read is out of date.
     reading: HashMap<Id, ConfigMapName>,
-    /// Namespaces that have not answered yet.
+    /// The namespaces whose ConfigMaps are not listed yet.
     unanswered: BTreeSet<Option<String>>,
-    /// Namespaces that may not be looked at.
+    /// The namespaces whose ConfigMaps the daemon may not list.
     forbidden: BTreeSet<Option<String>>,
     places: usize,
     start: Start,
@@ -60,23 +60,24 @@ pub(super) struct Follower {
     contact: Arc<SourceStatus>,
 }
 
-/// How far the start has come. What turns up later keeps nobody waiting, or a tenant could.
+/// How far the start has come. ConfigMaps that are made later do not delay it, as tenants could make them on
+/// and on.
 enum Start {
-    /// Not all namespaces have answered; these ConfigMaps were found and not tried yet.
+    /// Not all namespaces are listed. These ConfigMaps were found and not read yet.
     Finding(BTreeSet<ConfigMapName>),
-    /// All have; these are waited for, but not for ever.
+    /// All namespaces are listed. These ConfigMaps are waited for until a deadline.
     Trying(BTreeSet<ConfigMapName>, Instant),
     Over,
 }
 
-/// A ConfigMap that is there.
+/// A ConfigMap that exists, and what is known of it.
 #[derive(Default)]
 struct KnownConfigMap {
     /// The resource version that was last seen.
     version: String,
     /// The resource version that was last read.
     read: Option<String>,
-    /// The modules that its manifests name or named, as long as they are there.
+    /// The modules in the ConfigMap that its manifests name or named.
     named: BTreeSet<String>,
     began: Option<Instant>,
     is_due: bool,
@@ -85,7 +86,7 @@ struct KnownConfigMap {
     failures: u32,
 }
 
-/// Nobody takes changes any more.
+/// The error that nobody receives changes any more.
 struct Unheard;
 
 impl Follower {
@@ -116,7 +117,7 @@ impl Follower {
         }
     }
 
-    /// Follows what is seen until nobody takes the changes any more.
+    /// Follows what the watches report until nobody receives the changes any more.
     pub(super) async fn run(mut self, mut sightings: mpsc::Receiver<Sighting>) {
         while self.step(&mut sightings).await.is_ok() {}
     }
@@ -192,7 +193,7 @@ impl Follower {
         }
     }
 
-    /// Has a ConfigMap read soon.
+    /// Plans the read of a ConfigMap.
     fn want(&mut self, place: &ConfigMapName, pause: Duration) {
         let Some(known) = self.known.get_mut(place) else { return };
         if !known.is_due {
@@ -216,7 +217,7 @@ impl Follower {
         known.reading = Some(reading);
     }
 
-    /// A read has ended, in whatever way.
+    /// Handles the end of a read, whether it succeeded or not.
     async fn ended(&mut self, ended: Result<(Id, Read), JoinError>) -> Result<(), Unheard> {
         let (id, read) = match ended {
             Ok((id, read)) => (id, read),
@@ -263,7 +264,7 @@ impl Follower {
         self.carry_out(plan, Some(&modules)).await
     }
 
-    /// How many checks the namespace of a ConfigMap may have.
+    /// The most checks that the namespace of a ConfigMap may have.
     fn most(&self, place: &ConfigMapName) -> usize {
         self.source.policy.most_checks(&place.namespace)
     }
@@ -302,7 +303,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Tells what is new of a check that this ConfigMap has.
+    /// Tells what has changed about a check of this ConfigMap.
     async fn tell_all(&mut self, key: &Key, modules: &HeldModules) -> Result<(), Unheard> {
         for change in self.claims.tell(key, |name, digest| modules.pack(name, digest)) {
             self.tell(key, change).await?;
@@ -310,7 +311,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Warns of a ConfigMap in the log, if there is room for that about its namespace.
+    /// Logs a warning about a ConfigMap, within the log rate of its namespace.
     fn warn(&self, place: &ConfigMapName, words: &str) {
         if self.board.logs.has_room(&place.namespace, words.len()) {
             tracing::warn!("{words}");
@@ -330,7 +331,8 @@ impl Follower {
 }
 
 impl Start {
-    /// The ConfigMap has been read, could not be, or is gone.
+    /// Notes that a ConfigMap was read, could not be read, or is gone, so that the start need not wait for
+    /// it.
     fn tried(&mut self, place: &ConfigMapName) {
         if let Self::Finding(untried) | Self::Trying(untried, _) = self {
             untried.remove(place);

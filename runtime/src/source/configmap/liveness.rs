@@ -1,4 +1,4 @@
-//! Whether the API server still answers while nothing is heard of it.
+//! Asks whether the API server still answers while no watch delivers anything.
 
 use super::objects::Objects;
 use crate::cluster::{code, in_words, within};
@@ -12,38 +12,38 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// After so long a silence it is asked. It has 10 s to answer, so that it is missed within 30 s; and it is asked
-/// four times a minute at most, however many namespaces are followed.
+/// How long no watch may deliver anything before the API server is asked. It has 10 s to answer, so that its
+/// absence shows within 30 s.
 const QUIET: Duration = Duration::from_secs(15);
-/// What an API server in trouble answers with, or who stands before it.
+/// The lowest status code with which an API server in trouble answers, or a proxy before it.
 const TROUBLE: u16 = 500;
 
-/// Asks the API server for a sign of life where no watch hears of it, for all watches together.
+/// Asks the API server for a sign of life while no watch delivers anything. One instance serves all watches.
 pub(super) struct Liveness {
     objects: Objects,
     heard: Mutex<Instant>,
-    /// Why it did not answer.
+    /// Tells why the API server did not answer.
     silent: watch::Sender<String>,
 }
 
 impl Liveness {
-    /// Asks for ConfigMaps in a namespace, or in all.
+    /// A check of the API server that asks for ConfigMaps of one namespace, or of all.
     pub(super) fn new(client: &Client, namespace: Option<&str>) -> Self {
         let heard = Mutex::new(Instant::now());
         Self { objects: Objects::new(client, namespace), heard, silent: watch::Sender::default() }
     }
 
-    /// Something was heard of it.
+    /// Notes that the API server has delivered something.
     pub(super) fn heard(&self) {
         *self.last() = Instant::now();
     }
 
-    /// Changes when it does not answer, and tells why.
+    /// Changes whenever the API server does not answer, and then holds the reason.
     pub(super) fn silent(&self) -> watch::Receiver<String> {
         self.silent.subscribe()
     }
 
-    /// Asks for as long as it is polled.
+    /// Asks the API server whenever it is silent for too long, and never ends by itself.
     pub(super) async fn keep(&self) {
         loop {
             let due = *self.last() + QUIET;

@@ -33,33 +33,33 @@ use watch::{Watch, title};
 
 /// The name of this source on the board.
 const NAME: &str = "configmap";
-/// What was seen and waits to be looked at.
+/// The most reports of watches that wait to be handled.
 const PENDING_SIGHTINGS: usize = 16;
 
 /// ConfigMaps whose manifests and modules are checks that should run.
 pub struct ConfigMaps {
-    /// Asks the API server with the rights of the daemon.
+    /// The client of the API server, with the rights of the daemon.
     pub client: Client,
-    /// Where to look.
+    /// The namespaces whose ConfigMaps are read.
     pub namespaces: Namespaces,
-    /// Which labels a ConfigMap must have.
+    /// The label selector that a ConfigMap has to match.
     pub selector: String,
-    /// How far checks may reach, by namespace.
+    /// The policy, which says what the checks of each namespace may reach.
     pub policy: Arc<Policy>,
     /// The largest module in bytes, once decoded.
     pub max_module_size: usize,
 }
 
-/// A ConfigMap as its metadata tells of it.
+/// The metadata of a ConfigMap that is needed here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     place: ConfigMapName,
     age: Age,
-    /// Another one after each change.
+    /// The resource version, which is another one after each change.
     version: String,
 }
 
-/// Orders ConfigMaps, the oldest first: when it was created, and its uid.
+/// The age of a ConfigMap: its creation time, then its uid. The oldest ConfigMap sorts first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Age {
     created: Timestamp,
@@ -67,8 +67,8 @@ struct Age {
 }
 
 impl ConfigMaps {
-    /// Tells what is there, then what changes, until told to stop. Checks that are `taken` by another source
-    /// are left to it.
+    /// Tells the checks of all ConfigMaps, then every change, until `stop` is cancelled. Checks that another
+    /// source has `taken` are left to that source.
     pub async fn watch(
         self,
         changes: mpsc::Sender<Change>,

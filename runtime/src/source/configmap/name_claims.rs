@@ -1,4 +1,4 @@
-//! Which ConfigMap has which check, and what has been told of it.
+//! Which ConfigMap has which check, and what was told of each check.
 
 #[cfg(test)]
 mod tests;
@@ -18,23 +18,23 @@ use std::{
     sync::Arc,
 };
 
-/// How many ConfigMaps of one namespace stand on the board as refused for their number of checks.
+/// The most ConfigMaps of one namespace that stand on the board as refused for their number of checks.
 const MOST_REFUSED: usize = 10;
 
-/// What all ConfigMaps want. Of two that want one check the older has it; before all others comes
-/// another source that has taken it.
+/// The checks that all ConfigMaps ask for. Of two ConfigMaps that ask for one check, the older one gets it. A
+/// check that another source has taken goes to none.
 #[derive(Default)]
 pub(super) struct NameClaims {
     maps: BTreeMap<ConfigMapName, HeldConfigMap>,
-    /// Who wants each check: whoever has one first, and then the oldest.
+    /// The claims for each check: first those for a real check, and of these the oldest first.
     claims: BTreeMap<Key, BTreeSet<NameClaim>>,
-    /// What was told of each check, and whose it is.
+    /// What was told last of each check, and the ConfigMap that has it.
     told: BTreeMap<Key, (Arc<Origin>, Desired)>,
     taken: Taken,
     namespaces: BTreeMap<String, NamespaceUse>,
 }
 
-/// What the ConfigMaps of one namespace have together.
+/// The checks and refusals of the ConfigMaps of one namespace.
 #[derive(Default)]
 struct NamespaceUse {
     checks: usize,
@@ -42,7 +42,8 @@ struct NamespaceUse {
     refused: BTreeSet<(Age, ConfigMapName)>,
 }
 
-/// A wish for a check. What only stands for a file that makes none never gets the name of a check that there is.
+/// A claim for the name of a check. An entry that only stands for a broken file never gets the name of a real
+/// check.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct NameClaim {
     is_stand_in: bool,
@@ -55,32 +56,33 @@ struct HeldConfigMap {
     age: Age,
     origin: Arc<Origin>,
     wishes: BTreeMap<Key, Desired>,
-    /// How many checks it would have, had the namespace room for them.
+    /// The number of checks that the ConfigMap asks for, whether or not the namespace may have so many.
     refused: Option<usize>,
-    /// The checks that others have, with what was told about that.
+    /// The checks that other ConfigMaps have, and the clash that was told for each.
     beaten: BTreeMap<Key, String>,
 }
 
-/// What is to be done after a change.
+/// The actions to take after a change.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// Checks that nobody wants any more, or that are another one's now: nothing of the former owner's goes on.
+    /// The checks that no ConfigMap asks for any more, or that another ConfigMap has now. What the former
+    /// owner ran ends.
     pub(super) remove: Vec<Key>,
-    /// Checks of the ConfigMap that has just been read, to be told with its content.
+    /// The checks of the ConfigMap that was just read. They are told with its content.
     pub(super) tell: Vec<Key>,
-    /// ConfigMaps to be read again: they have a check now that another one had.
+    /// The ConfigMaps to read again, as each has a check now that another ConfigMap had.
     pub(super) read: BTreeSet<ConfigMapName>,
-    /// ConfigMaps that do not get what they want, and why.
+    /// The ConfigMaps that are refused a check, and why.
     pub(super) clashes: Vec<(ConfigMapName, String)>,
 }
 
 impl NameClaims {
-    /// What the ConfigMap wanted when it was last read.
+    /// The checks that the ConfigMap asked for when it was last read.
     pub(super) fn wishes(&self, place: &ConfigMapName) -> BTreeMap<Key, Desired> {
         self.maps.get(place).map(|held| held.wishes.clone()).unwrap_or_default()
     }
 
-    /// The ConfigMap has been read and wants this; its namespace may have so many checks.
+    /// Notes the checks that a ConfigMap asks for, which was just read. Its namespace may have `most` checks.
     pub(super) fn put(&mut self, seen: &Seen, wishes: BTreeMap<Key, Desired>, most: usize) -> Plan {
         let mut clashes = Vec::new();
         let wanted = wishes.len();
@@ -113,7 +115,7 @@ impl NameClaims {
         plan
     }
 
-    /// The ConfigMap is gone; its namespace may have so many checks.
+    /// Notes that a ConfigMap is gone. Its namespace may have `most` checks.
     pub(super) fn remove(&mut self, place: &ConfigMapName, most: usize) -> Plan {
         let wishes = self.withdraw(place).map(|held| held.wishes).unwrap_or_default();
         let mut plan = self.settle(&wishes.into_keys().collect(), None);
@@ -121,7 +123,7 @@ impl NameClaims {
         plan
     }
 
-    /// Another source has these checks, and no others.
+    /// Notes that another source has these checks, and no others.
     pub(super) fn leave(&mut self, taken: Taken) -> Plan {
         let mut touched = taken.differs(&self.taken);
         if taken.hides_some(&self.taken) {
@@ -133,7 +135,8 @@ impl NameClaims {
         self.settle(&touched, None)
     }
 
-    /// What is to be told of a check, once; `pack` gives a module of the ConfigMap that has it.
+    /// The changes to tell of a check since the last call. `pack` makes a module of the ConfigMap that has
+    /// the check.
     pub(super) fn tell(&mut self, key: &Key, pack: impl FnOnce(&str, Digest) -> Packed) -> Vec<Change> {
         let owner =
             self.owner(key).and_then(|(place, wish)| Some((Arc::clone(self.origin(place)?), wish.clone())));
@@ -144,17 +147,17 @@ impl NameClaims {
         changes
     }
 
-    /// How many ConfigMaps want more checks than there is room for.
+    /// The number of ConfigMaps that are refused, as their namespaces may not have so many checks.
     pub(super) fn refused(&self) -> usize {
         self.namespaces.values().map(|tally| tally.refused.len()).sum()
     }
 
-    /// A ConfigMap that has been read, as the origin of its checks.
+    /// The origin of the checks of a ConfigMap; none if it was not read.
     pub(super) fn origin(&self, place: &ConfigMapName) -> Option<&Arc<Origin>> {
         self.maps.get(place).map(|held| &held.origin)
     }
 
-    /// Who has the check: the oldest ConfigMap that makes it.
+    /// The ConfigMap that has a check, which is the oldest that asks for it.
     pub(super) fn owner(&self, key: &Key) -> Option<(&ConfigMapName, &Desired)> {
         if self.taken.contains(key) {
             return None;
@@ -163,7 +166,7 @@ impl NameClaims {
         Some((place, self.maps.get(place)?.wishes.get(key)?))
     }
 
-    /// Takes a ConfigMap and its claims off the claims.
+    /// Removes a ConfigMap and its claims.
     fn withdraw(&mut self, place: &ConfigMapName) -> Option<HeldConfigMap> {
         let held = self.maps.remove(place)?;
         if let Entry::Occupied(mut tally) = self.namespaces.entry(place.namespace.clone()) {
@@ -190,8 +193,9 @@ impl NameClaims {
         all - self.maps.get(place).map_or(0, |held| held.checks(place))
     }
 
-    /// What a ConfigMap goes on wanting that wants more than there is room for: what it did before. That it is
-    /// refused stands on the board under its own name, as long as these are few.
+    /// The checks of a ConfigMap that asks for more than its namespace may have: those that it had before.
+    /// The refusal stands on the board under the name of the ConfigMap, unless the namespace has too many
+    /// refusals.
     fn refuse(
         &self,
         place: &ConfigMapName,
@@ -229,8 +233,8 @@ impl NameClaims {
         refusal.and_then(|key| self.owner(key)).is_some_and(|(owner, _)| owner == place)
     }
 
-    /// The oldest ConfigMap that was refused and for whose checks there is room now, or else that could now stand on
-    /// the board.
+    /// The oldest refused ConfigMap whose checks the namespace may have now. Without one, the oldest that may
+    /// now stand on the board as refused.
     fn next_refused(&self, namespace: &str, most: usize) -> Option<ConfigMapName> {
         let refused = || self.namespaces.get(namespace).into_iter().flat_map(|tally| &tally.refused);
         let held = |place: &ConfigMapName| self.maps.get(place);
@@ -279,7 +283,7 @@ impl NameClaims {
         plan
     }
 
-    /// Finds who wants the check and does not get it, and has not been told so.
+    /// The ConfigMaps that are refused a check and were not told so yet.
     fn find_clashes(&mut self, key: &Key, clashes: &mut Vec<(ConfigMapName, String)>) {
         let winner = self.owner(key).map(|(place, _)| place.clone());
         for NameClaim { place, is_stand_in, .. } in self.claims.get(key).into_iter().flatten() {
@@ -309,13 +313,13 @@ impl NameClaims {
 }
 
 impl HeldConfigMap {
-    /// The name under which it stands for itself, if it is refused.
+    /// The name under which the ConfigMap stands on the board if it is refused.
     fn refusal(&self, place: &ConfigMapName) -> Option<&Key> {
         let own = |(_, wish): &(&Key, &Desired)| wish.origin == Path::new(&place.name);
         self.refused.and_then(|_| self.wishes.iter().find(own)).map(|(key, _)| key)
     }
 
-    /// How many checks it has. That it is refused is none.
+    /// The number of checks of the ConfigMap. An entry for its refusal does not count.
     fn checks(&self, place: &ConfigMapName) -> usize {
         self.wishes.len() - usize::from(self.refusal(place).is_some())
     }

@@ -1,5 +1,5 @@
-//! ConfigMaps as the API server tells of them, and only what is needed of it: whoever may write one chooses how many
-//! labels it has.
+//! ConfigMaps as the API server sends them. Only the fields that are needed are kept, as whoever writes a
+//! ConfigMap chooses how many labels it has.
 
 use super::{Age, ConfigMapName, Seen};
 use crate::cluster::code;
@@ -19,36 +19,37 @@ use serde::{Deserialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use tower::service_fn;
 
-/// How many are listed at once: the metadata of each can be as large as the whole object.
+/// The number of ConfigMaps on one page of a list. The metadata of each can be as large as a whole object.
 pub(super) const PAGE: u32 = 10;
-/// The largest answer in bytes. An object is hardly ever larger than 1.5 MiB, and as JSON than twice that.
+/// The largest answer of the API server in bytes. An object is hardly ever larger than 1.5 MiB, and its JSON
+/// than twice that.
 const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
-/// There is no such object.
+/// The status code of the API server for an object that does not exist.
 const NOT_FOUND: u16 = 404;
 
-/// The ConfigMaps of one namespace, or of all.
+/// A client for the ConfigMaps of one namespace, or of all.
 pub(super) struct Objects {
-    /// Watches last, and so are not limited.
+    /// The client for watches. Their answers last, and so have no size limit.
     client: Client,
     limited: Client,
     request: Request,
 }
 
-/// A page of a list.
+/// One page of a list of ConfigMaps.
 #[derive(Deserialize)]
 pub(super) struct Page {
     pub(super) metadata: ListMeta,
-    /// The objects of the page. `None` if it is empty, as the API server then writes `null`.
+    /// The objects of the page; none if the page is empty, as the API server then writes `null`.
     items: Option<Vec<Item>>,
 }
 
-/// An object without its content.
+/// The metadata of a ConfigMap.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Item {
     metadata: Metadata,
 }
 
-/// An object with its content.
+/// A ConfigMap with its content.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Whole {
@@ -83,12 +84,12 @@ impl Objects {
         Self { client: client.clone(), limited, request }
     }
 
-    /// The metadata of those that a page holds.
+    /// Requests one page of the list with metadata only.
     pub(super) async fn list(&self, params: &ListParams) -> kube::Result<Page> {
         self.ask(self.request.list_metadata(params)).await
     }
 
-    /// What becomes of them after this version.
+    /// Starts a watch of the ConfigMaps after this resource version.
     pub(super) async fn watch(
         &self,
         params: &WatchParams,
@@ -98,7 +99,7 @@ impl Objects {
         self.client.request_events(request).await
     }
 
-    /// One of them with its content, if it is there.
+    /// Requests a ConfigMap with its content; none if it does not exist.
     pub(super) async fn get(&self, name: &str) -> kube::Result<Option<(Seen, ConfigMap)>> {
         let whole: Whole = match self.ask(self.request.get(name, &GetParams::default())).await {
             Err(error) if code(&error) == Some(NOT_FOUND) => return Ok(None),

@@ -1,4 +1,4 @@
-//! Reads ConfigMaps, and holds on to their modules for as long as they are waited for.
+//! Reads ConfigMaps, and keeps their modules in memory until these are compiled.
 
 use super::{
     ConfigMapName, ConfigMaps, Seen,
@@ -27,10 +27,10 @@ use tokio::{
 const MOST_HELD: usize = 32;
 /// The most ConfigMaps of one namespace whose modules are in memory at a time.
 const MOST_OF_EACH: usize = 2;
-/// How many ConfigMaps are read and decoded at a time.
+/// The most ConfigMaps that are read and decoded at once.
 const READS: usize = 4;
 
-/// Reads ConfigMaps of all namespaces in turn.
+/// A reader of ConfigMaps that serves namespaces in turn.
 #[derive(Clone)]
 pub(super) struct Reader {
     client: Client,
@@ -40,19 +40,20 @@ pub(super) struct Reader {
     reads: Arc<Semaphore>,
 }
 
-/// What came of reading a ConfigMap: nothing if it is gone.
+/// The result of reading a ConfigMap; none if it is gone.
 pub(super) type Read = Result<Option<WantedConfigMap>, String>;
 
-/// A ConfigMap and the checks that it makes.
+/// A ConfigMap that was read, and the checks that it asks for.
 pub(super) struct WantedConfigMap {
     pub(super) seen: Seen,
     pub(super) wishes: BTreeMap<Key, Desired>,
-    /// The modules that its manifests name or named.
+    /// The modules that the manifests of the ConfigMap name or named.
     pub(super) named: BTreeSet<String>,
     pub(super) modules: HeldModules,
 }
 
-/// The modules of a ConfigMap, and how to read it again. Those who wait for one of them hold all of them.
+/// The modules of a ConfigMap, and how to read it again. Whoever waits for one module keeps all of them in
+/// memory.
 pub(super) struct HeldModules {
     modules: Arc<(Modules, FairPermit)>,
     place: ConfigMapName,
@@ -70,7 +71,7 @@ impl Reader {
         }
     }
 
-    /// Reads a ConfigMap when it is its namespace's turn. `former` is what it made before.
+    /// Reads a ConfigMap once its namespace has a permit. `former` holds its checks of the last read.
     pub(super) async fn read(&self, place: &ConfigMapName, former: Former) -> Read {
         let turn = self.turns.take(&place.namespace).await;
         let _read = self.reads.acquire().await;
@@ -90,13 +91,13 @@ impl Reader {
     }
 }
 
-/// A read that panicked, in words.
+/// The message for a read that panicked.
 pub(super) fn broke_down(error: &JoinError) -> String {
     format!("reading it broke down: {error}")
 }
 
 impl HeldModules {
-    /// One of the modules, for later.
+    /// One module of the ConfigMap, to be decoded later.
     pub(super) fn pack(&self, name: &str, digest: Digest) -> Packed {
         let source =
             MapModule { reader: self.reader.clone(), place: self.place.clone(), name: name.to_owned() };
@@ -108,7 +109,7 @@ impl HeldModules {
     }
 }
 
-/// A module in a ConfigMap, which is read again when the module is to be at hand.
+/// A module in a ConfigMap, as a module source. Fetching reads the ConfigMap again.
 struct MapModule {
     reader: Reader,
     place: ConfigMapName,
@@ -127,7 +128,7 @@ impl ModuleSource for MapModule {
     }
 }
 
-/// A module in memory, beside the others of its ConfigMap.
+/// A fetched module. It keeps the other modules of its ConfigMap in memory as well.
 struct HeldModule {
     modules: Arc<(Modules, FairPermit)>,
     name: String,

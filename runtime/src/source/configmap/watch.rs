@@ -1,7 +1,7 @@
 //! Follows the metadata of ConfigMaps in one namespace, or in all of them.
 //!
-//! kube's own watcher does not tell when a watch that broke is back, nor of bookmarks, which show that a
-//! silent one still works.
+//! The watcher of the crate `kube` tells neither when a broken watch is back, nor of bookmarks. Bookmarks
+//! show that a silent watch still works.
 
 #[cfg(test)]
 mod tests;
@@ -27,35 +27,36 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// A watch ends after so many seconds, and somewhat less: watches that began together end apart.
+/// The longest time of one watch in seconds. Each is somewhat shorter, so that watches that began together do
+/// not end together.
 const LONGEST_WATCH: u32 = 290;
 const SHORTEST_WATCH: u32 = 230;
 /// API servers send a bookmark every minute; a watch that is silent for longer than this is cut off.
 const SILENCE: Duration = Duration::from_secs(90);
-/// A connection that lasted so long begins anew with short pauses.
+/// After how long a watch counts as good, so that the next pause is short again.
 const STEADY: Duration = Duration::from_secs(30);
-/// The longest pause before it is tried again.
+/// The longest pause before a watch that failed is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// `Expired`: the API server does not remember what changed since.
+/// The status code `Expired`: the API server no longer knows the changes since the given version.
 const GONE: u16 = 410;
 
-/// What is seen of ConfigMaps.
+/// What a watch reports about ConfigMaps.
 #[derive(Debug)]
 pub(super) enum Sighting {
-    /// These are all in the namespace, or in all of them.
+    /// All ConfigMaps of the namespace, or of all namespaces.
     All(Option<String>, Vec<Seen>),
-    /// This one is new or has changed.
+    /// A ConfigMap that is new or has changed.
     One(Seen),
-    /// This one is gone, or has lost its label.
+    /// A ConfigMap that is gone, or no longer matches the selector.
     Gone(ConfigMapName),
-    /// The API server does not let the daemon look there.
+    /// The API server forbids the daemon to list ConfigMaps in the namespace.
     Forbidden(Option<String>),
 }
 
-/// The watch over one namespace, or over all.
+/// The watch of the ConfigMaps of one namespace, or of all.
 pub(super) struct Watch {
     objects: Objects,
-    /// One of the watches lists at a time, as pages can be large.
+    /// The permit to list. One watch lists at a time, as pages can be large.
     listing: Arc<Semaphore>,
     namespace: Option<String>,
     selector: String,
@@ -67,12 +68,12 @@ pub(super) struct Watch {
 /// Why a watch ended.
 #[derive(Debug, thiserror::Error)]
 enum Lost {
-    /// Nobody listens any more.
+    /// Nobody receives what the watch reports any more.
     #[error("nobody listens")]
     Unheard,
     #[error("it does not remember what changed since")]
     Expired,
-    /// Whether it would have told anything is unknown.
+    /// The watch ended without a report, so that it is unknown whether anything has changed.
     #[error("the watch ended without a word")]
     Mute,
     #[error("{0}")]
@@ -84,13 +85,13 @@ enum Lost {
 }
 
 impl Lost {
-    /// How long the API server asks to wait.
+    /// How long the API server asks to wait before the next try; none if it does not say.
     fn asked_pause(&self) -> Duration {
         if let Self::Failed(error) = self { asked_pause(error) } else { Duration::ZERO }
     }
 }
 
-/// The name of a namespace, or of all, in messages and on the board.
+/// The name of a namespace for messages and the board, or the words for all namespaces.
 pub(super) fn title(namespace: Option<&str>) -> &str {
     namespace.unwrap_or("all namespaces")
 }
@@ -109,7 +110,7 @@ impl Watch {
         Self { objects, listing, namespace, selector: selector.to_owned(), contact, sightings, liveness }
     }
 
-    /// Tells what is there and what changes, for as long as somebody listens.
+    /// Reports all ConfigMaps, then every change, for as long as somebody receives that.
     pub(super) async fn run(self) {
         let mut failures = 0;
         loop {
@@ -126,7 +127,7 @@ impl Watch {
         }
     }
 
-    /// Lists, and watches from there on.
+    /// Lists all ConfigMaps, then watches for changes from the version of that list.
     async fn follow(&self) -> Result<Infallible, Lost> {
         let mut version = self.list().await?;
         loop {
@@ -148,7 +149,7 @@ impl Watch {
         }
     }
 
-    /// Tells everything that is there; gives the version of all of it.
+    /// Lists and reports all ConfigMaps. Returns the resource version of the list.
     async fn list(&self) -> Result<String, Lost> {
         let mut params = ListParams::default().labels(&self.selector).limit(PAGE);
         let mut all = Vec::new();
@@ -170,8 +171,8 @@ impl Watch {
         within(self.objects.list(params)).await
     }
 
-    /// Tells what changes until the watch ends. One that has told nothing until then is no reason to believe that
-    /// nothing has changed.
+    /// Reports changes until the watch ends. A watch that has reported nothing does not prove that nothing
+    /// has changed.
     async fn hear(
         &self,
         mut events: impl Stream<Item = kube::Result<WatchEvent<Item>>> + Unpin,
@@ -220,7 +221,7 @@ impl Watch {
         }
     }
 
-    /// Says that the place is lost; false if nobody listens any more.
+    /// Reports that the namespace cannot be watched. Returns false if nobody receives that any more.
     async fn mourn(&self, lost: &Lost) -> bool {
         let title = title(self.namespace.as_deref());
         let forbidden = match lost {

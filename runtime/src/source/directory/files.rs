@@ -1,4 +1,4 @@
-//! The files of one directory, as of one moment.
+//! The list of the files of one directory.
 
 use crate::{
     file,
@@ -15,7 +15,8 @@ use std::{
 /// The link that the kubelet swaps when a mounted ConfigMap changes.
 const CONFIGMAP_DATA: &str = "..data";
 
-/// Tells whether a file may have changed without reading it. What was allowed or forbidden changes its last time.
+/// The metadata of a file that tells whether it may have changed. A change of its permissions changes the
+/// last field, ctime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     device: u64,
@@ -25,12 +26,12 @@ pub(super) struct Stamp {
     changed: (i64, i64),
 }
 
-/// Which directory a path leads to.
+/// The identity of the directory that a path leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
-    /// Where it is mounted, and its number there.
+    /// The device and the inode of the directory.
     pub(super) directory: (u64, u64),
-    /// Where its files lie.
+    /// The path of the directory in which the files lie.
     pub(super) place: PathBuf,
 }
 
@@ -39,7 +40,7 @@ pub(super) struct Identity {
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) path: PathBuf,
-    /// The stamp of the file, or why it cannot be looked at.
+    /// The metadata of the file, or why it cannot be read.
     pub(super) stamp: io::Result<Stamp>,
     pub(super) is_link: bool,
 }
@@ -56,8 +57,8 @@ impl Stamp {
     }
 }
 
-/// Which directory this is now. A mounted ConfigMap is read through the link that the kubelet swaps, so that all
-/// files are of one version.
+/// The directory that a path leads to now. In a mounted ConfigMap, the target of the kubelet's link is taken,
+/// so that all files are of one version.
 pub(super) fn identify(directory: &Path) -> io::Result<Identity> {
     let metadata = fs::metadata(directory)?;
     let place = match fs::read_link(directory.join(CONFIGMAP_DATA)) {
@@ -70,7 +71,7 @@ pub(super) fn identify(directory: &Path) -> io::Result<Identity> {
     Ok(Identity { directory: (metadata.dev(), metadata.ino()), place })
 }
 
-/// The files of a place by name, as far as they are of use; hidden ones left out.
+/// The manifests, modules and signatures of a directory, by name. Hidden files are left out.
 pub(super) fn list(place: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for found in fs::read_dir(place)? {
@@ -98,12 +99,12 @@ pub(super) fn list(place: &Path) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Whether what could not be read is not there: nothing else tells that it was deleted.
+/// Whether an error says that a file is not there. No other error proves that a file was deleted.
 pub(super) fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
 }
 
-/// A module's decoded bytes, at most `limit` of them; or what is wrong with them.
+/// The decoded bytes of a module file, at most `limit`. The inner error says why they cannot be decoded.
 pub(super) fn read_module(path: &Path, limit: usize) -> io::Result<Result<Vec<u8>, DecodeError>> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(decode(&name, file::read(path, limit)?, limit))

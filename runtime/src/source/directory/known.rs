@@ -1,4 +1,4 @@
-//! What was read from files, by path.
+//! The parsed contents of files, by path.
 
 use super::files::{Entry, Stamp, is_gone};
 use std::{
@@ -8,13 +8,14 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// What was read from files, which are read again only when they may have changed.
+/// The parsed contents of files. A file is read again only when its metadata has changed.
 pub(super) struct KnownFiles<T>(HashMap<PathBuf, FileContent<T>>);
 
 struct FileContent<T> {
-    /// The stamp of the file when it was read. `None` if it could not be read: it is read again at the next scan.
+    /// The metadata of the file when it was read; none if it could not be read, so that the next scan reads
+    /// it again.
     stamp: Option<Stamp>,
-    /// Since when it is like this.
+    /// When the content was first seen like this.
     since: Instant,
     content: T,
 }
@@ -26,7 +27,8 @@ impl<T> Default for KnownFiles<T> {
 }
 
 impl<T> KnownFiles<T> {
-    /// Reads a file that may have changed. `unreadable` makes the content of a file that is there and cannot be read.
+    /// Reads a file if it may have changed. For a file that is there and cannot be read, `unreadable` makes
+    /// the content.
     pub(super) fn look_at(
         &mut self,
         entry: &Entry,
@@ -49,7 +51,7 @@ impl<T> KnownFiles<T> {
         self.0.insert(entry.path.clone(), FileContent { stamp, since: now, content });
     }
 
-    /// What is known of these files, and since when.
+    /// The contents of these files, and since when each is like this.
     pub(super) fn of<'a>(&'a self, entries: &'a [Entry]) -> impl Iterator<Item = (&'a str, &'a T, Instant)> {
         let known = |entry: &'a Entry| self.0.get(&entry.path).map(|known| (entry, known));
         entries
@@ -58,7 +60,7 @@ impl<T> KnownFiles<T> {
             .map(|(entry, known)| (entry.name.as_str(), &known.content, known.since))
     }
 
-    /// Forgets files that are gone.
+    /// Drops the contents of files that no scan has seen since the last call.
     pub(super) fn tidy(&mut self) {
         self.0.retain(|path, _| !fs::symlink_metadata(path).is_err_and(|error| is_gone(&error)));
     }

@@ -31,39 +31,39 @@ use watching::Watching;
 
 /// The name of this source on the board.
 const NAME: &str = "directory";
-/// Directories are read again this often, should the system not tell of a change.
+/// How often directories are read again without a notice of a change.
 const FALLBACK: Duration = Duration::from_secs(30);
-/// A file that was just written is left alone until nothing has happened for so long.
+/// How long nothing may happen in a directory before it is read after a change.
 const QUIET: Duration = Duration::from_millis(25);
-/// After so many quiet periods that were none, the directory is read anyway.
+/// After how many interrupted quiet periods a directory is read anyway.
 const RESTLESS: u32 = 20;
 
-/// What is said of a defect here.
+/// The message for a panic in this source.
 const BROKE_DOWN: &str = "looking at the check directories broke down";
-/// How long nothing is looked at after that.
+/// The pause after a panic in this source.
 const REST: Duration = Duration::from_secs(5);
 
 /// Directories whose manifests and modules are the checks that should run.
 #[derive(Clone, Debug)]
 pub struct Directories {
-    /// Where to look; of two checks of one name the one in the earlier directory runs.
+    /// The directories to read. Of two checks of one name, the one in the earlier directory runs.
     pub paths: Vec<PathBuf>,
-    /// Namespace of checks that name none.
+    /// The namespace of checks whose manifest names none.
     pub namespace: String,
-    /// The most that their checks may reach.
+    /// The most that checks from these directories may reach.
     pub ceiling: Arc<Ceiling>,
     /// The largest module in bytes, once decoded.
     pub max_module_size: usize,
 }
 
 impl Directories {
-    /// Refuses directories that cannot be read.
+    /// An error with the path if one of the directories cannot be read.
     pub fn require_readable(&self) -> Result<(), (PathBuf, io::Error)> {
         let read = |path: &Path| files::list(&files::identify(path)?.place);
         self.paths.iter().try_for_each(|path| read(path).map(drop).map_err(|error| (path.clone(), error)))
     }
 
-    /// What is there now.
+    /// The changes that tell all checks that are in the directories now.
     pub fn read(self) -> Vec<Change> {
         let mut changes = Vec::new();
         let contact = Arc::new(SourceStatus::new(NAME, []));
@@ -74,7 +74,8 @@ impl Directories {
         changes
     }
 
-    /// Tells what is there, then what changes, until told to stop; says in `taken` which checks are these.
+    /// Tells all checks of the directories, then every change, until `stop` is cancelled. The names of these
+    /// checks are sent to `taken`.
     pub async fn watch(
         self,
         changes: mpsc::Sender<Change>,
@@ -112,7 +113,7 @@ impl Directories {
     }
 }
 
-/// What it takes to look at the directories.
+/// The state that scans of the directories need.
 struct Look {
     scanner: Scanner,
     watching: Watching,
@@ -120,7 +121,7 @@ struct Look {
 }
 
 impl Look {
-    /// Tells what has changed, and watches what has come to matter.
+    /// Tells what has changed, and watches the paths that have become relevant.
     fn scan(&mut self, tell: impl FnMut(Change) -> bool) -> Scanned {
         let now = Instant::now();
         let mut scanned = self.scanner.scan(now, tell);
@@ -131,7 +132,7 @@ impl Look {
     }
 }
 
-/// Works on a thread that may block. Work that breaks down is logged, and leaves as much done as it did.
+/// Runs work on a blocking thread. A panic is logged, and what the work has done until then stays done.
 async fn apart<T: Send + 'static, R: Send + 'static>(
     shared: &Arc<Mutex<T>>,
     work: impl FnOnce(&mut T) -> R + Send + 'static,
@@ -141,7 +142,7 @@ async fn apart<T: Send + 'static, R: Send + 'static>(
     done.inspect_err(|error| tracing::error!("{BROKE_DOWN}, and begins again: {error}")).ok()
 }
 
-/// Says that nothing is looked at, and waits before that begins again: now.
+/// Reports that the directories are not read, and waits before the next attempt.
 async fn rest(look: &Arc<Mutex<Look>>, stop: &CancellationToken) -> Option<Instant> {
     apart(look, |look| look.scanner.lose(BROKE_DOWN)).await;
     stop.run_until_cancelled(sleep(REST)).await;

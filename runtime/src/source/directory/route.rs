@@ -1,4 +1,4 @@
-//! Which names decide where a path leads.
+//! The paths that decide where another path leads.
 
 use std::{
     collections::VecDeque,
@@ -7,15 +7,16 @@ use std::{
     path::{self, Component, Path, PathBuf},
 };
 
-/// The most links that are followed on the way to one path: as many as Linux follows.
+/// The most links that are followed on the way to one path, as in Linux.
 const MOST_LINKS: usize = 40;
 
-/// Where a path leads.
+/// Where a path leads, and by which links.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Route {
-    /// Its links and its end, or the first part that is not there: a change of any of them may lead elsewhere.
+    /// The links on the way and the end of the path, or the first part that is missing. A change of any of
+    /// them may lead elsewhere.
     pub(super) turns: Vec<PathBuf>,
-    /// What it leads to, by a path without links.
+    /// The path without links to the same target; none if a part is missing.
     pub(super) end: Option<PathBuf>,
 }
 

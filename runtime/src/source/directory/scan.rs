@@ -1,4 +1,4 @@
-//! Compares what lies in the directories with what was told before.
+//! Scans directories, and tells what has changed since the last scan.
 
 use super::{
     Directories,
@@ -28,15 +28,16 @@ use std::{
 };
 use tokio::{sync::watch, time::Instant};
 
-/// A directory that is replaced while it is read is read again, so often.
+/// How often a directory is read again that is replaced while it is read.
 const LOOKS: u32 = 3;
-/// A document that vanishes from a manifest file ends its check only when the file has not changed for so long: it
-/// may be that the file is still being written.
+/// How long a manifest file has to be unchanged before a check ends whose document has vanished. The file may
+/// still be being written.
 const SETTLING: Duration = Duration::from_secs(5);
-/// What stands on the board for a directory that cannot be read.
+/// The name on the board for a directory that cannot be read.
 const UNREADABLE: &str = "unreadable-directory";
 
-/// Remembers what was told, and what was read from files that have not changed since.
+/// A scanner of directories. It remembers what was told, and the contents of files that have not changed
+/// since.
 pub(super) struct Scanner {
     source: Directories,
     told: Told,
@@ -47,26 +48,26 @@ pub(super) struct Scanner {
     contact: Arc<SourceStatus>,
 }
 
-/// A directory as it was when it last held something.
+/// The state of a directory when it last held files.
 #[derive(Default)]
 struct Home {
     directory: (u64, u64),
-    /// The modules that manifests named, and that are still there.
+    /// The modules that manifests have named, and that are still there.
     named: BTreeSet<String>,
 }
 
-/// What came of a scan.
+/// The result of a scan.
 pub(super) struct Scanned {
     /// Whether somebody still listens.
     pub(super) heard: bool,
-    /// When to scan again even if no change is noticed. `None` if only changes matter.
+    /// When to scan again even if no change is noticed; none if the regular scans are enough.
     pub(super) again: Option<Instant>,
-    /// The files that are links.
+    /// The manifests, modules and signatures that are links.
     pub(super) links: Vec<PathBuf>,
 }
 
 impl Scanner {
-    /// A scanner that says in `taken` which checks are a directory's.
+    /// A scanner that has told nothing yet. It sends the names of its checks to `taken`.
     pub(super) fn new(source: Directories, contact: Arc<SourceStatus>, taken: watch::Sender<Taken>) -> Self {
         Self {
             source,
@@ -107,14 +108,15 @@ impl Scanner {
         scanned
     }
 
-    /// Says that no directory is looked at any more.
+    /// Reports that no directory is read any more, and why.
     pub(super) fn lose(&self, why: &str) {
         for directory in &self.source.paths {
             self.contact.lost(&directory.display().to_string(), why);
         }
     }
 
-    /// The files of a directory, all of one moment, and read.
+    /// The list of the files of a directory, whose contents are read where they may have changed. All are of
+    /// one version of the directory.
     fn look(&mut self, directory: &Path, now: Instant) -> io::Result<Vec<Entry>> {
         for _ in 0..LOOKS {
             let identity = files::identify(directory)?;
@@ -129,7 +131,7 @@ impl Scanner {
         Err(io::Error::other(format!("it was replaced during each of {LOOKS} looks")))
     }
 
-    /// An empty directory in the place of one with checks is what an unmounted one leaves behind.
+    /// Whether an empty directory has replaced one with checks, as happens when a volume is unmounted.
     fn require_home(&mut self, path: &Path, directory: (u64, u64), is_empty: bool) -> io::Result<()> {
         match self.homes.get_mut(path) {
             Some(home) if is_empty && home.directory != directory => Err(io::Error::other(
@@ -148,7 +150,8 @@ impl Scanner {
         }
     }
 
-    /// Adds what the files of a directory want; tells when it is certain what its manifests want.
+    /// Adds the checks that the files of a directory ask for. Returns when the manifests that may still be
+    /// being written count as complete.
     fn read(
         &mut self,
         directory: &Path,
@@ -178,7 +181,7 @@ impl Scanner {
         settled
     }
 
-    /// Reads a file that may have changed.
+    /// Reads the content of a file, if it may have changed.
     fn look_at(&mut self, entry: &Entry, now: Instant) {
         let cannot = |error: &io::Error| format!("cannot read {}: {error}", entry.name);
         if is_module(&entry.name) {
@@ -193,8 +196,8 @@ impl Scanner {
         }
     }
 
-    /// While a directory cannot be read whole, nobody knows whether its checks are all there: that stands on the
-    /// board like a check that cannot run.
+    /// Puts a directory that cannot be read whole on the board, like a check that cannot run. Nobody knows
+    /// whether all its checks are there.
     fn say_whether_whole(&self, directory: &Path, trouble: Option<String>, wishes: &mut Wishes) {
         let place = directory.display().to_string();
         let Some(why) = trouble else {

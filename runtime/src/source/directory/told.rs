@@ -1,4 +1,4 @@
-//! What was told of each check.
+//! The changes of each check that were told so far.
 
 use super::files;
 use crate::{
@@ -18,14 +18,15 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// What was told of each check, as far as that came: a scan that breaks off loses nothing of it.
+/// What was told last of each check. A scan that breaks off halfway leaves what it has told here.
 pub(super) struct Told {
     wishes: BTreeMap<Key, Desired>,
-    /// Which checks are a directory's, for other sources.
+    /// Tells other sources which checks come from a directory.
     taken: watch::Sender<Taken>,
 }
 
-/// A module in a directory, of at most `limit` decoded bytes. It is always at hand, and read when it is decoded.
+/// A module file in a directory, with at most `limit` decoded bytes. Fetching does nothing; decoding reads
+/// the file.
 #[derive(Clone)]
 struct ModuleFile {
     path: PathBuf,
@@ -51,7 +52,7 @@ impl Told {
         Self { wishes: BTreeMap::new(), taken }
     }
 
-    /// Tells all that is new about what is wanted now, until nobody listens any more; true if all was heard.
+    /// Tells all changes since the last call, until nobody listens any more. Returns whether all were heard.
     pub(super) fn tell(
         &mut self,
         wanted: BTreeMap<Key, Desired>,
@@ -85,7 +86,7 @@ impl Told {
         true
     }
 
-    /// The checks that each manifest file wanted before.
+    /// The checks that each manifest file asked for at the last scan.
     pub(super) fn by_file(&self) -> Former<'_> {
         let mut former = Former::default();
         for (key, wish) in &self.wishes {
@@ -96,7 +97,7 @@ impl Told {
         former
     }
 
-    /// What the files of a directory wanted before, without the one of this name.
+    /// What the files of a directory asked for at the last scan, except for the file of this name.
     pub(super) fn of(&self, directory: &Path, without: &str) -> impl Iterator<Item = (Key, Desired)> {
         let without = directory.join(without);
         let here = move |path: &Path| home(path) == Some(directory) && path != without;
@@ -105,7 +106,7 @@ impl Told {
     }
 }
 
-/// The checks that files wanted before, by directory and name of the file: as many are asked for as there are.
+/// The checks that files asked for at the last scan, by directory and name of the file.
 #[derive(Default)]
 pub(super) struct Former<'a>(HashMap<File<'a>, Vec<(&'a Key, &'a Arc<Check>)>>);
 
@@ -129,7 +130,8 @@ fn origin(path: &Path) -> Arc<Origin> {
     Arc::new(Origin::File(home.unwrap_or(Path::new("")).join(name.unwrap_or_default())))
 }
 
-/// The directory of a file; a mounted ConfigMap gives every version of a file a directory of its own below it.
+/// The directory of a file. In a mounted ConfigMap, each version of a file has a directory of its own below
+/// that directory.
 fn home(path: &Path) -> Option<&Path> {
     let parent = path.parent()?;
     let is_version = parent.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".."));

@@ -1,4 +1,4 @@
-//! Has the system tell of changes.
+//! Watches directories for changes by inotify.
 
 use super::{
     FALLBACK,
@@ -17,30 +17,30 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// The most directories that are watched. The system has few watches for all programs together.
+/// The most directories that are watched. Linux limits the watches of all programs of a user together.
 const MOST_WATCHED: usize = 256;
 
-/// Watches directories, and everything that decides which directories and files these are.
+/// Watches directories, and the links and parents that decide where their paths lead.
 pub(super) struct Watching {
     watcher: Option<RecommendedWatcher>,
     interest: Arc<Mutex<Interest>>,
-    /// The directories that are watched, as they were then.
+    /// The directories that are watched, with their identity at the time.
     watched: BTreeMap<PathBuf, Option<(u64, u64)>>,
-    /// Why not all changes are told of.
+    /// Why changes may go unnoticed; none if all are noticed.
     trouble: Option<String>,
 }
 
-/// What matters of that which happens in the directories that are watched. No path has a link in it.
+/// Which events in watched directories count. No path in it contains a link.
 #[derive(Default)]
 struct Interest {
-    /// Directories of which every file matters.
+    /// The directories of which every file counts.
     whole: BTreeSet<PathBuf>,
-    /// Single names.
+    /// The single paths that count.
     names: BTreeSet<PathBuf>,
 }
 
 impl Watching {
-    /// Watches nothing yet; what happens later is hinted at.
+    /// A watcher of no directories yet. Each change that counts will send a message to `hint`.
     pub(super) fn new(hint: mpsc::Sender<()>) -> Self {
         let interest = Arc::<Mutex<Interest>>::default();
         let of_interest = Arc::clone(&interest);
@@ -59,8 +59,8 @@ impl Watching {
         watching
     }
 
-    /// Watches these directories and links, and what leads to them; true if there is something that was not watched
-    /// before, so that changes up to now may have been missed.
+    /// Watches these directories and links, and what leads to them. Returns whether something was not watched
+    /// before, so that earlier changes may have been missed.
     pub(super) fn follow(&mut self, directories: &[PathBuf], links: &[PathBuf]) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
         let interest = Interest::of(directories, links);
@@ -90,7 +90,7 @@ impl Watching {
         self.watched.iter().any(|(place, identity)| before.get(place) != Some(identity))
     }
 
-    /// Says once what keeps changes from being noticed.
+    /// Logs why changes may go unnoticed, once for each reason.
     fn complain(&mut self, trouble: Option<String>) {
         if let Some(why) = trouble.as_ref().filter(|why| self.trouble.as_ref() != Some(*why)) {
             tracing::warn!("some changes are only noticed every {FALLBACK:?}: {why}");
@@ -100,7 +100,7 @@ impl Watching {
 }
 
 impl Interest {
-    /// What matters to who reads these directories, and files that are these links.
+    /// The events that count for these directories and file links.
     fn of(directories: &[PathBuf], links: &[PathBuf]) -> Self {
         let mut interest = Self::default();
         for Route { turns, end } in directories.iter().map(|path| route(path)) {
@@ -111,7 +111,7 @@ impl Interest {
         interest
     }
 
-    /// The directories to be watched for it, each once, the most important first.
+    /// The directories to watch for these events, each once, the most important first.
     fn places(&self) -> Vec<PathBuf> {
         let parents = self.names.iter().filter_map(|name| name.parent());
         let mut seen = HashSet::new();
@@ -130,7 +130,8 @@ impl Interest {
     }
 }
 
-/// Reading a directory causes events as well, which must not lead to reading it again.
+/// Whether an event is a change. Reading a directory causes events as well, which must not lead to reading it
+/// again.
 fn is_change(kind: EventKind) -> bool {
     !matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }
