@@ -3,6 +3,7 @@
 
 use super::{
     bindings::aviary::check::http::IpFamily,
+    http::decodings,
     sockets::{lookups, sockets},
     tls::TlsConfigs,
 };
@@ -13,6 +14,7 @@ use crate::{
         address::{Class, Reach},
         is_below, trim,
     },
+    value::Proxy,
 };
 use hickory_resolver::{
     TokioResolver,
@@ -46,6 +48,8 @@ pub struct NetworkOptions {
     pub name_server: Option<SocketAddr>,
     /// The domain of the cluster's names, without a final dot; without it, `cluster.local`.
     pub cluster_domain: Option<String>,
+    /// The proxy for HTTP requests to public addresses; without it, they go there directly.
+    pub egress_proxy: Option<Proxy>,
 }
 
 /// What all guests share for connections to other machines. Proxies in the environment are not used.
@@ -56,9 +60,12 @@ pub struct Network {
     pub(super) tls: TlsConfigs,
     /// The permits for open sockets, by namespace.
     pub(super) sockets: FairSemaphore,
+    /// The permits for decoding bodies of HTTP responses, by namespace.
+    pub(super) decodings: FairSemaphore,
     /// The permits for lookups of names, by namespace.
     lookups: FairSemaphore,
     cluster_domain: String,
+    egress_proxy: Option<Proxy>,
     resolver: TokioResolver,
 }
 
@@ -111,7 +118,16 @@ impl Network {
         let resolver = resolver.with_options(resolver_options).build();
         let resolver = resolver.map_err(|error| NetworkError::Resolver(error.to_string()))?;
         let cluster_domain = options.cluster_domain.as_deref().unwrap_or(CLUSTER_DOMAIN).to_owned();
-        Ok(Self { cluster, tls, sockets: sockets(), lookups: lookups(), cluster_domain, resolver })
+        Ok(Self {
+            cluster,
+            tls,
+            sockets: sockets(),
+            decodings: decodings(),
+            lookups: lookups(),
+            cluster_domain,
+            egress_proxy: options.egress_proxy.clone(),
+            resolver,
+        })
     }
 
     /// The addresses of `host` that may be dialled, at least one and at most four. A lookup waits for a
@@ -149,6 +165,16 @@ impl Network {
         addresses.retain(|address| reach.allows(Class::of(*address)));
         addresses.truncate(MOST_ADDRESSES);
         if addresses.is_empty() { Err(DialError::Forbidden(best)) } else { Ok(addresses) }
+    }
+
+    /// The proxy for a host with these addresses; none if it is dialled directly. Through the proxy go public addresses,
+    /// and names that cannot be looked up here, as the proxy may know them.
+    pub fn proxy_for(&self, addresses: &Result<Vec<IpAddr>, DialError>) -> Option<&Proxy> {
+        let proxied = match addresses {
+            Ok(addresses) => addresses.iter().all(|address| Class::of(*address) == Class::Public),
+            Err(error) => matches!(error, DialError::Resolve(_)),
+        };
+        self.egress_proxy.as_ref().filter(|_| proxied)
     }
 
     /// The name to ask for. The search domains are the daemon's, so only names that may reach what it reaches
@@ -261,7 +287,8 @@ mod tests {
         .collect();
         let name_server = Some(name_server(records).await);
         let cluster_domain = Some("test".to_owned());
-        Network::new(&NetworkOptions { ca: None, name_server, cluster_domain }).expect("a network")
+        Network::new(&NetworkOptions { name_server, cluster_domain, ..NetworkOptions::default() })
+            .expect("a network")
     }
 
     async fn resolve(name: &str, reach: Reach) -> Result<String, DialError> {

@@ -28,6 +28,11 @@ impl InFlightBytes {
         Self { shared, hits, held: AtomicUsize::new(0) }
     }
 
+    /// The state with no bytes on their way, which will count in the same quota.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.shared.clone(), Arc::clone(&self.hits))
+    }
+
     /// Reserves `bytes` more bytes until [`Self::clear`], or refuses them.
     pub(crate) fn hold(&self, bytes: usize) -> Result<(), Crowded> {
         let Some(shared) = &self.shared else { return Ok(()) };

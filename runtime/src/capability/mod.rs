@@ -33,8 +33,7 @@ pub mod bindings {
         world: "check",
         imports: {
             "aviary:check/dns": async,
-            "aviary:check/http.[method]rest.read": async | trappable,
-            "aviary:check/http.[drop]rest": async | trappable,
+            "aviary:check/http.read-on": async | trappable,
             "aviary:check/http": async,
             "aviary:check/kubernetes": async,
             "aviary:check/secrets": async,
@@ -58,6 +57,11 @@ impl bindings::aviary::check::types::Host for HostState {}
 /// The timeout that a guest gave in milliseconds.
 fn milliseconds(timeout: Option<u32>) -> Option<Duration> {
     timeout.map(|timeout| Duration::from_millis(timeout.into()))
+}
+
+/// A duration in nanoseconds, as guests get it.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The start of a guest's text, made safe for a message.

@@ -5,7 +5,7 @@ use crate::{
     grant::CLUSTER_DOMAIN,
     settings::{Namespaces, Network, Rate, Settings, TlsFiles},
     text::is_subdomain,
-    value::Size,
+    value::{Proxy, Size},
 };
 use clap::Args;
 use std::{
@@ -90,6 +90,9 @@ pub(super) struct Run {
     /// The domain of the cluster's names.
     #[arg(long, value_name = "DOMAIN", env = "AVIARY_CLUSTER_DOMAIN", default_value = CLUSTER_DOMAIN, value_parser = parse_domain)]
     cluster_domain: String,
+    /// The proxy for HTTP requests to public addresses, http://host:port. Proxies in the environment are not used.
+    #[arg(long, value_name = "URL", env = "AVIARY_EGRESS_PROXY", hide_env_values = true)]
+    egress_proxy: Option<Proxy>,
     /// How long open HTTP requests may take after SIGTERM.
     #[arg(long, value_name = "DURATION", env = "AVIARY_CLOSE_AFTER", default_value = "5s", value_parser = parse_duration)]
     close_after: Duration,
@@ -122,6 +125,7 @@ impl Run {
             ca_file: self.ca_file,
             policy: self.policy,
             cluster_domain: self.cluster_domain,
+            egress_proxy: self.egress_proxy,
             close_after: self.close_after,
             kill_after: self.kill_after,
         }

@@ -232,7 +232,9 @@ async fn network(settings: &Settings) -> Result<Arc<Network>> {
         None => None,
     };
     let cluster_domain = Some(settings.cluster_domain.clone());
-    let network = Network::new(&NetworkOptions { ca, cluster_domain, ..NetworkOptions::default() });
+    let egress_proxy = settings.egress_proxy.clone();
+    let options = NetworkOptions { ca, cluster_domain, egress_proxy, ..NetworkOptions::default() };
+    let network = Network::new(&options);
     Ok(Arc::new(network.context("cannot set up the network")?))
 }
 

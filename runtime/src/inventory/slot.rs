@@ -35,7 +35,7 @@ pub(super) struct Slot {
 /// What is under way for a check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
-/// No load is under way, and none is waited for.
+    /// No load is under way, and none is waited for.
     #[default]
     Idle,
     /// The desired candidate waits to be tried again.

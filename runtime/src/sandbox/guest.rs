@@ -109,15 +109,28 @@ impl Guest {
             let message = format!("{module} has the digest {digest}, and the manifest pins {pinned}");
             return Err(Fault::new(Reason::Module, message));
         }
+        self.require_use_of_secrets(program)?;
         self.require_grants(program)
     }
 
+    /// Refuses secrets that the module has no means to read: whoever wrote them expects that it does.
+    fn require_use_of_secrets(&self, program: &Program) -> Result<(), Fault> {
+        match program.secrets.first() {
+            Some(secret) if !self.asks.contains(&Capability::Secrets) => Err(Fault::new(
+                Reason::Module,
+                format!(
+                    "the manifest lists the secret {}, and {} reads no secrets: remove `secrets`, or use a module \
+                     that imports `secrets`",
+                    secret.name, program.module
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn require_grants(&self, program: &Program) -> Result<(), Fault> {
-        let covered = |capability: &Capability| match capability {
-            Capability::Secrets => !program.secrets.is_empty(),
-            other => program.authorization.covers(*other),
-        };
-        let missing: Vec<_> = self.asks.iter().copied().filter(|asked| !covered(asked)).collect();
+        let missing: Vec<_> =
+            self.asks.iter().copied().filter(|asked| !program.authorization.covers(*asked)).collect();
         if missing.is_empty() {
             return Ok(());
         }

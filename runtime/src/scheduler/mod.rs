@@ -35,11 +35,11 @@ const OF_ONE_NAMESPACE: usize = 32;
 
 /// A check that is ready to run.
 pub struct Ready {
-/// The entry of the check on the board.
+    /// The entry of the check on the board.
     pub entry: Arc<Entry>,
-/// The manifest of the check.
+    /// The manifest of the check.
     pub check: Arc<Check>,
-/// The round that runs the check. It may have begun already.
+    /// The round that runs the check. It may have begun already.
     pub round: Round,
     /// The key that signed the module; none if no signature is required.
     pub signer: Option<KeyId>,
@@ -66,7 +66,7 @@ struct Running {
 }
 
 impl Scheduler {
-/// A scheduler without tasks.
+    /// A scheduler without tasks.
     pub fn new(board: Arc<Board>, clock: Clock) -> Self {
         let (tasks, hurry) = (HashMap::new(), CancellationToken::new());
         Self { board, clock, tasks, on_demand: turns_on_demand(), hurry }

@@ -10,7 +10,10 @@ pub use namespaces::Namespaces;
 pub use networks::{Network, NetworkError, Networks};
 pub use rate::{Rate, RateError};
 
-use crate::{signature::Keyring, value::Size};
+use crate::{
+    signature::Keyring,
+    value::{Proxy, Size},
+};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// The daemon's settings. `aviary run --help` says what each of them is for.
@@ -55,6 +58,8 @@ pub struct Settings {
     pub policy: Option<PathBuf>,
     /// The domain of the cluster's names, such as `cluster.local`.
     pub cluster_domain: String,
+    /// The proxy for HTTP requests of checks to public addresses; without it, they go there directly.
+    pub egress_proxy: Option<Proxy>,
     /// How long open HTTP requests may take after SIGTERM.
     pub close_after: Duration,
     /// How long running checks and their cleanups may take after SIGTERM.

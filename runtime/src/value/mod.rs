@@ -26,6 +26,7 @@ mod key;
 mod limits;
 mod module;
 mod origin;
+mod proxy;
 mod size;
 
 pub use digest::{Blob, Digest, DigestError};
@@ -35,4 +36,5 @@ pub use limits::{Limit, LimitError, Limits, Unit, WrittenLimits};
 pub(crate) use module::ENDINGS;
 pub use module::{Module, ModuleError, ModuleRef};
 pub use origin::{ConfigMapName, Origin};
+pub use proxy::{Proxy, ProxyError};
 pub use size::{Size, SizeError};

@@ -36,11 +36,12 @@ pub fn url(bytes: &[u8]) {
     let mut lines = bytes.splitn(3, |byte| *byte == b'\n');
     let mut text = || lines.next().and_then(|line| std::str::from_utf8(line).ok());
     let (Some(pattern), Some(url), location) = (text(), text(), text()) else { return };
-    let Ok(outgoing) = Outgoing::parse(request(url)) else { return };
+    let Ok(outgoing) = Outgoing::parse(request(url).into(), usize::MAX) else { return };
     judge_plain_text(url, outgoing.url());
     judge(&outgoing, pattern);
     if let Some(url) = location.and_then(|location| redirected(&outgoing, location)) {
-        let next = Outgoing::parse(request(url.as_str())).expect("what is followed can be asked for");
+        let next = Outgoing::parse(request(url.as_str()).into(), usize::MAX)
+            .expect("what is followed can be asked for");
         assert_eq!(next.url(), &url);
         judge(&next, pattern);
     }
@@ -103,12 +104,12 @@ fn written(host: &Host<&str>, port: u16, scheme: &str) -> String {
 /// The requests that are sent over HTTP/1 and HTTP/2 name this host and port.
 fn judge_sent(outgoing: &Outgoing, host: &Host<&str>, port: u16) {
     let scheme = outgoing.url().scheme();
-    if let Ok(message) = outgoing.message(false) {
+    if let Ok(message) = outgoing.message(false, None) {
         assert_eq!(message.headers()[HOST], written(host, port, scheme));
         let target = message.uri();
         assert!(target.authority().is_none() && target.path().starts_with('/'), "{target}");
     }
-    if let Ok(message) = outgoing.message(true) {
+    if let Ok(message) = outgoing.message(true, None) {
         let uri = message.uri();
         assert_eq!(uri.host(), Some(&*host.to_string()));
         assert_eq!(uri.port_u16().unwrap_or(if scheme == "http" { 80 } else { 443 }), port);

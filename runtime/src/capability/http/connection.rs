@@ -4,11 +4,11 @@
 use super::driver::Driver;
 use crate::{
     capability::{
-        InFlightBytes,
-        bindings::aviary::check::{http::Error, tls::Certificate},
-        tls::Stream,
+        bindings::aviary::check::{http::Error, tls::TlsSession},
+        tls::{Stream, error_of_stream},
     },
     fair_semaphore::FairPermit,
+    value::Proxy,
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -31,6 +31,8 @@ use tokio::task::JoinSet;
 
 /// The most bytes of the head of a response.
 const LONGEST_HEAD: u32 = 64 * 1024;
+/// The most headers of a response over HTTP/1.
+const MOST_HEADERS: usize = 1024;
 /// How many bytes a server may send before it has to wait until the guest reads.
 const WINDOW: u32 = 256 * 1024;
 
@@ -38,8 +40,10 @@ const WINDOW: u32 = 256 * 1024;
 pub(super) struct HttpConnection {
     /// The address that was dialled.
     pub(super) address: SocketAddr,
-    /// The certificate of the server; none without TLS.
-    pub(super) certificate: Option<Certificate>,
+    /// What was agreed on over TLS; none without.
+    pub(super) session: Option<TlsSession>,
+    /// The proxy that requests are sent to, instead of their own server.
+    proxy: Option<Proxy>,
     sender: Sender,
     driver: Driver,
     _tasks: Tasks,
@@ -57,7 +61,7 @@ impl HttpConnection {
         stream: Stream,
         socket: FairPermit,
         address: SocketAddr,
-        certificate: Option<Certificate>,
+        session: Option<TlsSession>,
     ) -> Result<Self, Error> {
         let tasks = Tasks::default();
         let (sender, driver) = if stream.is_http2() {
@@ -70,11 +74,25 @@ impl HttpConnection {
         } else {
             let mut builder = http1::Builder::new();
             builder.max_header_size(LONGEST_HEAD as usize).max_buf_size(LONGEST_HEAD as usize);
+            // Browsers read all of this, and leave out lines that are no header.
+            builder.max_headers(MOST_HEADERS).ignore_invalid_headers_in_responses(true);
+            builder.allow_spaces_after_header_name_in_responses(true);
+            builder.allow_obsolete_multiline_headers_in_responses(true);
             let (sender, connection) =
                 builder.handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
             (Sender::Http1(sender), Driver::new(connection.map(drop)))
         };
-        Ok(Self { address, certificate, sender, driver, _tasks: tasks, _socket: socket })
+        Ok(Self { address, session, proxy: None, sender, driver, _tasks: tasks, _socket: socket })
+    }
+
+    /// The same connection, as one to a proxy that sends requests on.
+    pub(super) fn of_proxy(self, proxy: &Proxy) -> Self {
+        Self { proxy: Some(proxy.clone()), ..self }
+    }
+
+    /// The proxy that requests are sent to; none if they are sent to their own server.
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
     }
 
     /// Whether HTTP/2 is spoken.
@@ -91,27 +109,14 @@ impl HttpConnection {
         response.map_err(|error| explain(&error))
     }
 
-    /// Reads the body up to `limit` bytes, and tells whether there was more.
-    pub(super) async fn read(
-        &mut self,
-        body: &mut Incoming,
-        limit: usize,
-        in_flight: &InFlightBytes,
-    ) -> Result<(Vec<u8>, bool), Error> {
-        let mut kept = Vec::new();
+    /// Waits for more bytes of a body; none at its end.
+    pub(super) async fn receive(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Error> {
         while let Some(frame) = self.driver.alongside(body.frame()).await {
-            let Ok(data) = frame.map_err(|error| explain(&error))?.into_data() else { continue };
-            let room = limit - kept.len();
-            let fitting = &data[..data.len().min(room)];
-            let place = kept.capacity();
-            kept.reserve(fitting.len());
-            in_flight.hold(kept.capacity() - place)?;
-            kept.extend_from_slice(fitting);
-            if data.len() > room {
-                return Ok((kept, true));
+            if let Ok(data) = frame.map_err(|error| explain(&error))?.into_data() {
+                return Ok(Some(data));
             }
         }
-        Ok((kept, false))
+        Ok(None)
     }
 
     /// Whether the connection can take another request at once.
@@ -148,6 +153,9 @@ fn explain(error: &hyper::Error) -> Error {
     let mut cause = error.source();
     while let Some(inner) = cause {
         if let Some(error) = inner.downcast_ref::<io::Error>() {
+            if let Some(error) = error_of_stream(error) {
+                return Error::Tls(error);
+            }
             return match error.kind() {
                 io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
                     Error::Closed

@@ -1,17 +1,24 @@
 //! The way from a request to its response, over redirects and connections.
 
-use super::{Client, connection::HttpConnection, outgoing::Outgoing, pool::Use, redirect};
+use super::{
+    body::Body, client::Client, connection::HttpConnection, outgoing::Outgoing, pool::Use, proxy, redirect,
+};
 use crate::{
     capability::{
-        bindings::aviary::check::http::{Error, Phase, Protocol, Response, Timings},
+        bindings::aviary::check::{
+            http::{Error, Phase, Protocol, Timings},
+            tls::TlsSession,
+        },
         dial::{DialError, connect},
         tls::{Alpn, Stream, handshake, server_name},
     },
+    fair_semaphore::FairPermit,
     grant::{Authorization, address::Reach},
+    value::Proxy,
 };
-use hyper::{Version, body::Incoming};
-use std::future::Future;
-use tokio::time::Instant;
+use hyper::{HeaderMap, Version, body::Incoming};
+use std::{future::Future, net::SocketAddr};
+use tokio::{net::TcpStream, time::Instant};
 
 /// A request under way, with all that it needs.
 pub(super) struct Exchange<'a> {
@@ -27,19 +34,36 @@ pub(super) struct Progress {
     timings: Timings,
 }
 
+/// The head of a response, and how it was reached.
+pub(super) struct Head {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    /// Where the last redirect led.
+    pub(super) url: String,
+    /// How many redirects were followed.
+    pub(super) redirects: u8,
+    pub(super) protocol: Protocol,
+    /// The address that was dialled.
+    pub(super) address: SocketAddr,
+    /// What was agreed on over TLS; none without.
+    pub(super) session: Option<TlsSession>,
+    pub(super) timings: Timings,
+}
+
 type ResponseHead = hyper::Response<Incoming>;
 
 impl Exchange<'_> {
-    /// Sends the request, follows redirects as far as it wants, and reads the response.
-    pub(super) async fn run(mut self, mut outgoing: Outgoing) -> Result<Response, Error> {
+    /// Sends the request, and follows redirects as far as it wants. Returns the head and the body of the response,
+    /// and what the connection can be used for afterwards; none if it is not to be kept.
+    pub(super) async fn run(mut self, mut outgoing: Outgoing) -> Result<(Head, Body, Option<Use>), Error> {
         let mut followed = 0;
         loop {
             let reach = self.client.authorization.http(outgoing.granted_method(), &outgoing.url);
             let reach = reach.map_err(|denied| Error::Denied(denied.to_string()))?;
             let (connection, head) = self.ask(&outgoing, reach).await?;
             match redirect::next(&outgoing, head.status(), head.headers(), followed)? {
-                None => return self.finish(outgoing, reach, followed, connection, head).await,
-                Some(url) => redirect::follow(&mut outgoing, url, head.status()),
+                None => return self.finish(&outgoing, reach, followed, connection, head),
+                Some(url) => redirect::follow(&mut outgoing, url, head.status(), head.headers()),
             }
             followed += 1;
         }
@@ -68,65 +92,89 @@ impl Exchange<'_> {
         mut connection: HttpConnection,
         outgoing: &Outgoing,
     ) -> Result<(HttpConnection, ResponseHead), Error> {
-        let message = outgoing.message(connection.is_http2())?;
+        let message = outgoing.message(connection.is_http2(), connection.proxy())?;
         let head = self.progress.measure(Phase::Wait, connection.send(message)).await?;
         Ok((connection, head))
     }
 
     async fn open(&mut self, outgoing: &Outgoing, reach: Reach) -> Result<HttpConnection, Error> {
         let (host, port) = outgoing.host()?;
-        let explain = |error| explain(error, self.client.authorization, outgoing);
         let namespace = self.client.authorization.namespace();
         let resolve = self.client.network.resolve(namespace, &host, outgoing.family, reach);
-        let addresses = self.progress.measure(Phase::Resolve, resolve).await.map_err(explain)?;
+        let addresses = self.progress.measure(Phase::Resolve, resolve).await;
+        if let Some(proxy) = self.client.network.proxy_for(&addresses) {
+            return self.open_through(proxy, outgoing).await;
+        }
+        let explain = |error| explain(error, self.client.authorization, outgoing);
+        let addresses = addresses.map_err(explain)?;
         let dial = async {
             let socket = self.client.network.sockets.take(namespace).await;
             connect(&addresses, port, self.deadline).await.map(|(stream, address)| (stream, address, socket))
         };
         let (stream, address, socket) = self.progress.measure(Phase::Connect, dial).await.map_err(explain)?;
+        self.talk(outgoing, stream, address, socket).await
+    }
+
+    /// Opens a connection through the operator's proxy: by a tunnel for https. For http, the proxy is asked itself.
+    async fn open_through(&mut self, proxy: &Proxy, outgoing: &Outgoing) -> Result<HttpConnection, Error> {
+        let (host, port) = outgoing.host()?;
+        let dial = async {
+            let socket = self.client.network.sockets.take(self.client.authorization.namespace()).await;
+            let stream = proxy::connect(proxy).await?;
+            let stream = match outgoing.is_tls() {
+                true => proxy::tunnel(proxy, stream, &format!("{host}:{port}")).await?,
+                false => stream,
+            };
+            Ok::<_, Error>((stream, socket))
+        };
+        let (stream, socket) = self.progress.measure(Phase::Connect, dial).await?;
+        let address = stream.peer_addr().map_err(|error| Error::Io(error.to_string()))?;
+        let connection = self.talk(outgoing, stream, address, socket).await?;
+        Ok(if outgoing.is_tls() { connection } else { connection.of_proxy(proxy) })
+    }
+
+    /// Starts TLS where the request wants it, and HTTP.
+    async fn talk(
+        &mut self,
+        outgoing: &Outgoing,
+        stream: TcpStream,
+        address: SocketAddr,
+        socket: FairPermit,
+    ) -> Result<HttpConnection, Error> {
         if !outgoing.is_tls() {
             return HttpConnection::open(Stream::Plain(stream), socket, address, None).await;
         }
-        let config =
-            self.client.network.tls.get(outgoing.tls.as_ref(), Alpn::Http).map_err(Error::Invalid)?;
-        let name = server_name(&host).map_err(Error::Invalid)?;
-        let agree = handshake(config, name, stream);
-        let (stream, certificate) = self.progress.measure(Phase::Tls, agree).await.map_err(Error::Tls)?;
-        HttpConnection::open(stream, socket, address, certificate).await
+        let tls = outgoing.tls.as_ref();
+        let config = self.client.network.tls.get(tls, Alpn::Http).map_err(Error::Invalid)?;
+        let name = server_name(tls, &outgoing.host()?.0).map_err(Error::Invalid)?;
+        let agree = handshake(&config, name, stream);
+        let (stream, session) = self.progress.measure(Phase::Tls, agree).await.map_err(Error::Tls)?;
+        HttpConnection::open(stream, socket, address, Some(session)).await
     }
 
-    async fn finish(
+    fn finish(
         self,
-        outgoing: Outgoing,
+        outgoing: &Outgoing,
         reach: Reach,
         redirects: u8,
-        mut connection: HttpConnection,
-        head: ResponseHead,
-    ) -> Result<Response, Error> {
-        let (head, mut body) = head.into_parts();
-        let in_flight = self.client.in_flight;
-        let length = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        in_flight.hold(length)?;
-        let read = connection.read(&mut body, outgoing.limit, in_flight);
-        let (body, truncated) = self.progress.measure(Phase::Transfer, read).await?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes())));
-        let response = Response {
-            status: head.status.as_u16(),
-            headers: headers.collect(),
-            body,
-            truncated,
-            redirects,
-            protocol: protocol(head.version),
-            remote_address: connection.address.to_string(),
-            certificate: connection.certificate.clone(),
-            timings: self.progress.timings,
+        connection: HttpConnection,
+        response: ResponseHead,
+    ) -> Result<(Head, Body, Option<Use>), Error> {
+        let (parts, body) = response.into_parts();
+        let length = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        self.client.in_flight.hold(length)?;
+        let head = Head {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
             url: outgoing.url.as_str().to_owned(),
+            redirects,
+            protocol: protocol(parts.version),
+            address: connection.address,
+            session: connection.session.clone(),
+            timings: self.progress.timings,
         };
-        if outgoing.reuse && !truncated {
-            self.client.connections.put(Use::of(&outgoing, reach), connection);
-        }
-        Ok(response)
+        let keep = outgoing.reuse.then(|| Use::of(outgoing, reach));
+        Ok((head, Body::new(connection, body, outgoing.limit), keep))
     }
 }
 

@@ -1,25 +1,30 @@
 //! Requests of guests, once it is known that they can be sent.
 
+use super::{client::Job, cookies::Cookies, proxy};
 use crate::{
     capability::{
         bindings::aviary::check::{
-            http::{Error, IpFamily, Method as GuestMethod, Request},
-            tls::TlsOptions,
+            http::{Error, IpFamily, Method as GuestMethod},
+            tls::TlsClient,
         },
         tls::Trust,
     },
     grant,
+    value::Proxy,
 };
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     HeaderMap, Method, Uri, Version,
     header::{self, HeaderName, HeaderValue},
+    http::uri::Authority,
 };
 use url::{Host, ParseError, Position, Url};
 
 /// The most bytes of a body that are kept.
 pub(super) const MOST_KEPT: usize = 1024 * 1024;
+/// The most bytes of a `host` header.
+const LONGEST_HOST: usize = 512;
 /// The most bytes of a URL.
 pub(super) const LONGEST_URL: usize = 8 * 1024;
 const MOST_REDIRECTS: u8 = 10;
@@ -52,12 +57,18 @@ pub struct Outgoing {
     pub(super) redirects: u8,
     pub(super) reuse: bool,
     pub(super) family: IpFamily,
-    pub(super) tls: Option<TlsOptions>,
+    pub(super) tls: Option<TlsClient>,
+    /// The `host` header that the guest wants; none is the URL's.
+    pub(super) authority: Option<Authority>,
+    /// The cookies to send on; none if the guest wants no cookies.
+    pub(super) cookies: Option<Cookies>,
 }
 
 impl Outgoing {
     /// Checks everything about a guest's request that can be checked without a connection.
-    pub fn parse(request: Request) -> Result<Self, Error> {
+    /// At most `most` bytes of the response's body are kept.
+    pub fn parse(job: Job, most: usize) -> Result<Self, Error> {
+        let request = job.request;
         if request.redirects > MOST_REDIRECTS {
             return Err(Error::Invalid(format!("at most {MOST_REDIRECTS} redirects are followed")));
         }
@@ -73,11 +84,13 @@ impl Outgoing {
             method: request.method,
             headers: headers(&request.headers).map_err(Error::Invalid)?,
             body: request.body.map(Bytes::from),
-            limit: request.body_limit.map_or(MOST_KEPT, |limit| MOST_KEPT.min(limit as usize)),
+            limit: request.body_limit.map_or(most, |limit| most.min(limit as usize)).min(MOST_KEPT),
             redirects: request.redirects,
             reuse: request.reuse_connection,
             family: request.ip_family,
-            tls: request.tls,
+            tls: job.tls,
+            authority: job.host.as_deref().map(authority).transpose().map_err(Error::Invalid)?,
+            cookies: job.cookies.then(Cookies::default),
         })
     }
 
@@ -120,24 +133,40 @@ impl Outgoing {
         Trust::of(self.tls.as_ref())
     }
 
-    /// The message to send, for HTTP/2 or HTTP/1.1.
-    pub fn message(&self, http2: bool) -> Result<hyper::Request<Full<Bytes>>, Error> {
+    /// The message to send, for HTTP/2 or HTTP/1.1, to the server itself or to a proxy that sends it on.
+    pub fn message(&self, http2: bool, proxy: Option<&Proxy>) -> Result<hyper::Request<Full<Bytes>>, Error> {
         let mut message = hyper::Request::new(Full::new(self.body.clone().unwrap_or_default()));
         *message.method_mut() = self.hyper_method();
         *message.headers_mut() = self.headers.clone();
-        let uri = if http2 { self.url.as_str() } else { &self.url[Position::BeforePath..] };
-        *message.uri_mut() =
-            Uri::try_from(uri).map_err(|error| Error::Invalid(format!("the URL is broken: {error}")))?;
+        let broken = |error| Error::Invalid(format!("the URL is broken: {error}"));
+        let path = &self.url[Position::BeforePath..];
+        let uri = match &self.authority {
+            Some(authority) if http2 => Uri::try_from(format!("{}://{authority}{path}", self.url.scheme())),
+            _ if http2 || proxy.is_some() => Uri::try_from(self.url.as_str()),
+            _ => Uri::try_from(path),
+        };
+        *message.uri_mut() = uri.map_err(broken)?;
+        let headers = message.headers_mut();
+        if let Some(cookies) = &self.cookies
+            && let Some(header) = cookies.header(&self.url, headers.get(header::COOKIE))
+        {
+            headers.insert(header::COOKIE, header);
+        }
+        if let Some(proxy) = proxy {
+            proxy::authorize(proxy, headers);
+        }
         if http2 {
             *message.version_mut() = Version::HTTP_2;
-        } else {
-            let authority = HeaderValue::try_from(&self.url[Position::BeforeHost..Position::BeforePath]);
-            let authority =
-                authority.map_err(|error| Error::Invalid(format!("the host is broken: {error}")))?;
-            message.headers_mut().insert(header::HOST, authority);
-            if !self.reuse {
-                message.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
+            return Ok(message);
+        }
+        let host = match &self.authority {
+            Some(authority) => HeaderValue::try_from(authority.as_str()),
+            None => HeaderValue::try_from(&self.url[Position::BeforeHost..Position::BeforePath]),
+        };
+        let host = host.map_err(|error| Error::Invalid(format!("the host is broken: {error}")))?;
+        headers.insert(header::HOST, host);
+        if !self.reuse {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(message)
     }
@@ -176,6 +205,16 @@ pub(super) fn usable(mut url: Url) -> Result<Url, String> {
     }
     url.set_fragment(None);
     Ok(url)
+}
+
+/// The value of a `host` header: a host, and a port or none.
+fn authority(host: &str) -> Result<Authority, String> {
+    let authority = Authority::try_from(host)
+        .ok()
+        .filter(|authority| !authority.as_str().contains('@') && authority.as_str().len() <= LONGEST_HOST);
+    authority.ok_or_else(|| {
+        "the `host` header is no host, such as `shop.example` or `shop.example:8080`".to_owned()
+    })
 }
 
 fn broken(error: ParseError) -> String {

@@ -43,8 +43,12 @@ pub fn next(
     if followed >= outgoing.redirects { Err(Error::TooManyRedirects(url.into())) } else { Ok(Some(url)) }
 }
 
-/// Changes the request into the one for the next URL, as browsers do.
-pub(super) fn follow(outgoing: &mut Outgoing, url: Url, status: StatusCode) {
+/// Changes the request into the one for the next URL, as browsers do. Another origin sees nothing of what was meant
+/// for the first one.
+pub(super) fn follow(outgoing: &mut Outgoing, url: Url, status: StatusCode, headers: &HeaderMap) {
+    if let Some(cookies) = &mut outgoing.cookies {
+        cookies.keep(&outgoing.url, headers);
+    }
     let becomes_get = match status.as_u16() {
         303 => !matches!(outgoing.method, Method::Get | Method::Head),
         301 | 302 => outgoing.method == Method::Post,
@@ -59,6 +63,10 @@ pub(super) fn follow(outgoing: &mut Outgoing, url: Url, status: StatusCode) {
     }
     if url.origin() != outgoing.url.origin() {
         outgoing.headers = harmless(&outgoing.headers);
+        outgoing.authority = None;
+        if let Some(tls) = &mut outgoing.tls {
+            (tls.server_name, tls.client_certificate) = (None, None);
+        }
     }
     outgoing.url = url;
 }

@@ -5,10 +5,10 @@ use crate::{
         bindings::aviary::check::{
             http::IpFamily,
             tcp::Error,
-            tls::{Certificate, TlsError, TlsOptions},
+            tls::{TlsClient, TlsError, TlsSession},
         },
         dial::{self, DialError, Network},
-        tls::{Alpn, Stream, handshake, server_name},
+        tls::{Alpn, Stream, borrowed, error_of_stream, handshake, server_name},
     },
     fair_semaphore::FairPermit,
     grant::Authorization,
@@ -34,6 +34,8 @@ const SHOWN_SURPLUS: usize = 64;
 /// An open connection of a guest. A failure in the middle of something closes it.
 pub struct Connection {
     stream: Option<Stream>,
+    /// The host that was asked for, which a server has to prove over TLS.
+    host: Host,
     _socket: FairPermit,
     /// The address that was dialled.
     pub(super) address: SocketAddr,
@@ -42,28 +44,29 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to `host:port`.
+    /// Connects to `host:port` at an address of this family.
     pub async fn connect(
         network: &Network,
         authorization: &Authorization,
         address: &str,
+        family: IpFamily,
         deadline: Instant,
     ) -> Result<Self, Error> {
-        let (host, port) = parse(address)?;
-        let host = borrow(&host);
+        let (named, port) = parse(address)?;
+        let host = borrowed(&named);
         let reach = authorization.tcp(&host, port).map_err(|denied| Error::Denied(denied.to_string()))?;
         let explain = |error| explain(error, authorization, &host, port);
         let since = Instant::now();
         let dial = async {
             let socket = network.sockets.take(authorization.namespace()).await;
-            let addresses = network
-                .resolve(authorization.namespace(), &host, IpFamily::Any, reach)
-                .await
-                .map_err(explain)?;
+            let addresses =
+                network.resolve(authorization.namespace(), &host, family, reach).await.map_err(explain)?;
             let (stream, address) = dial::connect(&addresses, port, deadline).await.map_err(explain)?;
-            Ok(Self { stream: Some(Stream::Plain(stream)), _socket: socket, address, took: since.elapsed() })
+            Ok((stream, address, socket))
         };
-        timeout_at(deadline, dial).await.map_err(|_| Error::Timeout)?
+        let (stream, address, socket) = timeout_at(deadline, dial).await.map_err(|_| Error::Timeout)??;
+        let stream = Some(Stream::Plain(stream));
+        Ok(Self { stream, host: named, _socket: socket, address, took: since.elapsed() })
     }
 
     /// Sends all of `data`. A failure closes the connection, as nobody knows how much arrived.
@@ -97,18 +100,22 @@ impl Connection {
         Ok(received)
     }
 
+    /// Tells the peer that nothing more will be sent. What it still says can be received.
+    pub async fn finish_sending(&mut self, deadline: Instant) -> Result<(), Error> {
+        let stream = self.stream.as_mut().ok_or(Error::Closed)?;
+        let finished = timeout_at(deadline, stream.shutdown()).await.map_err(|_| Error::Timeout)?;
+        finished.map_err(|error| broken(&error))
+    }
+
     /// Starts TLS on the connection, where the peer waits for that. A failure closes it.
-    pub async fn start_tls(
+    pub async fn secure(
         &mut self,
         network: &Network,
-        server: &str,
-        options: &TlsOptions,
+        client: &TlsClient,
         deadline: Instant,
-    ) -> Result<Certificate, Error> {
-        let host = Host::parse(server)
-            .map_err(|error| Error::Invalid(format!("the server name is broken: {error}")))?;
-        let name = server_name(&borrow(&host)).map_err(Error::Invalid)?;
-        let config = network.tls.get(Some(options), Alpn::None).map_err(Error::Invalid)?;
+    ) -> Result<TlsSession, Error> {
+        let name = server_name(Some(client), &borrowed(&self.host)).map_err(Error::Invalid)?;
+        let config = network.tls.get(Some(client), Alpn::None).map_err(Error::Invalid)?;
         let stream = match self.stream.take().ok_or(Error::Closed)? {
             Stream::Plain(stream) => stream,
             secured => {
@@ -117,11 +124,11 @@ impl Connection {
             }
         };
         require_silence(&stream)?;
-        let agree = handshake(config, name, stream);
-        let (stream, certificate) =
+        let agree = handshake(&config, name, stream);
+        let (stream, session) =
             timeout_at(deadline, agree).await.map_err(|_| Error::Timeout)?.map_err(Error::Tls)?;
         self.stream = Some(stream);
-        certificate.ok_or_else(|| Error::Io("the certificate cannot be read".to_owned()))
+        Ok(session)
     }
 }
 
@@ -152,14 +159,6 @@ fn parse(address: &str) -> Result<(Host, u16), Error> {
     Ok((host.ok_or_else(invalid)?, port))
 }
 
-fn borrow(host: &Host) -> Host<&str> {
-    match host {
-        Host::Domain(name) => Host::Domain(name),
-        Host::Ipv4(address) => Host::Ipv4(*address),
-        Host::Ipv6(address) => Host::Ipv6(*address),
-    }
-}
-
 fn explain(error: DialError, authorization: &Authorization, host: &Host<&str>, port: u16) -> Error {
     match error {
         DialError::Resolve(text) => Error::Resolve(text),
@@ -174,6 +173,9 @@ fn explain(error: DialError, authorization: &Authorization, host: &Host<&str>, p
 }
 
 fn broken(error: &io::Error) -> Error {
+    if let Some(error) = error_of_stream(error) {
+        return Error::Tls(error);
+    }
     match error.kind() {
         io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted

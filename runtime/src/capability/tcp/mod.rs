@@ -8,6 +8,7 @@ pub use connection::Connection;
 
 use super::{
     bindings::aviary::check::{
+        http::IpFamily,
         tcp::{AddressFamily, Error, Host, HostConnection},
         tls::{Certificate, TlsClient, TlsOptions, TlsSession},
     },
@@ -43,15 +44,21 @@ impl HostConnection for HostState {
         address: String,
         timeout_ms: Option<u32>,
     ) -> Result<Resource<Connection>, Failure> {
-        let deadline = self.begin_tcp(&address, timeout_ms)?;
-        let open = self.table.iter_mut().filter(|resource| resource.is::<Connection>()).count();
-        let result = if open < MOST_CONNECTIONS {
-            Connection::connect(&self.network, &self.program.authorization, &address, deadline).await
-        } else {
-            Err(Error::Denied(format!("at most {MOST_CONNECTIONS} connections at once: drop one first")))
+        self.dial(&address, IpFamily::Any, timeout_ms).await
+    }
+
+    async fn connect_by(
+        &mut self,
+        address: String,
+        family: AddressFamily,
+        timeout_ms: Option<u32>,
+    ) -> Result<Resource<Connection>, Failure> {
+        let family = match family {
+            AddressFamily::Any => IpFamily::Any,
+            AddressFamily::Ipv4 => IpFamily::Ipv4,
+            AddressFamily::Ipv6 => IpFamily::Ipv6,
         };
-        self.finish(&result);
-        Ok(self.table.push(result?)?)
+        self.dial(&address, family, timeout_ms).await
     }
 
     fn remote_address(&mut self, this: Resource<Connection>) -> wasmtime::Result<String> {
@@ -101,34 +108,33 @@ impl HostConnection for HostState {
         options: TlsOptions,
         timeout_ms: Option<u32>,
     ) -> Result<Certificate, Failure> {
-        let target = self.table.get(&this)?.address.to_string();
-        let deadline = self.begin_tcp(&target, timeout_ms)?;
-        let connection = self.table.get_mut(&this)?;
-        let result = connection.start_tls(&self.network, &server_name, &options, deadline).await;
-        self.finish(&result);
-        Ok(result?)
-    }
-
-    async fn connect_by(
-        &mut self,
-        _: String,
-        _: AddressFamily,
-        _: Option<u32>,
-    ) -> Result<Resource<Connection>, Failure> {
-        Err(Error::Invalid("connect-by is not offered yet".to_owned()))?
+        let client = TlsClient { server_name: Some(server_name), ..options.into() };
+        Ok(self.secure(this, client, timeout_ms).await?.certificate)
     }
 
     async fn secure(
         &mut self,
-        _: Resource<Connection>,
-        _: TlsClient,
-        _: Option<u32>,
+        this: Resource<Connection>,
+        client: TlsClient,
+        timeout_ms: Option<u32>,
     ) -> Result<TlsSession, Failure> {
-        Err(Error::Invalid("secure is not offered yet".to_owned()))?
+        let target = self.table.get(&this)?.address.to_string();
+        let deadline = self.begin_tcp(&target, timeout_ms)?;
+        let result = self.table.get_mut(&this)?.secure(&self.network, &client, deadline).await;
+        self.finish(&result);
+        Ok(result?)
     }
 
-    async fn finish_sending(&mut self, _: Resource<Connection>, _: Option<u32>) -> Result<(), Failure> {
-        Err(Error::Invalid("finish-sending is not offered yet".to_owned()))?
+    async fn finish_sending(
+        &mut self,
+        this: Resource<Connection>,
+        timeout_ms: Option<u32>,
+    ) -> Result<(), Failure> {
+        let target = self.table.get(&this)?.address.to_string();
+        let deadline = self.begin_tcp(&target, timeout_ms)?;
+        let result = self.table.get_mut(&this)?.finish_sending(deadline).await;
+        self.finish(&result);
+        Ok(result?)
     }
 
     async fn drop(&mut self, this: Resource<Connection>) -> wasmtime::Result<()> {
@@ -152,6 +158,23 @@ impl From<ResourceTableError> for Failure {
 }
 
 impl HostState {
+    async fn dial(
+        &mut self,
+        address: &str,
+        family: IpFamily,
+        timeout_ms: Option<u32>,
+    ) -> Result<Resource<Connection>, Failure> {
+        let deadline = self.begin_tcp(address, timeout_ms)?;
+        let open = self.table.iter_mut().filter(|resource| resource.is::<Connection>()).count();
+        let result = if open < MOST_CONNECTIONS {
+            Connection::connect(&self.network, &self.program.authorization, address, family, deadline).await
+        } else {
+            Err(Error::Denied(format!("at most {MOST_CONNECTIONS} connections at once: drop one first")))
+        };
+        self.finish(&result);
+        Ok(self.table.push(result?)?)
+    }
+
     fn begin_tcp(&mut self, target: &str, timeout_ms: Option<u32>) -> Result<Instant, Error> {
         let deadline = self.calls.begin(Capability::Tcp, shorten(target), milliseconds(timeout_ms));
         deadline.map_err(|error| Error::Denied(error.to_string()))

@@ -16,7 +16,11 @@ use tokio_rustls::TlsAcceptor;
 const ALL: &str = "tcp: [{ targets: [\"127.0.0.1:*\", \"[::1]:*\", \"localhost:*\"] }]";
 
 async fn connect(address: impl ToString) -> Result<Connection, Error> {
-    Connection::connect(&network(), &authorization(ALL), &address.to_string(), soon()).await
+    Connection::connect(&network(), &authorization(ALL), &address.to_string(), IpFamily::Any, soon()).await
+}
+
+fn named(trust: &TlsOptions, server: &str) -> TlsClient {
+    TlsClient { server_name: Some(server.to_owned()), ..trust.clone().into() }
 }
 
 async fn connected(address: SocketAddr) -> Connection {
@@ -91,7 +95,7 @@ async fn what_is_not_granted_or_no_address_is_refused() {
         "[2002:a9fe:a9fe::]:80",
         "[fe80::1]:80",
     ] {
-        let result = Connection::connect(&network(), &wildcard, address, soon()).await;
+        let result = Connection::connect(&network(), &wildcard, address, IpFamily::Any, soon()).await;
         assert!(matches!(result, Err(Error::Denied(_))), "{address}");
     }
 }
@@ -155,15 +159,15 @@ async fn tls_can_be_started_once_and_reports_the_certificate() {
     let trust = authority.trusted().expect("options");
     let network = network();
     let mut connection = connected(address).await;
-    let certificate = connection.start_tls(&network, "db.test", &trust, soon()).await.expect("trust");
-    assert_eq!(certificate.names, ["db.test"]);
+    let session = connection.secure(&network, &named(&trust, "db.test"), soon()).await.expect("trust");
+    assert_eq!(session.certificate.names, ["db.test"]);
     connection.send(b"secret", soon()).await.expect("sent");
     assert_eq!(connection.receive(64, soon()).await.expect("bytes"), b"secret");
-    let again = connection.start_tls(&network, "db.test", &trust, soon()).await;
+    let again = connection.secure(&network, &named(&trust, "db.test"), soon()).await;
     assert!(matches!(again, Err(Error::Invalid(_))));
     connection.send(b"x", soon()).await.expect("it still works");
     let mut connection = connected(address).await;
-    let result = connection.start_tls(&network, "other.test", &trust, soon()).await;
+    let result = connection.secure(&network, &named(&trust, "other.test"), soon()).await;
     assert!(matches!(result, Err(Error::Tls(TlsError::WrongName))));
     assert!(matches!(connection.send(b"x", soon()).await, Err(Error::Closed)));
 }
@@ -186,7 +190,7 @@ async fn plain_text_that_nobody_read_before_tls_is_a_failure_and_not_said_within
     let start = async |read: u32| {
         let mut connection = connected(address).await;
         connection.receive(read, soon()).await.expect("bytes");
-        connection.start_tls(&network, "mail.test", &trust, soon()).await.map(drop)
+        connection.secure(&network, &named(&trust, "mail.test"), soon()).await.map(drop)
     };
     assert!(start(64).await.is_ok(), "a guest that has read all of it knows what was said before TLS");
     let surplus = start(11).await;
@@ -206,11 +210,39 @@ async fn a_namespace_has_so_many_sockets_and_who_wants_more_waits_for_one_of_its
             serde_json::from_value(serde_json::json!({ "tcp": [{ "targets": [address.to_string()] }] }));
         let authorization = Authorization::new(namespace, grants.expect("grants"), None, &Ceiling::open())
             .expect("an authorization");
-        Connection::connect(&network, &authorization, &address.to_string(), within(patience)).await
+        Connection::connect(&network, &authorization, &address.to_string(), IpFamily::Any, within(patience))
+            .await
     };
     let first = connect("team-a", 1_000).await.expect("a connection");
     assert!(matches!(connect("team-a", 50).await, Err(Error::Timeout)));
     connect("team-b", 1_000).await.expect("another namespace has its own");
     drop(first);
     connect("team-a", 1_000).await.expect("a connection");
+}
+
+#[tokio::test]
+async fn a_peer_that_waits_for_the_end_answers_after_it() {
+    let address = listen(|mut stream| async move {
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.expect("the end");
+        let _ = stream.write_all(format!("{} bytes", all.len()).as_bytes()).await;
+    })
+    .await;
+    let mut connection = connected(address).await;
+    connection.send(b"hello", soon()).await.expect("sent");
+    connection.finish_sending(soon()).await.expect("finished");
+    assert_eq!(connection.receive(64, soon()).await.expect("bytes"), b"5 bytes");
+    assert!(connection.receive(64, soon()).await.expect("the end").is_empty());
+}
+
+#[tokio::test]
+async fn only_addresses_of_the_wanted_family_are_dialled() {
+    let address = listen(echo).await;
+    let connect = async |family| {
+        Connection::connect(&network(), &authorization(ALL), &address.to_string(), family, soon())
+            .await
+            .map(drop)
+    };
+    assert!(connect(IpFamily::Ipv4).await.is_ok());
+    assert!(matches!(connect(IpFamily::Ipv6).await, Err(Error::Resolve(_))));
 }

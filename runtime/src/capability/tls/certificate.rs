@@ -15,6 +15,27 @@ use x509_parser::{
 /// The most names of a certificate that are reported.
 const MOST_NAMES: usize = 256;
 
+/// The time in which a certificate is valid, in Unix seconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Validity {
+    pub(super) not_before: i64,
+    pub(super) not_after: i64,
+}
+
+impl Validity {
+    /// Whether the certificate is valid at this Unix time.
+    pub(super) fn contains(&self, now: i64) -> bool {
+        (self.not_before..=self.not_after).contains(&now)
+    }
+}
+
+/// The validity of a certificate in DER; none if it cannot be read.
+pub(super) fn validity(der: &[u8]) -> Option<Validity> {
+    let (_, certificate) = parse_x509_certificate(der).ok()?;
+    let validity = certificate.validity();
+    Some(Validity { not_before: validity.not_before.timestamp(), not_after: validity.not_after.timestamp() })
+}
+
 /// The facts of a certificate in DER; none if it cannot be read.
 pub(super) fn read(der: &[u8]) -> Option<Certificate> {
     let (_, certificate) = parse_x509_certificate(der).ok()?;

@@ -37,7 +37,13 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(task, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(task, buffer),
+            // Many servers end TLS without `close_notify`. Whether something is missing, the protocol within tells.
+            Self::Tls(stream) => match Pin::new(stream).poll_read(task, buffer) {
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Poll::Ready(Ok(()))
+                }
+                read => read,
+            },
         }
     }
 }

@@ -9,17 +9,21 @@ use std::{
     time::Duration,
 };
 
-async fn fetch_all(booked: Vec<Booked>) -> Vec<Result<Response, Error>> {
+async fn send_all(requests: Vec<Result<(Request, Instant), Error>>) -> Vec<Result<Response, Error>> {
+    let booked =
+        requests.into_iter().map(|request| request.map(|(request, deadline)| (request.into(), deadline)));
     let limits = BatchLimits { at_once: 8, bodies: MOST_KEPT_TOGETHER };
     let (network, authorization, connections) = (network(), authorization(ALL), Connections::default());
-    let in_flight = InFlightBytes::new(None, Arc::default());
+    let (in_flight, open_bodies) = (InFlightBytes::new(None, Arc::default()), Semaphore::new(0));
     let client = Client {
         network: &network,
         authorization: &authorization,
         connections: &connections,
         in_flight: &in_flight,
+        open_bodies: &open_bodies,
     };
-    client.send_all(booked, limits).await
+    let received = client.receive_all(booked.collect(), limits).await;
+    received.into_iter().map(|result| result.map(Response::from)).collect()
 }
 
 #[tokio::test]
@@ -42,7 +46,7 @@ async fn answers_keep_the_order_of_their_requests_and_eight_are_sent_at_a_time()
     let mut booked: Vec<_> =
         (0..20).map(|number| Ok((get(format!("http://{address}/{number}")), soon()))).collect();
     booked[19] = Err(Error::Denied("enough".to_owned()));
-    let results = fetch_all(booked).await;
+    let results = send_all(booked).await;
     for (number, result) in results[..19].iter().enumerate() {
         assert_eq!(text(result.as_ref().expect("a response")), format!("/{number}"));
     }
@@ -55,7 +59,7 @@ async fn the_bodies_that_are_kept_share_eight_megabytes() {
     let body = || async { vec![b'x'; 1024 * 1024] };
     let address = serve(Router::new().route("/", routing::get(body))).await;
     let booked = (0..16).map(|_| Ok((get(format!("http://{address}/")), soon()))).collect();
-    let results = fetch_all(booked).await;
+    let results = send_all(booked).await;
     for result in results {
         let response = result.expect("a response");
         assert_eq!((response.body.len(), response.truncated), (512 * 1024, true));

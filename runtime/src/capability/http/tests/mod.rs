@@ -1,5 +1,6 @@
 //! Tests of requests to real servers on this machine.
 
+mod fetch;
 mod hostile;
 mod many;
 mod redirects;
@@ -8,9 +9,14 @@ mod reuse;
 mod tls;
 
 use super::*;
-use crate::capability::{
-    bindings::aviary::check::http::{IpFamily, Method, Phase, Protocol},
-    testing::{authorization, listen, listen_at, network, soon},
+use crate::{
+    capability::{
+        InFlightBytes,
+        bindings::aviary::check::http::{IpFamily, Method, Phase, Protocol, TextOptions},
+        dial::Network,
+        testing::{authorization, listen, listen_at, network, soon},
+    },
+    grant::Authorization,
 };
 use axum::{Router, body::Bytes, http::HeaderMap, routing};
 use std::{net::SocketAddr, sync::Arc};
@@ -45,8 +51,10 @@ async fn send(
     request: Request,
     deadline: Instant,
 ) -> Result<Response, Error> {
-    let in_flight = InFlightBytes::new(None, Arc::default());
-    Client { network, authorization, connections, in_flight: &in_flight }.send(request, deadline).await
+    let (in_flight, open_bodies) = (InFlightBytes::new(None, Arc::default()), Semaphore::new(0));
+    let client =
+        Client { network, authorization, connections, in_flight: &in_flight, open_bodies: &open_bodies };
+    client.receive(request.into(), deadline, MOST_KEPT).await.map(Response::from)
 }
 
 /// Sends a request that may go to every server of the tests.

@@ -1,11 +1,12 @@
 //! Tests of connections that stay open, and those that do not.
 
 use super::*;
+use futures_util::future::join_all;
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout_at};
 
 /// Starts a server that answers with the number of the connection, and takes `requests_each` requests on
 /// each.
