@@ -98,7 +98,7 @@ async fn a_connection_that_ends_early_is_closed() {
 
 #[tokio::test]
 async fn what_is_not_http_is_a_protocol_error() {
-    let many: String = (0..101).map(|number| format!("x-{number}: 1\r\n")).collect();
+    let many: String = (0..1_025).map(|number| format!("x-{number}: 1\r\n")).collect();
     for answer in [
         "SSH-2.0-OpenSSH_9.9\r\n\r\n".to_owned(),
         "HTTP/1.1 2000 OK\r\n\r\n".to_owned(),

@@ -34,9 +34,10 @@ pub(super) fn decode(
     let longest = decoder.max_utf8_buffer_length_without_replacement(bytes.len()).unwrap_or(usize::MAX);
     let mut text = String::with_capacity(longest.min(most + 4));
     let (result, used) = decoder.decode_to_string_without_replacement(bytes, &mut text, whole);
-    if let DecoderResult::Malformed(..) = result {
+    if let DecoderResult::Malformed(bad, after) = result {
+        let place = mark + used - usize::from(bad) - usize::from(after);
         let undeclared = if is_declared { "" } else { ", and no charset is declared" };
-        return Err(format!("it is not {} at byte {}{undeclared}", encoding.name(), mark + used));
+        return Err(format!("it is not {} at byte {place}{undeclared}", encoding.name()));
     }
     if given.is_none() && text.contains('\0') {
         return Err("it has zero bytes, as binary data have, and UTF-16 without a byte order mark".to_owned());

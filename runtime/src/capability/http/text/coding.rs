@@ -91,6 +91,7 @@ impl Coding {
             match self.decode_part(&mut rest, &mut bytes, most + 1) {
                 Ok(()) => {}
                 Err(_) if !whole => break,
+                Err(_) if !self.fits(encoded) => return Err(self.unfit()),
                 Err(error) => return Err(self.explain(&error, parts, bytes.len())),
             }
         }
@@ -125,8 +126,25 @@ impl Coding {
             }
             _ if parts > 1 => format!("after its {name} come bytes that are no {name}"),
             _ if decoded > 0 => format!("its {name} is broken after {decoded} bytes of text"),
-            _ => format!("it is no {name}, though `content-encoding` says so"),
+            _ => self.unfit(),
         }
+    }
+
+    /// Whether encoded bytes begin as this coding does, as far as it has a beginning of its own.
+    fn fits(self, encoded: &[u8]) -> bool {
+        match self {
+            Self::Gzip => encoded.starts_with(&[0x1f, 0x8b]),
+            // A frame of zstd, or one to skip.
+            Self::Zstd => {
+                encoded.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
+                    || encoded.get(1..4) == Some(&[0x2a, 0x4d, 0x18])
+            }
+            Self::Deflate | Self::Brotli => true,
+        }
+    }
+
+    fn unfit(self) -> String {
+        format!("it is no {}, though `content-encoding` says so", self.name())
     }
 }
 
