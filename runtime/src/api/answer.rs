@@ -1,4 +1,4 @@
-//! What requests and answers have in common.
+//! Parts that all requests and answers share.
 
 use crate::value::Key;
 use axum::{
@@ -35,19 +35,19 @@ impl<T: Serialize> IntoResponse for Document<T> {
     }
 }
 
-/// Why a request was not done.
+/// The body of a refusal: why a request was not answered.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Problem {
-    /// What was wrong and what to do next.
+    /// What was wrong, and what to do next.
     error: String,
 }
 
-/// An answer that says why not.
+/// An answer that refuses a request and says why.
 #[derive(Debug)]
 pub(super) struct Refusal {
     code: StatusCode,
     error: String,
-    /// When it may be asked for again.
+    /// After how long the request may be sent again, for `Retry-After`; none if that makes no difference.
     later: Option<Duration>,
 }
 
@@ -56,12 +56,12 @@ impl Refusal {
         Self { code, error: error.into(), later: None }
     }
 
-    /// A refusal that does not hold for longer than this.
+    /// A refusal with a `Retry-After` of this time.
     pub(super) fn later(code: StatusCode, error: impl Into<String>, wait: Duration) -> Self {
         Self { later: Some(wait), ..Self::new(code, error) }
     }
 
-    /// Its body, where something else tells its code.
+    /// The body of the refusal, without its status code.
     pub(super) fn text(self) -> Vec<u8> {
         json(&Problem { error: self.error })
     }
@@ -96,7 +96,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     }
 }
 
-/// What the path names.
+/// The parameters of a request's path; a path that does not fit is refused.
 pub(super) struct InPath<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for InPath<T> {
@@ -108,16 +108,16 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for InPath<
     }
 }
 
-/// The check that the path names.
+/// The check that a request's path names; refused if there is none.
 pub(super) struct Named(pub(super) Key);
 
-/// The parts of such a path.
+/// The parameters of a path that names a check.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(super) struct Identity {
-    /// The check's namespace.
+    /// The namespace of the check.
     namespace: String,
-    /// The check's name.
+    /// The name of the check.
     name: String,
 }
 

@@ -16,7 +16,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-/// Which checks are meant.
+/// The query of `/api/v1/checks`, which selects checks.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]

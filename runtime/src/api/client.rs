@@ -1,4 +1,4 @@
-//! Who asks, as far as limits are concerned.
+//! The client of a request, for limits per client.
 
 use crate::settings::Networks;
 use axum::{
@@ -13,9 +13,8 @@ use std::{
 /// The header in which each proxy adds the address that it was asked from, after those that others added.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// A client: an IPv4 address, or all of a /64 of IPv6, of which one machine may have every address.
-///
-/// The address is the one at the other end of the connection, or the one that a trusted proxy names.
+/// A client for limits: an IPv4 address, or a /64 network of IPv6, as one machine may have all addresses of
+/// it. The address is that of the connection, or the one that a trusted proxy names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Client(IpAddr);
 
@@ -23,7 +22,7 @@ impl Client {
     /// The client of a request whose sender is not known.
     const UNKNOWN: Self = Self(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
 
-    /// Who sent the request of these extensions.
+    /// The client of a request, from the request's extensions.
     pub(super) fn of_request(extensions: &Extensions) -> Self {
         extensions.get().copied().unwrap_or(Self::UNKNOWN)
     }
@@ -40,7 +39,7 @@ impl Client {
     }
 }
 
-/// Whose `X-Forwarded-For` is believed.
+/// The proxies whose `X-Forwarded-For` is trusted.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Networks);
 
@@ -55,8 +54,9 @@ impl TrustedProxies {
         self.0.contain(address.to_canonical())
     }
 
-    /// Who asks over a connection from this address: behind trusted proxies, the last that was none. Whoever that is can
-    /// only write what stands before itself.
+    /// The client of a request over a connection from this address. Behind trusted proxies, it is the last
+    /// address in `X-Forwarded-For` that is not a trusted proxy's. A client can forge only the addresses
+    /// before its own.
     pub(super) fn client(&self, address: IpAddr, headers: &HeaderMap) -> Client {
         if !self.trusts(address) {
             return Client::of(address);
@@ -97,7 +97,8 @@ mod tests {
         Client::of(text.parse().expect("an address"))
     }
 
-    /// Who asks from an address with such headers, where 10.0.0.0/8 and 2001:db8:1::/48 are proxies.
+    /// The client for a peer address and these `X-Forwarded-For` headers, where 10.0.0.0/8 and
+    /// 2001:db8:1::/48 are proxies.
     fn behind(address: &str, lines: &[&str]) -> Client {
         let networks = "10.0.0.0/8,2001:db8:1::/48".split(',').map(|text| text.parse().expect("a network"));
         let mut headers = HeaderMap::new();

@@ -1,4 +1,4 @@
-//! What there is only so much of at a time, and how much of it one client may have.
+//! A limit of things that may be in use at once, in all and for each client.
 
 use super::client::Client;
 use std::{
@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// A number of permits, of which each client has a share at most.
+/// A limited number of permits, of which each client may hold a share.
 #[derive(Clone)]
 pub(super) struct ClientLimit {
     most: usize,
@@ -29,9 +29,9 @@ pub(super) struct ClientPermit {
 /// Why there is no permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
-    /// All are taken.
+    /// All permits are taken.
     All,
-    /// This client has its share.
+    /// The client holds its whole share already.
     Share,
 }
 
@@ -41,7 +41,8 @@ impl ClientLimit {
         Self { most, of_each, taken: Arc::default() }
     }
 
-    /// Takes a permit, if there is one for this client; without one, for somebody who has no share but may have all.
+    /// Takes a permit for this client; without a client, a permit that counts in no share. An error if none
+    /// is left, or the client holds its share.
     pub(super) fn take(&self, client: Option<Client>) -> Result<ClientPermit, Full> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let own = |client| taken.by_client.get(&client).copied().unwrap_or_default();
@@ -59,7 +60,7 @@ impl ClientLimit {
 }
 
 impl ClientPermit {
-    /// The client that holds the permit.
+    /// The client that holds the permit; none if it counts in no share.
     pub(super) fn client(&self) -> Option<Client> {
         self.client
     }

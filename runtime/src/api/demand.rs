@@ -18,25 +18,26 @@ use std::{
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// How long beyond its own time a run is waited for, and how long once the daemon stops.
+/// How much longer than a run may take a request waits for the run, and how long it waits once the daemon
+/// stops.
 const SLACK: Duration = Duration::from_secs(1);
-/// How long a request for many checks waits: one of them may have a timeout of hours.
+/// The longest wait of a request that runs many checks, one of which may have a timeout of hours.
 const LONGEST_SWEEP: Duration = Duration::from_secs(60);
-/// How long after a sweep has begun the next one may. Walking a full board takes some ten milliseconds, so
-/// however many ask, it costs a twentieth of a processor at most.
+/// The shortest time between the beginnings of two sweeps. A sweep over a full board takes about ten
+/// milliseconds, so sweeps cost at most a twentieth of a processor.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Whether there is something to run.
+/// Whether a check has a module and is not suspended.
 fn can_run(view: &View) -> bool {
     view.module.is_some() && !view.check.suspend
 }
 
-/// How long a run on demand may take: it may begin with an `init`, which has the same timeout.
+/// How long a run on demand may take. It may begin with an `init`, which has the same timeout as the run.
 fn patience(check: &Check) -> Duration {
     check.program.timeout.saturating_mul(2).saturating_add(SLACK)
 }
 
-/// Runs a check that can run.
+/// Runs a check on demand, and waits for the outcome.
 pub(super) async fn run(entry: &Entry, check: &Check, stop: &CancellationToken) -> Demand {
     tokio::select! {
         demand = entry.run_now(patience(check)) => demand,
@@ -44,12 +45,14 @@ pub(super) async fn run(entry: &Entry, check: &Check, stop: &CancellationToken) 
     }
 }
 
-/// Runs a check, if it can run. Tells the age of its outcome where no new one has replaced it.
+/// Runs a check on demand, if it can run. Returns the age of the shown outcome; none if a new outcome
+/// has replaced it.
 pub(super) async fn run_one(entry: &Arc<Entry>, stop: &CancellationToken) -> Option<Duration> {
     run_all(&[Arc::clone(entry)], patience(&entry.view().check), stop).await
 }
 
-/// Runs those that can run, for so long at most. Tells the age of the oldest outcome that no new one has replaced.
+/// Runs the checks that can run, and waits for `most` at most. Returns the age of the oldest
+/// outcome that no new one has replaced; none if all are new.
 async fn run_all(entries: &[Arc<Entry>], most: Duration, stop: &CancellationToken) -> Option<Duration> {
     let views = entries.iter().map(|entry| (entry, entry.view())).filter(|(_, view)| can_run(view));
     let former: Vec<_> = views.map(|(entry, view)| (entry, shown(view))).collect();
@@ -62,29 +65,30 @@ async fn run_all(entries: &[Arc<Entry>], most: Duration, stop: &CancellationToke
     former.into_iter().filter_map(|(entry, former)| age(entry, &former?)).max()
 }
 
-/// A moment after the daemon has begun to stop: what nearly ends may end, and clients get an answer before their
-/// connections are dropped.
+/// Waits until shortly after the daemon has begun to stop. Runs that nearly end may end, and clients get an
+/// answer before their connections are dropped.
 async fn stopped(stop: &CancellationToken) {
     stop.cancelled().await;
     sleep(SLACK).await;
 }
 
-/// The run whose outcome readers are shown.
+/// The run whose outcome readers are shown; none without one.
 fn shown(view: View) -> Option<Run> {
     view.latest.or(view.excused)
 }
 
-/// How long ago this run ended, if readers are still shown its outcome.
+/// How long ago this run ended; none if readers are shown the outcome of another run.
 fn age(entry: &Entry, former: &Run) -> Option<Duration> {
     let is_shown = shown(entry.view()).is_some_and(|run| run.started == former.started);
     is_shown.then(|| Timestamp::now().duration_since(former.ended()).unsigned_abs())
 }
 
-/// Sweeps over checks: whoever asks while one is under way shares it.
+/// Runs of all selected checks on demand, called sweeps. Requests that come while a sweep is under way share
+/// it.
 #[derive(Default)]
 pub(super) struct Sweeps(Mutex<NewestSweep>);
 
-/// A sweep under way. Each of those who wait for it keeps it going, and without them it ends.
+/// A sweep that is under way. It ends when the last request that waits for it is gone.
 type Sweeping = BoxFuture<'static, Sweep>;
 
 #[derive(Default)]
@@ -93,18 +97,18 @@ struct NewestSweep {
     begun: Option<Instant>,
 }
 
-/// A sweep that has ended.
+/// The result of a sweep that has ended.
 #[derive(Clone, Copy)]
 struct Sweep {
     begun: Instant,
     ended: Instant,
-    /// The age of the oldest outcome that it did not replace.
+    /// The age of the oldest outcome that the sweep did not replace; none if it replaced all.
     age: Option<Duration>,
 }
 
 impl Sweeps {
-    /// Runs the checks, or waits for who does. Tells the age of the oldest outcome that is not newer than the
-    /// request, and since when all of them stand.
+    /// Runs the checks, or waits for a sweep that does. Returns the age of the oldest outcome that is older
+    /// than the request, and since when all outcomes are in force.
     pub(super) async fn join(
         &self,
         entries: impl FnOnce() -> Vec<Arc<Entry>> + Send + 'static,
@@ -117,7 +121,7 @@ impl Sweeps {
         (age.max(joined), Some(ended))
     }
 
-    /// The sweep that has not ended yet.
+    /// The sweep that is under way, or a new one.
     fn current(
         &self,
         entries: impl FnOnce() -> Vec<Arc<Entry>> + Send + 'static,

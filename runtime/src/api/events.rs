@@ -22,8 +22,8 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// The most streams at a time.
 pub(super) const MAX_LISTENERS: usize = 64;
-/// The most streams of one client, which so leaves some for the others: enough for a few tools of one machine, or
-/// behind one proxy.
+/// The most streams of one client, so that others get some as well. It is enough for a few tools of one
+/// machine, or behind one proxy.
 pub(super) const LISTENERS_EACH: usize = 8;
 /// How often a silent stream gets a comment, so that nothing in between thinks it dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

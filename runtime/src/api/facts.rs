@@ -28,10 +28,10 @@ pub(super) struct Summary {
     owner: Option<String>,
     severity: Severity,
     status: CheckState,
-    /// When it came to stand there.
+    /// When the check came to its present status; null before its first run.
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
-    /// Why it is not well; otherwise empty.
+    /// Why the check is not well; empty if it is.
     error: String,
     /// Runs in a row without a good outcome.
     consecutive_failures: u32,
@@ -50,17 +50,17 @@ pub(super) struct Detail {
     #[serde(flatten)]
     summary: Summary,
     suspend: bool,
-    /// When it runs, in words.
+    /// The schedule of the check in words, for example `every 30s`.
     schedule: String,
     timeout_seconds: f64,
     failure_threshold: u32,
     success_threshold: u32,
-    /// What it may reach, as in its manifest.
+    /// What the check may reach, as in its manifest.
     #[schema(value_type = Object)]
     grants: Grants,
-    /// The names of the secrets that it may read.
+    /// The names of the secrets that the check may read.
     secrets: Vec<String>,
-    /// The module that runs; none was ever good if there is none.
+    /// The module that runs; null if none was ever loaded.
     module: Option<ModuleFacts>,
     /// Why the newest manifest or module is not the one that runs.
     rejected: Option<FaultFacts>,
@@ -76,7 +76,7 @@ pub(super) struct Detail {
     skipped: u64,
     /// Host calls by capability and result.
     host_calls: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
-    /// The limits that it ran into, with how often.
+    /// How often the check ran into each limit.
     limit_hits: BTreeMap<&'static str, u64>,
     /// The latest runs, newest first.
     history: Vec<RunFacts>,
@@ -99,10 +99,10 @@ struct ModuleFacts {
     name: String,
     digest: String,
     size_bytes: usize,
-    /// The key that signed it; null unless the daemon asks for signatures.
+    /// The key that signed the module; null unless the daemon requires signatures.
     signer: Option<String>,
     imports: Vec<String>,
-    /// When it went live.
+    /// When the module went live.
     #[schema(value_type = String, format = DateTime)]
     loaded: Timestamp,
 }
@@ -122,16 +122,16 @@ struct RunFacts {
     #[schema(value_type = String, format = DateTime)]
     started: Timestamp,
     duration_seconds: f64,
-    /// Absent if there was a fault.
+    /// The outcome; absent if there was a fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
     message: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     targets: Vec<Target>,
-    /// Present if it failed within the startup grace of its round, and so does not count.
+    /// Present and true if the run failed within the startup grace of its round, so that it does not count.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     in_grace: bool,
-    /// Present if there was no outcome.
+    /// The fault; absent if there was an outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<FaultFacts>,
 }

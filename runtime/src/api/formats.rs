@@ -10,15 +10,15 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use std::io::{self, Write};
 
-/// How many checks that are not well the line of text names.
+/// The most failing checks that the line of text names.
 const NAMED: usize = 5;
 
 /// A format of `/health`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HealthFormat {
-    /// An object with an entry per check.
+    /// A JSON object with an entry for each check.
     Json,
-    /// One line.
+    /// One line of text.
     Text,
     /// The draft "Health Check Response HealthFormat for HTTP APIs" of the IETF.
     Draft,
@@ -45,18 +45,18 @@ impl HealthFormat {
 /// One check in the body of `/health`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct CheckHealth<'a> {
-    /// Whether it passes, warns or is suspended.
+    /// Whether the check passes, warns or is suspended.
     ok: bool,
-    /// Why it is not; otherwise empty.
+    /// Why the check is not well; empty if it is.
     error: String,
     status: CheckState,
-    /// When it came to stand there.
+    /// When the check came to its present status; absent before its first run.
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
     /// What the latest run saw, if the check is well.
     #[serde(skip_serializing_if = "str::is_empty")]
     message: &'a str,
-    /// The things it looked at.
+    /// The targets that the latest run looked at.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     targets: &'a [Target],
     /// Why the newest manifest or module is not the one that runs, where `error` does not say so already.
@@ -99,7 +99,7 @@ pub(super) fn write(
     }
 }
 
-/// An object with an entry per check, written without collecting it first.
+/// Writes a JSON object with an entry for each check, without building it in memory.
 struct ByCheck<'a, F> {
     views: &'a [View],
     entry: F,
@@ -111,7 +111,7 @@ impl<'a, T: Serialize, F: Fn(&'a View) -> (String, T)> Serialize for ByCheck<'a,
     }
 }
 
-/// For one check the words of khealth, for many a summary of one line.
+/// Writes one line of text: for one check the words of khealth, for many checks a summary.
 fn line(views: &[View], judgement: Judgement) -> String {
     let text = match (views, judgement) {
         ([view], _) => words(view),

@@ -19,7 +19,7 @@ use axum::{
 use serde::{Deserialize, Deserializer, de::Error};
 use std::{io::Write, sync::Arc, time::Duration};
 
-/// Which checks are meant, and whether they run first.
+/// The query of `/health`, which selects checks and may run them first.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -34,7 +34,7 @@ pub(super) struct HealthQuery {
     owner: Option<String>,
 }
 
-/// Whether what the path names runs first.
+/// The query of `/health/{namespace}` and `/health/{namespace}/{name}`, which may run the checks first.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -161,7 +161,8 @@ pub(super) async fn readyz(State(board): State<Arc<Board>>) -> (StatusCode, &'st
     if board.is_ready() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }
 
-/// Run once and written once for all who ask for the same checks at about the same time.
+/// The answer of `/health` for a selection of checks. Requests for the same checks at about the same time
+/// share one sweep and one text.
 async fn of_many(
     api: Api,
     headers: &HeaderMap,

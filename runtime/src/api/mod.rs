@@ -47,7 +47,7 @@ use std::{array, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// What every request may use.
+/// The state that every request may use.
 #[derive(Clone)]
 struct Api {
     board: Arc<Board>,
@@ -85,7 +85,7 @@ pub fn router(board: Arc<Board>, shutdown: CancellationToken) -> Router {
     Router::new().fallback_service(router).layer(map_response(name_methods))
 }
 
-/// What the kubelet asks for, and nothing else: `/livez` and `/readyz`.
+/// The routes of the probe listener: `/livez` and `/readyz` only.
 pub fn probes(board: Arc<Board>) -> Router {
     let router = Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
     router.fallback(only_probes).with_state(board)
@@ -122,7 +122,7 @@ async fn not_found(uri: Uri) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, error)
 }
 
-/// Says in words what `Allow` says, where the path is right and the method is not.
+/// Adds a body to an answer 405, which says in words what the header `Allow` says.
 async fn name_methods(response: Response) -> Response {
     match response.headers().get(header::ALLOW) {
         Some(allowed) if response.status() == StatusCode::METHOD_NOT_ALLOWED => {

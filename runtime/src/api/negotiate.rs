@@ -1,11 +1,10 @@
-//! Which of several formats the client likes best.
+//! Content negotiation: the format that a client prefers (RFC 9110, section 12.5.1).
 
 use axum::http::{HeaderMap, header};
 
-/// The offer that `Accept` weighs highest. Of equals the one named more exactly wins, then the
-/// one offered first. A client that wants none of them gets the first: that helps it more than a 406.
-///
-/// Offers are media types without parameters, and at least one.
+/// The index of the offer that `Accept` weighs highest. Among equal weights the more exact range wins, then
+/// the first offer. A client that accepts no offer gets the first one, which helps more than a 406. Offers
+/// are media types without parameters; there is at least one.
 pub(super) fn choose<T: Copy>(headers: &HeaderMap, offers: &[(&str, T)]) -> T {
     let accept = headers.get_all(header::ACCEPT);
     let ranges: Vec<Range<'_>> = accept

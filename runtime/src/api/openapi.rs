@@ -11,7 +11,7 @@ use utoipa::{
     },
 };
 
-/// What may be said instead of an answer, whatever is asked for.
+/// The refusals that any route may answer with.
 const REFUSALS: [(&str, &str); 4] = [
     ("401", "The daemon asks for credentials, and these are missing or not known"),
     ("429", "This address asks too often; `Retry-After` says when to come again"),
@@ -62,7 +62,7 @@ fn complete(path: &str, item: &mut PathItem) {
     }
 }
 
-/// Checks that are not well are told as those that are.
+/// Gives the answer 503 of a route the content of its answer 200, as both have the same body.
 fn say_as_much_when_not_well(Responses { responses, .. }: &mut Responses) {
     let Some(RefOr::T(well)) = responses.get("200").cloned() else { return };
     for code in ["500", "503"] {
@@ -85,7 +85,7 @@ fn guard(operation: &mut Operation) {
     }
 }
 
-/// Lets a response be a refusal as well.
+/// Adds a refusal as another possible body to a response.
 fn refuse(response: &mut Response, why: &str) {
     let problem = RefOr::Ref(Ref::from_schema_name("Problem"));
     let or = if response.description.is_empty() { "" } else { ". Or: " };
@@ -102,7 +102,7 @@ fn one_of(first: RefOr<Schema>, second: RefOr<Schema>) -> RefOr<Schema> {
     OneOfBuilder::new().item(first).item(second).into()
 }
 
-/// This description.
+/// The OpenAPI description itself.
 #[utoipa::path(
     get,
     path = "/api/v1/openapi.json",

@@ -1,4 +1,4 @@
-//! What was read from files, and is read again when they change.
+//! Values that are parsed from files, and parsed again when the files change.
 
 use crate::{board::Board, file::open_regular};
 use jiff::Timestamp;
@@ -13,55 +13,49 @@ use std::{
 use tokio::{task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How often it is looked whether files have changed. Looking finds what watching would miss: links that
-/// are swapped, as those of mounted Secrets, and file systems of other machines.
+/// How often files are read to see whether they have changed. Reading finds changes that watching would miss,
+/// such as swapped links of mounted Secrets, and network file systems.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// The longest file.
+/// The most bytes of a file.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// Something that can be made of the contents of files.
+/// A value that can be parsed from the contents of files.
 pub trait FileContent: Sized + Send + Sync + 'static {
-    /// What it is, in the log and as a label in `/metrics`.
+    /// The name of the value in the log, and as a label in `/metrics`.
     const WHAT: &'static str;
 
-    /// Makes it of the contents of its files, or says what is wrong with them.
-    ///
-    /// # Errors
-    /// The contents make no sense; the text has none of them.
+    /// Parses the contents of the files. The error says what is wrong, and shows nothing of the contents.
     fn parse(contents: &[Vec<u8>]) -> Result<Self, String>;
 
-    /// When the content expires. `None` if it never does.
+    /// When the value expires; none if it never does.
     fn expires(&self) -> Option<Timestamp> {
         None
     }
 }
 
-/// The latest that could be made of some files.
+/// The latest value that could be parsed from some files.
 pub struct ReloadingFile<T> {
     files: Vec<PathBuf>,
     value: Mutex<Arc<T>>,
 }
 
-/// Digest of the contents, or why they cannot be read.
+/// The digest of the contents of the files, or why they cannot be read.
 type Seen = Result<[u8; 32], String>;
 
 impl<T: FileContent> ReloadingFile<T> {
-    /// Reads the files for the first time.
-    ///
-    /// # Errors
-    /// One cannot be read, or they make no sense.
+    /// Reads the files for the first time. An error if a file cannot be read or parsed.
     pub fn read(files: Vec<PathBuf>) -> Result<Self, String> {
         let value = contents(&files).and_then(|contents| parse::<T>(&files, &contents))?;
         Ok(Self { files, value: Mutex::new(Arc::new(value)) })
     }
 
-    /// The latest that was good.
+    /// The latest value that could be parsed.
     pub fn get(&self) -> Arc<T> {
         Arc::clone(&self.value.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the files again and again until `stop`. What makes no sense changes nothing; it stands in the
-    /// log and on the board.
+    /// Reads the files again and again until `stop` is cancelled. Contents that cannot be parsed leave the
+    /// value as it is, and are reported in the log and on the board.
     pub async fn keep(&self, board: &Board, stop: &CancellationToken) {
         board.files.tell(T::WHAT, true, self.get().expires());
         let mut seen = None;

@@ -23,26 +23,26 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-/// The most that is held of all answers, in bytes. The newest of each kind are held in any case.
+/// The most bytes of all answers that are held. The newest answer of each kind is held in any case.
 const MAX_HELD: usize = 64 * 1024 * 1024;
-/// The most large answers that are sent at a time without being shared.
+/// The most answers that are sent at once without being shared, as they are too large.
 pub(super) const MAX_UNSHARED: usize = 8;
-/// How long a request waits for its turn to get such an answer.
+/// How long a request waits for a permit to get an answer that is too large to be shared.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bounds the memory that large answers take together.
 #[derive(Clone)]
 pub(super) struct Store {
-    /// The texts of all caches, oldest first.
+    /// The shared texts of all caches, the oldest first.
     cached: Arc<Mutex<VecDeque<Weak<SharedText>>>>,
     unshared: Arc<Semaphore>,
 }
 
-/// The place of one kind of answer.
+/// The cache of one kind of answer.
 pub(super) struct ResponseCache {
     store: Store,
     newest: Arc<Mutex<Option<Arc<CachedResponse>>>>,
-    /// Whether the latest answer was too long to be shared.
+    /// Whether the latest answer was too large to be shared.
     overflows: Arc<AtomicBool>,
 }
 
@@ -51,18 +51,18 @@ struct CachedResponse {
     begun: Instant,
     head: Arc<Head>,
     text: Arc<SharedText>,
-    /// Ends when nobody wants the answer any more.
+    /// Dropped when nobody reads the answer any more, which ends its writing.
     _writing: AbortOnDropHandle<()>,
 }
 
 impl ResponseCache {
-    /// An empty place.
+    /// A cache without an answer.
     pub(super) fn new(store: &Store) -> Self {
         Self { store: store.clone(), newest: Arc::default(), overflows: Arc::default() }
     }
 
-    /// The answer that is there, or else a new one. One that was begun before `since` is not good enough. What is too
-    /// long to be shared is written for each reader.
+    /// The cached answer, or else a new one. A cached answer that was begun before `since` is not used. An
+    /// answer that is too large to be shared is written for each reader.
     pub(super) async fn take(
         &self,
         since: Option<Instant>,
@@ -129,7 +129,7 @@ impl Default for Store {
 }
 
 impl Store {
-    /// Sends an answer to one reader, and waits if too many such answers are under way.
+    /// Writes an answer for one reader. Waits if too many answers are being sent that are not shared.
     pub(super) async fn send(
         &self,
         write: impl FnOnce(&mut ResponseWriter) -> io::Result<()> + Send + 'static,
@@ -149,7 +149,7 @@ impl Store {
         cached.push_back(Arc::downgrade(text));
     }
 
-    /// Those who read slowly do not fill the memory: the oldest answers make room for the newest.
+    /// Drops the oldest texts until all take little enough memory, so that slow readers cannot fill it.
     fn make_room(&self, newest: &Arc<SharedText>) {
         let texts: Vec<_> = lock(&self.cached).iter().filter_map(Weak::upgrade).collect();
         let mut held: usize = texts.iter().map(|text| text.size()).sum();

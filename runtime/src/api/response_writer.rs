@@ -26,16 +26,16 @@ const MAX_PIECES: usize = 4;
 /// The pieces of an answer; an error where it ends too early.
 pub(super) type Pieces = BoxStream<'static, io::Result<Bytes>>;
 
-/// What there is to know of an answer beside its text.
+/// The facts about an answer beside its text.
 #[derive(Default)]
 pub(super) struct Head {
-    /// Known with the first piece; 200 where none is set.
+    /// The status code, known with the first piece; 200 if none was set.
     code: OnceLock<StatusCode>,
-    /// How long the thread took to write it, known with its end.
+    /// How long the thread took to write the answer, known once the answer has ended.
     pub(super) took: OnceLock<Duration>,
 }
 
-/// Takes what is written of an answer, and fails once nobody wants the answer any more.
+/// A writer for an answer's text. Writing fails once nobody reads the answer any more.
 pub(super) struct ResponseWriter {
     head: Arc<Head>,
     piece: Vec<u8>,
@@ -49,7 +49,7 @@ impl ResponseWriter {
         let _ = self.head.code.set(code);
     }
 
-    /// How many bytes have been written.
+    /// The number of bytes that were written so far.
     pub(super) fn size(&self) -> usize {
         self.size
     }

@@ -1,4 +1,4 @@
-//! Which checks are meant, and what is shared among all who ask for the same ones.
+//! Selections of checks, and the answers that requests for the same selection share.
 
 use super::{
     answer::Refusal,
@@ -14,34 +14,34 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// The most selections whose answers are shared, beside that of all checks. What was asked for least recently makes
-/// room.
+/// The most selections whose answers are shared, beside that of all checks. The one that was requested least
+/// recently is dropped first.
 const MOST: usize = 256;
 
-/// Which checks are meant; all of them where nothing is said.
+/// A selection of checks by namespace, owner or name. Without any of these, all checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Selection {
     pub(super) namespace: Option<String>,
     pub(super) owner: Option<String>,
 }
 
-/// What those share who ask for the same checks.
+/// The caches that requests for one selection share.
 pub(super) struct Answers {
     pub(super) health: [ResponseCache; HealthFormat::OFFERS.len()],
     pub(super) checks: ResponseCache,
     pub(super) sweeps: Sweeps,
 }
 
-/// The answers for each selection.
+/// The caches of all selections.
 pub(super) struct Selections {
     store: Store,
     all: Arc<Answers>,
-    /// The answers for parts of the checks. The part that was asked for most recently is the last.
+    /// The caches for selections other than all checks. The one that was requested most recently is the last.
     parts: Mutex<VecDeque<(Selection, Arc<Answers>)>>,
 }
 
 impl Selection {
-    /// Its checks, ordered by namespace and name.
+    /// The selected checks, ordered by namespace and name.
     pub(super) fn entries(&self, board: &Board) -> Vec<Arc<Entry>> {
         let mut entries = match &self.namespace {
             Some(namespace) => board.entries_of(namespace),
@@ -53,7 +53,7 @@ impl Selection {
         entries
     }
 
-    /// Whether no check is left out.
+    /// Whether the selection is that of all checks.
     pub(super) fn is_all(&self) -> bool {
         *self == Self::default()
     }
@@ -76,13 +76,13 @@ impl Answers {
 }
 
 impl Selections {
-    /// Their answers are kept in this store.
+    /// Caches without answers. Their texts count in the memory of this store.
     pub(super) fn new(store: Store) -> Self {
         Self { all: Arc::new(Answers::new(&store)), parts: Mutex::default(), store }
     }
 
-    /// The answers for this selection. Without a check in it there are none, so that nobody makes others lose theirs
-    /// by asking for what there is not.
+    /// The caches for this selection; none if no check matches. So requests for unknown names displace no other
+    /// caches.
     pub(super) fn of(&self, selection: &Selection, board: &Board) -> Option<Arc<Answers>> {
         if selection.is_all() {
             return Some(Arc::clone(&self.all));

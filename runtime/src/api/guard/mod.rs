@@ -18,7 +18,8 @@ use rate::RateLimit;
 use std::sync::Arc;
 use tokens::presented;
 
-/// What a client has to show, and how often it may ask. Without anything, everybody may do everything.
+/// The credentials that a client has to show, and its rate of requests. Without either, every request is
+/// allowed.
 #[derive(Default)]
 pub struct Guard {
     bearer: Option<Arc<ReloadingFile<Bearer>>>,
@@ -27,7 +28,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Asks for one of these tokens, where there are any, and allows so many requests.
+    /// A guard that requires one of these credentials, if there are any, and allows requests at this rate.
     pub fn new(
         bearer: Option<Arc<ReloadingFile<Bearer>>>,
         basic: Option<Arc<ReloadingFile<Basic>>>,
@@ -36,12 +37,12 @@ impl Guard {
         Self { bearer, basic, limit: rate.map(RateLimit::new) }
     }
 
-    /// Stands before these routes, but for those of the kubelet.
+    /// Puts the guard before these routes, except those of the kubelet.
     pub fn protect(self, router: Router) -> Router {
         router.layer(from_fn_with_state(Arc::new(self), admit))
     }
 
-    /// Whether the headers hold a token that is known; true where none is asked for.
+    /// Whether the headers hold known credentials; true if none are required.
     fn knows(&self, headers: &HeaderMap) -> bool {
         let Self { bearer, basic, .. } = self;
         let is_open = bearer.is_none() && basic.is_none();
@@ -74,7 +75,8 @@ impl Guard {
     }
 }
 
-/// Whether this is what the kubelet asks for: it has no tokens, and a refusal would restart the daemon.
+/// Whether this is a path of the kubelet's probes. The kubelet has no credentials, and a refusal would
+/// restart the daemon.
 pub(super) fn is_probe(path: &str) -> bool {
     matches!(path, "/livez" | "/readyz")
 }

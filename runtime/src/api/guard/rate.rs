@@ -8,27 +8,27 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Counts what clients ask for. Each has one of 65,536 accounts, by a hash that nobody can foresee: however
-/// many there are, no more than that is kept, and nobody can choose whose account to share.
+/// Counts the requests of clients in 65,536 cells, by a hash with a random key. So the memory is bounded, and
+/// no client can choose with whom to share a cell.
 pub(super) struct RateLimit {
     limiter: RateLimiter<u16, HashMapStateStore<u16>, Uptime, NoOpMiddleware<Duration>>,
     accounts: RandomState,
     clock: Uptime,
 }
 
-/// Tells the time since it was made.
+/// A clock for rate limits, which tells the time since it was made.
 #[derive(Clone, Copy)]
 struct Uptime(Instant);
 
 impl RateLimit {
-    /// Nobody has asked for anything yet.
+    /// A limit of which nothing was used yet.
     pub(super) fn new(rate: Rate) -> Self {
         let clock = Uptime(Instant::now());
         let limiter = RateLimiter::hashmap_with_clock(rate.quota(), clock);
         Self { limiter, accounts: RandomState::new(), clock }
     }
 
-    /// Counts a request; if it is one too many, how long to wait.
+    /// Counts a request of a client. Returns how long to wait if it is one too many; none if it is allowed.
     pub(super) fn exceeded(&self, client: Client) -> Option<Duration> {
         let account = self.accounts.hash_one(client) as u16;
         let refused = self.limiter.check_key(&account).err()?;

@@ -20,19 +20,19 @@ pub struct Bearer(KnownTokens);
 /// Users with their passwords, `user:password` in each line of a file; `#` begins a comment.
 pub struct Basic(KnownTokens);
 
-/// Digests of what is known: comparing them takes as long wherever they differ, and a dump of the memory
-/// tells less.
+/// Digests of the known tokens. Comparing digests takes the same time wherever they differ, and a memory dump
+/// reveals less.
 struct KnownTokens(Vec<[u8; 32]>);
 
 impl Bearer {
-    /// Whether this is one of them.
+    /// Whether this token is known.
     pub(super) fn knows(&self, token: &str) -> bool {
         self.0.has(token.as_bytes())
     }
 }
 
 impl Basic {
-    /// Whether this is one of them, in base64.
+    /// Whether this `user:password` in base64 is known.
     pub(super) fn knows(&self, pair: &str) -> bool {
         BASE64.decode(pair).is_ok_and(|pair| self.0.has(&pair))
     }
@@ -61,7 +61,7 @@ impl FileContent for Basic {
 }
 
 impl KnownTokens {
-    /// The message names lines by their number, as their text is secret.
+    /// Checks that errors name lines by their number only, as their text is secret.
     fn parse(contents: &[Vec<u8>], shape: &str, is_good: impl Fn(&str) -> bool) -> Result<Self, String> {
         let mut digests = Vec::new();
         for content in contents {
@@ -89,8 +89,8 @@ impl KnownTokens {
     }
 }
 
-/// What the client shows in this scheme; nothing if it shows several things, of which another reader might
-/// believe another one.
+/// The credentials of this scheme in the header `authorization`. None if there are several such headers, as
+/// another reader might take another one.
 pub(super) fn presented<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };

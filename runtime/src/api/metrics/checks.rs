@@ -1,4 +1,5 @@
-//! The series of every check, read from the board at scrape time: a removed check's vanish at once.
+//! The series of every check, read from the board at each scrape, so that those of a removed check vanish at
+//! once.
 
 use super::{
     guests,
@@ -26,7 +27,7 @@ const MAX_TARGETS: usize = 100;
 /// The values of the label `outcome`, in the order of [`Counts::runs`].
 const OUTCOMES: [&str; 4] = ["pass", "warn", "fail", "unknown"];
 
-/// Everything that the board knows of checks.
+/// The collector of the metrics of all checks.
 #[derive(Debug)]
 pub(super) struct Checks(pub(super) Arc<Board>);
 
@@ -129,7 +130,7 @@ fn series<'r, L: EncodeLabelSet, S: IntoIterator<Item = (L, f64)>>(
     Ok(())
 }
 
-/// What alerts have to know about a check.
+/// The metrics of checks that alerts use.
 fn infos(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
     let head = (Gauge, "aviary_check_info", "The check, with its severity; always 1.");
     series(out, head, rows, |row| {
@@ -214,7 +215,7 @@ fn denials(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
     })
 }
 
-/// Calls with this result, by the capability that was called.
+/// The number of host calls with this result, for each capability.
 fn calls(row: &Row, result: CallResult) -> impl Iterator<Item = (&'static str, f64)> {
     let calls = Capability::ALL
         .into_iter()

@@ -1,11 +1,11 @@
-//! The daemon's own files that may change.
+//! The metrics of files that the daemon reads again when they change.
 
 use super::samples::{flag, number, unix};
 use crate::board::Board;
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType::Gauge};
 use std::{fmt, sync::Arc};
 
-/// How reading the files on the board went; nothing where there are none.
+/// The collector of the metrics of such files. Without files it writes nothing.
 #[derive(Debug)]
 pub(super) struct Files(pub(super) Arc<Board>);
 

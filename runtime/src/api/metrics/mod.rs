@@ -21,7 +21,7 @@ use prometheus_client::{
 };
 use std::{io, sync::Arc};
 
-/// The formats, the preferred one first, with their content types.
+/// The formats of `/metrics` with their content types, the preferred one first.
 const FORMATS: [(&str, (Format, &str)); 2] = [
     ("text/plain", (Format::Classic, prometheus_text::CONTENT_TYPE)),
     (
@@ -30,10 +30,10 @@ const FORMATS: [(&str, (Format, &str)); 2] = [
     ),
 ];
 
-/// How many formats there are.
+/// The number of formats of `/metrics`.
 pub(super) const FORMS: usize = FORMATS.len();
 
-/// How the text is written.
+/// A format of `/metrics`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     /// Prometheus' text format 0.0.4.
@@ -42,7 +42,7 @@ enum Format {
     OpenMetrics,
 }
 
-/// Everything that is read when Prometheus asks.
+/// The state that a scrape reads.
 pub(super) fn registry(board: &Arc<Board>) -> Registry {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(process::Daemon));

@@ -1,4 +1,4 @@
-//! The daemon itself: its version and what the machine says about its process.
+//! The metrics of the daemon itself: its version, and those of its process.
 
 use super::samples::number;
 use procfs::{
@@ -13,7 +13,8 @@ use prometheus_client::{
 };
 use std::fmt;
 
-/// The version, and what `/proc` tells; what cannot be read is left out.
+/// The collector of the version and of the process metrics from `/proc`. Values that cannot be read are left
+/// out.
 #[derive(Debug)]
 pub(super) struct Daemon;
 

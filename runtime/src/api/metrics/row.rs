@@ -1,4 +1,4 @@
-//! One check, as the metrics tell of it.
+//! The state of one check for one scrape.
 
 use super::samples::labels;
 use crate::{
@@ -7,31 +7,31 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// One check at the moment of the scrape.
+/// The state of one check at the moment of the scrape.
 pub(super) struct Row {
-    /// Where it stands on the board.
+    /// The entry of the check on the board.
     pub(super) entry: Arc<Entry>,
-    /// What is told of it.
+    /// A snapshot of the check's state, taken once for all its metrics.
     pub(super) view: View,
 }
 
 impl Row {
-    /// The check as it stands now.
+    /// The state of a check now.
     pub(super) fn new(entry: Arc<Entry>) -> Self {
         Self { view: entry.view(), entry }
     }
 
-    /// Its `namespace` and `check`.
+    /// The values of the labels `namespace` and `check`.
     pub(super) fn labels(&self) -> [(&str, &str); 2] {
         labels(&self.entry.key)
     }
 
-    /// Whether it comes from where the operator writes, or vouches for who does.
+    /// Whether the check comes from a source that the operator controls or trusts.
     pub(super) fn is_trusted(&self) -> bool {
         self.view.check.program.authorization.series().is_none()
     }
 
-    /// The targets of its latest outcome.
+    /// The targets of the latest outcome; empty without an outcome.
     pub(super) fn targets(&self) -> &[Target] {
         match self.view.latest.as_ref().map(|run| run.verdict.as_ref()) {
             Some(Ok(outcome)) => &outcome.targets,

@@ -1,4 +1,4 @@
-//! How samples are written.
+//! The writing of samples with the library `prometheus-client`.
 
 use crate::value::Key;
 use jiff::Timestamp;

@@ -26,7 +26,7 @@ const METRICS: [Metric<Source>; 3] = [
     },
 ];
 
-/// The sources on the board.
+/// The collector of the metrics of sources.
 #[derive(Debug)]
 pub(super) struct Sources(pub(super) Arc<Board>);
 

@@ -1,4 +1,4 @@
-//! The text of one answer, which many read while it is collected.
+//! The text of one large answer, which many requests may read while it is being written.
 
 use crate::api::response_writer::{Head, Pieces};
 use axum::body::Bytes;
@@ -13,15 +13,15 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// An answer is good for so many times the time that writing it took: however many ask, writing takes no more
-/// than a twenty-fifth of a processor, and what is written in no time is always current.
+/// For how many times the time that writing took an answer may be shared. So writing takes at most a
+/// twenty-fifth of a processor, however many clients ask.
 const WORTH: u32 = 25;
-/// The longest time for which an answer is good.
+/// The longest time for which an answer may be shared.
 pub(super) const LONGEST: Duration = Duration::from_secs(1);
 /// The longest answer that is shared, in bytes.
 pub(super) const MAX_CACHED: usize = 32 * 1024 * 1024;
 
-/// The text of an answer for all who read it.
+/// The text of an answer, shared by all requests that read it.
 #[derive(Default)]
 pub(super) struct SharedText(watch::Sender<Text>);
 
@@ -36,14 +36,14 @@ struct Text {
 enum Stage {
     #[default]
     Writing,
-    /// The text is complete. From this instant on, new requests get another text.
+    /// The text is complete. Requests from this instant on get another text.
     Whole(Instant),
-    /// The text had to make room for newer ones, or could not be written.
+    /// The text was dropped to make room for newer ones, or could not be written.
     Gone,
 }
 
 impl SharedText {
-    /// Collects the pieces; `overflows` tells whether they were too many to be shared.
+    /// Collects the pieces of an answer. `overflows` is set if they are too large to be shared.
     pub(super) async fn collect(&self, head: &Head, mut pieces: Pieces, overflows: &AtomicBool) {
         while let Some(piece) = pieces.next().await {
             let Ok(piece) = piece else { return self.withdraw() };
@@ -58,8 +58,8 @@ impl SharedText {
         self.write(|text| text.stage = Stage::Whole(until));
     }
 
-    /// Its pieces from the first one on. A connection that does not read on holds two of them, and not all of the answer.
-    /// `owner` lives until they are read.
+    /// The pieces of the text, from the first one on. A connection that does not read on holds two pieces,
+    /// and not the whole text. `owner` lives until all pieces are read.
     pub(super) fn read(&self, owner: impl Send + 'static) -> Pieces {
         let pieces = stream::try_unfold((owner, self.0.subscribe(), 0), async |(owner, mut text, index)| {
             let next = text.wait_for(|text| index < text.pieces.len() || text.stage != Stage::Writing).await;
@@ -74,7 +74,7 @@ impl SharedText {
         pieces.boxed()
     }
 
-    /// Changes the text, unless it is gone.
+    /// Changes the text, if it is still being written.
     fn write(&self, change: impl FnOnce(&mut Text)) {
         self.0.send_if_modified(|text| {
             let is_wanted = text.stage == Stage::Writing;
@@ -85,7 +85,7 @@ impl SharedText {
         });
     }
 
-    /// Whether it is given to those who ask now.
+    /// Whether new requests get this text.
     pub(super) fn is_in_force(&self) -> bool {
         match self.0.borrow().stage {
             Stage::Writing => true,
@@ -94,7 +94,7 @@ impl SharedText {
         }
     }
 
-    /// Waits until it is in force no more.
+    /// Waits until new requests no longer get this text.
     pub(super) async fn has_had_its_time(&self) {
         let mut text = self.0.subscribe();
         let stage = text.wait_for(|text| text.stage != Stage::Writing).await.map(|text| text.stage);
@@ -103,12 +103,12 @@ impl SharedText {
         }
     }
 
-    /// Whoever still reads it is cut off.
+    /// Drops the text. Requests that still read it end early.
     pub(super) fn withdraw(&self) {
         self.0.send_modify(|text| *text = Text { stage: Stage::Gone, ..Text::default() });
     }
 
-    /// How many bytes it holds.
+    /// The number of bytes that the text holds in memory.
     pub(super) fn size(&self) -> usize {
         self.0.borrow().size
     }

@@ -1,4 +1,4 @@
-//! The permits of connections: those that say nothing make room for others.
+//! The limit of open connections. Idle connections make room for new ones.
 
 use crate::api::{
     client::Client,
@@ -83,7 +83,7 @@ impl IdleConnections {
         self.next
     }
 
-    /// Makes the first such connection leave, if there is one.
+    /// Makes the first idle connection leave whose permit `whom` accepts; none if there is none.
     fn dismiss(&mut self, whom: impl Fn(&ClientPermit) -> bool) -> Option<()> {
         let place = *self.permits.iter().find(|(_, (permit, _))| whom(permit))?.0;
         let (_, leave) = self.permits.remove(&place)?;
@@ -93,12 +93,13 @@ impl IdleConnections {
 }
 
 impl Connection {
-    /// Goes on until the connection has to leave.
+    /// Drives the connection until it ends or has to leave.
     pub(super) async fn stay(&self, connection: impl Future<Output = ()>) {
         self.leave.run_until_cancelled(connection).await;
     }
 
-    /// The connection has sent a request; nothing if it has lost its permit already.
+    /// Notes that the connection has sent a request. Returns none if the connection has lost its permit
+    /// already.
     pub(super) fn attend(self: &Arc<Self>) -> Option<RequestGuard> {
         let (permit, _) = lock(&self.idle).permits.remove(&self.place.load(Relaxed))?;
         Some(RequestGuard { connection: Arc::clone(self), permit: Some(permit) })

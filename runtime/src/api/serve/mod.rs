@@ -69,12 +69,12 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// How connections are taken.
+/// The options of the server for new connections.
 #[derive(Clone, Default)]
 pub struct Entrance {
-    /// The certificate, where clients have to speak TLS.
+    /// The certificate for TLS; none for plain HTTP.
     pub tls: Option<Arc<ReloadingFile<Tls>>>,
-    /// Whose `X-Forwarded-For` is believed.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub proxies: TrustedProxies,
 }
 
@@ -102,19 +102,19 @@ pub async fn serve(
     server.close(close_after).await;
 }
 
-/// All connections.
+/// The open connections of the server.
 struct Server {
     acceptor: Acceptor,
     router: Router,
-    /// Answers those for whom there is no permit, as all are busy.
+    /// Answers connections without a permit with 503.
     full: Router,
-    /// For those answers.
+    /// The permits for such 503 answers.
     waiting: Arc<Semaphore>,
     limit: ConnectionLimit,
     connections: JoinSet<()>,
 }
 
-/// What every connection passes.
+/// The state that every connection needs, shared by all of them.
 #[derive(Clone)]
 struct Acceptor {
     entrance: Entrance,
@@ -168,7 +168,8 @@ async fn full() -> Refusal {
     Refusal::later(StatusCode::SERVICE_UNAVAILABLE, error, COME_AGAIN)
 }
 
-/// A client that is gone already is no trouble; a lack of file descriptors passes.
+/// Handles an error of `accept`. A client that is gone already is ignored; after a lack of file descriptors
+/// the server waits.
 async fn rest(error: &io::Error) {
     if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
         tracing::warn!(%error, "cannot accept a connection; trying again");

@@ -57,7 +57,7 @@ impl FileContent for Tls {
 }
 
 impl Tls {
-    /// Agrees on TLS with a client. One that speaks plain HTTP is told so.
+    /// Makes the TLS handshake with a client. A client that speaks plain HTTP gets an answer that says so.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<WriteTimeout>> {
         let handshake = async {
             let mut first = [0];

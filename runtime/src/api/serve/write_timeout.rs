@@ -12,7 +12,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// How long a client may take for [`ENOUGH`] of what it is sent.
+/// The longest time in which a client has to take [`ENOUGH`] bytes of an answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many bytes a client has to take within [`WRITE_TIMEOUT`]. With a few now and then it could hold a connection
 /// for ever.
@@ -21,13 +21,13 @@ const ENOUGH: usize = 64 * 1024;
 /// A connection that ends when its client stops reading: what waits to be sent takes up memory.
 pub(super) struct WriteTimeout {
     stream: TcpStream,
-    /// Runs since the client kept us waiting, until it has taken enough, or everything.
+    /// The timer that runs from when the client kept a write waiting until it has taken [`ENOUGH`] or everything.
     stalled: Option<Pin<Box<Sleep>>>,
     taken: usize,
 }
 
 impl WriteTimeout {
-    /// Watches over this connection.
+    /// Wraps a connection with the timeout.
     pub(super) fn new(stream: TcpStream) -> Self {
         Self { stream, stalled: None, taken: 0 }
     }
