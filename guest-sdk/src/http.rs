@@ -26,6 +26,10 @@ use crate::duration::milliseconds;
 use crate::tls::{TlsError, TlsOptions};
 use crate::url::masked;
 
+pub use fetch::{Answer, BodyEnd, BodyText, Fetch, Rest, TextOptions, fetch_all};
+
+mod fetch;
+
 /// A GET request for a URL.
 pub fn get(url: impl Into<String>) -> Request {
     Request::new(Method::Get, url)

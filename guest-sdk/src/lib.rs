@@ -23,8 +23,8 @@
 //!
 //! [`dns`], [`http`], [`kubernetes`], [`log`], [`metrics`], [`secrets`] and [`tcp`] are capabilities. A
 //! component asks for exactly those whose functions it calls; all but `log` and `metrics` have to be
-//! granted in the check's manifest. [`duration`], [`limits`], [`pairs`], [`pattern`] and [`url`] are kinds of
-//! settings.
+//! granted in the check's manifest. [`duration`], [`limits`], [`pairs`], [`pattern`], [`targets`] and [`url`] are
+//! kinds of settings.
 
 use serde::de::DeserializeOwned;
 
@@ -42,6 +42,7 @@ pub mod metrics;
 pub mod pairs;
 pub mod pattern;
 pub mod secrets;
+pub mod targets;
 pub mod tcp;
 pub mod tls;
 pub mod url;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::tls::Certificate;
+use crate::tls::TlsSession;
 use crate::{Finding, duration};
 
 /// How long something may take: `{warnAbove: 200ms, failAbove: 1s}`, each optional.
@@ -46,22 +46,32 @@ pub struct Expiry {
 }
 
 impl Expiry {
-    /// The finding about a certificate, or about having none, at the time `now` after the Unix epoch. None if
-    /// all is well.
+    /// Whether any limit is set.
     #[must_use]
-    pub fn judge(&self, certificate: Option<&Certificate>, now: Duration) -> Option<Finding> {
-        if self.warn_before.is_none() && self.fail_before.is_none() {
+    pub fn is_set(&self) -> bool {
+        self.warn_before.is_some() || self.fail_before.is_some()
+    }
+
+    /// The finding about the certificates of a TLS session, or about having none, at the time `now` after the Unix
+    /// epoch. None if all is well. It names the certificate of the path that ends first or begins last.
+    #[must_use]
+    pub fn judge(&self, session: Option<&TlsSession>, now: Duration) -> Option<Finding> {
+        if !self.is_set() {
             return None;
         }
-        let Some(certificate) = certificate else {
+        let Some(session) = session else {
             return Some(Finding::fail("there is no certificate: the connection is not TLS"));
         };
-        let end = u64::try_from(certificate.not_after).unwrap_or(0);
+        let (first, last) = (&session.first_to_end, &session.last_to_begin);
+        if last.not_before > i64::try_from(now.as_secs()).unwrap_or(i64::MAX) {
+            return Some(Finding::fail(format!("the certificate of {} is not valid yet", last.subject)));
+        }
+        let end = u64::try_from(first.not_after).unwrap_or(0);
         let Some(left) = Duration::from_secs(end).checked_sub(now) else {
-            return Some(Finding::fail(format!("the certificate of {} has expired", certificate.subject)));
+            return Some(Finding::fail(format!("the certificate of {} has expired", first.subject)));
         };
         let undercut = |limit: Option<Duration>| limit.is_some_and(|limit| left < limit);
-        let message = || format!("the certificate of {} expires in {}", certificate.subject, in_words(left));
+        let message = || format!("the certificate of {} expires in {}", first.subject, in_words(left));
         match (undercut(self.fail_before), undercut(self.warn_before)) {
             (true, _) => Some(Finding::fail(message())),
             (false, true) => Some(Finding::warn(message())),
@@ -81,22 +91,38 @@ fn in_words(time: Duration) -> String {
 mod tests {
     use super::*;
     use crate::Status;
+    use crate::tls::{Certificate, TlsVersion};
 
     const DAY: u64 = 86_400;
 
-    fn certificate(not_after: i64) -> Certificate {
-        let text = String::from("CN=example");
-        Certificate { subject: text.clone(), issuer: text, names: Vec::new(), not_before: 0, not_after }
+    /// A session whose certificates begin and end at these days.
+    fn session(first_to_end: i64, last_to_begin: i64) -> TlsSession {
+        let certificate = |subject: &str, not_before: i64, not_after: i64| Certificate {
+            subject: subject.to_owned(),
+            issuer: "CN=ca".to_owned(),
+            names: Vec::new(),
+            not_before: not_before * 86_400,
+            not_after: not_after * 86_400,
+        };
+        TlsSession {
+            version: TlsVersion::Tls13,
+            cipher_suite: String::new(),
+            certificate: certificate("CN=example", 0, 10_000),
+            first_to_end: certificate("CN=between", 0, first_to_end),
+            last_to_begin: certificate("CN=late", last_to_begin, 10_000),
+        }
     }
 
-    fn expiry_status(days_left: i64) -> Option<Status> {
+    fn judge(first_to_end: i64, last_to_begin: i64) -> Option<Finding> {
         let limits = Expiry {
             warn_before: Some(Duration::from_secs(14 * DAY)),
             fail_before: Some(Duration::from_secs(3 * DAY)),
         };
-        let now = Duration::from_secs(100 * DAY);
-        let certificate = certificate((100 + days_left) * 86_400);
-        limits.judge(Some(&certificate), now).map(|finding| finding.status)
+        limits.judge(Some(&session(first_to_end, last_to_begin)), Duration::from_secs(100 * DAY))
+    }
+
+    fn expiry_status(days_left: i64) -> Option<Status> {
+        judge(100 + days_left, 0).map(|finding| finding.status)
     }
 
     #[test]
@@ -120,6 +146,14 @@ mod tests {
         assert_eq!(expiry_status(13), Some(Status::Warn));
         assert_eq!(expiry_status(2), Some(Status::Fail));
         assert_eq!(expiry_status(-1), Some(Status::Fail));
+    }
+
+    #[test]
+    fn the_certificate_that_ends_first_or_begins_last_is_named() {
+        let message = |finding: Option<Finding>| finding.expect("a finding").message;
+        assert_eq!(message(judge(110, 0)), "the certificate of CN=between expires in 10 days");
+        assert_eq!(message(judge(99, 0)), "the certificate of CN=between has expired");
+        assert_eq!(message(judge(1_000, 101)), "the certificate of CN=late is not valid yet");
     }
 
     #[test]

@@ -12,6 +12,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use serde::Deserialize;
+
 use crate::bindings::aviary::check::secrets as raw;
 
 /// Reads one secret, afresh at each call.
@@ -27,6 +29,21 @@ pub fn read(name: &str) -> Result<Vec<u8>, Error> {
 pub fn read_text(name: &str) -> Result<String, Error> {
     let text = String::from_utf8(read(name)?).map_err(|_| Error::NotText)?;
     Ok(text.trim().into())
+}
+
+/// A secret in settings: `{secret: <name>}`, with a name that the manifest's `secrets` list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretRef {
+    /// The name of the secret.
+    pub secret: String,
+}
+
+impl SecretRef {
+    /// Reads the secret as text. The error begins with `setting`, which is the key that refers to the secret.
+    pub fn read_text(&self, setting: &str) -> Result<String, String> {
+        read_text(&self.secret).map_err(|error| format!("{setting}: {error}"))
+    }
 }
 
 /// Why a secret could not be read.

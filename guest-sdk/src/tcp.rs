@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use crate::bindings::aviary::check::tcp as raw;
 use crate::duration::milliseconds;
-use crate::tls::{Certificate, TlsError, TlsOptions};
+use crate::tls::{Certificate, TlsClient, TlsError, TlsOptions, TlsSession};
+
+pub use crate::bindings::aviary::check::tcp::AddressFamily;
 
 /// An open connection, which is closed when it is dropped. Without a timeout, a call may take until the run's
 /// own deadline.
@@ -31,6 +33,12 @@ impl Connection {
     /// Connects to `host:port`. An IPv6 address as host stands in brackets.
     pub fn open(address: &str, timeout: Option<Duration>) -> Result<Self, Error> {
         let raw = raw::Connection::connect(address, timeout.map(milliseconds))?;
+        Ok(Self { raw })
+    }
+
+    /// Connects to `host:port` at an address of this family.
+    pub fn open_by(address: &str, family: AddressFamily, timeout: Option<Duration>) -> Result<Self, Error> {
+        let raw = raw::Connection::connect_by(address, family, timeout.map(milliseconds))?;
         Ok(Self { raw })
     }
 
@@ -64,6 +72,17 @@ impl Connection {
         timeout: Option<Duration>,
     ) -> Result<Certificate, Error> {
         Ok(self.raw.start_tls(server_name, options, timeout.map(milliseconds))?)
+    }
+
+    /// Starts TLS on the connection, and returns what was agreed on. The peer has to prove the host that was dialled,
+    /// or the name in the options.
+    pub fn secure(&self, client: &TlsClient, timeout: Option<Duration>) -> Result<TlsSession, Error> {
+        Ok(self.raw.secure(client, timeout.map(milliseconds))?)
+    }
+
+    /// Tells the peer that nothing more will be sent. What it still says can be received.
+    pub fn finish_sending(&self, timeout: Option<Duration>) -> Result<(), Error> {
+        Ok(self.raw.finish_sending(timeout.map(milliseconds))?)
     }
 }
 

@@ -1,10 +1,13 @@
 //! The TLS options of [`http`](crate::http) and [`tcp`](crate::tcp).
 
-use std::fmt::{Display, Formatter, Result};
+use std::fmt::{self, Display, Formatter};
 
 use serde::Deserialize;
 
-pub use crate::bindings::aviary::check::tls::{Certificate, TlsError, TlsOptions};
+pub use crate::bindings::aviary::check::tls::{
+    Certificate, ClientCertificate, TlsClient, TlsError, TlsOptions, TlsSession, TlsVersion,
+};
+use crate::secrets::SecretRef;
 
 impl Default for TlsOptions {
     /// The options that trust the daemon's root certificates.
@@ -13,7 +16,8 @@ impl Default for TlsOptions {
     }
 }
 
-/// TLS options as settings have them: `{ca: <PEM>, skipVerify: false}`, each optional.
+/// TLS options as settings have them, each optional:
+/// `{ca: <PEM>, skipVerify: false, serverName: <name>, minimumVersion: "1.2", clientCertificate: {…}}`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TlsSettings {
@@ -23,16 +27,80 @@ pub struct TlsSettings {
     /// Whether any certificate is accepted.
     #[serde(default)]
     pub skip_verify: bool,
+    /// The name that is asked for, and that the certificate has to be for; without it, the host that is dialled.
+    #[serde(default)]
+    pub server_name: Option<String>,
+    /// The lowest version that is offered; without it, 1.2.
+    #[serde(default)]
+    pub minimum_version: Option<Version>,
+    /// What is shown to a server that asks for a client certificate.
+    #[serde(default)]
+    pub client_certificate: Option<ClientCertificateSettings>,
 }
 
-impl From<TlsSettings> for TlsOptions {
-    fn from(settings: TlsSettings) -> Self {
-        Self { ca: settings.ca, verify: !settings.skip_verify }
+/// A version of TLS as settings have it: `"1.2"` or `"1.3"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub enum Version {
+    /// TLS 1.2.
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// TLS 1.3.
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+/// A client certificate in settings: `{certificate: {secret: <name>}, key: {secret: <name>}}`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificateSettings {
+    /// The secret with the certificate as PEM, and after it those between it and an authority.
+    pub certificate: SecretRef,
+    /// The secret with the private key as PEM, not encrypted.
+    pub key: SecretRef,
+}
+
+impl TlsSettings {
+    /// The options for the daemon. Reads the secrets of the client certificate; the error begins with `setting`, which is
+    /// the key of these options.
+    pub fn client(&self, setting: &str) -> Result<TlsClient, String> {
+        let own = self.client_certificate.as_ref().map(|own| {
+            Ok::<_, String>(ClientCertificate {
+                chain: own.certificate.read_text(&format!("{setting}.clientCertificate.certificate"))?,
+                key: own.key.read_text(&format!("{setting}.clientCertificate.key"))?,
+            })
+        });
+        Ok(TlsClient {
+            trust: TlsOptions { ca: self.ca.clone(), verify: !self.skip_verify },
+            server_name: self.server_name.clone(),
+            minimum_version: self.minimum_version.map(|version| match version {
+                Version::Tls12 => TlsVersion::Tls12,
+                Version::Tls13 => TlsVersion::Tls13,
+            }),
+            client_certificate: own.transpose()?,
+        })
+    }
+}
+
+impl From<TlsVersion> for Version {
+    fn from(version: TlsVersion) -> Self {
+        match version {
+            TlsVersion::Tls12 => Self::Tls12,
+            TlsVersion::Tls13 => Self::Tls13,
+        }
+    }
+}
+
+impl Display for Version {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tls12 => "TLS 1.2",
+            Self::Tls13 => "TLS 1.3",
+        })
     }
 }
 
 impl Display for TlsError {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Expired => f.write_str("the certificate has expired"),
             Self::NotYetValid => f.write_str("the certificate is not valid yet"),
