@@ -13,6 +13,8 @@
 use std::fmt::{self, Display, Formatter};
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, Unexpected, Visitor};
 
 use crate::bindings::aviary::check::secrets as raw;
 
@@ -32,11 +34,42 @@ pub fn read_text(name: &str) -> Result<String, Error> {
 }
 
 /// A secret in settings: `{secret: <name>}`, with a name that the manifest's `secrets` list.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretRef {
     /// The name of the secret.
     pub secret: String,
+}
+
+impl<'de> Deserialize<'de> for SecretRef {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        source.deserialize_any(RefVisitor)
+    }
+}
+
+/// Reads a reference. A text in its place may be the secret itself, and is not repeated.
+struct RefVisitor;
+
+impl<'de> Visitor<'de> for RefVisitor {
+    type Value = SecretRef;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("`{secret: <name>}`, with a name that the manifest's `secrets` list")
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretRef, E> {
+        Err(E::invalid_type(Unexpected::Other("a text"), &self))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretRef, A::Error> {
+        let Written { secret } = Written::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(SecretRef { secret })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    secret: String,
 }
 
 impl SecretRef {
@@ -75,5 +108,24 @@ impl std::error::Error for Error {}
 impl From<Error> for String {
     fn from(error: Error) -> Self {
         error.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_secret_that_stands_in_the_settings_itself_is_refused_and_not_repeated() {
+        assert_eq!(
+            from_value::<SecretRef>(json!({"secret": "token"})).map(|found| found.secret).ok(),
+            Some("token".into())
+        );
+        for wrong in [json!("s3cr3t"), json!({"secret": "a", "value": "s3cr3t"})] {
+            let error = from_value::<SecretRef>(wrong).expect_err("no reference").to_string();
+            assert!(!error.contains("s3cr3t"), "{error}");
+        }
     }
 }

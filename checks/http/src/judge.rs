@@ -1,43 +1,60 @@
 //! Judges the response of a server. Pure.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use aviary_guest::http::{Error, Response};
-use aviary_guest::json::{Value, from_str};
+use aviary_guest::http::{Answer, BodyText, Error, Protocol};
+use aviary_guest::targets::LabelledTarget;
 use aviary_guest::url::masked;
-use aviary_guest::{Finding, Target};
+use aviary_guest::{Finding, Target, tls};
 
-use crate::settings::{BodyRule, Expectations, HeaderRule, StatusClass};
+use crate::document;
+use crate::number::same;
+use crate::rules::shorten;
+use crate::settings::{Expectations, Family, HeaderRule, HttpVersion};
+use crate::status::StatusClass;
 
 /// The target for the answer to one request, at the time `now` after the Unix epoch. Its name is the URL without its
 /// secrets.
 #[must_use]
-pub fn judge(expect: &Expectations, url: &str, answer: &Result<Response, Error>, now: Duration) -> Target {
-    let name = masked(url);
-    let response = match answer {
-        Ok(response) => response,
-        Err(error) => return Target::fail(name, error.to_string()),
+pub fn judge(
+    expect: &Expectations,
+    page: &LabelledTarget,
+    answer: &Result<Answer, Error>,
+    now: Duration,
+) -> Target {
+    let name = masked(&page.name);
+    let mut target = match answer {
+        Ok(answer) => judge_answer(expect, name, answer, now),
+        Err(error) => Target::fail(name, error.to_string()),
     };
-    let time = response.timings.total();
-    let mut findings: Vec<_> = judge_status(&expect.status, response.status).into_iter().collect();
-    findings.extend(expect.headers.iter().filter_map(|(name, rule)| judge_header(name, rule, response)));
-    findings.extend(judge_body(&expect.body, response));
-    findings.extend(judge_json(expect, response));
+    target.labels.extend(page.labels.iter().cloned());
+    target
+}
+
+fn judge_answer(expect: &Expectations, name: String, answer: &Answer, now: Duration) -> Target {
+    let time = answer.timings.total();
+    let status = format!("status {}", answer.status);
+    let mut findings = Vec::new();
+    let classes = if expect.status.is_empty() { &[StatusClass::SUCCESS][..] } else { &expect.status };
+    if !classes.iter().any(|class| class.contains(answer.status)) {
+        findings.push(Finding::fail(&status));
+    }
+    findings.extend(expect.headers.iter().filter_map(|(name, rule)| judge_header(name, rule, answer)));
+    findings.extend(judge_body(expect, &answer.body));
+    findings.extend(judge_connection(expect, answer).into_iter().map(Finding::fail));
     findings.extend(expect.latency.judge(time));
-    findings.extend(expect.certificate.judge(response.certificate.as_ref(), now));
-    Target::from_findings(name, format!("status {} in {time:.1?}", response.status), &findings)
-        .label("status", response.status.to_string())
-        .label("address", &response.remote_address)
+    findings.extend(expect.certificate.judge(answer.tls.as_ref(), now));
+    if let Some(first) = findings.first_mut().filter(|first| first.message != status) {
+        first.message = format!("{status}; {}", first.message);
+    }
+    Target::from_findings(name, format!("{status} in {time:.1?}"), &findings)
+        .label("status", answer.status.to_string())
+        .label("address", &answer.remote_address)
 }
 
-fn judge_status(expected: &[StatusClass], status: u16) -> Option<Finding> {
-    let expected = if expected.is_empty() { &[StatusClass::Hundred(2)] } else { expected };
-    let is_good = expected.iter().any(|class| class.contains(status));
-    (!is_good).then(|| Finding::fail(format!("status {status}")))
-}
-
-fn judge_header(name: &str, rule: &HeaderRule, response: &Response) -> Option<Finding> {
-    let values = response.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+fn judge_header(name: &str, rule: &HeaderRule, answer: &Answer) -> Option<Finding> {
+    let values = answer.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
     let mut values = values.map(|(_, value)| value.as_str()).peekable();
     let is_present = values.peek().is_some();
     let problem = match rule {
@@ -51,61 +68,84 @@ fn judge_header(name: &str, rule: &HeaderRule, response: &Response) -> Option<Fi
     Some(Finding::fail(problem))
 }
 
-fn judge_body(rule: &BodyRule, response: &Response) -> Vec<Finding> {
-    let body = response.text();
-    let missing = rule.matches.iter().filter(|pattern| !pattern.matches(&body));
-    let forbidden = rule.not_matches.iter().filter(|pattern| pattern.matches(&body));
-    let cut = if response.truncated { " as far as it was read" } else { "" };
-    let missing = missing.map(|pattern| Finding::fail(format!("the body does not match {pattern}{cut}")));
-    missing.chain(forbidden.map(|pattern| Finding::fail(format!("the body matches {pattern}")))).collect()
-}
-
-fn judge_json(expect: &Expectations, response: &Response) -> Vec<Finding> {
-    if expect.json.is_empty() {
+fn judge_body(expect: &Expectations, body: &BodyText) -> Vec<Finding> {
+    let is_enough = body.goes_on() && expect.is_settled(&body.text);
+    if !expect.is_about_body() || is_enough {
         return Vec::new();
     }
-    let Ok(body) = from_str::<Value>(&response.text()) else {
-        let reason = if response.truncated { "it is too long" } else { "it does not parse" };
-        return vec![Finding::fail(format!("the body cannot be read as JSON: {reason}"))];
+    if let Some(why) = body.why_incomplete() {
+        return vec![Finding::fail(format!("{why}, so that no rule for it can be judged"))];
+    }
+    let rule = &expect.body;
+    let missing = rule.matches.iter().filter(|pattern| !pattern.matches(&body.text));
+    let missing = missing.map(|pattern| format!("the body does not match {pattern}"));
+    let forbidden = rule.not_matches.iter().filter(|pattern| pattern.matches(&body.text));
+    let forbidden = forbidden.map(|pattern| format!("the body matches {pattern}"));
+    missing.chain(forbidden).chain(judge_json(expect, &body.text)).map(Finding::fail).collect()
+}
+
+fn judge_json(expect: &Expectations, body: &str) -> Vec<String> {
+    if !expect.is_about_json() {
+        return Vec::new();
+    }
+    let document = match document::parse(body) {
+        Ok(document) => document,
+        Err(reason) => return vec![format!("the body is no JSON: {reason}")],
     };
-    let wrong = expect.json.iter().filter_map(|(pointer, expected)| match body.pointer(pointer) {
-        Some(actual) if actual == expected => None,
+    let wrong = expect.json.iter().filter_map(|(pointer, expected)| match document.pointer(pointer) {
+        Some(actual) if same(actual, expected) => None,
         Some(actual) => Some(format!("{pointer} is {}, not {expected}", shorten(actual))),
         None => Some(format!("{pointer} is missing")),
     });
-    wrong.map(Finding::fail).collect()
+    let broken = expect.json_rules.iter().flat_map(|rule| rule.judge(&document));
+    wrong.chain(broken).collect()
 }
 
-fn shorten(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(100) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+/// What was spoken, and over which address, where that is not as expected.
+fn judge_connection(expect: &Expectations, answer: &Answer) -> Vec<String> {
+    let version = answer.tls.as_ref().map(|session| tls::Version::from(session.version));
+    let tls = expect.tls.filter(|least| version.is_none_or(|version| version < *least)).map(|least| {
+        let spoken = version.map_or_else(|| "no TLS".to_owned(), |version| version.to_string());
+        format!("{spoken} was spoken, not {least} or later")
+    });
+    let spoken = match answer.protocol {
+        Protocol::Http10 => HttpVersion::Http10,
+        Protocol::Http11 => HttpVersion::Http11,
+        Protocol::Http2 => HttpVersion::Http2,
+    };
+    let http = expect.http_version.filter(|wanted| *wanted != spoken);
+    let http = http.map(|wanted| format!("{spoken} was spoken, not {wanted}"));
+    let address = answer.remote_address.parse::<SocketAddr>().ok();
+    let family = match expect.ip_family {
+        Some(Family::Ipv4) if !address.is_some_and(|address| address.is_ipv4()) => Some("IPv4"),
+        Some(Family::Ipv6) if !address.is_some_and(|address| address.is_ipv6()) => Some("IPv6"),
+        _ => None,
+    };
+    let family = family.map(|wanted| format!("{} is no {wanted} address", answer.remote_address));
+    tls.into_iter().chain(http).chain(family).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use aviary_guest::Status;
-    use aviary_guest::http::{Phase, Protocol, Timings};
-    use aviary_guest::json::{from_value, json};
-    use aviary_guest::tls::{Certificate, TlsError};
+    use aviary_guest::http::{BodyEnd, Phase, Protocol, Timings};
+    use aviary_guest::json::{Value, from_value, json};
+    use aviary_guest::tls::{Certificate, TlsError, TlsSession, TlsVersion};
 
     use super::*;
+    use aviary_guest::bindings::aviary::check::http::Error as RawError;
 
     const NOW: Duration = Duration::from_secs(100 * 86_400);
 
-    fn response(status: u16, body: &str) -> Response {
-        Response {
+    fn response(status: u16, body: &str) -> Answer {
+        Answer {
             status,
             headers: vec![("content-type".into(), "application/json".into())],
-            body: body.into(),
-            truncated: false,
             url: "http://a/".into(),
             redirects: 0,
             protocol: Protocol::Http11,
             remote_address: "192.0.2.1:80".into(),
-            certificate: None,
+            tls: None,
             timings: Timings {
                 resolve_ns: 0,
                 connect_ns: 0,
@@ -113,22 +153,55 @@ mod tests {
                 wait_ns: 150_000_000,
                 transfer_ns: 50_000_000,
             },
+            body: BodyText {
+                text: body.into(),
+                end: BodyEnd::Complete,
+                received: body.len() as u64,
+                transfer_ns: 50_000_000,
+            },
         }
     }
 
-    fn verdict(expect: Value, response: Response) -> (Status, String) {
+    fn ended(status: u16, body: &str, end: BodyEnd) -> Answer {
+        let mut answer = response(status, body);
+        answer.body.end = end;
+        answer
+    }
+
+    fn session(days: i64) -> TlsSession {
+        let certificate = Certificate {
+            subject: "CN=a".into(),
+            issuer: "CN=b".into(),
+            names: Vec::new(),
+            not_before: 0,
+            not_after: days * 86_400,
+        };
+        TlsSession {
+            version: TlsVersion::Tls12,
+            cipher_suite: String::new(),
+            first_to_end: certificate.clone(),
+            last_to_begin: certificate.clone(),
+            certificate,
+        }
+    }
+
+    fn page(url: &str) -> LabelledTarget {
+        LabelledTarget { name: url.into(), labels: vec![("team".into(), "shop".into())] }
+    }
+
+    fn verdict(expect: Value, response: Answer) -> (Status, String) {
         let expect = from_value(expect).expect("valid expectations");
-        let target = judge(&expect, "http://a/", &Ok(response), NOW);
+        let target = judge(&expect, &page("http://a/"), &Ok(response), NOW);
         (target.status, target.message)
     }
 
-    fn fails(expect: Value, response: Response) -> String {
+    fn fails(expect: Value, response: Answer) -> String {
         let (status, message) = verdict(expect, response);
         assert_eq!(status, Status::Fail, "{message}");
         message
     }
 
-    fn passes(expect: Value, response: Response) {
+    fn passes(expect: Value, response: Answer) {
         let (status, message) = verdict(expect, response);
         assert_eq!(status, Status::Pass, "{message}");
     }
@@ -149,11 +222,11 @@ mod tests {
         let broken = json!({"headers": {"content-type": {"matches": "html"}, "etag": "present"}});
         assert_eq!(
             fails(broken, response(200, "")),
-            "header content-type does not match /html/; header etag is missing"
+            "status 200; header content-type does not match /html/; header etag is missing"
         );
         assert_eq!(
             fails(json!({"headers": {"content-type": "absent"}}), response(200, "")),
-            "header content-type is there"
+            "status 200; header content-type is there"
         );
     }
 
@@ -168,64 +241,142 @@ mod tests {
     fn the_body_has_to_match_and_not_to_match() {
         let rule = json!({"body": {"matches": ["ready", "^all"], "notMatches": ["(?i)error"]}});
         passes(rule.clone(), response(200, "all ready"));
-        assert_eq!(fails(rule.clone(), response(200, "all down")), "the body does not match /ready/");
-        assert_eq!(fails(rule, response(200, "all ready, 1 ERROR")), "the body matches /(?i)error/");
+        assert_eq!(
+            fails(rule.clone(), response(200, "all down")),
+            "status 200; the body does not match /ready/"
+        );
+        assert_eq!(
+            fails(rule, response(200, "all ready, 1 ERROR")),
+            "status 200; the body matches /(?i)error/"
+        );
+    }
+
+    /// The same end again, as it cannot be cloned while it may hold the rest of a body.
+    fn end_of(end: &BodyEnd) -> BodyEnd {
+        match end {
+            BodyEnd::Truncated => BodyEnd::Truncated,
+            BodyEnd::Broken(error) => BodyEnd::Broken(error.clone()),
+            BodyEnd::Undecodable(reason) => BodyEnd::Undecodable(reason.clone()),
+            _ => BodyEnd::Complete,
+        }
+    }
+
+    fn raw_closed() -> RawError {
+        RawError::Closed
+    }
+
+    fn raw_timeout() -> RawError {
+        RawError::Timeout(Phase::Transfer)
     }
 
     #[test]
-    fn a_body_that_was_cut_is_reported_as_such() {
-        let mut answer = response(200, "{\"a\": ");
-        answer.truncated = true;
-        let message = fails(json!({"body": {"matches": ["z"]}, "json": {"/a": 1}}), answer);
-        assert_eq!(
-            message,
-            "the body does not match /z/ as far as it was read; the body cannot be read as JSON: it is too long"
-        );
+    fn where_not_all_of_a_body_was_read_every_rule_for_it_fails_and_says_why() {
+        for (end, why) in [
+            (BodyEnd::Truncated, "the body goes on beyond what is read of it (4 bytes came)"),
+            (
+                BodyEnd::Broken(raw_closed()),
+                "the body broke off after 4 bytes: the server closed the connection too early",
+            ),
+            (
+                BodyEnd::Undecodable("it is no gzip".into()),
+                "the body cannot be read: it is no gzip (4 bytes came)",
+            ),
+        ] {
+            for rule in [
+                json!({"body": {"notMatches": ["database is down"]}}),
+                json!({"json": {"/a": 1}}),
+                json!({"jsonRules": [{"path": "/a", "absent": true}]}),
+                json!({"body": {"matches": ["z"]}}),
+            ] {
+                let message = fails(rule, ended(503, "good", end_of(&end)));
+                assert_eq!(message, format!("status 503; {why}, so that no rule for it can be judged"));
+            }
+            passes(json!({}), ended(200, "good", end_of(&end)));
+        }
+    }
+
+    #[test]
+    fn the_start_of_an_endless_body_is_enough_once_all_is_found_and_nothing_is_forbidden() {
+        for end in [BodyEnd::Truncated, BodyEnd::Broken(raw_timeout())] {
+            passes(json!({"body": {"matches": ["go", "od"]}}), ended(200, "good", end_of(&end)));
+            for rule in [
+                json!({"body": {"matches": ["good", "better"]}}),
+                json!({"body": {"matches": ["good"], "notMatches": ["bad"]}}),
+                json!({"body": {"matches": ["good"]}, "json": {"": "good"}}),
+            ] {
+                fails(rule, ended(200, "good", end_of(&end)));
+            }
+        }
+        fails(json!({"body": {"matches": ["good"]}}), ended(200, "good", BodyEnd::Broken(raw_closed())));
     }
 
     #[test]
     fn json_values_are_found_by_pointer() {
         let body = r#"{"items": [{"ok": true, "n": 3}], "a/b": null}"#;
         passes(json!({"json": {"/items/0/ok": true, "/items/0/n": 3, "/a~1b": null}}), response(200, body));
-        assert_eq!(fails(json!({"json": {"/items/0/n": 4}}), response(200, body)), "/items/0/n is 3, not 4");
+        assert_eq!(
+            fails(json!({"json": {"/items/0/n": 4}}), response(200, body)),
+            "status 200; /items/0/n is 3, not 4"
+        );
         assert_eq!(
             fails(json!({"json": {"/items/1/ok": true}}), response(200, body)),
-            "/items/1/ok is missing"
+            "status 200; /items/1/ok is missing"
         );
         let message = fails(json!({"json": {"/a": 1}}), response(200, "<html>"));
-        assert_eq!(message, "the body cannot be read as JSON: it does not parse");
+        assert_eq!(message, "status 200; the body is no JSON: line 1 column 1: no JSON value begins here");
     }
 
     #[test]
     fn a_long_json_value_is_shortened_between_characters() {
         let body = json!({"a": "ü".repeat(200)}).to_string();
         let message = fails(json!({"json": {"/a": 1}}), response(200, &body));
-        assert_eq!(message, format!("/a is \"{}…, not 1", "ü".repeat(99)));
+        assert_eq!(message, format!("status 200; /a is \"{}…, not 1", "ü".repeat(99)));
     }
 
     #[test]
     fn a_slow_answer_warns_or_fails() {
         let slow = json!({"latency": {"warnAbove": "100ms", "failAbove": "1s"}});
         let (status, message) = verdict(slow, response(200, ""));
-        assert_eq!((status, message.as_str()), (Status::Warn, "took 200.0ms, more than 100ms"));
+        assert_eq!((status, message.as_str()), (Status::Warn, "status 200; took 200.0ms, more than 100ms"));
         fails(json!({"latency": {"failAbove": "199ms"}}), response(200, ""));
         passes(json!({"latency": {"failAbove": "200ms"}}), response(200, ""));
     }
 
     #[test]
     fn a_certificate_that_ends_soon_warns() {
-        let mut answer = response(200, "");
         let rule = json!({"certificate": {"warnBefore": "14d", "failBefore": "3d"}});
-        assert!(fails(rule.clone(), answer.clone()).contains("no certificate"));
-        answer.certificate = Some(Certificate {
-            subject: "CN=a".into(),
-            issuer: "CN=b".into(),
-            names: Vec::new(),
-            not_before: 0,
-            not_after: 110 * 86_400,
-        });
-        let (status, message) = verdict(rule, answer);
-        assert_eq!((status, message.as_str()), (Status::Warn, "the certificate of CN=a expires in 10 days"));
+        assert!(fails(rule.clone(), response(200, "")).contains("no certificate"));
+        let (status, message) = verdict(rule, Answer { tls: Some(session(110)), ..response(200, "") });
+        assert_eq!(status, Status::Warn);
+        assert_eq!(message, "status 200; the certificate of CN=a expires in 10 days");
+    }
+
+    #[test]
+    fn what_was_spoken_is_judged_when_asked_for() {
+        let secure = || Answer { tls: Some(session(1_000)), protocol: Protocol::Http2, ..response(200, "") };
+        passes(json!({"tls": "1.2", "httpVersion": "2", "ipFamily": "ipv4"}), secure());
+        assert_eq!(
+            fails(json!({"tls": "1.3"}), secure()),
+            "status 200; TLS 1.2 was spoken, not TLS 1.3 or later"
+        );
+        assert_eq!(
+            fails(json!({"tls": "1.2"}), response(200, "")),
+            "status 200; no TLS was spoken, not TLS 1.2 or later"
+        );
+        assert_eq!(
+            fails(json!({"httpVersion": "1.1"}), secure()),
+            "status 200; HTTP/2 was spoken, not HTTP/1.1"
+        );
+        assert_eq!(
+            fails(json!({"ipFamily": "ipv6"}), secure()),
+            "status 200; 192.0.2.1:80 is no IPv6 address"
+        );
+    }
+
+    #[test]
+    fn the_labels_of_a_page_are_those_of_its_target() {
+        let target = judge(&Expectations::default(), &page("http://a/"), &Err(Error::Refused), NOW);
+        assert_eq!(target.labels, [("team".to_owned(), "shop".to_owned())]);
     }
 
     #[test]
@@ -233,7 +384,7 @@ mod tests {
         let url = "http://a/?token=s3cr3t";
         let elsewhere = Error::TooManyRedirects("http://ops:s3cr3t@b/?sig=s3cr3t".into());
         for answer in [Ok(response(500, "")), Err(elsewhere)] {
-            let target = judge(&Expectations::default(), url, &answer, NOW);
+            let target = judge(&Expectations::default(), &page(url), &answer, NOW);
             assert_eq!(target.name, "http://a/?token=***");
             assert!(!target.message.contains("s3cr3t"), "{}", target.message);
         }
@@ -246,7 +397,7 @@ mod tests {
             (Error::Timeout(Phase::Connect), "timed out while connecting"),
             (Error::Tls(TlsError::Expired), "the certificate has expired"),
         ] {
-            let target = judge(&Expectations::default(), "http://a/", &Err(error), NOW);
+            let target = judge(&Expectations::default(), &page("http://a/"), &Err(error), NOW);
             assert_eq!((target.status, target.message.as_str()), (Status::Fail, message));
         }
     }

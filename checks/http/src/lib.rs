@@ -2,52 +2,137 @@
 
 use std::time::{Duration, SystemTime};
 
-use aviary_guest::http::{self, Request};
-use aviary_guest::{Check, Outcome, url};
+use aviary_guest::http::{self, Answer, BodyEnd, BodyText, Error, Fetch, Request};
+use aviary_guest::targets::{LabelledTarget, TargetSeries};
+use aviary_guest::tls::TlsClient;
+use aviary_guest::{Check, Outcome, Target, url};
 
 pub use judge::judge;
 pub use settings::Settings;
 
+pub mod auth;
+pub mod document;
+pub mod headers;
 pub mod judge;
+pub mod number;
+pub mod rules;
 pub mod settings;
+pub mod status;
 
-/// The most requests that the daemon sends together.
-const MOST_URLS: usize = 100;
+/// How long a body is read at first, where its start may be enough. Each time it is not, twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 impl Check for Settings {
     fn init(&mut self) -> Result<(), String> {
-        match self.urls.len() {
-            0 => return Err("settings.urls: list at least one URL".into()),
-            1..=MOST_URLS => {}
-            count => {
-                return Err(format!(
-                    "settings.urls: {count} URLs are more than the {MOST_URLS} of one check: write several checks"
-                ));
-            }
-        }
-        self.urls.iter().enumerate().try_for_each(|(index, url)| {
-            url::refuse_doubtful(url).map_err(|reason| format!("settings.urls[{index}]: {reason}"))
-        })
+        self.validate()
     }
 
     fn poll(&mut self) -> Result<Outcome, String> {
-        let requests: Vec<_> = self.urls.iter().map(|url| request(self, url)).collect();
-        let answers = http::send_all(&requests);
+        let request = match Prepared::new(self) {
+            Ok(request) => request,
+            // Without its credentials, no page can be asked for.
+            Err(reason) => return Ok(refused(&self.urls, &reason)),
+        };
+        let fetches: Vec<_> = self.urls.iter().map(|page| request.fetch(self, &page.name)).collect();
+        let mut answers = http::fetch_all(&fetches);
+        for answer in answers.iter_mut().flatten() {
+            read_on(self, &mut answer.body);
+        }
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO);
         let pages = self.urls.iter().zip(&answers);
-        Ok(Outcome::from_targets(pages.map(|(url, answer)| judge(&self.expect, url, answer, now)).collect()))
+        for (page, answer) in pages.clone() {
+            record(&mut self.series, page, answer);
+        }
+        Ok(Outcome::from_targets(
+            pages.map(|(page, answer)| judge(&self.expect, page, answer, now)).collect(),
+        ))
     }
 }
 
-fn request(settings: &Settings, url: &str) -> Request {
-    let mut request =
-        Request::new(settings.method, url).redirects(settings.redirects).ip_family(settings.ip_family);
-    request.headers = settings.headers.clone();
-    request.body = settings.body.clone().map(Into::into);
-    request.tls = settings.tls.clone().map(Into::into);
-    match settings.timeout {
-        Some(timeout) => request.timeout(timeout),
-        None => request,
+/// What the requests for all pages have in common, with the secrets.
+struct Prepared {
+    headers: Vec<(String, String)>,
+    tls: Option<TlsClient>,
+}
+
+impl Prepared {
+    fn new(settings: &mut Settings) -> Result<Self, String> {
+        let mut headers = settings.headers.read()?;
+        if let Some(auth) = &mut settings.auth {
+            headers.push(("authorization".into(), auth.header(settings.timeout)?));
+        }
+        let tls = settings.tls.as_ref().map(|tls| tls.client("settings.tls")).transpose()?;
+        Ok(Self { headers, tls })
+    }
+
+    fn fetch(&self, settings: &Settings, url: &str) -> Fetch {
+        let mut request =
+            Request::new(settings.method, url).redirects(settings.redirects).ip_family(settings.ip_family);
+        request.headers.clone_from(&self.headers);
+        request.body = settings.body.clone().map(Into::into);
+        if let Some(timeout) = settings.timeout {
+            request = request.timeout(timeout);
+        }
+        let mut fetch = Fetch::new(request);
+        (fetch.tls, fetch.host, fetch.cookies) = (self.tls.clone(), settings.host.clone(), settings.cookies);
+        match settings.expect.is_about_body() {
+            true => {
+                let pause = settings.expect.may_stop_early().then_some(FIRST_PAUSE);
+                fetch.text(settings.expect.body.charset.as_deref(), pause)
+            }
+            false => fetch,
+        }
+    }
+}
+
+/// Reads on while a body goes on and more of it can change the verdict.
+fn read_on(settings: &Settings, body: &mut BodyText) {
+    let mut pause = FIRST_PAUSE;
+    while let BodyEnd::Paused(_) = body.end
+        && !settings.expect.is_settled(&body.text)
+    {
+        // The rest is dropped with the old end.
+        let BodyEnd::Paused(rest) = std::mem::replace(&mut body.end, BodyEnd::Unread) else { return };
+        pause *= 2;
+        *body = rest.read_on(Some(pause));
+    }
+}
+
+fn refused(pages: &[LabelledTarget], reason: &str) -> Outcome {
+    let target = |page: &LabelledTarget| {
+        let target = Target::fail(url::masked(&page.name), reason);
+        page.labels.iter().fold(target, |target, (key, value)| target.label(key, value))
+    };
+    Outcome::from_targets(pages.iter().map(target).collect())
+}
+
+/// Sets the series of a page. Without an answer they are 0, as those of blackbox_exporter are.
+fn record(series: &mut TargetSeries, page: &LabelledTarget, answer: &Result<Answer, Error>) {
+    let shown = url::masked(&page.name);
+    let answer = answer.as_ref().ok();
+    let mut set = |metric, kind, value| series.gauge(metric, &shown, &page.labels, kind, value);
+    let status = ("http_status_code", "The status of the latest answer; 0 without an answer.");
+    set(status, None, answer.map_or(0.0, |answer| f64::from(answer.status)));
+    let duration = ("http_duration_seconds", "How long each phase of the latest answer took.");
+    let timings = answer.map(|answer| answer.timings);
+    for (phase, time) in [
+        ("resolve", timings.map(|timings| timings.resolve_ns)),
+        ("connect", timings.map(|timings| timings.connect_ns)),
+        ("tls", timings.map(|timings| timings.tls_ns)),
+        ("wait", timings.map(|timings| timings.wait_ns)),
+        ("transfer", timings.map(|timings| timings.transfer_ns)),
+    ] {
+        let time = Duration::from_nanos(time.unwrap_or(0));
+        set(duration, Some(("phase", phase)), time.as_secs_f64());
+    }
+    let bytes = ("http_response_bytes", "How many bytes of the body of the latest answer were received.");
+    set(bytes, None, answer.map_or(0.0, |answer| answer.body.received as f64));
+    if let Some(session) = answer.and_then(|answer| answer.tls.as_ref()) {
+        let end = (
+            "http_certificate_expiry_timestamp_seconds",
+            "When the certificate of the server, or one of its path, ends; Unix seconds.",
+        );
+        set(end, None, session.first_to_end.not_after as f64);
     }
 }
 
@@ -59,24 +144,64 @@ mod tests {
 
     use super::*;
 
-    fn init(urls: &[&str]) -> Result<(), String> {
-        from_value::<Settings>(json!({"urls": urls})).expect("settings").init()
+    fn init(settings: aviary_guest::json::Value) -> Result<(), String> {
+        from_value::<Settings>(settings).expect("settings").init()
     }
 
     #[test]
     fn more_urls_than_are_asked_for_together_are_refused_by_number() {
-        assert_eq!(init(&["http://a/"; 100]), Ok(()));
-        let error = init(&["http://a/"; 101]).expect_err("too many");
+        assert_eq!(init(json!({"urls": vec!["http://a/"; 100]})), Ok(()));
+        let error = init(json!({"urls": vec!["http://a/"; 101]})).expect_err("too many");
         assert!(error.contains("101 URLs are more than the 100 of one check"), "{error}");
     }
 
     #[test]
     fn a_password_in_a_url_is_refused_at_init_and_not_repeated() {
-        let error = init(&["http://a/", "http://ops:s3cr3t@a/"]).expect_err("a password");
+        let error = init(json!({"urls": ["http://a/", "http://ops:s3cr3t@a/"]})).expect_err("a password");
         assert!(
             error.starts_with("settings.urls[1]: http://***@a/ holds a user name or password"),
             "{error}"
         );
-        assert!(init(&["http://010.0.0.1/"]).is_err());
+        assert!(init(json!({"urls": ["http://010.0.0.1/"]})).is_err());
+    }
+
+    #[test]
+    fn what_would_not_do_what_it_looks_like_is_refused_at_init() {
+        let url = "http://a/";
+        for (settings, key) in [
+            (json!({"urls": [url], "headers": {"A": "Bearer ${token}"}}), "settings.headers.A: `${…}`"),
+            (json!({"urls": ["http://a/${x}"]}), "settings.urls[0]: `${…}`"),
+            (json!({"urls": [url], "body": "${x}"}), "settings.body: `${…}`"),
+            (
+                json!({"urls": [url], "expect": {"json": {"status": "ok"}}}),
+                "settings.expect.json: \"status\"",
+            ),
+            (
+                json!({"urls": [url], "headers": {"authorization": "a"}, "auth": {"bearer": {"secret": "b"}}}),
+                "settings.auth: there is an `authorization` header",
+            ),
+            (json!({"urls": [{"url": url, "labels": {"le": "1"}}]}), "settings.urls[0]: labels: \"le\""),
+        ] {
+            let error = init(settings).expect_err(key);
+            assert!(error.starts_with(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_body_is_asked_for_only_where_a_rule_is_about_it() {
+        for (expect, reads, pauses) in [
+            (json!({}), false, false),
+            (json!({"status": [200], "headers": {"etag": "present"}}), false, false),
+            (json!({"body": {"matches": ["a"]}}), true, true),
+            (json!({"body": {"matches": ["a"], "notMatches": ["b"]}}), true, false),
+            (json!({"json": {"/a": 1}}), true, false),
+            (json!({"jsonRules": [{"path": "/a"}]}), true, false),
+        ] {
+            let settings: Settings =
+                from_value(json!({"urls": ["http://a/"], "expect": expect})).expect("settings");
+            let fetch = Prepared { headers: Vec::new(), tls: None }.fetch(&settings, "http://a/");
+            assert_eq!(fetch.text.is_some(), reads, "{expect}");
+            assert_eq!(fetch.text.is_some_and(|text| text.pause_ms.is_some()), pauses, "{expect}");
+        }
     }
 }

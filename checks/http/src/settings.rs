@@ -1,47 +1,67 @@
 //! The settings of the check: what to ask for, and what to expect of the answers.
 
-use std::fmt::{self, Formatter};
+use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-use aviary_guest::duration;
 use aviary_guest::http::{IpFamily, Method};
 use aviary_guest::json::Value;
 use aviary_guest::limits::{Expiry, Latency};
-use aviary_guest::pairs;
 use aviary_guest::pattern::Pattern;
+use aviary_guest::targets::{LabelledTarget, TargetSeries};
 use aviary_guest::tls::TlsSettings;
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+use aviary_guest::{duration, pairs, tls, url};
+
+use crate::auth::Auth;
+use crate::document::Path;
+use crate::headers::{Headers, refuse_placeholder};
+use crate::rules::JsonRule;
+use crate::status::StatusClass;
+
+/// The most requests that the daemon sends together.
+const MOST_URLS: usize = 100;
 
 /// The settings of the check.
 #[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// The URLs of the pages, each one a target.
-    pub urls: Vec<String>,
+    pub urls: Vec<LabelledTarget>,
     /// The method of the requests; without it, `GET`.
     #[serde(default = "get", with = "MethodName")]
     pub method: Method,
     /// The headers to send.
-    #[serde(default, deserialize_with = "pairs::deserialize")]
-    pub headers: Vec<(String, String)>,
+    #[serde(default)]
+    pub headers: Headers,
+    /// The `host` header to send; without it, that of the URL.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// How the check proves who it is.
+    #[serde(default)]
+    pub auth: Option<Auth>,
     /// The body to send.
     #[serde(default)]
     pub body: Option<String>,
     /// How many redirects to follow.
     #[serde(default)]
     pub redirects: u8,
+    /// Whether cookies that a redirect sets are sent with the requests that follow it.
+    #[serde(default)]
+    pub cookies: bool,
     /// How long a page may take; the run's own deadline holds in any case.
     #[serde(default, deserialize_with = "duration::optional")]
     pub timeout: Option<Duration>,
     /// Which addresses may be dialled.
     #[serde(default = "any", with = "IpFamilyName")]
     pub ip_family: IpFamily,
-    /// Whom to trust over TLS.
+    /// How to speak TLS.
     #[serde(default)]
     pub tls: Option<TlsSettings>,
     /// What to expect of each answer.
     #[serde(default)]
     pub expect: Expectations,
+    /// The series of the pages.
+    #[serde(skip)]
+    pub(crate) series: TargetSeries,
 }
 
 /// What to expect of an answer.
@@ -60,31 +80,118 @@ pub struct Expectations {
     /// The values that a JSON body has to have, by JSON Pointer.
     #[serde(default, deserialize_with = "pairs::deserialize")]
     pub json: Vec<(String, Value)>,
+    /// More rules for the values of a JSON body.
+    #[serde(default)]
+    pub json_rules: Vec<JsonRule>,
     /// How long the answer may take.
     #[serde(default)]
     pub latency: Latency,
-    /// How long the certificate has to be good for.
+    /// How long the certificates of the server have to be good for.
     #[serde(default)]
     pub certificate: Expiry,
+    /// The lowest version of TLS that may have been spoken.
+    #[serde(default)]
+    pub tls: Option<tls::Version>,
+    /// The version of HTTP that has to have been spoken.
+    #[serde(default)]
+    pub http_version: Option<HttpVersion>,
+    /// The family of the address that has to have been dialled.
+    #[serde(default)]
+    pub ip_family: Option<Family>,
 }
 
-/// A status, such as `200`, or a class of statuses, such as `2xx`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StatusClass {
-    /// Exactly this status.
-    One(u16),
-    /// All statuses with this first digit.
-    Hundred(u16),
+/// A family of addresses as settings have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
 }
 
-impl StatusClass {
-    /// Whether the status is this one or of this class.
-    #[must_use]
-    pub fn contains(self, status: u16) -> bool {
-        match self {
-            Self::One(one) => status == one,
-            Self::Hundred(hundred) => status / 100 == hundred,
+/// A version of HTTP as settings have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+pub enum HttpVersion {
+    /// HTTP/1.0.
+    #[serde(rename = "1.0")]
+    Http10,
+    /// HTTP/1.1.
+    #[serde(rename = "1.1")]
+    Http11,
+    /// HTTP/2.
+    #[serde(rename = "2")]
+    Http2,
+}
+
+impl Display for HttpVersion {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
+        })
+    }
+}
+
+impl Settings {
+    /// An error if the settings cannot be used. It names the key and says what to do.
+    pub(crate) fn validate(&self) -> Result<(), String> {
+        match self.urls.len() {
+            0 => return Err("settings.urls: list at least one URL".into()),
+            1..=MOST_URLS => {}
+            count => {
+                return Err(format!(
+                    "settings.urls: {count} URLs are more than the {MOST_URLS} of one check: write several checks"
+                ));
+            }
         }
+        for (index, target) in self.urls.iter().enumerate() {
+            let good = target.validate().and_then(|()| url::refuse_doubtful(&target.name));
+            let good = good.and_then(|()| refuse_placeholder(&target.name));
+            good.map_err(|reason| format!("settings.urls[{index}]: {reason}"))?;
+        }
+        self.headers.validate()?;
+        refuse_placeholder(self.body.as_deref().unwrap_or_default())
+            .map_err(|reason| format!("settings.body: {reason}"))?;
+        for (path, _) in &self.expect.json {
+            Path::new(path).map_err(|reason| format!("settings.expect.json: {reason}"))?;
+        }
+        let has_header = self.headers.0.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        match &self.auth {
+            Some(_) if has_header => {
+                Err("settings.auth: there is an `authorization` header as well: take one of them out".into())
+            }
+            Some(auth) => auth.validate(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Expectations {
+    /// Whether a rule is about the body.
+    #[must_use]
+    pub fn is_about_body(&self) -> bool {
+        let body = &self.body;
+        !body.matches.is_empty() || !body.not_matches.is_empty() || self.is_about_json()
+    }
+
+    /// Whether a rule is about a JSON body.
+    #[must_use]
+    pub fn is_about_json(&self) -> bool {
+        !self.json.is_empty() || !self.json_rules.is_empty()
+    }
+
+    /// Whether the start of a body may be enough: all that is wanted is that expressions match somewhere.
+    #[must_use]
+    pub fn may_stop_early(&self) -> bool {
+        !self.body.matches.is_empty() && self.body.not_matches.is_empty() && !self.is_about_json()
+    }
+
+    /// Whether nothing that comes after this start of a body can change the verdict.
+    #[must_use]
+    pub fn is_settled(&self, text: &str) -> bool {
+        self.may_stop_early() && self.body.matches.iter().all(|pattern| pattern.matches(text))
     }
 }
 
@@ -110,37 +217,9 @@ pub struct BodyRule {
     /// The patterns of which none may match anywhere.
     #[serde(default)]
     pub not_matches: Vec<Pattern>,
-}
-
-impl<'de> Deserialize<'de> for StatusClass {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        source.deserialize_any(StatusVisitor)
-    }
-}
-
-/// Reads a status or a class. YAML has `200` as a number and `2xx` as a text.
-struct StatusVisitor;
-
-impl Visitor<'_> for StatusVisitor {
-    type Value = StatusClass;
-
-    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("a status like 200 or a class like \"2xx\"")
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<StatusClass, E> {
-        self.visit_str(&number.to_string())
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<StatusClass, E> {
-        let class = match text.strip_suffix("xx") {
-            Some(hundred) => {
-                hundred.parse().ok().filter(|hundred| (1..=5).contains(hundred)).map(StatusClass::Hundred)
-            }
-            None => text.parse().ok().filter(|one| (100..600).contains(one)).map(StatusClass::One),
-        };
-        class.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
-    }
+    /// The charset of the body, by a label of the WHATWG Encoding Standard; without it, the declared one.
+    #[serde(default)]
+    pub charset: Option<String>,
 }
 
 #[derive(serde::Deserialize)]
@@ -177,21 +256,6 @@ mod tests {
 
     use super::*;
 
-    fn status(text: Value) -> Result<StatusClass, String> {
-        from_value(text).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn a_status_is_a_number_a_text_or_a_class() {
-        assert_eq!(status(json!(204)), Ok(StatusClass::One(204)));
-        assert_eq!(status(json!("204")), Ok(StatusClass::One(204)));
-        assert_eq!(status(json!("5xx")), Ok(StatusClass::Hundred(5)));
-        for wrong in [json!("6xx"), json!("xx"), json!("ok"), json!(20), json!("2x")] {
-            let error = status(wrong).expect_err("no status");
-            assert!(error.contains("expected a status like 200"), "{error}");
-        }
-    }
-
     #[test]
     fn everything_but_the_urls_has_a_default() {
         let settings: Settings = from_value(json!({"urls": ["http://a"]})).expect("valid");
@@ -216,7 +280,7 @@ mod tests {
         .expect("valid");
         assert_eq!(settings.timeout, Some(Duration::from_secs(2)));
         assert_eq!(settings.ip_family, IpFamily::Ipv6);
-        assert_eq!(settings.expect.status, [StatusClass::Hundred(2), StatusClass::One(401)]);
+        assert!(settings.expect.status[1].contains(401));
     }
 
     #[test]

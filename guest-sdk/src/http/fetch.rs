@@ -60,3 +60,34 @@ impl Rest {
         raw::read_on(self, pause.map(milliseconds))
     }
 }
+
+impl BodyText {
+    /// Why the text is not all of the body; none if it is. In words, with the number of bytes that came.
+    #[must_use]
+    pub fn why_incomplete(&self) -> Option<String> {
+        let received = self.received;
+        match &self.end {
+            BodyEnd::Complete => None,
+            BodyEnd::Unread => Some("the body was not read".into()),
+            BodyEnd::Truncated => {
+                Some(format!("the body goes on beyond what is read of it ({received} bytes came)"))
+            }
+            BodyEnd::Paused(_) => Some(format!("the body has not ended ({received} bytes came)")),
+            BodyEnd::Broken(raw::Error::Timeout(_)) => {
+                Some(format!("the body had not ended in time ({received} bytes came)"))
+            }
+            BodyEnd::Broken(error) => {
+                Some(format!("the body broke off after {received} bytes: {}", Error::from(error.clone())))
+            }
+            BodyEnd::Undecodable(reason) => {
+                Some(format!("the body cannot be read: {reason} ({received} bytes came)"))
+            }
+        }
+    }
+
+    /// Whether the text is the start of a body that goes on, without anything being wrong.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        matches!(self.end, BodyEnd::Truncated | BodyEnd::Paused(_) | BodyEnd::Broken(raw::Error::Timeout(_)))
+    }
+}

@@ -1,0 +1,272 @@
+//! Credentials from secrets, for the `authorization` header.
+
+use std::time::{Duration, Instant};
+
+use aviary_guest::http::{self, Request};
+use aviary_guest::json::{Value, from_str};
+use aviary_guest::secrets::SecretRef;
+use aviary_guest::url;
+use serde::Deserialize;
+
+/// How long before its end a token is asked for anew.
+const EARLY: Duration = Duration::from_secs(10);
+/// The most bytes of the answer of a token server.
+const LONGEST_ANSWER: u32 = 64 * 1024;
+
+/// How the check proves who it is: exactly one of these.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Auth {
+    /// A user name and a password (RFC 7617).
+    Basic(Basic),
+    /// A token (RFC 6750).
+    Bearer(SecretRef),
+    /// A token from a token server, by client credentials (RFC 6749, section 4.4).
+    Oauth2(Oauth2),
+}
+
+/// A user name and a password.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Basic {
+    /// The user name.
+    pub username: String,
+    /// The secret with the password.
+    pub password: SecretRef,
+}
+
+/// A client of a token server.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Oauth2 {
+    /// The URL of the token server. It needs a grant for `POST`.
+    pub token_url: String,
+    /// The name of the client.
+    pub client_id: String,
+    /// The secret with the password of the client.
+    pub client_secret: SecretRef,
+    /// What the token is to be good for.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// The token that is in use.
+    #[serde(skip)]
+    token: Option<Token>,
+}
+
+/// A token, and until when it may be used.
+#[derive(Debug)]
+struct Token {
+    value: String,
+    until: Instant,
+}
+
+impl Auth {
+    /// An error if the settings cannot be used.
+    pub fn validate(&self) -> Result<(), String> {
+        match self {
+            Self::Basic(basic) if basic.username.contains(':') => {
+                Err("settings.auth.basic.username: a user name has no colon".into())
+            }
+            Self::Oauth2(client) => url::refuse_doubtful(&client.token_url)
+                .map_err(|reason| format!("settings.auth.oauth2.tokenUrl: {reason}")),
+            Self::Basic(_) | Self::Bearer(_) => Ok(()),
+        }
+    }
+
+    /// The value of the `authorization` header. Reads the secrets; asks for a token where none is in use.
+    pub fn header(&mut self, timeout: Option<Duration>) -> Result<String, String> {
+        match self {
+            Self::Basic(basic) => {
+                let password = basic.password.read_text("settings.auth.basic.password")?;
+                Ok(basic_header(&basic.username, &password))
+            }
+            Self::Bearer(token) => Ok(format!("Bearer {}", token.read_text("settings.auth.bearer")?)),
+            Self::Oauth2(client) => Ok(format!("Bearer {}", client.token(timeout)?)),
+        }
+    }
+}
+
+impl Oauth2 {
+    fn token(&mut self, timeout: Option<Duration>) -> Result<&str, String> {
+        let now = Instant::now();
+        if self.token.as_ref().is_none_or(|token| token.until <= now) {
+            self.token = None;
+            let shown = url::masked(&self.token_url);
+            let token = self.ask(timeout).map_err(|reason| format!("no token from {shown}: {reason}"))?;
+            self.token = Some(token.into_token(now));
+        }
+        Ok(self.token.as_ref().map_or("", |token| &token.value))
+    }
+
+    fn ask(&self, timeout: Option<Duration>) -> Result<Answer, String> {
+        let secret = self.client_secret.read_text("settings.auth.oauth2.clientSecret")?;
+        let mut body = "grant_type=client_credentials".to_owned();
+        if !self.scopes.is_empty() {
+            body += &format!("&scope={}", form(&self.scopes.join(" ")));
+        }
+        let mut request = http::post(&self.token_url)
+            .header("authorization", basic_header(&form(&self.client_id), &form(&secret)))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("accept", "application/json")
+            .body_limit(LONGEST_ANSWER)
+            .body(body);
+        if let Some(timeout) = timeout {
+            request = request.timeout(timeout);
+        }
+        let response = Request::send(&request)?;
+        Answer::read(response.status, &response.text())
+    }
+}
+
+/// What a token server says.
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    token: String,
+    /// How long the token is good for; none if the server does not say.
+    lives: Option<Duration>,
+}
+
+impl Answer {
+    fn read(status: u16, body: &str) -> Result<Self, String> {
+        let Ok(answer) = from_str::<Value>(body) else {
+            return Err(format!(
+                "it answered status {status} and no JSON: is `tokenUrl` the URL of a token server?"
+            ));
+        };
+        let text = |key: &str| answer.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        if let Some(error) = text("error") {
+            // The description may repeat what was sent.
+            let error: String = error.chars().take(60).filter(|letter| letter.is_ascii_graphic()).collect();
+            return Err(format!("it answered status {status} and the error `{error}`"));
+        }
+        let Some(token) = text("access_token") else {
+            return Err(format!("it answered status {status} without an `access_token`"));
+        };
+        if text("token_type").is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+            return Err("its token is no bearer token".into());
+        }
+        if token.chars().any(|letter| !letter.is_ascii_graphic()) {
+            return Err("its token has characters that no header can have".into());
+        }
+        let seconds = answer.get("expires_in").and_then(|seconds| match seconds {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        });
+        if seconds.is_some_and(|seconds| seconds < 1.0) {
+            return Err(
+                "its token expires at once (`expires_in`): look at the clock and the settings of the server"
+                    .into(),
+            );
+        }
+        let lives = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Ok(Self { token: token.to_owned(), lives })
+    }
+
+    /// The token, to be used until shortly before its end. Without an end it is used once.
+    fn into_token(self, now: Instant) -> Token {
+        let lives = self.lives.unwrap_or_default().saturating_sub(EARLY);
+        Token { value: self.token, until: now.checked_add(lives).unwrap_or(now) }
+    }
+}
+
+/// The value of the `authorization` header for a user name and a password (RFC 7617).
+fn basic_header(user: &str, password: &str) -> String {
+    format!("Basic {}", base64(format!("{user}:{password}").as_bytes()))
+}
+
+/// The text in the format of forms (RFC 6749, appendix B).
+fn form(text: &str) -> String {
+    let letter = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => char::from(byte).to_string(),
+        b' ' => "+".to_owned(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(letter).collect()
+}
+
+/// The bytes in base64 (RFC 4648, section 4).
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let at = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for (index, shift) in [18, 12, 6, 0].into_iter().enumerate() {
+            let letter = char::from(ALPHABET[(bits >> shift & 63) as usize]);
+            text.push(if index <= group.len() { letter } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use aviary_guest::json::{from_value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_user_and_a_password_are_in_base64() {
+        assert_eq!(basic_header("Aladdin", "open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        for (text, encoded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+        {
+            assert_eq!(base64(text.as_bytes()), encoded);
+        }
+        assert_eq!(form("a b&ü"), "a+b%26%C3%BC");
+    }
+
+    #[test]
+    fn a_token_is_used_until_shortly_before_its_end() {
+        let now = Instant::now();
+        let lives = |answer: &str| {
+            let token = Answer::read(200, answer).expect("an answer").into_token(now);
+            token.until.duration_since(now).as_secs()
+        };
+        assert_eq!(lives(r#"{"access_token": "a", "token_type": "Bearer", "expires_in": 3600}"#), 3590);
+        assert_eq!(lives(r#"{"access_token": "a", "expires_in": "60"}"#), 50);
+        assert_eq!(lives(r#"{"access_token": "a", "expires_in": 5}"#), 0);
+        assert_eq!(lives(r#"{"access_token": "a"}"#), 0);
+    }
+
+    #[test]
+    fn whatever_a_token_server_says_instead_is_told_without_secrets() {
+        for (status, body, words) in [
+            (200, "<html>login</html>", "status 200 and no JSON"),
+            (
+                401,
+                r#"{"error": "invalid_client", "error_description": "s3cr3t is wrong"}"#,
+                "the error `invalid_client`",
+            ),
+            (200, r#"{"token": "s3cr3t"}"#, "without an `access_token`"),
+            (200, r#"{"access_token": "s3cr3t", "expires_in": 0}"#, "expires at once"),
+            (200, r#"{"access_token": "s3cr3t\r\nx: y"}"#, "no header can have"),
+            (200, r#"{"access_token": "s3cr3t", "token_type": "mac"}"#, "no bearer token"),
+        ] {
+            let error = Answer::read(status, body).expect_err(words);
+            assert!(error.contains(words) && !error.contains("s3cr3t"), "{error}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_secrets_by_name() {
+        let auth: Auth =
+            from_value(json!({"basic": {"username": "ops", "password": {"secret": "p"}}})).expect("valid");
+        assert!(matches!(auth, Auth::Basic(basic) if basic.password.secret == "p"));
+        for wrong in [
+            json!({"basic": {"username": "ops", "password": "s3cr3t"}}),
+            json!({"bearer": {"secret": "a"}, "basic": {}}),
+            json!({"digest": {}}),
+        ] {
+            assert!(from_value::<Auth>(wrong.clone()).is_err(), "{wrong}");
+        }
+        let url = "http://ops:s3cr3t@a/";
+        let auth: Auth = from_value(
+            json!({"oauth2": {"tokenUrl": url, "clientId": "a", "clientSecret": {"secret": "b"}}}),
+        )
+        .expect("valid");
+        let error = auth.validate().expect_err("a password");
+        assert!(error.starts_with("settings.auth.oauth2.tokenUrl: http://***@a/"), "{error}");
+    }
+}

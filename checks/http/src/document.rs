@@ -1,0 +1,175 @@
+//! The body as a JSON document, and the values that a path leads to. Pure.
+
+use std::borrow::Cow;
+
+use aviary_guest::json::{Value, from_str};
+
+/// A path in a JSON document: a JSON Pointer (RFC 6901) in which the part `*` stands for every element of an array or
+/// object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Path {
+    text: String,
+    parts: Vec<String>,
+}
+
+impl Path {
+    /// Parses a path. The error says how a path is written, and how this one was meant.
+    pub fn new(text: &str) -> Result<Self, String> {
+        if !text.is_empty() && !text.starts_with('/') {
+            return Err(format!("{text:?} is no JSON Pointer: write {:?}", as_pointer(text)));
+        }
+        let parts = text.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
+        Ok(Self { text: text.to_owned(), parts })
+    }
+
+    /// The path as it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The values that the path leads to, each with its own path. Empty if there are none.
+    #[must_use]
+    pub fn find<'a>(&self, document: &'a Value) -> Vec<(String, &'a Value)> {
+        let mut found = vec![(String::new(), document)];
+        for part in &self.parts {
+            found = found.into_iter().flat_map(|(path, value)| step(&path, value, part)).collect();
+        }
+        found
+    }
+}
+
+fn step<'a>(path: &str, value: &'a Value, part: &str) -> Vec<(String, &'a Value)> {
+    let below = |key: &str| format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"));
+    match (value, part) {
+        (Value::Array(items), "*") => {
+            items.iter().enumerate().map(|(index, item)| (below(&index.to_string()), item)).collect()
+        }
+        (Value::Object(map), "*") => map.iter().map(|(key, item)| (below(key), item)).collect(),
+        (value, part) => {
+            let pointer = below(part);
+            let found = value.pointer(&pointer[path.len()..]);
+            found.map(|found| (pointer.clone(), found)).into_iter().collect()
+        }
+    }
+}
+
+/// The JSON Pointer that somebody meant who wrote another kind of path: `$.a.b[0]` is `/a/b/0`.
+fn as_pointer(text: &str) -> String {
+    let text = text.strip_prefix('$').unwrap_or(text).replace("['", ".").replace("']", "");
+    let text = text.replace('[', ".").replace(']', "");
+    let parts = text.split(['.', '/']).filter(|part| !part.is_empty());
+    parts.map(|part| format!("/{part}")).collect()
+}
+
+/// Parses a body as JSON. The error says where and why it does not parse.
+pub fn parse(body: &str) -> Result<Value, String> {
+    if body.trim_ascii().is_empty() {
+        return Err("it is empty".into());
+    }
+    let parsed = from_str(body).or_else(|error| match replace_lone_surrogates(body) {
+        Cow::Owned(replaced) => from_str(&replaced),
+        Cow::Borrowed(_) => Err(error),
+    });
+    parsed.map_err(|error| {
+        let message = error.to_string();
+        let reason = message.rfind(" at line ").map_or(message.as_str(), |end| &message[..end]);
+        let reason = match reason {
+            "trailing characters" => "there is more after the end of the document",
+            "recursion limit exceeded" => "it is nested more than 128 deep",
+            "expected value" => "no JSON value begins here",
+            other => other,
+        };
+        format!("line {} column {}: {reason}", error.line(), error.column())
+    })
+}
+
+/// The text with escapes of half a character replaced, as browsers do: `\ud800` is `\ufffd`.
+fn replace_lone_surrogates(text: &str) -> Cow<'_, str> {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let (mut lone, mut at) = (Vec::new(), 0);
+    while let Some(found) = text[at..].find('\\') {
+        at += found;
+        match unit(at) {
+            Some(0xd800..0xdc00) if matches!(unit(at + 6), Some(0xdc00..0xe000)) => at += 12,
+            Some(0xd800..0xe000) => {
+                lone.push(at);
+                at += 6;
+            }
+            // The backslash and what it escapes.
+            _ => at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+        }
+    }
+    if lone.is_empty() {
+        return text.into();
+    }
+    let mut replaced = text.to_owned();
+    for at in lone {
+        replaced.replace_range(at..at + 6, "\\ufffd");
+    }
+    replaced.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use aviary_guest::json::json;
+
+    use super::*;
+
+    fn found(path: &str, document: &Value) -> Vec<(String, Value)> {
+        let found = Path::new(path).expect("a path").find(document);
+        found.into_iter().map(|(path, value)| (path, value.clone())).collect()
+    }
+
+    #[test]
+    fn a_path_leads_to_one_value_or_to_every_element() {
+        let document = json!({"items": [{"ok": true}, {"ok": false}, {}], "a/b": {"c~d": 1}, "": 2});
+        assert_eq!(found("/items/0/ok", &document), [("/items/0/ok".into(), json!(true))]);
+        assert_eq!(
+            found("/items/*/ok", &document),
+            [("/items/0/ok".into(), json!(true)), ("/items/1/ok".into(), json!(false))]
+        );
+        assert_eq!(found("/a~1b/*", &document), [("/a~1b/c~0d".into(), json!(1))]);
+        assert_eq!(found("/", &document), [("/".into(), json!(2))]);
+        assert_eq!(found("", &document), [(String::new(), document.clone())]);
+        for nowhere in ["/items/3", "/items/01", "/items/-", "/x", "/items/0/ok/x"] {
+            assert_eq!(found(nowhere, &document), [], "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn a_path_of_another_kind_is_refused_with_the_right_spelling() {
+        for (wrong, right) in
+            [("status", "/status"), ("$.a.b[0]", "/a/b/0"), ("$['a']['b']", "/a/b"), ("a/b", "/a/b")]
+        {
+            let error = Path::new(wrong).expect_err(wrong);
+            assert_eq!(error, format!("{wrong:?} is no JSON Pointer: write {right:?}"));
+        }
+    }
+
+    #[test]
+    fn a_body_that_does_not_parse_is_told_by_line_column_and_reason() {
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        for (body, reason) in [
+            ("", "it is empty"),
+            (" \r\n", "it is empty"),
+            ("{\"ok\":4,}", "line 1 column 9: trailing comma"),
+            ("{\"a\":NaN}", "line 1 column 6: no JSON value begins here"),
+            ("{\"a\":1}\n{\"a\":2}", "line 2 column 1: there is more after the end of the document"),
+            (")]}',\n{}", "line 1 column 1: no JSON value begins here"),
+            ("{\"a\"", "line 1 column 4: EOF while parsing an object"),
+            (&deep, "line 1 column 128: it is nested more than 128 deep"),
+        ] {
+            assert_eq!(parse(body), Err(reason.to_owned()), "{body:.20}");
+        }
+    }
+
+    #[test]
+    fn escapes_of_half_a_character_are_read_as_browsers_read_them() {
+        let read = parse(r#"{"a":"\ud83d\ude00","b":"\ud800","c":"x\udc00y\\ud800","d":"\u006fk"}"#);
+        assert_eq!(read, Ok(json!({"a": "😀", "b": "\u{fffd}", "c": "x\u{fffd}y\\ud800", "d": "ok"})));
+    }
+}
