@@ -11,7 +11,7 @@ use crate::{
     },
     grant::{Authorization, address::Reach, trim},
 };
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use tokio::time::{Instant, timeout_at};
 use url::Host;
 
@@ -69,32 +69,38 @@ impl Server {
             authorization.dns(name, server).map_err(|denied| Error::Denied(denied.to_string()))
         };
         let asked = question.name();
-        let (name, port) = match self {
-            Self::Cluster => return judge(&asked, None).map(|()| network.cluster),
-            Self::At(address) => return judge(&asked, Some(*address)).map(|()| *address),
-            Self::Named(name, port) => (name, *port),
-        };
-        judge(name, None)?;
-        // The dot keeps search domains away. Each address is judged below, so none has to be dropped before.
-        let complete = format!("{name}.");
-        let host = Host::Domain(complete.as_str());
-        let found = network.resolve(authorization.namespace(), &host, family.into(), Reach::Literal);
-        let found =
-            timeout_at(deadline, found).await.map_err(|_| unresolved(name, "no answer came in time"))?;
-        let found = found.map_err(|error| match error {
-            DialError::Resolve(reason) => unresolved(name, &reason),
-            _ => unresolved(name, "it has no address that can be asked"),
-        })?;
-        let mut refusal = Ok(());
-        for address in found {
-            let address = SocketAddr::new(address, port);
-            match judge(&asked, Some(address)) {
-                Ok(()) => return Ok(address),
-                Err(denied) => refusal = refusal.and(Err(denied)),
+        match self {
+            Self::Cluster => judge(&asked, None).map(|()| network.cluster),
+            Self::At(address) => judge(&asked, Some(*address)).map(|()| *address),
+            Self::Named(name, port) => {
+                judge(name, None)?;
+                let found = resolve(name, family, network, authorization.namespace(), deadline).await?;
+                let addresses = found.into_iter().map(|address| SocketAddr::new(address, *port));
+                let mut judged = addresses.map(|address| judge(&asked, Some(address)).map(|()| address));
+                let first = judged.next().unwrap_or_else(|| Err(unresolved(name, "it has no address")));
+                first.or_else(|refusal| judged.find_map(Result::ok).ok_or(refusal))
             }
         }
-        refusal.and_then(|()| Err(unresolved(name, "it has no address")))
     }
+}
+
+/// The addresses of a name, of which none has been judged.
+async fn resolve(
+    name: &str,
+    family: AddressFamily,
+    network: &Network,
+    namespace: &str,
+    deadline: Instant,
+) -> Result<Vec<IpAddr>, Error> {
+    // The dot keeps search domains away.
+    let complete = format!("{name}.");
+    let host = Host::Domain(complete.as_str());
+    let found = network.resolve(namespace, &host, family.into(), Reach::Literal);
+    let found = timeout_at(deadline, found).await.map_err(|_| unresolved(name, "no answer came in time"))?;
+    found.map_err(|error| match error {
+        DialError::Resolve(reason) => unresolved(name, &reason),
+        _ => unresolved(name, "it has no address that can be asked"),
+    })
 }
 
 fn unresolved(name: &str, reason: &str) -> Error {

@@ -1,6 +1,7 @@
 //! Tests of the size of answers: EDNS, and TCP for those that were cut.
 
 use super::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test]
 async fn an_answer_that_was_cut_is_asked_for_again_over_tcp() {
@@ -75,5 +76,31 @@ async fn a_server_without_edns_is_asked_again_without() {
         let answer = look_up(query("a.test", RecordType::A, Some(server.await)), soon()).await;
         let answer = answer.expect("an answer");
         assert!(matches!(answer.code, ResponseCode::NoError) && answer.records.len() == 1, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn nonsense_over_tcp_after_a_cut_answer_is_told_as_what_it_is() {
+    for (answer, words) in [
+        (&b"\0\x07garbage"[..], "over TCP it cannot be used: a packet of 7 bytes came that is no DNS answer"),
+        (b"\0\x07gar", "over TCP it cannot be used: the server closed the connection before its answer"),
+        (b"", "over TCP it cannot be used: the server closed the connection before its answer"),
+    ] {
+        let (udp, tcp) = both_sockets().await;
+        let server = udp.local_addr().expect("an address");
+        tokio::spawn(async move {
+            let mut packet = [0; 512];
+            // A lookup and a question.
+            for _ in 0..2 {
+                let (length, asker) = udp.recv_from(&mut packet).await.expect("a question");
+                let cut = reply(&packet[..length], |message| message.metadata.truncation = true);
+                udp.send_to(&cut, asker).await.expect("sent");
+                let (mut stream, _) = tcp.accept().await.expect("a connection");
+                stream.read_exact(&mut [0; 2]).await.expect("a question");
+                stream.write_all(answer).await.expect("sent");
+            }
+        });
+        let text = complaint(server, 3000).await;
+        assert!(text.contains(words), "{text}");
     }
 }

@@ -181,3 +181,15 @@ async fn what_is_neither_a_name_nor_an_address_is_no_server() {
         assert!(matches!(result, Err(Error::Invalid(_))), "{server}: {result:?}");
     }
 }
+
+#[tokio::test]
+async fn nobody_is_asked_for_the_name_of_a_server_without_a_grant() {
+    let own = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let network = network_with(own.local_addr().expect("an address"));
+    let grants = authorization("dns: { names: [a.test], servers: [cluster, 127.0.0.1] }");
+    let question = any_query("a.test", 1, Some("secret.evil.test".to_owned()));
+    let result = ask(&network, &grants, &question, soon()).await;
+    assert!(matches!(result, Err(Error::Denied(_))), "{result:?}");
+    let heard = own.try_recv(&mut [0; 512]);
+    assert!(heard.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+}
