@@ -1,37 +1,48 @@
 //! What to expect of an answer.
 
+use std::fmt::{self, Formatter};
 use std::time::Duration;
 
-use aviary_guest::dns::{RecordType, ResponseCode};
+use aviary_guest::dns::ResponseCode;
 use aviary_guest::duration;
 use aviary_guest::limits::Latency;
-use aviary_guest::pattern::Pattern;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
-use crate::same::canonical;
-
-/// The most records of one answer that the daemon hands out.
-pub const MOST_RECORDS: usize = 256;
+use crate::kind::Kind;
+use crate::rule::{MOST_RECORDS, RecordRule};
 
 /// What to expect of an answer.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Expectations {
-    /// The response code of the answer.
+    /// The response codes that the answer may have.
     #[serde(default)]
-    pub code: Code,
+    pub code: Codes,
     /// How many records the answer has to have at least. Without it, one for `NOERROR`, else zero.
     #[serde(default)]
     pub count: Option<usize>,
-    /// The rules for what the records say.
+    /// The rules for what the records of the type that was asked for say.
     #[serde(default)]
     pub records: RecordRule,
+    /// The rules for what all records of the authority section say.
+    #[serde(default)]
+    pub authority: RecordRule,
+    /// The rules for what all records of the additional section say.
+    #[serde(default)]
+    pub additional: RecordRule,
     /// The shortest time to live of the records and of the aliases on the way. A shorter one is a warning.
     #[serde(default, deserialize_with = "duration::optional")]
     pub minimum_ttl: Option<Duration>,
     /// Whether the answer has to be authoritative for the zone.
     #[serde(default)]
     pub authoritative: bool,
+    /// Whether the server has to have verified the answer by DNSSEC.
+    #[serde(default)]
+    pub authenticated: bool,
+    /// Whether all name servers of the zone have to have the same serial.
+    #[serde(default)]
+    pub same_serial: bool,
     /// How long the answer may take.
     #[serde(default)]
     pub latency: Latency,
@@ -39,68 +50,80 @@ pub struct Expectations {
 
 impl Expectations {
     /// An error if something is expected that no answer to a question for this type can have.
-    pub fn suit(&self, kind: RecordType) -> Result<(), String> {
+    pub fn suit(&self, kind: Kind) -> Result<(), String> {
         if let Some(count) = self.count.filter(|count| *count > MOST_RECORDS) {
             return Err(format!(
                 "settings.expect.count: {count} records cannot be counted, as no more than {MOST_RECORDS} are read"
             ));
         }
-        let equal = self.records.equal.iter().flatten().map(|text| ("equal", text));
-        let mut wanted = equal.chain(self.records.contain.iter().map(|text| ("contain", text)));
-        wanted.try_for_each(|(key, text)| match canonical(kind, text) {
-            Ok(_) => Ok(()),
-            Err(reason) => Err(format!("settings.expect.records.{key}: {reason}")),
-        })
+        self.records.suit(kind).map_err(|reason| format!("settings.expect.records.{reason}"))
     }
 }
 
-/// Rules for the records of the type that was asked for, each as in a zone file. They are compared by what their type
-/// means: addresses as addresses, names without case and last dot, texts byte for byte.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RecordRule {
-    /// Exactly these records have to be there, in any order.
-    #[serde(default)]
-    pub equal: Option<Vec<String>>,
-    /// These records have to be there, and others may be.
-    #[serde(default)]
-    pub contain: Vec<String>,
-    /// The patterns of which each has to match some record.
-    #[serde(default)]
-    pub matches: Vec<Pattern>,
-    /// The patterns of which none may match any record.
-    #[serde(default)]
-    pub not_matches: Vec<Pattern>,
+/// The response codes of which the answer has to have one; without any, `NOERROR`.
+#[derive(Debug, PartialEq)]
+pub struct Codes(pub Vec<ResponseCode>);
+
+impl Default for Codes {
+    fn default() -> Self {
+        Self(vec![ResponseCode::NoError])
+    }
 }
 
-/// The response codes that can be expected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Code {
-    /// The name exists.
-    #[default]
-    NoError,
-    /// The server did not understand the question.
-    FormErr,
-    /// The server could not find the answer.
-    ServFail,
-    /// The name does not exist.
-    NxDomain,
-    /// The server does not answer such questions.
-    NotImp,
-    /// The server refuses to answer.
-    Refused,
+impl<'de> Deserialize<'de> for Codes {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        source.deserialize_any(OneOrMore)
+    }
 }
 
-impl From<Code> for ResponseCode {
-    fn from(code: Code) -> Self {
-        match code {
-            Code::NoError => Self::NoError,
-            Code::FormErr => Self::FormatError,
-            Code::ServFail => Self::ServerFailure,
-            Code::NxDomain => Self::NameError,
-            Code::NotImp => Self::NotImplemented,
-            Code::Refused => Self::Refused,
+struct OneOrMore;
+
+impl<'de> Visitor<'de> for OneOrMore {
+    type Value = Codes;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("a response code like \"NXDOMAIN\", or a list of them")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Codes, E> {
+        Ok(Codes(vec![code(text)?]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Codes, A::Error> {
+        let mut codes = Vec::new();
+        while let Some(text) = items.next_element::<String>()? {
+            codes.push(code(&text)?);
+        }
+        if codes.is_empty() {
+            Err(A::Error::custom("list at least one response code"))
+        } else {
+            Ok(Codes(codes))
+        }
+    }
+}
+
+fn code<E: Error>(text: &str) -> Result<ResponseCode, E> {
+    ResponseCode::named(text).ok_or_else(|| {
+        E::custom(format_args!("{text:?} is no response code: write one like NOERROR, NXDOMAIN or REFUSED"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use aviary_guest::json::{from_value, json};
+
+    use super::*;
+
+    #[test]
+    fn one_code_or_several_can_be_expected() {
+        let codes =
+            |value| from_value::<Codes>(value).map(|codes| codes.0).map_err(|error| error.to_string());
+        assert_eq!(codes(json!("SERVFAIL")), Ok(vec![ResponseCode::ServerFailure]));
+        let two = vec![ResponseCode::NoError, ResponseCode::NameError];
+        assert_eq!(codes(json!(["NOERROR", "NXDOMAIN"])), Ok(two));
+        assert_eq!(codes(json!([])), Err("list at least one response code".into()));
+        for wrong in [json!("NOPE"), json!(["NOERROR", "NOPE"])] {
+            assert!(codes(wrong).is_err_and(|error| error.starts_with("\"NOPE\" is no response code")));
         }
     }
 }

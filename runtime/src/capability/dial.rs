@@ -149,7 +149,7 @@ impl Network {
                 if reach == Reach::Service && is_alias(&found) {
                     reach = Reach::Internet;
                 }
-                (found.iter().collect(), *name)
+                (found.iter().collect(), trim(name))
             }
         };
         addresses.retain(|address| match family {

@@ -4,6 +4,8 @@ mod capabilities;
 mod cluster;
 mod crimes;
 mod daemon;
+mod dns;
+mod examples;
 mod gallery;
 #[path = "../cluster/given.rs"]
 mod given;

@@ -1,8 +1,8 @@
 //! The promise about questions to name servers, and their answers.
 
 use aviary::capability::{
-    bindings::aviary::check::dns::{Query, RecordData, RecordType, Transport},
-    dns::{Question, question, records},
+    bindings::aviary::check::dns::{AnyData, Query, RecordData, RecordType, Transport},
+    dns::{Question, any_records, question, records},
 };
 
 const KINDS: [RecordType; 10] = [
@@ -90,6 +90,12 @@ fn judge_answer(question: &Question, packet: &[u8]) {
     let Ok(reply) = question.read(packet) else { return };
     let Ok(records) = records(question, &reply) else { return };
     assert!(records.len() <= MOST_RECORDS);
+    let any = any_records(question, &reply).expect("what is read as known records is read as any");
+    assert!((records.len()..=MOST_RECORDS).contains(&any.len()));
+    for record in any {
+        // A byte takes four characters when it is escaped. Parameters of services take the names of their keys.
+        assert!(!matches!(record.data, AnyData::Other(text) if text.len() > 64 + 16 * packet.len()));
+    }
     for record in records {
         // A byte takes four characters when it is escaped, and three bytes when it is not UTF-8.
         let longest = match record.data {

@@ -23,7 +23,19 @@ const LARGEST_PACKET: usize = 64 * 1024;
 const MOST_OFFERED: u16 = 1232;
 
 /// A DNS question with its random id.
-pub struct Question(Message);
+pub struct Question {
+    name: Name,
+    message: Message,
+}
+
+/// What a server is asked to do for the answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flags {
+    /// To find it elsewhere (RD).
+    pub(super) recursion: bool,
+    /// To verify it by DNSSEC, and to say so (AD; RFC 6840, section 5.7).
+    pub(super) authenticated: bool,
+}
 
 /// Why a packet is no whole answer to a question.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,31 +50,32 @@ pub enum Unread {
 
 impl Question {
     /// A question for the records of this kind that a name has.
-    pub(super) fn new(name: Name, kind: RecordType) -> Self {
+    pub(super) fn new(name: Name, kind: RecordType, flags: Flags) -> Self {
         let mut message = Message::query();
-        message.metadata.recursion_desired = true;
-        message.add_query(Query::query(name, kind));
-        Self(message)
+        message.metadata.recursion_desired = flags.recursion;
+        message.metadata.authentic_data = flags.authenticated;
+        message.add_query(Query::query(name.clone(), kind));
+        Self { name, message }
     }
 
     /// The name that grants judge: complete, in ASCII, with `\` before what would look like something else.
     pub fn name(&self) -> String {
-        self.asked().map(Name::to_ascii).unwrap_or_default()
+        self.name.to_ascii()
     }
 
     /// The name that is asked for.
-    pub(super) fn asked(&self) -> Option<&Name> {
-        self.0.queries.first().map(Query::name)
+    pub(super) fn asked(&self) -> &Name {
+        &self.name
     }
 
     /// The bytes of the question as a server without EDNS reads it.
     pub fn bytes(&self) -> Result<Vec<u8>, Error> {
-        encode(&self.0)
+        encode(&self.message)
     }
 
     /// The bytes of the question as it is sent over UDP: it says how large the answer may be.
     fn offer(&self) -> Result<Vec<u8>, Error> {
-        let mut message = self.0.clone();
+        let mut message = self.message.clone();
         let mut edns = Edns::new();
         edns.set_max_payload(MOST_OFFERED);
         message.set_edns(edns);
@@ -76,12 +89,12 @@ impl Question {
         if head.metadata.message_type != MessageType::Response {
             return Err(Unread::Foreign("a question came instead of an answer".to_owned()));
         }
-        if head.metadata.id != self.0.metadata.id {
+        if head.metadata.id != self.message.metadata.id {
             return Err(Unread::Foreign("the answer belongs to another question".to_owned()));
         }
         let reply = Message::from_vec(bytes).map_err(|error| unreadable(&head, bytes, &error))?;
         // A server that refuses the question or does not understand it may leave it out.
-        if reply.queries != self.0.queries && !(reply.queries.is_empty() && reply.answers.is_empty()) {
+        if reply.queries != self.message.queries && !(reply.queries.is_empty() && reply.answers.is_empty()) {
             return Err(Unread::Foreign(match reply.queries.first() {
                 Some(other) => format!("the answer repeats another question: {}", other.name()),
                 None => "the answer does not repeat the question".to_owned(),

@@ -1,7 +1,8 @@
 //! DNS records in the types of the contract.
 
+use super::presentation;
 use crate::capability::bindings::aviary::check::dns::{
-    Caa, Mx, RecordData, RecordType, ResourceRecord, ResponseCode, Soa, Srv,
+    AnyData, AnyRecord, Caa, Mx, RecordData, RecordType, ResourceRecord, ResponseCode, Soa, Srv,
 };
 use hickory_resolver::proto::{
     op,
@@ -25,6 +26,12 @@ pub(super) fn kind(kind: RecordType) -> rr::RecordType {
         RecordType::Srv => rr::RecordType::SRV,
         RecordType::Txt => rr::RecordType::TXT,
     }
+}
+
+/// Whether records of this type exist that one question can ask for. Zero, OPT and all from 128 to 252 are none: they
+/// are part of the protocol, TKEY, TSIG and zone transfers among them (RFC 6895, section 3.1).
+pub(super) fn can_be_asked_for(kind: u16) -> bool {
+    !matches!(kind, 0 | 41 | 128..=252)
 }
 
 /// The response code in the type of the contract.
@@ -63,9 +70,33 @@ pub(super) fn read(record: &Record) -> Option<ResourceRecord> {
     Some(ResourceRecord { name: text(&record.name), ttl: record.ttl, data: data(&record.data)? })
 }
 
+/// A record of any type in the type of the contract.
+pub(super) fn read_any(record: &Record) -> AnyRecord {
+    let known = data(&record.data).map(AnyData::Known);
+    AnyRecord {
+        name: text(&record.name),
+        kind: record.record_type().into(),
+        ttl: record.ttl,
+        data: known.unwrap_or_else(|| AnyData::Other(presentation::text(&record.data))),
+    }
+}
+
 /// How many bytes the texts of a record have.
 pub(super) fn length(record: &ResourceRecord) -> usize {
+    record.name.len() + length_of(&record.data)
+}
+
+/// How many bytes the texts of a record of any type have.
+pub(super) fn length_of_any(record: &AnyRecord) -> usize {
     let data = match &record.data {
+        AnyData::Known(data) => length_of(data),
+        AnyData::Other(text) => text.len(),
+    };
+    record.name.len() + data
+}
+
+fn length_of(data: &RecordData) -> usize {
+    match data {
         RecordData::A(text)
         | RecordData::Aaaa(text)
         | RecordData::Cname(text)
@@ -76,8 +107,7 @@ pub(super) fn length(record: &ResourceRecord) -> usize {
         RecordData::Mx(mx) => mx.exchange.len(),
         RecordData::Soa(soa) => soa.primary.len() + soa.mailbox.len(),
         RecordData::Srv(srv) => srv.target.len(),
-    };
-    record.name.len() + data
+    }
 }
 
 fn data(data: &RData) -> Option<RecordData> {
