@@ -7,8 +7,6 @@ wit_bindgen::generate!({
     pub_export_macro: true,
     default_bindings_module: "aviary_guest::bindings",
     additional_derives: [PartialEq],
-    // A body that can be read on is a resource, and equal to nothing.
-    additional_derives_ignore: ["answer", "body-end", "body-text"],
 });
 
 impl PartialEq for aviary::check::http::Rest {

@@ -29,6 +29,12 @@ impl Pattern {
         read.map(Self).map_err(|reason| format!("{text:?} is no regular expression: {reason}"))
     }
 
+    /// The expression as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
     /// Whether the expression matches somewhere in the text.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use aviary_guest::dns::{AnyRecord, Error, Reply, ResponseCode};
+use aviary_guest::targets::LabelledTarget;
 use aviary_guest::{Finding, Target};
 
 use crate::expect::Expectations;
 use crate::kind::Kind;
 use crate::rule::{Line, MOST_RECORDS, RecordRule};
-use crate::settings::Name;
 
 /// The target for the answer to the question for records of this type of a name. `serials` is what the name servers
 /// of the zone said of their serials; none if that is not asked.
@@ -16,7 +16,7 @@ use crate::settings::Name;
 pub fn judge(
     expect: &Expectations,
     kind: Kind,
-    name: &Name,
+    name: &LabelledTarget,
     reply: &Result<Reply, Error>,
     serials: Option<Result<String, Finding>>,
 ) -> Target {

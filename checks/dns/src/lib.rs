@@ -1,6 +1,6 @@
 //! Asks a DNS server for names and judges its answers.
 
-use aviary_guest::{Check, Outcome, log};
+use aviary_guest::{Check, Outcome};
 
 pub use judge::judge;
 pub use settings::Settings;
@@ -11,8 +11,11 @@ pub mod kind;
 pub mod rule;
 pub mod same;
 pub mod serials;
-pub mod series;
 pub mod settings;
+
+/// The metric of each name, and its help.
+const DURATION: (&str, &str) =
+    ("dns_lookup_duration_seconds", "How long the latest answer about the name took.");
 
 impl Check for Settings {
     fn init(&mut self) -> Result<(), String> {
@@ -21,19 +24,17 @@ impl Check for Settings {
 
     fn poll(&mut self) -> Result<Outcome, String> {
         let mut targets = Vec::new();
-        let mut without_series = None;
+        let mut series = std::mem::take(&mut self.series);
         for name in &self.names {
             let reply = self.question(&name.name).ask();
             if let Ok(reply) = &reply {
-                without_series = without_series.or(series::record(name, reply.duration()).err());
+                let took = reply.duration().as_secs_f64();
+                series.gauge(DURATION, &name.name, &name.labels, None, took);
             }
             let serials = self.expect.same_serial.then(|| serials::compare(self, &name.name));
             targets.push(judge(&self.expect, self.kind, name, &reply, serials));
         }
-        if let Some(reason) = without_series.filter(|_| !self.logged) {
-            log::warn!("{reason}; this is logged once in each round");
-            self.logged = true;
-        }
+        self.series = series;
         Ok(Outcome::from_targets(targets))
     }
 }

@@ -1,24 +1,21 @@
 //! The settings of the check.
 
-use std::fmt::{self, Formatter};
 use std::time::Duration;
 
 use aviary_guest::dns::{self, AddressFamily, Question, Transport};
-use aviary_guest::{duration, pairs};
+use aviary_guest::duration;
+use aviary_guest::targets::{LabelledTarget, TargetSeries};
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::expect::Expectations;
 use crate::kind::Kind;
-use crate::series::check_labels;
 
 /// The settings of the check.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// The names to ask for, each one a target. They are complete names, as search domains are not tried.
-    pub names: Vec<Name>,
+    pub names: Vec<LabelledTarget>,
     /// The type of records to ask for; without it, `A`.
     #[serde(rename = "type", default = "a")]
     pub kind: Kind,
@@ -40,18 +37,9 @@ pub struct Settings {
     /// What to expect of each answer.
     #[serde(default)]
     pub expect: Expectations,
-    /// Whether this round has logged that a name gets no series.
+    /// The series of the names.
     #[serde(skip)]
-    pub logged: bool,
-}
-
-/// A name to ask for, and the labels of its target and series. Settings write the name, or a map of both.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Name {
-    /// The complete name.
-    pub name: String,
-    /// The labels.
-    pub labels: Vec<(String, String)>,
+    pub(crate) series: TargetSeries,
 }
 
 impl Settings {
@@ -61,8 +49,7 @@ impl Settings {
             return Err("settings.names: list at least one name".into());
         }
         for (index, name) in self.names.iter().enumerate() {
-            check_labels(&name.labels)
-                .map_err(|reason| format!("settings.names[{index}].labels: {reason}"))?;
+            name.validate().map_err(|reason| format!("settings.names[{index}]: {reason}"))?;
         }
         self.expect.suit(self.kind)
     }
@@ -84,39 +71,6 @@ impl Settings {
             None => question,
         }
     }
-}
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        source.deserialize_any(TextOrMap)
-    }
-}
-
-struct TextOrMap;
-
-impl<'de> Visitor<'de> for TextOrMap {
-    type Value = Name;
-
-    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("a name, or a map with `name` and `labels`")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Name, E> {
-        Ok(Name { name: text.to_owned(), labels: Vec::new() })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Name, A::Error> {
-        let NameMap { name, labels } = NameMap::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Name { name, labels })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NameMap {
-    name: String,
-    #[serde(default, deserialize_with = "pairs::deserialize")]
-    labels: Vec<(String, String)>,
 }
 
 #[derive(Deserialize)]
@@ -187,9 +141,9 @@ mod tests {
     fn a_name_may_have_labels() {
         let settings =
             settings(json!({"names": ["a.example", {"name": "b.example", "labels": {"team": "web"}}]}));
-        assert_eq!(settings.names[0], Name { name: "a.example".into(), labels: Vec::new() });
+        assert_eq!(settings.names[0], LabelledTarget { name: "a.example".into(), labels: Vec::new() });
         let labels = vec![("team".to_owned(), "web".to_owned())];
-        assert_eq!(settings.names[1], Name { name: "b.example".into(), labels });
+        assert_eq!(settings.names[1], LabelledTarget { name: "b.example".into(), labels });
         assert_eq!(settings.validate(), Ok(()));
     }
 
@@ -221,7 +175,7 @@ mod tests {
             json!({"names": [], "type": "NOPE"}),
             json!({"names": [{"name": "a", "label": {}}]}),
             json!({"names": [{"labels": {}}]}),
-            json!({"names": [], "logged": true}),
+            json!({"names": [], "series": true}),
         ] {
             assert!(from_value::<Settings>(wrong.clone()).is_err(), "{wrong}");
         }

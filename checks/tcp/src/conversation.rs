@@ -1,72 +1,119 @@
 //! The conversation with a target: connects and goes through the steps.
 
-use aviary_guest::pattern::Pattern;
+use std::time::Instant;
+
 use aviary_guest::tcp::{Connection, Error};
-use aviary_guest::tls::Certificate;
+use aviary_guest::tls::TlsClient;
 
 use crate::heard::Heard;
 use crate::judge::{Failure, Seen};
-use crate::settings::{Settings, Step};
+use crate::presets::{Preset, Talk};
+use crate::settings::Settings;
+use crate::step::Step;
 
 /// How many bytes are read at a time.
 const CHUNK: u32 = 4_096;
 
+/// A conversation under way.
+struct Conversation<'a> {
+    settings: &'a Settings,
+    tls: &'a TlsClient,
+    target: &'a str,
+    connection: Connection,
+    heard: Heard,
+    seen: Seen,
+}
+
 /// Connects to a target and goes through the steps. The error says at which step that failed.
-pub(crate) fn hold(settings: &Settings, target: &str) -> Result<Seen, Failure> {
-    let connection = Connection::open(target, settings.timeout).map_err(Failure::at("connecting"))?;
-    let mut seen =
-        Seen { connect: connection.connect_time(), address: connection.remote_address(), certificate: None };
+pub(crate) fn hold(settings: &Settings, tls: &TlsClient, target: &str) -> Result<Seen, Failure> {
+    let connection = Connection::open_by(target, settings.ip_family, settings.timeout);
+    let connection = connection.map_err(Failure::at("connecting"))?;
+    let seen = Seen {
+        connect: connection.connect_time(),
+        address: connection.remote_address(),
+        handshake: None,
+        session: None,
+    };
+    let heard = Heard::default();
+    let mut conversation = Conversation { settings, tls, target, connection, heard, seen };
     if settings.is_tls_first() {
-        seen.certificate = Some(start_tls(settings, target, &connection).map_err(Failure::at("TLS"))?);
+        conversation.start_tls().map_err(Failure::at("TLS"))?;
     }
-    let mut heard = Heard::default();
     for (number, step) in (1..).zip(&settings.steps) {
+        conversation.take(step).map_err(Failure::at(format!("step {number} ({step})")))?;
+    }
+    Ok(conversation.seen)
+}
+
+impl Conversation<'_> {
+    fn take(&mut self, step: &Step) -> Result<(), String> {
         match step {
-            Step::Send(text) => connection.send(text.as_bytes(), settings.timeout).map_err(String::from),
-            Step::Expect(pattern) => expect(settings, &connection, &mut heard, pattern),
-            Step::StartTls => begin_tls(settings, target, &connection, &mut heard)
-                .map(|certificate| seen.certificate = Some(certificate)),
+            Step::Send(text) => self.send(text.as_bytes()),
+            Step::SendBytes(bytes) => self.send(&bytes.0),
+            Step::Expect(pattern) => self.hear_until(|heard| heard.take(pattern)),
+            Step::ExpectBytes(bytes) => self.hear_until(|heard| heard.take_bytes(&bytes.0)),
+            Step::StartTls(preset) => self.begin_tls(*preset),
+            Step::FinishSending => Ok(self.connection.finish_sending(self.settings.timeout)?),
+            Step::ExpectEnd => self.hear_end(),
         }
-        .map_err(Failure::at(format!("step {number} ({step})")))?;
     }
-    Ok(seen)
-}
 
-fn expect(
-    settings: &Settings,
-    connection: &Connection,
-    heard: &mut Heard,
-    pattern: &Pattern,
-) -> Result<(), String> {
-    while !heard.take(pattern) {
-        hear(settings, connection, heard)?;
+    fn send(&self, bytes: &[u8]) -> Result<(), String> {
+        Ok(self.connection.send(bytes, self.settings.timeout)?)
     }
-    Ok(())
-}
 
-fn hear(settings: &Settings, connection: &Connection, heard: &mut Heard) -> Result<(), String> {
-    let bytes = connection.receive(CHUNK, settings.timeout);
-    heard.add(&bytes.map_err(|error| format!("{error} {}", heard.so_far()))?)
-}
-
-/// Goes on with TLS, once the line that was matched last is over.
-fn begin_tls(
-    settings: &Settings,
-    target: &str,
-    connection: &Connection,
-    heard: &mut Heard,
-) -> Result<Certificate, String> {
-    while heard.is_within_line() {
-        hear(settings, connection, heard)?;
+    fn hear_until(&mut self, mut is_enough: impl FnMut(&mut Heard) -> bool) -> Result<(), String> {
+        while !is_enough(&mut self.heard) {
+            self.hear()?;
+        }
+        Ok(())
     }
-    heard.begin_tls()?;
-    start_tls(settings, target, connection).map_err(String::from)
-}
 
-fn start_tls(settings: &Settings, target: &str, connection: &Connection) -> Result<Certificate, Error> {
-    let tls = settings.tls.clone().unwrap_or_default();
-    let name = tls.server_name.as_deref().unwrap_or_else(|| host(target));
-    connection.start_tls(name, &tls.trust.into(), settings.timeout)
+    fn hear(&mut self) -> Result<(), String> {
+        let bytes = self.connection.receive(CHUNK, self.settings.timeout);
+        self.heard.add(&bytes.map_err(|error| format!("{error} {}", self.heard.so_far()))?)
+    }
+
+    fn hear_end(&mut self) -> Result<(), String> {
+        loop {
+            match self.connection.receive(CHUNK, self.settings.timeout) {
+                Ok(bytes) if bytes.is_empty() => return Ok(()),
+                Ok(bytes) => self.heard.add(&bytes)?,
+                Err(Error::Closed) => return Ok(()),
+                Err(error) => return Err(format!("{error} {}", self.heard.so_far())),
+            }
+        }
+    }
+
+    /// Goes on with TLS, once the line that was matched last is over.
+    fn begin_tls(&mut self, preset: Option<Preset>) -> Result<(), String> {
+        for talk in preset.map(|preset| preset.steps(host(self.target))).unwrap_or_default() {
+            match talk {
+                Talk::Say(bytes) => self.send(&bytes)?,
+                Talk::Hear(pattern) => self.hear_until(|heard| heard.take(&pattern))?,
+                Talk::Message(message) => {
+                    let mut came = None;
+                    self.hear_until(|heard| {
+                        came = heard.take_message(|start| message.length(start));
+                        came.is_some()
+                    })?;
+                    message.judge(&came.unwrap_or_default())?;
+                }
+            }
+        }
+        while self.heard.is_within_line() {
+            self.hear()?;
+        }
+        self.heard.begin_tls()?;
+        Ok(self.start_tls()?)
+    }
+
+    fn start_tls(&mut self) -> Result<(), Error> {
+        let since = Instant::now();
+        let session = self.connection.secure(self.tls, self.settings.timeout)?;
+        (self.seen.handshake, self.seen.session) = (Some(since.elapsed()), Some(session));
+        Ok(())
+    }
 }
 
 /// The host of `host:port`, with an IPv6 address without its brackets.

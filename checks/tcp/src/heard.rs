@@ -4,6 +4,8 @@ use aviary_guest::pattern::Pattern;
 
 /// The most bytes that are read. A peer that sends more is not the expected one.
 const MOST_BYTES: usize = 64 * 1_024;
+/// How many bytes of what came a message shows.
+const SHOWN: usize = 80;
 
 /// The bytes that the peer has sent, and how many of them the steps have matched.
 #[derive(Debug, Default)]
@@ -15,9 +17,28 @@ pub(crate) struct Heard {
 impl Heard {
     /// Takes everything up to the end of the next match; false if nothing matches yet.
     pub(crate) fn take(&mut self, pattern: &Pattern) -> bool {
-        let end = pattern.find_end(&String::from_utf8_lossy(&self.bytes), self.taken);
+        let text = String::from_utf8_lossy(&self.bytes);
+        let end = pattern.find_end(&text, self.text_index(self.taken));
+        let end = end.map(|end| self.byte_index(end));
         self.taken = end.unwrap_or(self.taken);
         end.is_some()
+    }
+
+    /// Takes everything up to the end of the next such bytes; false if they have not come yet.
+    pub(crate) fn take_bytes(&mut self, wanted: &[u8]) -> bool {
+        let rest = &self.bytes[self.taken..];
+        let found = rest.windows(wanted.len()).position(|window| window == wanted);
+        self.taken += found.map_or(0, |start| start + wanted.len());
+        found.is_some()
+    }
+
+    /// Takes one message of a known length; none if not all of it has come. `length` gives the length of the message
+    /// from its first bytes; none if more of them are needed.
+    pub(crate) fn take_message(&mut self, length: impl Fn(&[u8]) -> Option<usize>) -> Option<Vec<u8>> {
+        let rest = &self.bytes[self.taken..];
+        let message = rest.get(..length(rest)?)?.to_vec();
+        self.taken += message.len();
+        Some(message)
     }
 
     /// Adds the bytes that were just received. The error says that nothing more will match.
@@ -34,23 +55,22 @@ impl Heard {
 
     /// Whether the line of the last match has begun and not ended yet.
     pub(crate) fn is_within_line(&self) -> bool {
-        let text = String::from_utf8_lossy(&self.bytes);
-        let (matched, rest) = text.split_at(self.taken);
-        !rest.is_empty() && !rest.contains('\n') && !matched.ends_with('\n')
+        let (matched, rest) = self.bytes.split_at(self.taken);
+        !rest.is_empty() && !rest.contains(&b'\n') && !matched.ends_with(b"\n")
     }
 
     /// Ends what is said in plain text. The error names what was said beyond the line of the last match: it is not
     /// part of what TLS protects, and anybody on the way may have put it there.
     pub(crate) fn begin_tls(&mut self) -> Result<(), String> {
-        let text = String::from_utf8_lossy(&self.bytes);
-        let (matched, rest) = text.split_at(self.taken);
-        let surplus = match rest.split_once('\n') {
-            Some((_, surplus)) if !matched.ends_with('\n') => surplus,
+        let (matched, rest) = self.bytes.split_at(self.taken);
+        let line = rest.iter().position(|byte| *byte == b'\n');
+        let surplus = match line {
+            Some(end) if !matched.ends_with(b"\n") => &rest[end + 1..],
             _ => rest,
         };
         if !surplus.is_empty() {
-            let shown: String = surplus.chars().take(80).collect();
-            return Err(format!("the peer went on in plain text before TLS: it said {shown:?}"));
+            let shown = shown(&surplus[..surplus.len().min(SHOWN)]);
+            return Err(format!("the peer went on in plain text before TLS: it said {shown}"));
         }
         *self = Self::default();
         Ok(())
@@ -60,10 +80,42 @@ impl Heard {
     pub(crate) fn so_far(&self) -> String {
         match self.bytes.len() {
             0 => "before it said anything".into(),
-            length => format!(
-                "after it said {:?}",
-                String::from_utf8_lossy(&self.bytes[length.saturating_sub(80)..])
-            ),
+            length => format!("after it said {}", shown(&self.bytes[length.saturating_sub(SHOWN)..])),
+        }
+    }
+
+    /// The place in the text of a place in the bytes. Bytes that are no text are replaced by a longer character.
+    fn text_index(&self, place: usize) -> usize {
+        String::from_utf8_lossy(&self.bytes[..place]).len()
+    }
+
+    /// The place in the bytes of a place in the text.
+    fn byte_index(&self, place: usize) -> usize {
+        let (mut text, mut bytes) = (0, 0);
+        for chunk in self.bytes.utf8_chunks() {
+            if text + chunk.valid().len() >= place {
+                return bytes + place - text;
+            }
+            (text, bytes) = (text + chunk.valid().len(), bytes + chunk.valid().len());
+            if !chunk.invalid().is_empty() {
+                (text, bytes) = (text + '\u{fffd}'.len_utf8(), bytes + chunk.invalid().len());
+            }
+            if text >= place {
+                return bytes;
+            }
+        }
+        bytes
+    }
+}
+
+/// Bytes for people: as text, or as hexadecimal digits if they are none.
+fn shown(bytes: &[u8]) -> String {
+    let is_text = |letter: char| !letter.is_control() || letter.is_ascii_whitespace();
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.chars().all(is_text) => format!("{text:?}"),
+        _ => {
+            let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("the bytes {} ({:?})", digits.join(" "), String::from_utf8_lossy(bytes))
         }
     }
 }
@@ -100,6 +152,36 @@ mod tests {
         let mut heard = Heard::default();
         heard.add(b"\xff\x00ok").expect("short");
         assert!(heard.take(&pattern("ok$")));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_do_not_move_what_matches_after_them() {
+        let mut heard = Heard::default();
+        heard.add(b"\xff\xf7J\x00\x0a8.0.36\x00caching\xff\xffend").expect("short");
+        assert!(heard.take(&pattern("8\\.0\\.\\d+\x00")));
+        assert!(heard.take(&pattern("caching")));
+        assert!(heard.take_bytes(b"\xff\xff"));
+        assert!(!heard.take_bytes(b"\xff"), "that was taken");
+        assert!(heard.take(&pattern("end$")));
+    }
+
+    #[test]
+    fn a_message_is_taken_when_all_of_it_has_come() {
+        let mut heard = Heard::default();
+        let length = |start: &[u8]| start.first().map(|length| usize::from(*length) + 1);
+        assert_eq!(heard.take_message(length), None);
+        heard.add(b"\x02a").expect("short");
+        assert_eq!(heard.take_message(length), None);
+        heard.add(b"bc").expect("short");
+        assert_eq!(heard.take_message(length), Some(b"\x02ab".to_vec()));
+        assert!(heard.begin_tls().is_err(), "there is more");
+    }
+
+    #[test]
+    fn what_is_no_text_is_shown_as_digits() {
+        let mut heard = Heard::default();
+        heard.add(b"\x15\x03").expect("short");
+        assert_eq!(heard.so_far(), "after it said the bytes 15 03 (\"\\u{15}\\u{3}\")");
     }
 
     /// What was heard, up to a match.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use aviary_guest::tls::Certificate;
+use aviary_guest::targets::LabelledTarget;
+use aviary_guest::tls::TlsSession;
 use aviary_guest::{Finding, Target};
 
 use crate::settings::Expectations;
@@ -14,8 +15,10 @@ pub struct Seen {
     pub connect: Duration,
     /// The address that was dialled.
     pub address: String,
-    /// The certificate of the target; none without TLS.
-    pub certificate: Option<Certificate>,
+    /// How long the TLS handshake took; none without TLS.
+    pub handshake: Option<Duration>,
+    /// What was agreed on over TLS; none without TLS.
+    pub session: Option<TlsSession>,
 }
 
 /// The step at which the conversation failed, and why.
@@ -36,17 +39,27 @@ impl Failure {
 
 /// The target of the outcome for one conversation, at the time `now` after the Unix epoch.
 #[must_use]
-pub fn judge(expect: &Expectations, target: &str, seen: &Result<Seen, Failure>, now: Duration) -> Target {
-    let seen = match seen {
-        Ok(seen) => seen,
-        Err(failure) => return Target::fail(target, format!("{}: {}", failure.step, failure.reason)),
+pub fn judge(
+    expect: &Expectations,
+    target: &LabelledTarget,
+    seen: &Result<Seen, Failure>,
+    now: Duration,
+) -> Target {
+    let name = &target.name;
+    let judged = match seen {
+        Ok(seen) => judge_seen(expect, name, seen, now),
+        Err(failure) => Target::fail(name, format!("{}: {}", failure.step, failure.reason)),
     };
+    target.labels.iter().fold(judged, |judged, (key, value)| judged.label(key, value))
+}
+
+fn judge_seen(expect: &Expectations, name: &str, seen: &Seen, now: Duration) -> Target {
     let latency = expect.latency.judge(seen.connect);
     let latency =
         latency.map(|finding| Finding { message: format!("connecting {}", finding.message), ..finding });
-    let expiry = expect.certificate.judge(seen.certificate.as_ref(), now);
+    let expiry = expect.certificate.judge(seen.session.as_ref(), now);
     let findings: Vec<_> = latency.into_iter().chain(expiry).collect();
-    Target::from_findings(target, format!("connected in {:.1?}", seen.connect), &findings)
+    Target::from_findings(name, format!("connected in {:.1?}", seen.connect), &findings)
         .label("address", &seen.address)
 }
 
@@ -54,25 +67,38 @@ pub fn judge(expect: &Expectations, target: &str, seen: &Result<Seen, Failure>, 
 mod tests {
     use aviary_guest::Status;
     use aviary_guest::json::{Value, from_value, json};
+    use aviary_guest::tls::{Certificate, TlsVersion};
 
     use super::*;
 
     const NOW: Duration = Duration::from_secs(100 * 86_400);
 
     fn seen(days_left: Option<i64>) -> Result<Seen, Failure> {
-        let certificate = days_left.map(|days| Certificate {
-            subject: "CN=db".into(),
-            issuer: "CN=ca".into(),
-            names: Vec::new(),
-            not_before: 0,
-            not_after: (100 + days) * 86_400,
+        let session = days_left.map(|days| {
+            let certificate = Certificate {
+                subject: "CN=db".into(),
+                issuer: "CN=ca".into(),
+                names: Vec::new(),
+                not_before: 0,
+                not_after: (100 + days) * 86_400,
+            };
+            TlsSession {
+                version: TlsVersion::Tls13,
+                cipher_suite: String::new(),
+                first_to_end: certificate.clone(),
+                last_to_begin: certificate.clone(),
+                certificate,
+            }
         });
-        Ok(Seen { connect: Duration::from_millis(30), address: "192.0.2.1:5432".into(), certificate })
+        let (connect, address) = (Duration::from_millis(30), "192.0.2.1:5432".into());
+        Ok(Seen { connect, address, handshake: None, session })
     }
 
     fn verdict(expect: Value, seen: &Result<Seen, Failure>) -> (Status, String) {
         let expect = from_value(expect).expect("valid expectations");
-        let target = judge(&expect, "db:5432", seen, NOW);
+        let labels = vec![("team".into(), "data".into())];
+        let target = judge(&expect, &LabelledTarget { name: "db:5432".into(), labels }, seen, NOW);
+        assert!(target.labels.contains(&("team".into(), "data".into())));
         (target.status, target.message)
     }
 

@@ -1,13 +1,16 @@
 //! The settings of the check: where to connect, what to say, and what to expect.
 
-use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use aviary_guest::duration;
 use aviary_guest::limits::{Expiry, Latency};
-use aviary_guest::pattern::Pattern;
-use aviary_guest::tls::TlsSettings;
+use aviary_guest::targets::{LabelledTarget, TargetSeries};
+use aviary_guest::tcp::AddressFamily;
+use aviary_guest::tls::{ClientCertificateSettings, TlsSettings, Version};
 use serde::Deserialize;
+
+use crate::bytes::{refuse_byte_escapes, refuse_doubtful_text};
+use crate::step::Step;
 
 /// The most steps of a conversation. More would be no health check.
 const MOST_STEPS: usize = 32;
@@ -17,7 +20,10 @@ const MOST_STEPS: usize = 32;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// The addresses to connect to as `host:port`, each one a target.
-    pub targets: Vec<String>,
+    pub targets: Vec<LabelledTarget>,
+    /// Which addresses may be dialled.
+    #[serde(default = "any", with = "FamilyName")]
+    pub ip_family: AddressFamily,
     /// How long each step may take, connecting included; the run's own deadline holds in any case.
     #[serde(default, deserialize_with = "duration::optional")]
     pub timeout: Option<Duration>,
@@ -30,28 +36,49 @@ pub struct Settings {
     /// What to expect of each target.
     #[serde(default)]
     pub expect: Expectations,
+    /// The series of the targets.
+    #[serde(skip)]
+    pub(crate) series: TargetSeries,
 }
 
 impl Settings {
     /// Checks the settings. The error names the key and says what to do.
     pub(crate) fn validate(&self) -> Result<(), String> {
-        let starts = self.steps.iter().filter(|step| matches!(step, Step::StartTls)).count();
+        let starts = self.steps.iter().filter(|step| matches!(step, Step::StartTls(_))).count();
         if self.targets.is_empty() {
-            Err("settings.targets: list at least one host:port".into())
+            return Err("settings.targets: list at least one host:port".into());
         } else if self.steps.len() > MOST_STEPS {
-            Err(format!("settings.steps: {} are too many: use at most {MOST_STEPS}", self.steps.len()))
+            return Err(format!(
+                "settings.steps: {} are too many: use at most {MOST_STEPS}",
+                self.steps.len()
+            ));
         } else if starts > 1 {
-            Err("settings.steps: startTls can stand there only once".into())
+            return Err("settings.steps: startTls can stand there only once".into());
         } else if starts == 1 && self.tls.is_none() {
-            Err("settings.steps: startTls needs settings.tls, which may be empty: tls: {}".into())
-        } else {
-            Ok(())
+            return Err("settings.steps: startTls needs settings.tls, which may be empty: tls: {}".into());
+        }
+        for (index, target) in self.targets.iter().enumerate() {
+            target.validate().map_err(|reason| format!("settings.targets[{index}]: {reason}"))?;
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            let good = match step {
+                Step::Send(text) => refuse_doubtful_text(text),
+                Step::Expect(pattern) => refuse_byte_escapes(pattern.as_str()),
+                _ => Ok(()),
+            };
+            good.map_err(|reason| format!("settings.steps[{index}]: {reason}"))?;
+        }
+        match &self.tls {
+            Some(tls) if tls.trust.is_some() && (tls.ca.is_some() || tls.skip_verify) => {
+                Err("settings.tls: `ca` and `skipVerify` stand there or in `trust`, not in both".into())
+            }
+            _ => Ok(()),
         }
     }
 
     /// Whether TLS starts right after connecting.
     pub(crate) fn is_tls_first(&self) -> bool {
-        self.tls.is_some() && !self.steps.iter().any(|step| matches!(step, Step::StartTls))
+        self.tls.is_some() && !self.steps.iter().any(|step| matches!(step, Step::StartTls(_)))
     }
 }
 
@@ -62,31 +89,44 @@ pub struct Tls {
     /// The name that the certificate has to be for; without it, the target's host.
     #[serde(default)]
     pub server_name: Option<String>,
-    /// Whom to trust.
+    /// Certificates to trust beside the daemon's root certificates, as PEM.
     #[serde(default)]
-    pub trust: TlsSettings,
+    pub ca: Option<String>,
+    /// Whether any certificate is accepted.
+    #[serde(default)]
+    pub skip_verify: bool,
+    /// The lowest version that is offered; without it, 1.2.
+    #[serde(default)]
+    pub minimum_version: Option<Version>,
+    /// What is shown to a server that asks for a client certificate.
+    #[serde(default)]
+    pub client_certificate: Option<ClientCertificateSettings>,
+    /// Another place for `ca` and `skipVerify`.
+    #[serde(default)]
+    pub trust: Option<Trust>,
 }
 
-/// One step of the conversation.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Step {
-    /// Sends this text as it is. A line needs its own `\r
-    /// `.
-    Send(String),
-    /// Waits until this pattern matches what came since the last match.
-    Expect(Pattern),
-    /// Starts TLS on the connection.
-    StartTls,
+/// Whom to trust: another place for two of the TLS options.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Trust {
+    /// Certificates to trust beside the daemon's root certificates, as PEM.
+    #[serde(default)]
+    pub ca: Option<String>,
+    /// Whether any certificate is accepted.
+    #[serde(default)]
+    pub skip_verify: bool,
 }
 
-impl Display for Step {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            // The text is left out, as it may be a password.
-            Self::Send(_) => f.write_str("send"),
-            Self::Expect(pattern) => write!(f, "expect {pattern}"),
-            Self::StartTls => f.write_str("startTls"),
+impl From<Tls> for TlsSettings {
+    fn from(tls: Tls) -> Self {
+        let trust = tls.trust.unwrap_or_default();
+        Self {
+            ca: tls.ca.or(trust.ca),
+            skip_verify: tls.skip_verify || trust.skip_verify,
+            server_name: tls.server_name,
+            minimum_version: tls.minimum_version,
+            client_certificate: tls.client_certificate,
         }
     }
 }
@@ -98,9 +138,21 @@ pub struct Expectations {
     /// How long connecting may take, resolving the name included.
     #[serde(default)]
     pub latency: Latency,
-    /// How long the certificate has to be good for.
+    /// How long the certificates of the server have to be good for.
     #[serde(default)]
     pub certificate: Expiry,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "AddressFamily", rename_all = "lowercase")]
+enum FamilyName {
+    Any,
+    Ipv4,
+    Ipv6,
+}
+
+fn any() -> AddressFamily {
+    AddressFamily::Any
 }
 
 #[cfg(test)]
@@ -121,7 +173,7 @@ mod tests {
             from_value(json!({"targets": ["a:25"], "tls": {}, "steps": steps})).expect("valid");
         assert_eq!(settings.validate(), Ok(()));
         assert!(!settings.is_tls_first());
-        assert!(matches!(settings.steps[3], Step::StartTls));
+        assert!(matches!(settings.steps[3], Step::StartTls(None)));
     }
 
     #[test]

@@ -28,8 +28,8 @@ fn answer(addresses: &[&str]) -> Reply {
     }
 }
 
-fn name() -> Name {
-    Name { name: "a.example".into(), labels: vec![("team".into(), "web".into())] }
+fn name() -> LabelledTarget {
+    LabelledTarget { name: "a.example".into(), labels: vec![("team".into(), "web".into())] }
 }
 
 fn judged(expect: Value, kind: Kind, reply: Reply) -> (Status, String) {
