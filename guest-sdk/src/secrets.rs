@@ -13,10 +13,10 @@
 use std::fmt::{self, Display, Formatter};
 
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Unexpected, Visitor};
 
 use crate::bindings::aviary::check::secrets as raw;
+use crate::pairs;
 
 /// Reads one secret, afresh at each call.
 pub fn read(name: &str) -> Result<Vec<u8>, Error> {
@@ -61,15 +61,11 @@ impl<'de> Visitor<'de> for RefVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretRef, A::Error> {
-        let Written { secret } = Written::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(SecretRef { secret })
+        match <[_; 1]>::try_from(pairs::collect::<String, A>(map)?) {
+            Ok([(key, secret)]) if key == "secret" => Ok(SecretRef { secret }),
+            _ => Err(de::Error::invalid_type(Unexpected::Map, &self)),
+        }
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    secret: String,
 }
 
 impl SecretRef {

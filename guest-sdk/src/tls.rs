@@ -60,6 +60,12 @@ pub struct ClientCertificateSettings {
 }
 
 impl TlsSettings {
+    /// Whom to trust, without the other options.
+    #[must_use]
+    pub fn trust(&self) -> TlsOptions {
+        TlsOptions { ca: self.ca.clone(), verify: !self.skip_verify }
+    }
+
     /// The options for the daemon. Reads the secrets of the client certificate; the error begins with `setting`, which is
     /// the key of these options.
     pub fn client(&self, setting: &str) -> Result<TlsClient, String> {
@@ -70,7 +76,7 @@ impl TlsSettings {
             })
         });
         Ok(TlsClient {
-            trust: TlsOptions { ca: self.ca.clone(), verify: !self.skip_verify },
+            trust: self.trust(),
             server_name: self.server_name.clone(),
             minimum_version: self.minimum_version.map(|version| match version {
                 Version::Tls12 => TlsVersion::Tls12,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use aviary_guest::http::{self, Request};
+use aviary_guest::http::{self, Fetch};
 use aviary_guest::json::{Value, from_str};
 use aviary_guest::secrets::SecretRef;
 use aviary_guest::url;
@@ -113,8 +113,12 @@ impl Oauth2 {
         if let Some(timeout) = timeout {
             request = request.timeout(timeout);
         }
-        let response = Request::send(&request)?;
-        Answer::read(response.status, &response.text())
+        let answer = http::fetch_all(&[Fetch::new(request).text(None, None)]).pop();
+        let answer = answer.ok_or("the request was not sent")??;
+        match answer.body.why_incomplete() {
+            Some(why) => Err(format!("it answered status {}; {why}", answer.status)),
+            None => Answer::read(answer.status, &answer.body.text),
+        }
     }
 }
 
@@ -148,18 +152,14 @@ impl Answer {
         if token.chars().any(|letter| !letter.is_ascii_graphic()) {
             return Err("its token has characters that no header can have".into());
         }
-        let seconds = answer.get("expires_in").and_then(|seconds| match seconds {
-            Value::Number(number) => number.as_f64(),
-            Value::String(text) => text.parse().ok(),
-            _ => None,
-        });
-        if seconds.is_some_and(|seconds| seconds < 1.0) {
+        let seconds = answer.get("expires_in").map(ToString::to_string);
+        let lives = seconds.as_deref().and_then(whole_seconds);
+        if lives == Some(Duration::ZERO) {
             return Err(
                 "its token expires at once (`expires_in`): look at the clock and the settings of the server"
                     .into(),
             );
         }
-        let lives = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         Ok(Self { token: token.to_owned(), lives })
     }
 
@@ -167,6 +167,16 @@ impl Answer {
     fn into_token(self, now: Instant) -> Token {
         let lives = self.lives.unwrap_or_default().saturating_sub(EARLY);
         Token { value: self.token, until: now.checked_add(lives).unwrap_or(now) }
+    }
+}
+
+/// A number of seconds, as JSON or as text in JSON, without what stands behind the point; none if it is no number.
+fn whole_seconds(text: &str) -> Option<Duration> {
+    let text = text.trim_matches('"');
+    let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
+    match whole.strip_prefix('-') {
+        Some(_) => Some(Duration::ZERO),
+        None => whole.parse().map(Duration::from_secs).ok(),
     }
 }
 

@@ -6,7 +6,7 @@ use aviary_guest::json::{Value, from_str};
 
 /// A path in a JSON document: a JSON Pointer (RFC 6901) in which the part `*` stands for every element of an array or
 /// object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Path {
     text: String,
     parts: Vec<String>,
@@ -33,23 +33,34 @@ impl Path {
     pub fn find<'a>(&self, document: &'a Value) -> Vec<(String, &'a Value)> {
         let mut found = vec![(String::new(), document)];
         for part in &self.parts {
-            found = found.into_iter().flat_map(|(path, value)| step(&path, value, part)).collect();
+            let mut next = Vec::new();
+            for (path, value) in found {
+                step(&path, value, part, &mut next);
+            }
+            found = next;
         }
         found
     }
 }
 
-fn step<'a>(path: &str, value: &'a Value, part: &str) -> Vec<(String, &'a Value)> {
+fn step<'a>(path: &str, value: &'a Value, part: &str, next: &mut Vec<(String, &'a Value)>) {
     let below = |key: &str| format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"));
     match (value, part) {
         (Value::Array(items), "*") => {
-            items.iter().enumerate().map(|(index, item)| (below(&index.to_string()), item)).collect()
+            for (index, item) in items.iter().enumerate() {
+                next.push((below(&index.to_string()), item));
+            }
         }
-        (Value::Object(map), "*") => map.iter().map(|(key, item)| (below(key), item)).collect(),
+        (Value::Object(map), "*") => {
+            for (key, item) in map {
+                next.push((below(key), item));
+            }
+        }
         (value, part) => {
             let pointer = below(part);
-            let found = value.pointer(&pointer[path.len()..]);
-            found.map(|found| (pointer.clone(), found)).into_iter().collect()
+            if let Some(found) = value.pointer(&pointer[path.len()..]) {
+                next.push((pointer, found));
+            }
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Formatter};
 
+use aviary_guest::pairs;
 use aviary_guest::secrets::SecretRef;
-use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 /// The headers to send, by name: a map, or a text with a line `Name: value` for each.
@@ -111,17 +111,17 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<HeaderValue, A::Error> {
-        let Written { secret, prefix } = Written::deserialize(MapAccessDeserializer::new(map))?;
+        let (mut name, mut prefix) = (None, String::new());
+        for (key, value) in pairs::collect(map)? {
+            match key.as_str() {
+                "secret" => name = Some(value),
+                "prefix" => prefix = value,
+                _ => return Err(A::Error::unknown_field(&key, &["secret", "prefix"])),
+            }
+        }
+        let secret = name.ok_or_else(|| A::Error::missing_field("secret"))?;
         Ok(HeaderValue::Secret { prefix, secret: SecretRef { secret } })
     }
-}
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    secret: String,
-    #[serde(default)]
-    prefix: String,
 }
 
 #[cfg(test)]

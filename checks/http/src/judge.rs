@@ -1,6 +1,5 @@
 //! Judges the response of a server. Pure.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use aviary_guest::http::{Answer, BodyText, Error, Protocol};
@@ -42,7 +41,7 @@ fn judge_answer(expect: &Expectations, name: String, answer: &Answer, now: Durat
     }
     findings.extend(expect.headers.iter().filter_map(|(name, rule)| judge_header(name, rule, answer)));
     findings.extend(judge_body(expect, &answer.body));
-    findings.extend(judge_connection(expect, answer).into_iter().map(Finding::fail));
+    judge_connection(expect, answer, &mut findings);
     findings.extend(expect.latency.judge(time));
     findings.extend(expect.certificate.judge(answer.tls.as_ref(), now));
     if let Some(first) = findings.first_mut().filter(|first| first.message != status) {
@@ -77,52 +76,62 @@ fn judge_body(expect: &Expectations, body: &BodyText) -> Vec<Finding> {
         return vec![Finding::fail(format!("{why}, so that no rule for it can be judged"))];
     }
     let rule = &expect.body;
-    let missing = rule.matches.iter().filter(|pattern| !pattern.matches(&body.text));
-    let missing = missing.map(|pattern| format!("the body does not match {pattern}"));
-    let forbidden = rule.not_matches.iter().filter(|pattern| pattern.matches(&body.text));
-    let forbidden = forbidden.map(|pattern| format!("the body matches {pattern}"));
-    missing.chain(forbidden).chain(judge_json(expect, &body.text)).map(Finding::fail).collect()
+    let mut findings = Vec::new();
+    for pattern in &rule.matches {
+        if !pattern.matches(&body.text) {
+            findings.push(Finding::fail(format!("the body does not match {pattern}")));
+        }
+    }
+    for pattern in &rule.not_matches {
+        if pattern.matches(&body.text) {
+            findings.push(Finding::fail(format!("the body matches {pattern}")));
+        }
+    }
+    judge_json(expect, &body.text, &mut findings);
+    findings
 }
 
-fn judge_json(expect: &Expectations, body: &str) -> Vec<String> {
+fn judge_json(expect: &Expectations, body: &str, findings: &mut Vec<Finding>) {
     if !expect.is_about_json() {
-        return Vec::new();
+        return;
     }
     let document = match document::parse(body) {
         Ok(document) => document,
-        Err(reason) => return vec![format!("the body is no JSON: {reason}")],
+        Err(reason) => return findings.push(Finding::fail(format!("the body is no JSON: {reason}"))),
     };
-    let wrong = expect.json.iter().filter_map(|(pointer, expected)| match document.pointer(pointer) {
-        Some(actual) if same(actual, expected) => None,
-        Some(actual) => Some(format!("{pointer} is {}, not {expected}", shorten(actual))),
-        None => Some(format!("{pointer} is missing")),
-    });
-    let broken = expect.json_rules.iter().flat_map(|rule| rule.judge(&document));
-    wrong.chain(broken).collect()
+    for (pointer, expected) in &expect.json {
+        let problem = match document.pointer(pointer) {
+            Some(actual) if same(actual, expected) => continue,
+            Some(actual) => format!("{pointer} is {}, not {expected}", shorten(actual)),
+            None => format!("{pointer} is missing"),
+        };
+        findings.push(Finding::fail(problem));
+    }
+    for rule in &expect.json_rules {
+        findings.extend(rule.judge(&document).into_iter().map(Finding::fail));
+    }
 }
 
-/// What was spoken, and over which address, where that is not as expected.
-fn judge_connection(expect: &Expectations, answer: &Answer) -> Vec<String> {
+/// Finds what was spoken, and over which address, where that is not as expected.
+fn judge_connection(expect: &Expectations, answer: &Answer, findings: &mut Vec<Finding>) {
     let version = answer.tls.as_ref().map(|session| tls::Version::from(session.version));
-    let tls = expect.tls.filter(|least| version.is_none_or(|version| version < *least)).map(|least| {
+    if let Some(least) = expect.tls.filter(|least| version.is_none_or(|version| version < *least)) {
         let spoken = version.map_or_else(|| "no TLS".to_owned(), |version| version.to_string());
-        format!("{spoken} was spoken, not {least} or later")
-    });
+        findings.push(Finding::fail(format!("{spoken} was spoken, not {least} or later")));
+    }
     let spoken = match answer.protocol {
         Protocol::Http10 => HttpVersion::Http10,
         Protocol::Http11 => HttpVersion::Http11,
         Protocol::Http2 => HttpVersion::Http2,
     };
-    let http = expect.http_version.filter(|wanted| *wanted != spoken);
-    let http = http.map(|wanted| format!("{spoken} was spoken, not {wanted}"));
-    let address = answer.remote_address.parse::<SocketAddr>().ok();
-    let family = match expect.ip_family {
-        Some(Family::Ipv4) if !address.is_some_and(|address| address.is_ipv4()) => Some("IPv4"),
-        Some(Family::Ipv6) if !address.is_some_and(|address| address.is_ipv6()) => Some("IPv6"),
-        _ => None,
-    };
-    let family = family.map(|wanted| format!("{} is no {wanted} address", answer.remote_address));
-    tls.into_iter().chain(http).chain(family).collect()
+    if let Some(wanted) = expect.http_version.filter(|wanted| *wanted != spoken) {
+        findings.push(Finding::fail(format!("{spoken} was spoken, not {wanted}")));
+    }
+    // An IPv6 address stands in brackets.
+    let family = if answer.remote_address.starts_with('[') { Family::Ipv6 } else { Family::Ipv4 };
+    if let Some(wanted) = expect.ip_family.filter(|wanted| *wanted != family) {
+        findings.push(Finding::fail(format!("{} is no {wanted} address", answer.remote_address)));
+    }
 }
 
 #[cfg(test)]

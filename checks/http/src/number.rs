@@ -1,6 +1,7 @@
 //! Numbers of JSON by their exact value, however they are written. Pure.
 
 use std::cmp::Ordering;
+use std::fmt::{self, Display, Formatter};
 
 use aviary_guest::json::{Number, Value};
 
@@ -8,8 +9,10 @@ use aviary_guest::json::{Number, Value};
 const MOST_DIGITS: usize = 10_000;
 
 /// A decimal number: `0.<digits> × 10^exponent`, without zeros at the ends of the digits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Decimal {
+    /// The number as it was written.
+    text: String,
     is_negative: bool,
     digits: Vec<u8>,
     exponent: i64,
@@ -31,11 +34,12 @@ impl Decimal {
         let end = digits.iter().rposition(|digit| *digit != b'0').map_or(zeros, |last| last + 1);
         let digits = digits[zeros..end].to_vec();
         if digits.is_empty() {
-            return Some(Self { is_negative: false, digits, exponent: 0 });
+            return Some(Self { text: text.clone(), is_negative: false, digits, exponent: 0 });
         }
         let exponent: i64 = exponent.trim_start_matches('+').parse().ok()?;
         let shift = i64::try_from(whole_digits.len()).ok()? - i64::try_from(zeros).ok()?;
-        Some(Self { is_negative: whole.starts_with('-'), digits, exponent: exponent.checked_add(shift)? })
+        let is_negative = whole.starts_with('-');
+        Some(Self { is_negative, digits, exponent: exponent.checked_add(shift)?, text })
     }
 
     fn cmp_size(&self, other: &Self) -> Ordering {
@@ -47,6 +51,20 @@ impl Decimal {
         }
     }
 }
+
+impl Display for Decimal {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl PartialEq for Decimal {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Decimal {}
 
 impl PartialOrd for Decimal {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {

@@ -51,7 +51,7 @@ impl CallsHttp {
         request.body = self.body.clone().map(Into::into);
         request.reuse_connection = self.reuse;
         request.body_limit = self.body_limit;
-        request.tls = self.tls.clone().map(Into::into);
+        request.tls = self.tls.as_ref().map(TlsSettings::trust);
         match self.timeout_ms {
             Some(timeout) => request.timeout(Duration::from_millis(timeout)),
             None => request,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aviary_guest::tcp::{Connection, Error};
-use aviary_guest::tls::{TlsOptions, TlsSettings};
+use aviary_guest::tls::TlsSettings;
 use aviary_guest::{Check, Outcome};
 use serde::Deserialize;
 
@@ -46,7 +46,7 @@ impl CallsTcp {
         let connection = Connection::open(&self.address, timeout)?;
         let mut message = format!("connected to {}", connection.remote_address());
         if let Some(tls) = self.tls.clone() {
-            let certificate = connection.start_tls(&self.server_name, &TlsOptions::from(tls), timeout)?;
+            let certificate = connection.start_tls(&self.server_name, &tls.trust(), timeout)?;
             message.push_str(&format!(", {certificate:?}"));
         }
         if let Some(text) = &self.send {
