@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use aviary_guest::http::{self, Request};
+use aviary_guest::http::{self, Fetch};
 use aviary_guest::json::{Value, from_str};
 use aviary_guest::secrets::SecretRef;
 use aviary_guest::url;
@@ -113,8 +113,12 @@ impl Oauth2 {
         if let Some(timeout) = timeout {
             request = request.timeout(timeout);
         }
-        let response = Request::send(&request)?;
-        Answer::read(response.status, &response.text())
+        let answers = http::fetch_all(&[Fetch::new(request).text(None, None)]);
+        let answer = answers.into_iter().next().ok_or("the daemon gave no answer")??;
+        if let Some(why) = answer.body.why_incomplete() {
+            return Err(format!("it answered status {}, and {why}", answer.status));
+        }
+        Answer::read(answer.status, &answer.body.text)
     }
 }
 
