@@ -152,18 +152,14 @@ impl Answer {
         if token.chars().any(|letter| !letter.is_ascii_graphic()) {
             return Err("its token has characters that no header can have".into());
         }
-        let seconds = answer.get("expires_in").and_then(|seconds| match seconds {
-            Value::Number(number) => number.as_f64(),
-            Value::String(text) => text.parse().ok(),
-            _ => None,
-        });
-        if seconds.is_some_and(|seconds| seconds < 1.0) {
+        let seconds = answer.get("expires_in").and_then(whole_seconds);
+        if seconds.is_some_and(|seconds| seconds < 1) {
             return Err(
                 "its token expires at once (`expires_in`): look at the clock and the settings of the server"
                     .into(),
             );
         }
-        let lives = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let lives = seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
         Ok(Self { token: token.to_owned(), lives })
     }
 
@@ -172,6 +168,13 @@ impl Answer {
         let lives = self.lives.unwrap_or_default().saturating_sub(EARLY);
         Token { value: self.token, until: now.checked_add(lives).unwrap_or(now) }
     }
+}
+
+/// The whole seconds of a number or of a text with one; none if there are none. Fractions are dropped.
+fn whole_seconds(value: &Value) -> Option<i64> {
+    // Not as a floating point number: the tables to parse one are a twentieth of the module.
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    text.split('.').next()?.parse().ok()
 }
 
 /// The value of the `authorization` header for a user name and a password (RFC 7617).
@@ -230,6 +233,7 @@ mod tests {
         };
         assert_eq!(lives(r#"{"access_token": "a", "token_type": "Bearer", "expires_in": 3600}"#), 3590);
         assert_eq!(lives(r#"{"access_token": "a", "expires_in": "60"}"#), 50);
+        assert_eq!(lives(r#"{"access_token": "a", "expires_in": 60.9}"#), 50);
         assert_eq!(lives(r#"{"access_token": "a", "expires_in": 5}"#), 0);
         assert_eq!(lives(r#"{"access_token": "a"}"#), 0);
     }
@@ -245,6 +249,7 @@ mod tests {
             ),
             (200, r#"{"token": "s3cr3t"}"#, "without an `access_token`"),
             (200, r#"{"access_token": "s3cr3t", "expires_in": 0}"#, "expires at once"),
+            (200, r#"{"access_token": "s3cr3t", "expires_in": "-1"}"#, "expires at once"),
             (200, r#"{"access_token": "s3cr3t\r\nx: y"}"#, "no header can have"),
             (200, r#"{"access_token": "s3cr3t", "token_type": "mac"}"#, "no bearer token"),
         ] {
