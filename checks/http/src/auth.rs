@@ -12,6 +12,15 @@ use serde::Deserialize;
 const EARLY: Duration = Duration::from_secs(10);
 /// The most bytes of the answer of a token server.
 const LONGEST_ANSWER: u32 = 64 * 1024;
+/// The errors of a token server (RFC 6749, section 5.2).
+const ERRORS: [&str; 6] = [
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+];
 
 /// How the check proves who it is: exactly one of these.
 #[derive(Debug, Deserialize)]
@@ -113,12 +122,12 @@ impl Oauth2 {
         if let Some(timeout) = timeout {
             request = request.timeout(timeout);
         }
-        let answer = http::fetch_all(&[Fetch::new(request).text(None, None)]).pop();
-        let answer = answer.ok_or("the request was not sent")??;
-        match answer.body.why_incomplete() {
-            Some(why) => Err(format!("it answered status {}; {why}", answer.status)),
-            None => Answer::read(answer.status, &answer.body.text),
+        let answers = http::fetch_all(&[Fetch::new(request).text(None, None)]);
+        let answer = answers.into_iter().next().ok_or("the daemon gave no answer")??;
+        if let Some(why) = answer.body.why_incomplete() {
+            return Err(format!("it answered status {}, and {why}", answer.status));
         }
+        Answer::read(answer.status, &answer.body.text)
     }
 }
 
@@ -139,8 +148,8 @@ impl Answer {
         };
         let text = |key: &str| answer.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
         if let Some(error) = text("error") {
-            // The description may repeat what was sent.
-            let error: String = error.chars().take(60).filter(|letter| letter.is_ascii_graphic()).collect();
+            // Any other word, and the description, may repeat what was sent.
+            let error = if ERRORS.contains(&error) { error } else { "unknown" };
             return Err(format!("it answered status {status} and the error `{error}`"));
         }
         let Some(token) = text("access_token") else {
@@ -152,14 +161,14 @@ impl Answer {
         if token.chars().any(|letter| !letter.is_ascii_graphic()) {
             return Err("its token has characters that no header can have".into());
         }
-        let seconds = answer.get("expires_in").map(ToString::to_string);
-        let lives = seconds.as_deref().and_then(whole_seconds);
-        if lives == Some(Duration::ZERO) {
+        let seconds = answer.get("expires_in").and_then(whole_seconds);
+        if seconds.is_some_and(|seconds| seconds < 1) {
             return Err(
                 "its token expires at once (`expires_in`): look at the clock and the settings of the server"
                     .into(),
             );
         }
+        let lives = seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
         Ok(Self { token: token.to_owned(), lives })
     }
 
@@ -170,14 +179,11 @@ impl Answer {
     }
 }
 
-/// A number of seconds, as JSON or as text in JSON, without what stands behind the point; none if it is no number.
-fn whole_seconds(text: &str) -> Option<Duration> {
-    let text = text.trim_matches('"');
-    let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
-    match whole.strip_prefix('-') {
-        Some(_) => Some(Duration::ZERO),
-        None => whole.parse().map(Duration::from_secs).ok(),
-    }
+/// The whole seconds of a number or of a text with one; none if there are none. Fractions are dropped.
+fn whole_seconds(value: &Value) -> Option<i64> {
+    // Not as a floating point number: the tables to parse one are a twentieth of the module.
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    text.split('.').next()?.parse().ok()
 }
 
 /// The value of the `authorization` header for a user name and a password (RFC 7617).
@@ -236,6 +242,7 @@ mod tests {
         };
         assert_eq!(lives(r#"{"access_token": "a", "token_type": "Bearer", "expires_in": 3600}"#), 3590);
         assert_eq!(lives(r#"{"access_token": "a", "expires_in": "60"}"#), 50);
+        assert_eq!(lives(r#"{"access_token": "a", "expires_in": 60.9}"#), 50);
         assert_eq!(lives(r#"{"access_token": "a", "expires_in": 5}"#), 0);
         assert_eq!(lives(r#"{"access_token": "a"}"#), 0);
     }
@@ -249,8 +256,10 @@ mod tests {
                 r#"{"error": "invalid_client", "error_description": "s3cr3t is wrong"}"#,
                 "the error `invalid_client`",
             ),
+            (400, r#"{"error": "s3cr3t"}"#, "the error `unknown`"),
             (200, r#"{"token": "s3cr3t"}"#, "without an `access_token`"),
             (200, r#"{"access_token": "s3cr3t", "expires_in": 0}"#, "expires at once"),
+            (200, r#"{"access_token": "s3cr3t", "expires_in": "-1"}"#, "expires at once"),
             (200, r#"{"access_token": "s3cr3t\r\nx: y"}"#, "no header can have"),
             (200, r#"{"access_token": "s3cr3t", "token_type": "mac"}"#, "no bearer token"),
         ] {

@@ -88,7 +88,8 @@ pub fn parse(body: &str) -> Result<Value, String> {
         let reason = match reason {
             "trailing characters" => "there is more after the end of the document",
             "recursion limit exceeded" => "it is nested more than 128 deep",
-            "expected value" => "no JSON value begins here",
+            "expected value" | "expected ident" => "no JSON value begins here",
+            early if early.starts_with("EOF") => "the document ends too early",
             other => other,
         };
         format!("line {} column {}: {reason}", error.line(), error.column())
@@ -171,7 +172,8 @@ mod tests {
             ("{\"a\":NaN}", "line 1 column 6: no JSON value begins here"),
             ("{\"a\":1}\n{\"a\":2}", "line 2 column 1: there is more after the end of the document"),
             (")]}',\n{}", "line 1 column 1: no JSON value begins here"),
-            ("{\"a\"", "line 1 column 4: EOF while parsing an object"),
+            ("{\"a\"", "line 1 column 4: the document ends too early"),
+            ("{\"a\":nothing}", "line 1 column 7: no JSON value begins here"),
             (&deep, "line 1 column 128: it is nested more than 128 deep"),
         ] {
             assert_eq!(parse(body), Err(reason.to_owned()), "{body:.20}");

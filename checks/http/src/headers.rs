@@ -31,7 +31,9 @@ impl Headers {
             HeaderValue::Text(text) => refuse_placeholder(text).map_err(|reason| {
                 format!("settings.headers.{name}: {reason}; write `{name}: {{ secret: <name> }}`")
             }),
-            HeaderValue::Secret { .. } => Ok(()),
+            HeaderValue::Secret { prefix, .. } => refuse_placeholder(prefix).map_err(|reason| {
+                format!("settings.headers.{name}.prefix: {reason}; write the prefix itself")
+            }),
         })
     }
 

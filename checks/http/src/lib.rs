@@ -171,7 +171,14 @@ mod tests {
         for (settings, key) in [
             (json!({"urls": [url], "headers": {"A": "Bearer ${token}"}}), "settings.headers.A: `${…}`"),
             (json!({"urls": ["http://a/${x}"]}), "settings.urls[0]: `${…}`"),
-            (json!({"urls": [url], "body": "${x}"}), "settings.body: `${…}`"),
+            (
+                json!({"urls": [url], "body": "${x}"}),
+                "settings.body: `${…}` is not replaced by anything; write",
+            ),
+            (
+                json!({"urls": [url], "headers": {"A": {"secret": "a", "prefix": "${x} "}}}),
+                "settings.headers.A.prefix: `${…}`",
+            ),
             (
                 json!({"urls": [url], "expect": {"json": {"status": "ok"}}}),
                 "settings.expect.json: \"status\"",

@@ -157,12 +157,13 @@ impl Settings {
         }
         for (index, target) in self.urls.iter().enumerate() {
             let good = target.validate().and_then(|()| url::refuse_doubtful(&target.name));
-            let good = good.and_then(|()| refuse_placeholder(&target.name));
+            let good =
+                good.and_then(|()| refuse_placeholder(&target.name).map_err(|reason| in_place(&reason)));
             good.map_err(|reason| format!("settings.urls[{index}]: {reason}"))?;
         }
         self.headers.validate()?;
         refuse_placeholder(self.body.as_deref().unwrap_or_default())
-            .map_err(|reason| format!("settings.body: {reason}"))?;
+            .map_err(|reason| format!("settings.body: {}", in_place(&reason)))?;
         for (path, _) in &self.expect.json {
             Path::new(path).map_err(|reason| format!("settings.expect.json: {reason}"))?;
         }
@@ -175,6 +176,11 @@ impl Settings {
             None => Ok(()),
         }
     }
+}
+
+/// What to do about a placeholder in a URL or a body.
+fn in_place(reason: &str) -> String {
+    format!("{reason}; write the value itself, and a secret by `headers` or `auth`")
 }
 
 impl Expectations {
