@@ -101,6 +101,9 @@ impl Conversation<'_> {
                 }
             }
         }
+        if preset.is_some() {
+            self.heard.end_exactly();
+        }
         while self.heard.is_within_line() {
             self.hear()?;
         }

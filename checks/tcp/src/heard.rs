@@ -12,6 +12,8 @@ const SHOWN: usize = 80;
 pub(crate) struct Heard {
     bytes: Vec<u8>,
     taken: usize,
+    /// Whether the last match says where the words of the peer end, so that no rest of a line belongs to them.
+    is_exact: bool,
 }
 
 impl Heard {
@@ -21,6 +23,7 @@ impl Heard {
         let end = pattern.find_end(&text, self.text_index(self.taken));
         let end = end.map(|end| self.byte_index(end));
         self.taken = end.unwrap_or(self.taken);
+        self.is_exact &= end.is_none();
         end.is_some()
     }
 
@@ -29,6 +32,7 @@ impl Heard {
         let rest = &self.bytes[self.taken..];
         let found = rest.windows(wanted.len()).position(|window| window == wanted);
         self.taken += found.map_or(0, |start| start + wanted.len());
+        self.is_exact |= found.is_some();
         found.is_some()
     }
 
@@ -38,6 +42,7 @@ impl Heard {
         let rest = &self.bytes[self.taken..];
         let message = rest.get(..length(rest)?)?.to_vec();
         self.taken += message.len();
+        self.is_exact = true;
         Some(message)
     }
 
@@ -56,16 +61,21 @@ impl Heard {
     /// Whether the line of the last match has begun and not ended yet.
     pub(crate) fn is_within_line(&self) -> bool {
         let (matched, rest) = self.bytes.split_at(self.taken);
-        !rest.is_empty() && !rest.contains(&b'\n') && !matched.ends_with(b"\n")
+        !self.is_exact && !rest.is_empty() && !rest.contains(&b'\n') && !matched.ends_with(b"\n")
     }
 
-    /// Ends what is said in plain text. The error names what was said beyond the line of the last match: it is not
-    /// part of what TLS protects, and anybody on the way may have put it there.
+    /// Says that the last match was all that the peer had to say, to the end of its line.
+    pub(crate) fn end_exactly(&mut self) {
+        self.is_exact = true;
+    }
+
+    /// Ends what is said in plain text. The error names what was said beyond the last match: it is not part of what TLS
+    /// protects, and anybody on the way may have put it there. Only an expression may leave the rest of its line.
     pub(crate) fn begin_tls(&mut self) -> Result<(), String> {
         let (matched, rest) = self.bytes.split_at(self.taken);
         let line = rest.iter().position(|byte| *byte == b'\n');
         let surplus = match line {
-            Some(end) if !matched.ends_with(b"\n") => &rest[end + 1..],
+            Some(end) if !self.is_exact && !matched.ends_with(b"\n") => &rest[end + 1..],
             _ => rest,
         };
         if !surplus.is_empty() {
@@ -205,6 +215,23 @@ mod tests {
             ("Sinjected", "^S"),
         ] {
             let refused = heard(said.as_bytes(), expected).begin_tls().expect_err(said);
+            assert!(refused.contains("in plain text before TLS"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn bytes_and_messages_that_matched_leave_no_rest_of_a_line_before_tls() {
+        let mut by_bytes = Heard::default();
+        by_bytes.add(b"Sinjected\n").expect("short");
+        assert!(by_bytes.take_bytes(b"S"));
+        let mut by_message = Heard::default();
+        by_message.add(b"Sinjected").expect("short");
+        assert_eq!(by_message.take_message(|_| Some(1)), Some(b"S".to_vec()));
+        assert!(!by_message.is_within_line(), "nothing has to be waited for");
+        let mut by_preset = heard(b"<proceed/> injected\n", "<proceed/>");
+        by_preset.end_exactly();
+        for mut heard in [by_bytes, by_message, by_preset] {
+            let refused = heard.begin_tls().expect_err("something was injected");
             assert!(refused.contains("in plain text before TLS"), "{refused}");
         }
     }

@@ -114,7 +114,7 @@ impl Message {
                     let count = usize::from(long & 0x7f).min(4);
                     let bytes = start.get(2..2 + count)?;
                     let length = bytes.iter().fold(0_usize, |length, byte| length << 8 | usize::from(*byte));
-                    Some(length + 2 + count)
+                    Some(length.saturating_add(2 + count))
                 }
             },
         }

@@ -160,6 +160,7 @@ mod tests {
     use aviary_guest::json::{Value, from_value, json};
 
     use super::*;
+    use crate::heard::Heard;
 
     fn refusal(settings: Value) -> String {
         let settings: Settings = from_value(settings).expect("valid shape");
@@ -191,6 +192,40 @@ mod tests {
         assert!(refusal(twice).contains("only once"));
         let many = vec![json!({"send": "a"}); 33];
         assert!(refusal(json!({"targets": ["a:1"], "steps": many})).contains("33 are too many"));
+    }
+
+    #[test]
+    fn escapes_that_do_not_stand_for_the_bytes_that_they_look_like_are_refused_with_the_step_to_write() {
+        let send = json!({"send": "\u{0}\u{0}\u{0}\u{8}\u{4}\u{d2}\u{16}/"});
+        let words =
+            refusal(json!({"targets": ["a:5432"], "tls": {}, "steps": [send, {"expect": "^S"}, "startTls"]}));
+        assert!(
+            words.starts_with("settings.steps[0]: the character U+00D2 would be sent as the two"),
+            "{words}"
+        );
+        assert!(words.contains("write `sendBytes` with c3 92, or with d2"), "{words}");
+        let words = refusal(json!({"targets": ["a:3306"], "steps": [{"expect": "\\xff\\xf7"}]}));
+        assert!(words.starts_with("settings.steps[0]: ") && words.contains("write `expectBytes"), "{words}");
+    }
+
+    #[test]
+    fn the_greeting_of_mysql_matches_as_text_and_as_bytes() {
+        let greeting = b"\x4a\0\0\0\x0a8.0.36\0\xff\xf7\x08\x02\0\xff\xdf\x15caching_sha2_password\0";
+        let steps = json!([{"expect": "\\x0a8\\.0\\.\\d+\\x00"}, {"expectBytes": "fff7"}, {"expect": "caching_sha2"}]);
+        let settings: Settings = from_value(json!({"targets": ["a:3306"], "steps": steps})).expect("valid");
+        assert_eq!(settings.validate(), Ok(()));
+        let mut heard = Heard::default();
+        heard.add(greeting).expect("short");
+        for step in &settings.steps {
+            assert!(
+                match step {
+                    Step::Expect(pattern) => heard.take(pattern),
+                    Step::ExpectBytes(bytes) => heard.take_bytes(&bytes.0),
+                    _ => false,
+                },
+                "{step}"
+            );
+        }
     }
 
     #[test]
