@@ -14,11 +14,6 @@ pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     source.deserialize_map(Pairs(PhantomData))
 }
 
-/// Collects the rest of a map from settings as a list of pairs.
-pub fn collect<'de, T: Deserialize<'de>, A: MapAccess<'de>>(map: A) -> Result<Vec<(String, T)>, A::Error> {
-    Pairs(PhantomData).visit_map(map)
-}
-
 struct Pairs<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for Pairs<T> {

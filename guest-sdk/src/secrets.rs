@@ -12,11 +12,10 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, Unexpected, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde_json::Value;
 
 use crate::bindings::aviary::check::secrets as raw;
-use crate::pairs;
 
 /// Reads one secret, afresh at each call.
 pub fn read(name: &str) -> Result<Vec<u8>, Error> {
@@ -42,33 +41,21 @@ pub struct SecretRef {
 
 impl<'de> Deserialize<'de> for SecretRef {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        source.deserialize_any(RefVisitor)
-    }
-}
-
-/// Reads a reference. A text in its place may be the secret itself, and is not repeated.
-struct RefVisitor;
-
-impl<'de> Visitor<'de> for RefVisitor {
-    type Value = SecretRef;
-
-    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("`{secret: <name>}`, with a name that the manifest's `secrets` list")
-    }
-
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretRef, E> {
-        Err(E::invalid_type(Unexpected::Other("a text"), &self))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretRef, A::Error> {
-        match <[_; 1]>::try_from(pairs::collect::<String, A>(map)?) {
-            Ok([(key, secret)]) if key == "secret" => Ok(SecretRef { secret }),
-            _ => Err(de::Error::invalid_type(Unexpected::Map, &self)),
-        }
+        Self::from_value(&Value::deserialize(source)?).map_err(D::Error::custom)
     }
 }
 
 impl SecretRef {
+    /// The secret that a value of the settings refers to. A text in its place may be the secret itself, and is not
+    /// repeated in the error.
+    pub fn from_value(value: &Value) -> Result<Self, String> {
+        let fields = value.as_object().filter(|fields| fields.len() == 1);
+        let secret = fields.and_then(|fields| fields.get("secret")).and_then(Value::as_str);
+        let secret =
+            secret.ok_or("write `{secret: <name>}`, with a name that the manifest's `secrets` list")?;
+        Ok(Self { secret: secret.to_owned() })
+    }
+
     /// Reads the secret as text. The error begins with `setting`, which is the key that refers to the secret.
     pub fn read_text(&self, setting: &str) -> Result<String, String> {
         read_text(&self.secret).map_err(|error| format!("{setting}: {error}"))

@@ -2,14 +2,11 @@
 //!
 //! `urls: ["https://a.example", { url: "https://b.example", labels: { team: shop } }]` is a `Vec<LabelledTarget>`.
 
-use std::fmt::{self, Formatter};
+use serde::de::{Deserialize, Deserializer, Error};
+use serde_json::Value;
 
-use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
-
+use crate::log;
 use crate::metrics::{self, Metric};
-use crate::{log, pairs};
 
 /// The most labels of a target. A series has five: these, the target itself, and one for the kind of value.
 const MOST_LABELS: usize = 3;
@@ -56,37 +53,41 @@ fn is_word(text: &str) -> bool {
 }
 
 impl<'de> Deserialize<'de> for LabelledTarget {
+    // By way of a value, as each visitor of any type makes a component 2 KB larger.
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        source.deserialize_any(TextOrMap)
+        Self::read(Value::deserialize(source)?).map_err(D::Error::custom)
     }
 }
 
-struct TextOrMap;
-
-impl<'de> Visitor<'de> for TextOrMap {
-    type Value = LabelledTarget;
-
-    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, or a map with `labels`")
+impl LabelledTarget {
+    fn read(written: Value) -> Result<Self, String> {
+        let fields = match written {
+            Value::String(name) => return Ok(Self { name, labels: Vec::new() }),
+            Value::Object(fields) => fields,
+            _ => return Err("a target is a text, or a map with `labels`".into()),
+        };
+        let (mut name, mut labels) = (None, Vec::new());
+        for (key, value) in fields {
+            match (key.as_str(), value) {
+                ("name" | "url" | "target", Value::String(text)) => name = Some(text),
+                ("labels", Value::Object(map)) => {
+                    for (key, value) in map {
+                        let Value::String(value) = value else {
+                            return Err(format!("the label `{key}` has to be a text"));
+                        };
+                        labels.push((key, value));
+                    }
+                }
+                (key, _) => {
+                    return Err(format!(
+                        "`{key}` is unknown or of the wrong type: a target has a text and `labels`"
+                    ));
+                }
+            }
+        }
+        let name = name.ok_or("a target with `labels` needs the text of the target as well")?;
+        Ok(Self { name, labels })
     }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<LabelledTarget, E> {
-        Ok(LabelledTarget { name: text.to_owned(), labels: Vec::new() })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<LabelledTarget, A::Error> {
-        let Written { name, labels } = Written::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(LabelledTarget { name, labels })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    #[serde(alias = "url", alias = "target")]
-    name: String,
-    #[serde(default, deserialize_with = "pairs::deserialize")]
-    labels: Vec<(String, String)>,
 }
 
 /// The metrics of the targets of one check. Where the check may have no more series, the others go on without.

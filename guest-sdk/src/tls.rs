@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 pub use crate::bindings::aviary::check::tls::{
     Certificate, ClientCertificate, TlsClient, TlsError, TlsOptions, TlsSession, TlsVersion,
@@ -39,14 +40,22 @@ pub struct TlsSettings {
 }
 
 /// A version of TLS as settings have it: `"1.2"` or `"1.3"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// TLS 1.2.
-    #[serde(rename = "1.2")]
     Tls12,
     /// TLS 1.3.
-    #[serde(rename = "1.3")]
     Tls13,
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        match String::deserialize(source)?.as_str() {
+            "1.2" => Ok(Self::Tls12),
+            "1.3" => Ok(Self::Tls13),
+            _ => Err(D::Error::custom("a version of TLS is \"1.2\" or \"1.3\"")),
+        }
+    }
 }
 
 /// A client certificate in settings: `{certificate: {secret: <name>}, key: {secret: <name>}}`.

@@ -1,10 +1,8 @@
 //! Headers as settings have them: texts, and values from secrets.
 
-use std::fmt::{self, Formatter};
-
-use aviary_guest::pairs;
+use aviary_guest::json::Value;
 use aviary_guest::secrets::SecretRef;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error};
 
 /// The headers to send, by name: a map, or a text with a line `Name: value` for each.
 #[derive(Debug, Default)]
@@ -60,69 +58,48 @@ pub fn refuse_placeholder(text: &str) -> Result<(), String> {
 
 impl<'de> Deserialize<'de> for Headers {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        source.deserialize_any(HeadersVisitor)
+        Self::from_value(Value::deserialize(source)?).map_err(D::Error::custom)
     }
 }
 
-struct HeadersVisitor;
-
-impl<'de> Visitor<'de> for HeadersVisitor {
-    type Value = Headers;
-
-    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("a map of headers, or a text with a line `Name: value` for each")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Headers, E> {
-        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        let header = |(number, line): (usize, &str)| {
-            let (name, value) = line.split_once(':').ok_or_else(|| {
-                E::custom(format!("line {} of the headers is no `Name: value`", number + 1))
-            })?;
-            Ok((name.trim().to_owned(), HeaderValue::Text(value.trim().to_owned())))
-        };
-        lines.map(header).collect::<Result<_, _>>().map(Headers)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
+impl Headers {
+    fn from_value(written: Value) -> Result<Self, String> {
         let mut headers = Vec::new();
-        while let Some(header) = map.next_entry()? {
-            headers.push(header);
-        }
-        Ok(Headers(headers))
-    }
-}
-
-impl<'de> Deserialize<'de> for HeaderValue {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        source.deserialize_any(ValueVisitor)
-    }
-}
-
-struct ValueVisitor;
-
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = HeaderValue;
-
-    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, or `{secret: <name>, prefix: <text>}`")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<HeaderValue, E> {
-        Ok(HeaderValue::Text(text.to_owned()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<HeaderValue, A::Error> {
-        let (mut name, mut prefix) = (None, String::new());
-        for (key, value) in pairs::collect(map)? {
-            match key.as_str() {
-                "secret" => name = Some(value),
-                "prefix" => prefix = value,
-                _ => return Err(A::Error::unknown_field(&key, &["secret", "prefix"])),
+        match written {
+            Value::String(lines) => {
+                for (number, line) in (1..).zip(lines.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+                    let (name, value) = line
+                        .split_once(':')
+                        .ok_or_else(|| format!("line {number} of the headers is no `Name: value`"))?;
+                    headers.push((name.trim().to_owned(), HeaderValue::Text(value.trim().to_owned())));
+                }
             }
+            Value::Object(map) => {
+                for (name, value) in map {
+                    let value =
+                        HeaderValue::from_value(value).map_err(|reason| format!("{name}: {reason}"))?;
+                    headers.push((name, value));
+                }
+            }
+            _ => return Err("headers are a map, or a text with a line `Name: value` for each".into()),
         }
-        let secret = name.ok_or_else(|| A::Error::missing_field("secret"))?;
-        Ok(HeaderValue::Secret { prefix, secret: SecretRef { secret } })
+        Ok(Self(headers))
+    }
+}
+
+impl HeaderValue {
+    fn from_value(written: Value) -> Result<Self, String> {
+        let mut fields = match written {
+            Value::String(text) => return Ok(Self::Text(text)),
+            Value::Object(fields) => fields,
+            _ => return Err("a header is a text, or `{secret: <name>, prefix: <text>}`".into()),
+        };
+        let prefix = match fields.remove("prefix") {
+            None => String::new(),
+            Some(Value::String(prefix)) => prefix,
+            Some(_) => return Err("`prefix` has to be a text".into()),
+        };
+        Ok(Self::Secret { prefix, secret: SecretRef::from_value(&Value::Object(fields))? })
     }
 }
 

@@ -10,6 +10,7 @@ use aviary_guest::pattern::Pattern;
 use aviary_guest::targets::{LabelledTarget, TargetSeries};
 use aviary_guest::tls::TlsSettings;
 use aviary_guest::{duration, pairs, tls, url};
+use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::auth::Auth;
 use crate::document::Path;
@@ -27,7 +28,7 @@ pub struct Settings {
     /// The URLs of the pages, each one a target.
     pub urls: Vec<LabelledTarget>,
     /// The method of the requests; without it, `GET`.
-    #[serde(default = "get", with = "MethodName")]
+    #[serde(default = "get", deserialize_with = "method")]
     pub method: Method,
     /// The headers to send.
     #[serde(default)]
@@ -51,7 +52,7 @@ pub struct Settings {
     #[serde(default, deserialize_with = "duration::optional")]
     pub timeout: Option<Duration>,
     /// Which addresses may be dialled.
-    #[serde(default = "any", with = "IpFamilyName")]
+    #[serde(default = "any", deserialize_with = "ip_family")]
     pub ip_family: IpFamily,
     /// How to speak TLS.
     #[serde(default)]
@@ -101,8 +102,7 @@ pub struct Expectations {
 }
 
 /// A family of addresses as settings have it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// IPv4.
     Ipv4,
@@ -111,17 +111,35 @@ pub enum Family {
 }
 
 /// A version of HTTP as settings have it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpVersion {
     /// HTTP/1.0.
-    #[serde(rename = "1.0")]
     Http10,
     /// HTTP/1.1.
-    #[serde(rename = "1.1")]
     Http11,
     /// HTTP/2.
-    #[serde(rename = "2")]
     Http2,
+}
+
+impl<'de> Deserialize<'de> for Family {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        match String::deserialize(source)?.as_str() {
+            "ipv4" => Ok(Self::Ipv4),
+            "ipv6" => Ok(Self::Ipv6),
+            _ => Err(D::Error::custom("a family of addresses is `ipv4` or `ipv6`")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for HttpVersion {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        match String::deserialize(source)?.as_str() {
+            "1.0" => Ok(Self::Http10),
+            "1.1" => Ok(Self::Http11),
+            "2" => Ok(Self::Http2),
+            _ => Err(D::Error::custom("a version of HTTP is \"1.0\", \"1.1\" or \"2\"")),
+        }
+    }
 }
 
 impl Display for Family {
@@ -237,24 +255,26 @@ pub struct BodyRule {
     pub charset: Option<String>,
 }
 
-#[derive(serde::Deserialize)]
-#[serde(remote = "Method", rename_all = "UPPERCASE")]
-enum MethodName {
-    Get,
-    Head,
-    Post,
-    Put,
-    Patch,
-    Delete,
-    Options,
+fn method<'de, D: Deserializer<'de>>(source: D) -> Result<Method, D::Error> {
+    match String::deserialize(source)?.as_str() {
+        "GET" => Ok(Method::Get),
+        "HEAD" => Ok(Method::Head),
+        "POST" => Ok(Method::Post),
+        "PUT" => Ok(Method::Put),
+        "PATCH" => Ok(Method::Patch),
+        "DELETE" => Ok(Method::Delete),
+        "OPTIONS" => Ok(Method::Options),
+        _ => Err(D::Error::custom("a method is GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS")),
+    }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(remote = "IpFamily", rename_all = "lowercase")]
-enum IpFamilyName {
-    Any,
-    Ipv4,
-    Ipv6,
+fn ip_family<'de, D: Deserializer<'de>>(source: D) -> Result<IpFamily, D::Error> {
+    match String::deserialize(source)?.as_str() {
+        "any" => Ok(IpFamily::Any),
+        "ipv4" => Ok(IpFamily::Ipv4),
+        "ipv6" => Ok(IpFamily::Ipv6),
+        _ => Err(D::Error::custom("which addresses are dialled is `any`, `ipv4` or `ipv6`")),
+    }
 }
 
 fn get() -> Method {

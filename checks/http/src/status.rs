@@ -1,8 +1,7 @@
 //! Statuses of HTTP as settings have them. Pure.
 
-use std::fmt::{self, Formatter};
-
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+use aviary_guest::json::Value;
+use serde::de::{Deserialize, Deserializer, Error};
 
 /// A range of statuses: `200`, `2xx` or `200-299`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,33 +33,20 @@ impl StatusClass {
 }
 
 impl<'de> Deserialize<'de> for StatusClass {
+    /// Reads a status, a class or a range. YAML has `200` as a number and `2xx` as a text.
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        source.deserialize_any(StatusVisitor)
-    }
-}
-
-/// Reads a status, a class or a range. YAML has `200` as a number and `2xx` as a text.
-struct StatusVisitor;
-
-impl Visitor<'_> for StatusVisitor {
-    type Value = StatusClass;
-
-    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("a status like 200, a class like \"2xx\" or a range like \"200-299\"")
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<StatusClass, E> {
-        self.visit_str(&number.to_string())
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<StatusClass, E> {
-        StatusClass::parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+        let written = Value::deserialize(source)?;
+        let text = written.as_str().map_or_else(|| written.to_string(), str::to_owned);
+        Self::parse(&text).ok_or_else(|| {
+            let shapes = "a status like 200, a class like \"2xx\" or a range like \"200-299\"";
+            D::Error::custom(format!("{written} is not {shapes}"))
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use aviary_guest::json::{Value, from_value, json};
+    use aviary_guest::json::{from_value, json};
 
     use super::*;
 
@@ -80,7 +66,7 @@ mod tests {
             [json!("6xx"), json!("xx"), json!("ok"), json!(20), json!("2x"), json!("299-200"), json!("200-")]
         {
             let error = status(wrong).expect_err("no status");
-            assert!(error.contains("expected a status like 200"), "{error}");
+            assert!(error.contains("is not a status like 200"), "{error}");
         }
     }
 
