@@ -22,9 +22,11 @@ const MOST_SETTINGS: usize = 64 * 1024;
 const MOST_RETRIES: u32 = 10;
 const LONGEST_OWNER: usize = 128;
 
-/// The check that a manifest means, under a ceiling for what it may reach.
+/// The check that a manifest means, under a ceiling for what it may reach. `exact` is the settings as JSON, where they
+/// have numbers that the document does not hold with all their digits.
 pub(super) fn build(
     document: CheckDocument,
+    exact: Option<String>,
     default_namespace: &str,
     ceiling: &Arc<Ceiling>,
 ) -> Result<Check, Problem> {
@@ -49,7 +51,10 @@ pub(super) fn build(
     let program = Program {
         module,
         digest: spec.digest,
-        settings: spec.settings.as_ref().map_or_else(|| Ok("{}".into()), settings)?,
+        settings: spec
+            .settings
+            .as_ref()
+            .map_or_else(|| Ok("{}".into()), |written| settings(written, exact))?,
         secrets: secrets(&spec.secrets, ceiling)?,
         authorization: authorization(&check.key, spec.grants, spec.service_account.as_deref(), ceiling)?,
         limits: limits(&spec.limits, ceiling)?,
@@ -201,9 +206,9 @@ fn owner(owner: &str) -> Result<Arc<str>, Problem> {
     Ok(owner.into())
 }
 
-fn settings(settings: &Map<String, Value>) -> Result<Arc<str>, Problem> {
+fn settings(settings: &Map<String, Value>, exact: Option<String>) -> Result<Arc<str>, Problem> {
     let wrong = |why: &dyn Display| Problem::in_spec("settings", why);
-    let text = serde_json::to_string(settings).map_err(|error| wrong(&error))?;
+    let text = exact.map_or_else(|| serde_json::to_string(settings), Ok).map_err(|error| wrong(&error))?;
     match text.len() {
         0..=MOST_SETTINGS => Ok(text.into()),
         size => Err(wrong(&format!("settings are {size} bytes as JSON: {MOST_SETTINGS} are the most"))),

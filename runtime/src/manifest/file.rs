@@ -5,6 +5,7 @@ use crate::{
     manifest::{
         Check, Error, Position,
         build::{build, key},
+        exact,
         spec::{CheckDocument, Outline},
     },
     value::{Key, Module},
@@ -109,7 +110,9 @@ impl Part<'_> {
                 documents.into_iter().enumerate().map(|(number, Spanned { value, referenced, .. })| {
                     let place =
                         Position { line: referenced.line() + self.above, column: referenced.column() };
-                    let check = build(value, default_namespace, ceiling);
+                    let settings = value.spec.settings.as_ref();
+                    let exact = settings.and_then(|settings| exact::json(settings, self.text, number));
+                    let check = build(value, exact, default_namespace, ceiling);
                     Ok((place, check.map_err(|problem| problem.locate(self.text, number))?))
                 });
             checks.collect()

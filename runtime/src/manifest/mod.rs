@@ -5,7 +5,9 @@
 mod build;
 mod check;
 mod error;
+mod exact;
 mod file;
+mod places;
 mod problem;
 mod program;
 mod secret;

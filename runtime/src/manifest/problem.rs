@@ -1,10 +1,6 @@
 //! Problems with values, told by the path through the document, and their place in a text.
 
-use crate::manifest::{Error, read};
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
+use crate::manifest::{Error, places::Places, read};
 use serde_saphyr::{Location, Spanned};
 use std::fmt;
 
@@ -62,88 +58,15 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The line and column of everything in a document.
-enum Places {
-    Map(Vec<(String, Spanned<Places>)>),
-    List(Vec<Spanned<Places>>),
-    Scalar,
-}
-
 /// The place of the value at the end of a path, or of the last value on the path that is there.
 fn find(from: &Spanned<Places>, path: &[Step]) -> Location {
     let Some((step, rest)) = path.split_first() else { return from.referenced };
     let next = match (&from.value, step) {
-        (Places::Map(values), Step::Key(key)) => {
-            values.iter().find(|(name, _)| name == key).map(|(_, to)| to)
-        }
+        (places, Step::Key(key)) => places.get(key),
         (Places::List(items), Step::Item(item)) => items.get(*item),
         _ => None,
     };
     next.map_or(from.referenced, |next| find(next, rest))
-}
-
-impl<'de> Deserialize<'de> for Places {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue)
-    }
-}
-
-struct AnyValue;
-
-impl<'de> Visitor<'de> for AnyValue {
-    type Value = Places;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Places, A::Error> {
-        let mut values = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            values.push(entry);
-        }
-        Ok(Places::Map(values))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Places, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element()? {
-            items.push(item);
-        }
-        Ok(Places::List(items))
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Places, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Places::Scalar)
-    }
-
-    fn visit_unit<E>(self) -> Result<Places, E> {
-        Ok(Places::Scalar)
-    }
-
-    fn visit_none<E>(self) -> Result<Places, E> {
-        Ok(Places::Scalar)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Places, E> {
-        Ok(Places::Scalar)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Places, E> {
-        Ok(Places::Scalar)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Places, E> {
-        Ok(Places::Scalar)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Places, E> {
-        Ok(Places::Scalar)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Places, E> {
-        Ok(Places::Scalar)
-    }
 }
 
 #[cfg(test)]

@@ -168,8 +168,30 @@ fn explain(error: &hyper::Error) -> Error {
         }
         cause = inner.source();
     }
-    match error.source() {
-        Some(source) => Error::Protocol(format!("{error}: {source}")),
-        None => Error::Protocol(error.to_string()),
+    Error::Protocol(unfit(error))
+}
+
+/// Why an answer is no HTTP, in words. The library tells the kinds of errors by their texts only.
+fn unfit(error: &hyper::Error) -> String {
+    match error.to_string().as_str() {
+        "message head is too large" => {
+            format!(
+                "its head is larger than {} KiB, or has more than {MOST_HEADERS} headers",
+                LONGEST_HEAD / 1024
+            )
+        }
+        "invalid HTTP version parsed" => "it does not begin with `HTTP/1.1` or `HTTP/1.0`".to_owned(),
+        "invalid HTTP status-code parsed" => "its status is no number of three digits".to_owned(),
+        "invalid HTTP header parsed" => {
+            "a header has a zero byte, or another that no header may have".to_owned()
+        }
+        "invalid content-length parsed" => {
+            "its header content-length is no number, or there are several that differ".to_owned()
+        }
+        "invalid transfer-encoding parsed" => "its header transfer-encoding is not understood".to_owned(),
+        text => match error.source() {
+            Some(source) => format!("{text}: {source}"),
+            None => text.to_owned(),
+        },
     }
 }

@@ -2,9 +2,39 @@
 
 use crate::capability::bindings::aviary::check::tls::ClientCertificate;
 use rustls::{
-    Error, InconsistentKeys,
+    Error, InconsistentKeys, SignatureScheme,
+    client::ResolvesClientCert,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    sign::CertifiedKey,
 };
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+/// A client without a certificate, which notes whether the server has asked for one.
+#[derive(Debug, Default)]
+pub(super) struct NoCertificate {
+    is_asked_for: AtomicBool,
+}
+
+impl NoCertificate {
+    /// Whether the server has asked for a client certificate.
+    pub(super) fn is_asked_for(&self) -> bool {
+        self.is_asked_for.load(Relaxed)
+    }
+}
+
+impl ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.is_asked_for.store(true, Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
 
 /// The most bytes of a client certificate with its chain, and of its key.
 const LONGEST: usize = 64 * 1024;

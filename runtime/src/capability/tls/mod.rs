@@ -15,6 +15,7 @@ pub use stream::Stream;
 pub use words::of_stream as error_of_stream;
 
 use super::bindings::aviary::check::tls::{TlsClient, TlsError, TlsSession, TlsVersion};
+use client_certificate::NoCertificate;
 use rustls::{ClientConnection, ProtocolVersion, pki_types::ServerName};
 use std::{net::IpAddr, sync::Arc};
 use tokio::net::TcpStream;
@@ -41,10 +42,14 @@ pub async fn handshake(
     let algorithms = own.crypto_provider().signature_verification_algorithms;
     let verifier = Arc::new(Verifier::new(config.roots.clone(), algorithms));
     own.dangerous().set_certificate_verifier(Arc::clone(&verifier) as _);
+    let nothing = Arc::new(NoCertificate::default());
+    if !own.client_auth_cert_resolver.has_certs() {
+        own.client_auth_cert_resolver = Arc::clone(&nothing) as _;
+    }
     let connected = TlsConnector::from(Arc::new(own)).connect(server, stream).await;
     let stream = match (connected, verifier.found()) {
         (_, Some(Err(refused))) => return Err(refused.clone()),
-        (connected, _) => connected.map_err(|error| words::of_handshake(&error))?,
+        (connected, _) => connected.map_err(|error| words::of_handshake(&error, nothing.is_asked_for()))?,
     };
     let Some(Ok(found)) = verifier.found() else {
         return Err(TlsError::Handshake("the server showed no certificate".to_owned()));

@@ -197,6 +197,32 @@ async fn a_server_that_wants_a_client_certificate_gets_it_or_is_understood() {
     assert_eq!(words, "the server wants a client certificate: give one with `tls.clientCertificate`");
 }
 
+#[tokio::test]
+async fn a_server_of_an_older_version_that_wants_a_client_certificate_is_understood_as_well() {
+    let (root, clients) = (root("root", (2010, 2080)), root("clients", (2010, 2080)));
+    let leaf = root.issue(params("leaf", (2020, 2050), false));
+    let provider = Arc::new(ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(clients.der()).expect("a root");
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+    let config = ServerConfig::builder_with_provider(provider);
+    let config = config.with_protocol_versions(&[&rustls::version::TLS12]).expect("a version");
+    let config = config.with_client_cert_verifier(verifier.expect("a verifier"));
+    let acceptor =
+        TlsAcceptor::from(Arc::new(config.with_single_cert(vec![leaf.der()], leaf.key()).expect("a pair")));
+    let address = listen(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let _ = acceptor.accept(stream).await;
+        }
+    })
+    .await;
+    let refused = shake(address, &root.options()).await.map(|_| ());
+    let Err(TlsError::Handshake(words)) = refused else { panic!("{refused:?}") };
+    assert!(words.contains("client certificate"), "{words}");
+}
+
 #[test]
 fn a_client_certificate_that_cannot_be_used_is_refused_and_its_key_not_shown() {
     let (root, other) = (root("root", (2010, 2080)), root("other", (2010, 2080)));

@@ -12,8 +12,13 @@ use webpki::Error as Path;
 /// What this client offers in a handshake.
 const OFFER: &str = "TLS 1.2 and 1.3 with ECDHE and AES-GCM or ChaCha20-Poly1305";
 
-/// Why a handshake failed.
-pub(super) fn of_handshake(error: &io::Error) -> TlsError {
+/// Why a handshake failed. `wants_certificate` says that the server asked for a client certificate and got none: before
+/// TLS 1.3 it refuses that with an alert that says nothing more.
+pub(super) fn of_handshake(error: &io::Error, wants_certificate: bool) -> TlsError {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
+    if wants_certificate && matches!(cause, Some(Error::AlertReceived(Alert::HandshakeFailure))) {
+        return TlsError::Handshake(of_alert(Alert::CertificateRequired));
+    }
     of_stream(error).unwrap_or_else(|| {
         TlsError::Handshake(match error.kind() {
             io::ErrorKind::UnexpectedEof => "the server ended the connection".to_owned(),
