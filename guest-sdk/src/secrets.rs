@@ -78,7 +78,7 @@ pub enum Error {
 impl Display for Error {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Denied(name) => write!(f, "the manifest's `secrets` list no {name:?}"),
+            Self::Denied(name) => write!(f, "the manifest's `secrets` list no {name:?}; add it there"),
             Self::Unavailable(reason) => write!(f, "the secret is not there: {reason}"),
             Self::TooLarge => f.write_str("the secret is larger than 64 KiB"),
             Self::NotText => f.write_str("the secret is not UTF-8"),

@@ -90,7 +90,8 @@ impl Display for Step {
             Self::SendBytes(_) => f.write_str("sendBytes"),
             Self::Expect(pattern) => write!(f, "expect {pattern}"),
             Self::ExpectBytes(bytes) => write!(f, "expectBytes {bytes}"),
-            Self::StartTls(_) => f.write_str("startTls"),
+            Self::StartTls(None) => f.write_str("startTls"),
+            Self::StartTls(Some(preset)) => write!(f, "startTls {}", format!("{preset:?}").to_lowercase()),
             Self::FinishSending => f.write_str("finishSending"),
             Self::ExpectEnd => f.write_str("expectEnd"),
         }
@@ -111,7 +112,7 @@ mod tests {
     fn a_step_is_a_word_or_has_one_key() {
         for (written, shown) in [
             (json!("startTls"), "startTls"),
-            (json!({"startTls": "smtp"}), "startTls"),
+            (json!({"startTls": "smtp"}), "startTls smtp"),
             (json!("finishSending"), "finishSending"),
             (json!("expectEnd"), "expectEnd"),
             (json!({"send": "PASS s3cr3t"}), "send"),

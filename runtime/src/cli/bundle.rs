@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     file,
-    manifest::MAX_FILE,
+    grant::Ceiling,
+    manifest::{MAX_FILE, documents},
     sandbox::Sandbox,
     signature::{Keyring, is_signature},
     source::is_module,
@@ -62,7 +63,7 @@ pub(super) struct Bundle {
 /// The files that become the keys of a ConfigMap.
 #[derive(Debug, Default, PartialEq)]
 struct Files {
-    /// Manifests, and the signatures of modules, by file name.
+    /// Manifests, the signatures of modules, and files that settings come from, by file name.
     texts: BTreeMap<String, String>,
     modules: BTreeMap<String, Vec<u8>>,
 }
@@ -174,8 +175,24 @@ impl Files {
                 files.modules.insert(name.into(), file::read(&path, limit).with_context(reading)?);
             }
         }
+        files.add_setting_files(directory)?;
         files.pack()?;
         Ok(files)
+    }
+
+    /// Adds the files that settings of the manifests come from.
+    fn add_setting_files(&mut self, directory: &Path) -> Result<()> {
+        let documents = self.texts.values().flat_map(|text| documents(text, ANY_NAMESPACE, &Ceiling::open()));
+        let names: BTreeSet<_> =
+            documents.flatten().flat_map(|check| check.files).map(|from| from.file).collect();
+        for name in names {
+            require_key(&name)?;
+            let path = directory.join(&name);
+            let text = file::read_text(&path, MAX_FILE)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            self.texts.insert(name, text);
+        }
+        Ok(())
     }
 
     /// Compresses each plain module that becomes smaller, unless its packed form is there already.

@@ -14,7 +14,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use std::{fs, io, path::Path, sync::Arc};
+use std::{collections::HashMap, fs, io, path::Path, sync::Arc};
 
 /// The most bytes of a module that authors look at, which may be large.
 pub(super) const LARGEST_MODULE: usize = 64 * 1024 * 1024;
@@ -122,14 +122,29 @@ pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<Found>> {
     Ok(found.collect())
 }
 
-/// A check of a manifest file with the module that lies beside it.
+/// A check of a manifest file with the module and the files for settings that lie beside it.
 fn with_module(check: Check, manifest: &Path, limit: usize) -> Result<Subject> {
+    let check = with_files(check, manifest)?;
     let names = check.program.module.file_names();
     let found = names.iter().map(|name| manifest.with_file_name(name)).find(|module| module.exists());
     let path = found.unwrap_or_else(|| manifest.with_file_name(check.program.module.file_name()));
     let module = read_module(&path, limit)
         .with_context(|| format!("the module {} must lie beside it", check.program.module))?;
     Ok(Subject { check, module, signature: read_signature(&path) })
+}
+
+/// The check with the settings that come from files beside the manifest.
+fn with_files(check: Check, manifest: &Path) -> Result<Check> {
+    let texts: HashMap<_, _> = check
+        .files
+        .iter()
+        .map(|from| (from.file.clone(), file::read_text(&manifest.with_file_name(&from.file), MAX_FILE)))
+        .collect();
+    let read = |name: &str| match &texts[name] {
+        Ok(text) => Ok(text.as_str()),
+        Err(error) => Err(format!("the file {name} beside the manifest: {error}")),
+    };
+    check.with_files(read).map_err(anyhow::Error::msg)
 }
 
 /// Whether a file of this name is a manifest.

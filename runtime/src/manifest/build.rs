@@ -7,6 +7,7 @@ use crate::{
         Check, CheckSpec, Problem, Program, Secret,
         check::INTERVAL,
         problem::Step,
+        setting_file,
         spec::{CheckDocument, Metadata, SecretSpec},
     },
     schedule::{Schedule, ScheduleError},
@@ -17,7 +18,7 @@ use serde_json::{Map, Value};
 use std::{collections::HashSet, fmt::Display, num::NonZeroU32, sync::Arc, time::Duration};
 
 /// The most bytes of a check's settings, as JSON.
-const MOST_SETTINGS: usize = 64 * 1024;
+pub(super) const MOST_SETTINGS: usize = 64 * 1024;
 
 const MOST_RETRIES: u32 = 10;
 const LONGEST_OWNER: usize = 128;
@@ -48,19 +49,19 @@ pub(super) fn build(
         owner: spec.owner.as_deref().map(owner).transpose()?,
         ..Check::bare(key, module.clone())
     };
+    let settings =
+        spec.settings.as_ref().map_or_else(|| Ok("{}".into()), |written| settings(written, exact))?;
+    let files = setting_file::parse(&spec.settings_from, &settings)?;
     let program = Program {
         module,
         digest: spec.digest,
-        settings: spec
-            .settings
-            .as_ref()
-            .map_or_else(|| Ok("{}".into()), |written| settings(written, exact))?,
+        settings,
         secrets: secrets(&spec.secrets, ceiling)?,
         authorization: authorization(&check.key, spec.grants, spec.service_account.as_deref(), ceiling)?,
         limits: limits(&spec.limits, ceiling)?,
         timeout,
     };
-    Ok(Check { program: Arc::new(program), ..check })
+    Ok(Check { program: Arc::new(program), files, ..check })
 }
 
 /// The check of a module without a manifest, under a ceiling. It runs every 30 s, without settings or grants.

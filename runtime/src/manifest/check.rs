@@ -1,7 +1,7 @@
 //! A check as the operator configured it.
 
 use crate::{
-    manifest::Program,
+    manifest::{Program, SettingFile, setting_file},
     schedule::Schedule,
     value::{Key, Module},
 };
@@ -37,6 +37,8 @@ pub struct Check {
     pub severity: Severity,
     /// The name of who looks after the check.
     pub owner: Option<Arc<str>>,
+    /// The settings that come from files and are not filled in yet.
+    pub files: Vec<SettingFile>,
 }
 
 /// Whether a failing check makes the whole unhealthy.
@@ -79,6 +81,15 @@ impl Check {
             suspend: false,
             severity: Severity::default(),
             owner: None,
+            files: Vec::new(),
         }
+    }
+
+    /// The check with the texts of its files as settings. `read` gives the text of a file by its name; its error says
+    /// why there is none.
+    pub fn with_files<'a>(&self, read: impl Fn(&str) -> Result<&'a str, String>) -> Result<Self, String> {
+        let settings = setting_file::fill(&self.program.settings, &self.files, read)?;
+        let program = Arc::new(Program { settings, ..Program::clone(&self.program) });
+        Ok(Self { program, files: Vec::new(), ..self.clone() })
     }
 }

@@ -11,6 +11,7 @@ mod places;
 mod problem;
 mod program;
 mod secret;
+mod setting_file;
 mod spec;
 
 pub use build::alone;
@@ -22,4 +23,5 @@ pub use problem::Problem;
 pub(crate) use problem::Step;
 pub use program::Program;
 pub use secret::{Secret, SecretError, SecretSource};
+pub use setting_file::SettingFile;
 pub use spec::{CheckSpec, SecretKeyRef, SecretSpec, schema};

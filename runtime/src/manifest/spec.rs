@@ -115,6 +115,9 @@ pub struct CheckSpec {
     pub owner: Option<String>,
     /// The settings of the module, in its own words.
     pub settings: Option<Map<String, Value>>,
+    /// Settings whose value is the text of a file beside this manifest, or key of the same ConfigMap, by their own key.
+    #[serde(default)]
+    pub settings_from: BTreeMap<String, String>,
     /// What the module may read as secrets.
     #[serde(default)]
     pub secrets: Vec<SecretSpec>,

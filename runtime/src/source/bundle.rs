@@ -73,6 +73,12 @@ pub(super) fn parse(name: &str, text: &str, namespace: &str, ceiling: &Arc<Ceili
     documents.map(|document| document.map(Arc::new).map_err(broken)).collect()
 }
 
+/// The names of the files that settings of these manifests come from.
+pub(super) fn setting_files<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> BTreeSet<&'a str> {
+    let checks = manifests.into_iter().flatten().filter_map(|document| document.as_ref().ok());
+    checks.flat_map(|check| &check.files).map(|from| from.file.as_str()).collect()
+}
+
 /// A manifest file of which nothing can be read.
 pub(super) fn unreadable(why: String) -> Manifest {
     vec![Err(Broken { why, named: Named::default() })]
@@ -142,7 +148,12 @@ impl Wishes {
             }
             self.kept.extend(kept.into_iter().map(|(key, wish)| (key, bundle.with_module(wish, &mut named))));
             let broken = manifest.iter().filter_map(|document| document.as_ref().err());
-            let modules = broken.filter_map(|broken| bundle.find(broken.named.module.as_ref()?));
+            let modules = broken.filter_map(|broken| broken.named.module.as_ref());
+            // The files of such a check may be missing, and its module is no check of its own for that.
+            let unfilled = manifest.iter().filter_map(|document| document.as_ref().ok());
+            let unfilled =
+                unfilled.filter(|check| !check.files.is_empty()).map(|check| &check.program.module);
+            let modules = modules.chain(unfilled).filter_map(|module| bundle.find(module));
             named.extend(modules.map(|(name, _)| name));
         }
         for name in bundle.modules.keys().filter(|name| !named.contains(*name)) {

@@ -2,7 +2,7 @@
 
 use crate::{
     self as guests,
-    support::{Subject, fault, outcome},
+    support::{Subject, outcome},
 };
 use aviary::{grant::Capability, outcome::Status, usage::CallResult};
 use std::{fs, net::SocketAddr, process::Command};
@@ -205,6 +205,7 @@ async fn the_built_in_checks_say_which_setting_is_wrong() {
 #[tokio::test]
 async fn the_examples_of_the_sdk_run() {
     assert_eq!(outcome(guests::GAUGE, "").await.message, "1 polls");
-    let (_, message) = fault(guests::TROUBLE, "").await;
-    assert!(message.contains("secrets"), "{message}");
+    let trouble = outcome(guests::TROUBLE, "").await;
+    assert_eq!(trouble.status, Status::Fail);
+    assert!(trouble.message.contains("`secrets` list no \"trouble\""), "{}", trouble.message);
 }

@@ -190,7 +190,6 @@ async fn a_capability_without_a_grant_is_refused_with_the_yaml_that_would_grant_
         (guests::PAGE, "`grants: { http: [{ hosts: ["),
         (guests::CALLS_TCP, "`grants: { tcp: [{ targets: ["),
         (guests::CALLS_KUBERNETES, "`grants: { kubernetes: [{ apiGroups: ["),
-        (guests::READS_SECRET, "`secrets: [{ name: "),
     ] {
         let (reason, message) = fault(guest, "").await;
         assert_eq!(reason, Reason::Module);

@@ -9,6 +9,7 @@ mod examples;
 mod gallery;
 #[path = "../cluster/given.rs"]
 mod given;
+mod http;
 mod inventory;
 mod kubernetes;
 mod ledger;

@@ -143,7 +143,8 @@ pub(super) fn of_certificate(
             "it is signed by an algorithm that is not accepted: use SHA-256 or better, with RSA, ECDSA or Ed25519"
         }
         Path::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
-            "its authority has a key that is not accepted: use RSA from 2048 bits, ECDSA P-256 or P-384, or Ed25519"
+            "its authority is another one of the same name, or has a key that is not accepted: RSA from 2048 bits, \
+             ECDSA P-256 and P-384, and Ed25519 are"
         }
         Path::MaximumNameConstraintComparisonsExceeded
         | Path::MaximumPathBuildCallsExceeded

@@ -31,6 +31,8 @@ pub(in crate::source) struct Bundle<'a> {
     /// The digests of the modules, or why they cannot be read.
     pub(in crate::source) modules: BTreeMap<&'a str, &'a Result<Digest, String>>,
     pub(in crate::source) signatures: BTreeMap<&'a str, &'a Signature>,
+    /// The texts of the files that settings come from, or why they cannot be read.
+    pub(in crate::source) texts: BTreeMap<&'a str, &'a Result<String, String>>,
 }
 
 /// The checks that a manifest file asks for.
@@ -60,7 +62,13 @@ impl Bundle<'_> {
         let (mut claims, mut nameless) = (Claims::default(), None);
         for document in manifest {
             let (key, check, trouble) = match document {
-                Ok(check) => (check.key.clone(), Some(Arc::clone(check)), None),
+                Ok(check) => match self.with_files(check) {
+                    Ok(check) => (check.key.clone(), Some(check), None),
+                    Err(why) => {
+                        let trouble = Fault::new(Reason::Manifest, format!("{name}: {why}"));
+                        (check.key.clone(), former.get(&check.key).cloned(), Some(trouble))
+                    }
+                },
                 Err(Broken { why, named }) => {
                     let trouble = Fault::new(Reason::Manifest, why);
                     let Some(key) = named.key.clone() else {
@@ -81,6 +89,21 @@ impl Bundle<'_> {
             claims.kept.extend(kept);
         }
         claims
+    }
+
+    /// The check with the settings that come from files. The error says which of them cannot be read.
+    fn with_files(&self, check: &Arc<Check>) -> Result<Arc<Check>, String> {
+        if check.files.is_empty() {
+            return Ok(Arc::clone(check));
+        }
+        let read = |name: &str| match self.texts.get(name) {
+            Some(Ok(text)) => Ok(text.as_str()),
+            Some(Err(why)) => Err(why.clone()),
+            None => {
+                Err(format!("the file {name} is not in {}; put it beside the manifest", self.place.display()))
+            }
+        };
+        check.with_files(read).map(Arc::new)
     }
 
     /// The check of a module that no manifest names.

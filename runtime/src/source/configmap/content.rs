@@ -29,6 +29,8 @@ pub(super) struct Content {
     manifests: BTreeMap<String, Manifest>,
     digests: BTreeMap<String, Result<Digest, String>>,
     signatures: BTreeMap<String, Signature>,
+    /// The texts of the files that settings come from, or why they are none.
+    texts: BTreeMap<String, Result<String, String>>,
     ceiling: Arc<Ceiling>,
     limit: usize,
 }
@@ -62,8 +64,13 @@ impl Content {
         let digests = modules.map(|(name, bytes)| (name.clone(), digest(name, bytes, limit, &mut budget)));
         let signatures = files.iter().filter(|(name, _)| is_signature(name));
         let signatures = signatures.map(|(name, text)| (name.clone(), Signature::of(text.clone()))).collect();
-        let (manifests, digests, ceiling) = (manifests.collect(), digests.collect(), Arc::clone(ceiling));
-        Self { manifests, digests, signatures, files, place, ceiling, limit }
+        let manifests: BTreeMap<String, Manifest> = manifests.collect();
+        let texts = bundle::setting_files(manifests.values()).into_iter().filter_map(|name| {
+            let text = str::from_utf8(files.get(name)?).map(str::to_owned);
+            Some((name.to_owned(), text.map_err(|_| format!("{name} is not UTF-8"))))
+        });
+        let (texts, digests, ceiling) = (texts.collect(), digests.collect(), Arc::clone(ceiling));
+        Self { manifests, digests, signatures, texts, files, place, ceiling, limit }
     }
 
     /// The checks that the ConfigMap asks for, and the modules that its manifests name or named before.
@@ -79,6 +86,7 @@ impl Content {
             named: &former.named,
             modules: self.digests.iter().map(|(name, digest)| (name.as_str(), digest)).collect(),
             signatures: self.signatures.iter().map(|(name, file)| (name.as_str(), file)).collect(),
+            texts: self.texts.iter().map(|(name, text)| (name.as_str(), text)).collect(),
         };
         let before = |origin: &Path| -> BTreeMap<Key, Arc<Check>> {
             let same = former.wishes.iter().filter(|(_, wish)| wish.origin == origin);
@@ -98,7 +106,7 @@ impl Content {
 
 impl Modules {
     /// The decoded bytes of a module by its key. Blocks for a while. The error says why they cannot be
-    // decoded.
+    /// decoded.
     pub(super) fn decode(&self, name: &str) -> Result<Vec<u8>, String> {
         let bytes = self.files.get(name).cloned().unwrap_or_default();
         decode(name, bytes, self.limit).map_err(|error| error.to_string())
@@ -268,6 +276,20 @@ mod tests {
             wishes[&key("b")].module,
             Some(stored("b.wasm", b"rubbish")),
             "the sandbox will refuse it"
+        );
+    }
+
+    #[test]
+    fn a_setting_may_be_the_text_of_another_key() {
+        let manifest = WEB.replace("m.wasm }", "m.wasm, settingsFrom: { body: order.json } }");
+        let wishes = wishes(&[("web.yaml", manifest.as_str()), ("m.wasm", "one"), ("order.json", "{}")]);
+        let wish = wishes.values().next().expect("a wish");
+        let check = wish.check.as_ref().expect("a check");
+        assert_eq!(&*check.program.settings, "{\"body\":\"{}\"}");
+        let (_, trouble) = only(self::wishes(&[("web.yaml", manifest.as_str()), ("m.wasm", "one")]));
+        assert!(
+            trouble.contains("web.yaml: the setting body cannot be read: the file order.json is not in"),
+            "{trouble}"
         );
     }
 }

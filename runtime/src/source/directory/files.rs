@@ -80,23 +80,26 @@ pub(super) fn list(place: &Path) -> io::Result<Vec<Entry>> {
         if name.starts_with('.') || !(is_module(&name) || is_manifest(&name) || is_signature(&name)) {
             continue;
         }
-        let path = found.path();
-        let is_link = found.file_type().is_ok_and(|kind| kind.is_symlink());
-        let stamp = match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() => Ok(Stamp::of(&metadata)),
-            Ok(_) => continue,
-            // The link itself is there, whatever has become of its target for now: nothing was deleted here.
-            Err(error) if is_gone(&error) && fs::read_link(&path).is_ok() => {
-                Err(io::Error::other("it is a link that leads nowhere"))
-            }
-            // It may vanish between listing and looking.
-            Err(error) if is_gone(&error) => continue,
-            Err(error) => Err(error),
-        };
-        entries.push(Entry { name, path, stamp, is_link });
+        entries.extend(entry(place, name));
     }
     entries.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(entries)
+}
+
+/// A file of a directory by its name; none if it is not there, or is no file.
+pub(super) fn entry(place: &Path, name: String) -> Option<Entry> {
+    let path = place.join(&name);
+    let is_link = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink());
+    let stamp = match fs::metadata(&path) {
+        Ok(metadata) if metadata.is_file() => Ok(Stamp::of(&metadata)),
+        Ok(_) => return None,
+        // The link itself is there, whatever has become of its target for now: nothing was deleted here.
+        Err(error) if is_gone(&error) && is_link => Err(io::Error::other("it is a link that leads nowhere")),
+        // It may vanish between listing and looking.
+        Err(error) if is_gone(&error) => return None,
+        Err(error) => Err(error),
+    };
+    Some(Entry { name, path, stamp, is_link })
 }
 
 /// Whether an error says that a file is not there. No other error proves that a file was deleted.

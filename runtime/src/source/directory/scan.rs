@@ -44,6 +44,8 @@ pub(super) struct Scanner {
     manifests: KnownFiles<Manifest>,
     digests: KnownFiles<Result<Digest, String>>,
     signatures: KnownFiles<Signature>,
+    /// The texts of the files that settings come from, or why they cannot be read.
+    texts: KnownFiles<Result<String, String>>,
     homes: HashMap<PathBuf, Home>,
     contact: Arc<SourceStatus>,
 }
@@ -75,6 +77,7 @@ impl Scanner {
             manifests: KnownFiles::default(),
             digests: KnownFiles::default(),
             signatures: KnownFiles::default(),
+            texts: KnownFiles::default(),
             homes: HashMap::new(),
             contact,
         }
@@ -103,6 +106,7 @@ impl Scanner {
         self.manifests.tidy();
         self.digests.tidy();
         self.signatures.tidy();
+        self.texts.tidy();
         let wanted = wishes.finish(&self.source.namespace);
         scanned.heard = self.told.tell(wanted, self.source.max_module_size, tell);
         scanned
@@ -120,8 +124,11 @@ impl Scanner {
     fn look(&mut self, directory: &Path, now: Instant) -> io::Result<Vec<Entry>> {
         for _ in 0..LOOKS {
             let identity = files::identify(directory)?;
-            let listed = files::list(&identity.place);
+            let mut listed = files::list(&identity.place);
             listed.iter().flatten().for_each(|entry| self.look_at(entry, now));
+            if let Ok(entries) = &mut listed {
+                self.look_at_setting_files(&identity.place, entries, now);
+            }
             if files::identify(directory).is_ok_and(|now| now == identity) {
                 let entries = listed?;
                 self.require_home(directory, identity.directory, entries.is_empty())?;
@@ -129,6 +136,19 @@ impl Scanner {
             }
         }
         Err(io::Error::other(format!("it was replaced during each of {LOOKS} looks")))
+    }
+
+    /// Adds the files that settings of the listed manifests come from, and reads those that may have changed.
+    fn look_at_setting_files(&mut self, place: &Path, entries: &mut Vec<Entry>, now: Instant) {
+        let manifests = self.manifests.of(entries).map(|(_, manifest, _)| manifest);
+        let names = bundle::setting_files(manifests);
+        let files: Vec<_> =
+            names.into_iter().filter_map(|name| files::entry(place, name.to_owned())).collect();
+        for file in &files {
+            self.texts
+                .look_at(file, now, read_text, |error| Err(format!("cannot read {}: {error}", file.name)));
+        }
+        entries.extend(files);
     }
 
     /// Whether an empty directory has replaced one with checks, as happens when a volume is unmounted.
@@ -173,6 +193,7 @@ impl Scanner {
             named: &home.named,
             modules: self.digests.of(entries).map(|(name, digest, _)| (name, digest)).collect(),
             signatures: self.signatures.of(entries).map(|(name, file, _)| (name, file)).collect(),
+            texts: self.texts.of(entries).map(|(name, text, _)| (name, text)).collect(),
         };
         let former = self.told.by_file();
         let named = wishes.read(&bundle, |origin| former.of(origin));
@@ -236,4 +257,13 @@ fn read_manifest(path: &Path, name: &str, source: &Directories) -> io::Result<Ma
         Ok(text) => bundle::parse(name, &text, &source.namespace, &source.ceiling),
         Err(error) => bundle::unreadable(format!("{name} is not UTF-8: {error}")),
     })
+}
+
+fn read_text(path: &Path) -> io::Result<Result<String, String>> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let bytes = file::read(path, MAX_FILE)?;
+    if bytes.len() > MAX_FILE {
+        return Ok(Err(format!("{name} has more than {MAX_FILE} bytes")));
+    }
+    Ok(String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8")))
 }

@@ -194,6 +194,24 @@ fn a_module_may_lie_there_packed() {
 }
 
 #[test]
+fn a_setting_may_be_the_text_of_a_file_and_is_news_when_that_changes() {
+    let mut fixture = Fixture::new();
+    fixture.write("m.wasm", "one");
+    let text = manifest("web", "m.wasm").replace("m.wasm }", "m.wasm, settingsFrom: { body: order.json } }");
+    fixture.write("web.yaml", text);
+    let missing = fixture.scan();
+    assert!(missing.len() == 1 && missing[0].contains("order.json is not in"), "{missing:?}");
+    fixture.write("order.json", "{}");
+    assert_eq!(fixture.scan(), ["+default/web one"]);
+    assert!(fixture.scan().is_empty(), "nothing has changed");
+    fixture.write("order.json", "{\"a\": 1}");
+    assert_eq!(fixture.scan(), ["+default/web one"]);
+    fixture.remove("order.json");
+    let gone = fixture.scan();
+    assert!(gone[0].contains("order.json is not in"), "{gone:?}");
+}
+
+#[test]
 fn a_signature_goes_with_its_module_and_is_news_by_itself() {
     let mut fixture = Fixture::new();
     fixture.manifest("a.yaml", "web", "m.wasm");
