@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(&*check.program.settings, "{\"body\":\"{}\"}");
         let (_, trouble) = only(self::wishes(&[("web.yaml", manifest.as_str()), ("m.wasm", "one")]));
         assert!(
-            trouble.contains("web.yaml: the setting body cannot be read: the file order.json is not in"),
+            trouble.contains("web.yaml: the setting `body` cannot be read: the file order.json is not in"),
             "{trouble}"
         );
     }

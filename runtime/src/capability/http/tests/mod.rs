@@ -3,6 +3,7 @@
 mod fetch;
 mod hostile;
 mod many;
+mod proxy;
 mod redirects;
 mod refused;
 mod reuse;
