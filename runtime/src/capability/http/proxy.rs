@@ -15,6 +15,9 @@ use hyper_util::rt::TokioIo;
 use std::fmt;
 use tokio::net::TcpStream;
 
+/// The most bytes of the head of the proxy's answer.
+const LONGEST_HEAD: usize = 64 * 1024;
+
 /// Connects to the proxy. The system looks its name up, and no grant is needed.
 pub(super) async fn connect(proxy: &Proxy) -> Result<TcpStream, Error> {
     let stream = TcpStream::connect((proxy.host.as_str(), proxy.port)).await;
@@ -26,8 +29,10 @@ pub(super) async fn tunnel(proxy: &Proxy, stream: TcpStream, authority: &str) ->
     let failed = |what: &dyn fmt::Display| {
         Error::Io(format!("the egress proxy {proxy} opened no tunnel to {authority}: {what}"))
     };
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(LONGEST_HEAD);
     let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+        builder.handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
     let mut driver = Driver::new(connection.with_upgrades().map(drop));
     let response = driver.alongside(sender.send_request(request(proxy, authority)?)).await;
     let response = response.map_err(|error| failed(&error))?;

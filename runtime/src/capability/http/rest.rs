@@ -113,10 +113,12 @@ impl Rest {
             return text.map_err(BodyEnd::Undecodable);
         }
         let permit = timeout_at(self.deadline, network.decodings.take(namespace)).await;
-        let _permit = permit.map_err(|_| BodyEnd::Broken(Error::Timeout(Phase::Transfer)))?;
+        let permit = permit.map_err(|_| BodyEnd::Broken(Error::Timeout(Phase::Transfer)))?;
         let (bytes, format, most) = (std::mem::take(&mut self.body.bytes), self.format.clone(), self.most);
         let decoding = spawn_blocking(move || {
             let text = format.read(&bytes, whole, most);
+            // Kept until here, also if nobody waits for the text any more.
+            drop(permit);
             (bytes, text)
         });
         match decoding.await {
