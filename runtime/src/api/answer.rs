@@ -12,20 +12,20 @@ use std::{
     time::Duration,
 };
 
-/// Writes a value as JSON text that ends its line, for people at a terminal.
+/// Writes a value as JSON text with a line break at the end, for people at a terminal.
 pub(super) fn write_json(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
 }
 
-/// A value as JSON text that ends its line.
+/// A value as JSON text with a line break at the end.
 pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
     let mut text = Vec::new();
     write_json(&mut text, value).expect("text, numbers, lists and maps by text are always JSON");
     text
 }
 
-/// A small answer in JSON.
+/// An answer with a small JSON body, which no cache may store.
 pub(super) struct Document<T>(pub(super) T);
 
 impl<T: Serialize> IntoResponse for Document<T> {
@@ -47,7 +47,7 @@ pub(super) struct Problem {
 pub(super) struct Refusal {
     code: StatusCode,
     error: String,
-    /// After how long the request may be sent again, for `Retry-After`; none if that makes no difference.
+    /// How long the client should wait before the next try, for `Retry-After`; none if no time is known.
     later: Option<Duration>,
 }
 
@@ -56,7 +56,7 @@ impl Refusal {
         Self { code, error: error.into(), later: None }
     }
 
-    /// A refusal with a `Retry-After` of this time.
+    /// A refusal with the header `Retry-After`, which tells the client to wait for `wait`.
     pub(super) fn later(code: StatusCode, error: impl Into<String>, wait: Duration) -> Self {
         Self { later: Some(wait), ..Self::new(code, error) }
     }
@@ -73,13 +73,14 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        // In whole seconds, and never too early.
+        // `Retry-After` takes whole seconds (RFC 9110). They are rounded up, so that no client comes too
+        // early.
         let later = self.later.map(|wait| [(header::RETRY_AFTER, wait.as_secs_f64().ceil().to_string())]);
         (self.code, later, Document(Problem { error: self.error })).into_response()
     }
 }
 
-/// The query of a request; unknown keys are refused.
+/// The query of a request, read as a `T`. A query that is no `T` is refused, such as one with an unknown key.
 pub(super) struct Asked<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
@@ -88,7 +89,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let query = Query::from_request_parts(parts, state).await;
         query.map(|Query(asked)| Self(asked)).map_err(|error| {
-            // The words of a library, which nobody asked for.
+            // The message begins with words of `axum`, which mean nothing to its readers.
             let why =
                 error.body_text().replace("Failed to deserialize query string", "the query cannot be read");
             Refusal::new(error.status(), why)
@@ -108,7 +109,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for InPath<
     }
 }
 
-/// The check that a request's path names; refused if there is none.
+/// The identity of the check that a request's path names. An identity that is not valid is refused with 404.
 pub(super) struct Named(pub(super) Key);
 
 /// The parameters of a path that names a check.

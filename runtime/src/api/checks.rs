@@ -1,4 +1,4 @@
-//! `/api/v1/checks`: the checks for programs.
+//! `/api/v1/checks`: the list of checks, the facts about one check, and runs on demand.
 
 use super::{
     Api,

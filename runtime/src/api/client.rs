@@ -10,7 +10,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-/// The header in which each proxy adds the address that it was asked from, after those that others added.
+/// The header `X-Forwarded-For`, to which each proxy appends the address that it got the request from.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// A client for limits: an IPv4 address, or a /64 network of IPv6, as one machine may have all addresses of
@@ -27,7 +27,7 @@ impl Client {
         extensions.get().copied().unwrap_or(Self::UNKNOWN)
     }
 
-    /// The client at this address.
+    /// The client to which this address belongs.
     pub(super) fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(address) => {
@@ -44,12 +44,12 @@ impl Client {
 pub struct TrustedProxies(Networks);
 
 impl TrustedProxies {
-    /// All proxies in these networks.
+    /// Trusts every proxy whose address is in one of these networks.
     pub fn new(networks: Networks) -> Self {
         Self(networks)
     }
 
-    /// Whether a proxy has this address.
+    /// Whether this is the address of a trusted proxy.
     pub(super) fn trusts(&self, address: IpAddr) -> bool {
         self.0.contain(address.to_canonical())
     }
@@ -75,7 +75,7 @@ impl TrustedProxies {
     }
 }
 
-/// An address as proxies write it: some add the port.
+/// Reads an address of `X-Forwarded-For`, with or without a port. None if it is not valid.
 fn parse_address(word: &str) -> Option<IpAddr> {
     let with_port = || word.parse().ok().map(|address: std::net::SocketAddr| address.ip());
     word.parse().ok().or_else(with_port)

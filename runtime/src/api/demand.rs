@@ -1,4 +1,4 @@
-//! Runs that are asked for, and waited for.
+//! Runs on demand: a request makes checks run at once, and waits for the runs to end.
 
 use crate::{
     board::{Demand, Entry, View},
@@ -18,8 +18,8 @@ use std::{
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// How much longer than a run may take a request waits for the run, and how long it waits once the daemon
-/// stops.
+/// How long a request waits for a run beyond twice the check's timeout. Once the daemon stops, a request also
+/// waits this long.
 const SLACK: Duration = Duration::from_secs(1);
 /// The longest wait of a request that runs many checks, one of which may have a timeout of hours.
 const LONGEST_SWEEP: Duration = Duration::from_secs(60);
@@ -32,12 +32,14 @@ fn can_run(view: &View) -> bool {
     view.module.is_some() && !view.check.suspend
 }
 
-/// How long a run on demand may take. It may begin with an `init`, which has the same timeout as the run.
+/// How long a request waits for a run on demand of this check: twice its timeout, and [`SLACK`]. The run may
+/// begin with an `init`, which has the same timeout.
 fn patience(check: &Check) -> Duration {
     check.program.timeout.saturating_mul(2).saturating_add(SLACK)
 }
 
-/// Runs a check on demand, and waits for the outcome.
+/// Runs a check on demand that has a module and is not suspended, and waits for the run. [`Demand::Late`] if
+/// the run does not end in time, or the daemon stops meanwhile.
 pub(super) async fn run(entry: &Entry, check: &Check, stop: &CancellationToken) -> Demand {
     tokio::select! {
         demand = entry.run_now(patience(check)) => demand,
@@ -45,18 +47,18 @@ pub(super) async fn run(entry: &Entry, check: &Check, stop: &CancellationToken) 
     }
 }
 
-/// Runs a check on demand, if it can run. Returns the age of the shown outcome; none if a new outcome
-/// has replaced it.
+/// Runs a check on demand, if it can run. Returns the age of the former outcome, if no new one has replaced
+/// it; none otherwise, and if the check cannot run.
 pub(super) async fn run_one(entry: &Arc<Entry>, stop: &CancellationToken) -> Option<Duration> {
     run_all(&[Arc::clone(entry)], patience(&entry.view().check), stop).await
 }
 
-/// Runs the checks that can run, and waits for `most` at most. Returns the age of the oldest
-/// outcome that no new one has replaced; none if all are new.
+/// Runs the checks that can run, and waits for `most` at most. Returns the age of the oldest former outcome
+/// that no new one has replaced; none if there is no such outcome.
 async fn run_all(entries: &[Arc<Entry>], most: Duration, stop: &CancellationToken) -> Option<Duration> {
     let views = entries.iter().map(|entry| (entry, entry.view())).filter(|(_, view)| can_run(view));
     let former: Vec<_> = views.map(|(entry, view)| (entry, shown(view))).collect();
-    // The scheduler lets a few of them run at a time, with turns for each namespace.
+    // All runs are requested at once; the scheduler decides how many go on at a time.
     let runs: FuturesUnordered<_> = former.iter().map(|(entry, _)| entry.run_now(most)).collect();
     tokio::select! {
         () = runs.for_each(async |_| {}) => {}
@@ -72,19 +74,20 @@ async fn stopped(stop: &CancellationToken) {
     sleep(SLACK).await;
 }
 
-/// The run whose outcome readers are shown; none without one.
+/// The run whose outcome readers are shown: the latest that counts, or else one that does not count. None
+/// before the first run.
 fn shown(view: View) -> Option<Run> {
     view.latest.or(view.excused)
 }
 
-/// How long ago this run ended; none if readers are shown the outcome of another run.
+/// How long ago the run `former` ended; none if readers are shown the outcome of another run.
 fn age(entry: &Entry, former: &Run) -> Option<Duration> {
     let is_shown = shown(entry.view()).is_some_and(|run| run.started == former.started);
     is_shown.then(|| Timestamp::now().duration_since(former.ended()).unsigned_abs())
 }
 
-/// Runs of all selected checks on demand, called sweeps. Requests that come while a sweep is under way share
-/// it.
+/// The sweeps over one selection of checks. A sweep runs each of these checks on demand. Requests that come
+/// while a sweep is under way share it.
 #[derive(Default)]
 pub(super) struct Sweeps(Mutex<NewestSweep>);
 
@@ -102,13 +105,14 @@ struct NewestSweep {
 struct Sweep {
     begun: Instant,
     ended: Instant,
-    /// The age of the oldest outcome that the sweep did not replace; none if it replaced all.
+    /// The age of the oldest former outcome that the sweep did not replace; none if there is no such outcome.
     age: Option<Duration>,
 }
 
 impl Sweeps {
-    /// Runs the checks, or waits for a sweep that does. Returns the age of the oldest outcome that is older
-    /// than the request, and since when all outcomes are in force.
+    /// Runs the checks in a new sweep, or waits for the sweep under way. Returns how old the oldest outcome
+    /// may be; none if all are newer than the request. Returns also when the sweep ended, which is never
+    /// none.
     pub(super) async fn join(
         &self,
         entries: impl FnOnce() -> Vec<Arc<Entry>> + Send + 'static,
@@ -116,12 +120,13 @@ impl Sweeps {
     ) -> (Option<Duration>, Option<Instant>) {
         let asked = Instant::now();
         let Sweep { begun, ended, age } = self.current(entries, stop).await;
-        // Who came later may be told what had been found out by then.
+        // A request that joined a sweep under way may get outcomes as old as the start of the sweep.
         let joined = (begun < asked).then(|| begun.elapsed());
         (age.max(joined), Some(ended))
     }
 
-    /// The sweep that is under way, or a new one.
+    /// The sweep that is under way, or a new one. A new one begins [`PAUSE`] after the start of the one
+    /// before, at the earliest.
     fn current(
         &self,
         entries: impl FnOnce() -> Vec<Arc<Entry>> + Send + 'static,

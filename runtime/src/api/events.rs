@@ -1,4 +1,4 @@
-//! `/api/v1/events`: what happens to checks, while it happens.
+//! `/api/v1/events`: a stream of what happens to checks.
 
 use super::{
     Api,
@@ -20,12 +20,12 @@ use serde_json::json;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-/// The most streams at a time.
+/// The most event streams at a time, over all clients.
 pub(super) const MAX_LISTENERS: usize = 64;
-/// The most streams of one client, so that others get some as well. It is enough for a few tools of one
-/// machine, or behind one proxy.
+/// The most event streams of one client, so that others get some as well. Eight are enough for a few tools of
+/// one machine, or behind one proxy.
 pub(super) const LISTENERS_EACH: usize = 8;
-/// How often a silent stream gets a comment, so that nothing in between thinks it dead.
+/// How often a stream without events gets a comment, so that no proxy in between thinks it dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Streams events as server-sent events: `loaded`, `rejected`, `changed`, `denied`,

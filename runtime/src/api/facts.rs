@@ -28,7 +28,7 @@ pub(super) struct Summary {
     owner: Option<String>,
     severity: Severity,
     status: CheckState,
-    /// When the check came to its present status; null before its first run.
+    /// When the check got its present status; for a stale check, when it got the status before.
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
     /// Why the check is not well; empty if it is.
@@ -60,13 +60,13 @@ pub(super) struct Detail {
     grants: Grants,
     /// The names of the secrets that the check may read.
     secrets: Vec<String>,
-    /// The module that runs; null if none was ever loaded.
+    /// The module that runs; null while none is loaded.
     module: Option<ModuleFacts>,
     /// Why the newest manifest or module is not the one that runs.
     rejected: Option<FaultFacts>,
     /// Linear memory of the guest in bytes.
     memory_bytes: usize,
-    /// When the next run is planned; in the past while it is under way, null if none is.
+    /// When the next run is planned; in the past while that run is under way, null if no run is planned.
     #[schema(value_type = Option<String>, format = DateTime)]
     next_run: Option<Timestamp>,
     /// Present while the check is tried rarely, as its guest broke down again and again.
@@ -82,17 +82,17 @@ pub(super) struct Detail {
     history: Vec<RunFacts>,
 }
 
-/// A quarantine.
+/// The quarantine of a check whose guest broke down again and again.
 #[derive(Serialize, utoipa::ToSchema)]
 struct QuarantineFacts {
     /// When the check is tried again.
     #[schema(value_type = String, format = DateTime)]
     until: Timestamp,
-    /// Faults in a row.
+    /// How many times in a row the guest broke down.
     faults: u32,
 }
 
-/// A module.
+/// The module that a check runs.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ModuleFacts {
@@ -107,7 +107,7 @@ struct ModuleFacts {
     loaded: Timestamp,
 }
 
-/// Why no outcome was possible.
+/// A fault: why a run had no outcome, or why a manifest or module was refused.
 #[derive(Serialize, utoipa::ToSchema)]
 struct FaultFacts {
     blame: Blame,
@@ -122,7 +122,7 @@ struct RunFacts {
     #[schema(value_type = String, format = DateTime)]
     started: Timestamp,
     duration_seconds: f64,
-    /// The outcome; absent if there was a fault.
+    /// The status of the run's outcome; absent if there was a fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
     message: String,

@@ -10,29 +10,29 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use std::io::{self, Write};
 
-/// The most failing checks that the line of text names.
+/// The most checks that are not well which the text format of `/health` names.
 const NAMED: usize = 5;
 
-/// A format of `/health`.
+/// A format of the body of `/health`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HealthFormat {
     /// A JSON object with an entry for each check.
     Json,
-    /// One line of text.
+    /// One line of plain text.
     Text,
-    /// The draft "Health Check Response HealthFormat for HTTP APIs" of the IETF.
+    /// The IETF draft "Health Check Response Format for HTTP APIs" (draft-inadarei-api-health-check).
     Draft,
 }
 
 impl HealthFormat {
-    /// The formats by media type, the preferred one first.
+    /// The formats of `/health` by media type, the preferred one first.
     pub(super) const OFFERS: [(&str, Self); 3] = [
         ("application/json", Self::Json),
         ("text/plain", Self::Text),
         ("application/health+json", Self::Draft),
     ];
 
-    /// The value of `Content-Type`.
+    /// The value of the header `Content-Type` for this format.
     pub(super) fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/json; charset=utf-8",
@@ -50,7 +50,7 @@ pub(super) struct CheckHealth<'a> {
     /// Why the check is not well; empty if it is.
     error: String,
     status: CheckState,
-    /// When the check came to its present status; absent before its first run.
+    /// When the check got its present status; for a stale check, when it got the status before.
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
     /// What the latest run saw, if the check is well.
@@ -85,7 +85,7 @@ impl<'a> CheckHealth<'a> {
     }
 }
 
-/// Writes the body of `/health` for these checks.
+/// Writes the body of `/health` about the checks of `views` in this format.
 pub(super) fn write(
     out: &mut impl Write,
     format: HealthFormat,
@@ -99,7 +99,7 @@ pub(super) fn write(
     }
 }
 
-/// Writes a JSON object with an entry for each check, without building it in memory.
+/// A JSON object with an entry for each check, serialized without being collected first.
 struct ByCheck<'a, F> {
     views: &'a [View],
     entry: F,
@@ -111,7 +111,7 @@ impl<'a, T: Serialize, F: Fn(&'a View) -> (String, T)> Serialize for ByCheck<'a,
     }
 }
 
-/// Writes one line of text: for one check the words of khealth, for many checks a summary.
+/// The one line of `/health` in plain text: for one check the words of khealth, for many checks a summary.
 fn line(views: &[View], judgement: Judgement) -> String {
     let text = match (views, judgement) {
         ([view], _) => words(view),

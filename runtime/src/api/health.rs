@@ -1,4 +1,5 @@
-//! `/health`: what all checks together say, in three formats, and `/livez` and `/readyz`.
+//! `/health`: the judgement of checks together, in three formats. Also `/livez` and `/readyz`, the probes for
+//! the kubelet.
 
 use super::{
     Api,
@@ -39,8 +40,9 @@ pub(super) struct HealthQuery {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RunWish {
-    /// Runs it now and waits for it: one check twice its timeout and a second, many a minute at most; `?run` is enough.
-    /// The header `Age` then tells how many seconds old the oldest outcome is that no new run has replaced.
+    /// Runs the checks of the path now and waits for them; `?run` is enough. The wait is at most twice the
+    /// timeout and a second for one check, or a minute for a namespace. The header `Age` then tells how many
+    /// seconds old the oldest outcome is that no new run has replaced.
     #[serde(default, deserialize_with = "flag")]
     run: bool,
 }
@@ -189,7 +191,7 @@ async fn of_many(
         formats::write(writer, format, &views, judgement)
     });
     let (code, body) = shared.await?;
-    // What is left to say of checks that have gone meanwhile is said in JSON.
+    // A 404 for checks that have gone meanwhile has its body in JSON, whatever format was asked for.
     let format = if code == StatusCode::NOT_FOUND { HealthFormat::Json } else { format };
     Ok((code, told(age), head(format), body).into_response())
 }

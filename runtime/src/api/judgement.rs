@@ -1,4 +1,4 @@
-//! What all checks together say; the same for `/health` and for `aviary_cluster_healthy`.
+//! The judgement of several checks together, which `/health` and the metric `aviary_cluster_healthy` share.
 
 use crate::{
     board::{CheckState, View},
@@ -6,7 +6,7 @@ use crate::{
 };
 use axum::http::StatusCode;
 
-/// What some checks together say.
+/// The judgement of several checks together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
     /// Every critical check passes, warns or is suspended.
@@ -15,12 +15,12 @@ pub(super) enum Judgement {
     Unsure,
     /// A critical check fails.
     Failing,
-    /// There are no checks, and the sources have not all been read.
+    /// There are no checks to judge, and the daemon is not ready.
     NotReady,
 }
 
 impl Judgement {
-    /// How `/health` answers.
+    /// The status code with which `/health` answers.
     pub(super) fn code(self) -> StatusCode {
         match self {
             Self::Healthy => StatusCode::OK,
@@ -30,12 +30,14 @@ impl Judgement {
     }
 }
 
-/// As [`judge`], for checks together: one that has only just arrived has a moment to begin.
+/// Judges several checks together, as [`judge`] does. Checks that have only just arrived and not run yet are
+/// left out.
 pub(super) fn judge_settled<'a>(views: impl IntoIterator<Item = &'a View>, is_ready: bool) -> Judgement {
     judge(views.into_iter().filter(|view| !view.settling), is_ready)
 }
 
-/// Judges checks. Those of severity `warning` are shown but never decide.
+/// Judges these checks together. Checks of severity `warning` never decide. Without any check, the daemon has
+/// to be ready for [`Judgement::Healthy`].
 pub(super) fn judge<'a>(views: impl IntoIterator<Item = &'a View>, is_ready: bool) -> Judgement {
     let mut views = views.into_iter().peekable();
     if views.peek().is_none() && !is_ready {

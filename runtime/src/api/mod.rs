@@ -1,4 +1,5 @@
-//! What the daemon serves over HTTP; everything is read from the board.
+//! The HTTP API of the daemon and the server behind it. What answers say of checks and sources is read from
+//! the board.
 
 mod answer;
 mod checks;
@@ -47,7 +48,7 @@ use std::{array, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// The state that every request may use.
+/// The shared state that every handler of the API may use.
 #[derive(Clone)]
 struct Api {
     board: Arc<Board>,
@@ -55,7 +56,7 @@ struct Api {
     listeners: ClientLimit,
     registry: Arc<Registry>,
     store: Store,
-    /// The answers of `/metrics`, one cache for each format.
+    /// The caches of the answers of `/metrics`, one for each format.
     metrics: Arc<[ResponseCache; metrics::FORMS]>,
     selections: Arc<Selections>,
     description: Bytes,
@@ -67,7 +68,7 @@ impl FromRef<Api> for Arc<Board> {
     }
 }
 
-/// All routes. Streams of events end at `shutdown`.
+/// The router of all paths of the API. Streams of `/api/v1/events` end when `shutdown` is cancelled.
 pub fn router(board: Arc<Board>, shutdown: CancellationToken) -> Router {
     let (router, description) = routes().split_for_parts();
     let store = Store::default();

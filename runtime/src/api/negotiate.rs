@@ -2,9 +2,9 @@
 
 use axum::http::{HeaderMap, header};
 
-/// The index of the offer that `Accept` weighs highest. Among equal weights the more exact range wins, then
-/// the first offer. A client that accepts no offer gets the first one, which helps more than a 406. Offers
-/// are media types without parameters; there is at least one.
+/// The value of the offer to which the header `Accept` gives the highest weight. Among equal weights the one
+/// wins that `Accept` names more exactly, then the earlier offer. A client that accepts no offer gets the
+/// first one, which helps more than a 406. `offers` holds media types without parameters, and is never empty.
 pub(super) fn choose<T: Copy>(headers: &HeaderMap, offers: &[(&str, T)]) -> T {
     let accept = headers.get_all(header::ACCEPT);
     let ranges: Vec<Range<'_>> = accept
@@ -23,7 +23,7 @@ pub(super) fn choose<T: Copy>(headers: &HeaderMap, offers: &[(&str, T)]) -> T {
     best.2
 }
 
-/// How exactly a range names a media type.
+/// How exactly a range of the header `Accept` names a media type, from not at all to exactly.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Precision {
     None,
@@ -32,7 +32,7 @@ enum Precision {
     Exact,
 }
 
-/// One entry of `Accept`; the weight is in thousandths.
+/// One media range of the header `Accept`, with its weight in thousandths.
 struct Range<'a> {
     media_type: &'a str,
     weight: u16,
@@ -58,7 +58,9 @@ impl<'a> Range<'a> {
     }
 }
 
-/// The most exact range decides about a media type; of equally exact ones the heaviest.
+/// How exactly the header `Accept` names a media type, and its weight there in thousandths. The most exact
+/// range decides, and of equally exact ranges the one of the highest weight. The weight is 0 if no range
+/// matches.
 fn weigh(ranges: &[Range<'_>], media_type: &str) -> (Precision, u16) {
     let weights = ranges.iter().map(|range| (range.precision(media_type), range.weight));
     weights.filter(|(precision, _)| *precision > Precision::None).max().unwrap_or((Precision::None, 0))

@@ -11,7 +11,7 @@ use utoipa::{
     },
 };
 
-/// The refusals that any route may answer with.
+/// The refusals with which any route may answer, except the kubelet's probes: status codes and descriptions.
 const REFUSALS: [(&str, &str); 4] = [
     ("401", "The daemon asks for credentials, and these are missing or not known"),
     ("429", "This address asks too often; `Retry-After` says when to come again"),
@@ -30,12 +30,12 @@ const JSON: &str = "application/json";
 )]
 struct Head;
 
-/// The description without any paths.
+/// The OpenAPI description without any paths.
 pub(super) fn head() -> utoipa::openapi::OpenApi {
     Head::openapi()
 }
 
-/// The description as it is served, with what holds for many paths.
+/// The OpenAPI description as JSON text, with the refusals and security schemes that many paths share.
 pub(super) fn text(mut description: utoipa::openapi::OpenApi) -> Bytes {
     for (path, item) in &mut description.paths.paths {
         complete(path, item);
@@ -62,7 +62,7 @@ fn complete(path: &str, item: &mut PathItem) {
     }
 }
 
-/// Gives the answer 503 of a route the content of its answer 200, as both have the same body.
+/// Gives the answers 500 and 503 of `/health` the content of the answer 200, as all have the same body.
 fn say_as_much_when_not_well(Responses { responses, .. }: &mut Responses) {
     let Some(RefOr::T(well)) = responses.get("200").cloned() else { return };
     for code in ["500", "503"] {
@@ -74,7 +74,7 @@ fn say_as_much_when_not_well(Responses { responses, .. }: &mut Responses) {
 
 fn guard(operation: &mut Operation) {
     let schemes = ["bearer", "basic"].map(|name| SecurityRequirement::new(name, [] as [&str; 0]));
-    // Or none, where the daemon asks for none.
+    // The first alternative is empty, as the daemon may ask for no credentials.
     operation.security = Some([SecurityRequirement::default()].into_iter().chain(schemes).collect());
     for (code, why) in REFUSALS {
         let responses = &mut operation.responses.responses;

@@ -1,4 +1,4 @@
-//! Large answers that are written once for everybody who asks at about the same time.
+//! Caches of large answers: an answer is written once for all requests at about the same time.
 
 mod shared_text;
 
@@ -23,14 +23,15 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-/// The most bytes of all answers that are held. The newest answer of each kind is held in any case.
+/// The most bytes that the shared texts of all caches hold. The text that was completed last is held in any
+/// case.
 const MAX_HELD: usize = 64 * 1024 * 1024;
-/// The most answers that are sent at once without being shared, as they are too large.
+/// The most answers at a time that are each written for one reader, and not shared.
 pub(super) const MAX_UNSHARED: usize = 8;
-/// How long a request waits for a permit to get an answer that is too large to be shared.
+/// How long a request waits for a permit to get an answer that is not shared.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Bounds the memory that large answers take together.
+/// The limits on the memory that the answers of all caches take together.
 #[derive(Clone)]
 pub(super) struct Store {
     /// The shared texts of all caches, the oldest first.
@@ -38,7 +39,7 @@ pub(super) struct Store {
     unshared: Arc<Semaphore>,
 }
 
-/// The cache of one kind of answer.
+/// The cache of one answer, such as `/metrics` in one format.
 pub(super) struct ResponseCache {
     store: Store,
     newest: Arc<Mutex<Option<Arc<CachedResponse>>>>,
@@ -51,12 +52,12 @@ struct CachedResponse {
     begun: Instant,
     head: Arc<Head>,
     text: Arc<SharedText>,
-    /// Dropped when nobody reads the answer any more, which ends its writing.
+    /// The task that writes the answer, aborted when nobody wants the answer any more.
     _writing: AbortOnDropHandle<()>,
 }
 
 impl ResponseCache {
-    /// A cache without an answer.
+    /// An empty cache, whose answers count in the limits of `store`.
     pub(super) fn new(store: &Store) -> Self {
         Self { store: store.clone(), newest: Arc::default(), overflows: Arc::default() }
     }
@@ -115,7 +116,7 @@ impl ResponseCache {
             store.make_room(&own);
             own.has_had_its_time().await;
             let Some(newest) = newest.upgrade() else { return };
-            // Memory for which nobody asks is given back.
+            // The memory of an answer is freed once new requests no longer get it.
             lock(&newest).take_if(|newest| Arc::ptr_eq(&newest.text, &own));
         });
         Arc::new(CachedResponse { begun, head, text, _writing: AbortOnDropHandle::new(writing) })
@@ -129,7 +130,8 @@ impl Default for Store {
 }
 
 impl Store {
-    /// Writes an answer for one reader. Waits if too many answers are being sent that are not shared.
+    /// Writes an answer for one reader. Waits while [`MAX_UNSHARED`] such answers are under way, and refuses
+    /// with 503 after [`PATIENCE`].
     pub(super) async fn send(
         &self,
         write: impl FnOnce(&mut ResponseWriter) -> io::Result<()> + Send + 'static,
@@ -149,7 +151,8 @@ impl Store {
         cached.push_back(Arc::downgrade(text));
     }
 
-    /// Drops the oldest texts until all take little enough memory, so that slow readers cannot fill it.
+    /// Withdraws the oldest texts until all hold [`MAX_HELD`] bytes at most, but never `newest`. So slow
+    /// readers cannot fill the memory.
     fn make_room(&self, newest: &Arc<SharedText>) {
         let texts: Vec<_> = lock(&self.cached).iter().filter_map(Weak::upgrade).collect();
         let mut held: usize = texts.iter().map(|text| text.size()).sum();

@@ -18,12 +18,12 @@ use tokio::{
     task::spawn_blocking,
 };
 
-/// The most bytes of an answer that are handed on at a time.
+/// The most bytes in one piece of an answer.
 pub(super) const PIECE: usize = 32 * 1024;
-/// The most pieces of an answer that wait to be taken.
+/// The most pieces of an answer that wait to be sent.
 const MAX_PIECES: usize = 4;
 
-/// The pieces of an answer; an error where it ends too early.
+/// The pieces of an answer as a stream, which fails if the answer ends too early.
 pub(super) type Pieces = BoxStream<'static, io::Result<Bytes>>;
 
 /// The facts about an answer beside its text.
@@ -82,7 +82,8 @@ impl fmt::Write for ResponseWriter {
     }
 }
 
-/// Writes an answer on a blocking thread, as fast as its pieces are taken. The permit is free again with the last one.
+/// Writes an answer on a blocking thread, as fast as its pieces are read. `permit` is held until the stream
+/// of pieces ends or is dropped.
 pub(super) fn compose(
     permit: Option<OwnedSemaphorePermit>,
     write: impl FnOnce(&mut ResponseWriter) -> io::Result<()> + Send + 'static,
@@ -98,14 +99,15 @@ pub(super) fn compose(
     let pieces = stream::try_unfold((receiver, writing, permit), async |(mut receiver, writing, permit)| {
         match receiver.recv().await {
             Some(piece) => Ok(Some((piece, (receiver, writing, permit)))),
-            // One that panicked has left the answer incomplete.
+            // A thread that panicked has left the answer incomplete.
             None => writing.await?.map(|()| None),
         }
     });
     (head, pieces.boxed())
 }
 
-/// The code and body of an answer. One of a single piece is sent as a whole, with its length.
+/// The status code and body of an answer. An answer of a single piece is sent as a whole, with its length.
+/// Refuses with 500 if writing fails within the first two pieces.
 pub(super) async fn respond(head: &Head, mut pieces: Pieces) -> Result<(StatusCode, Body), Refusal> {
     let begin = async { Ok::<_, io::Error>((pieces.try_next().await?, pieces.try_next().await?)) };
     let (first, second) = begin.await.map_err(|_| {

@@ -18,7 +18,7 @@ use std::{
 /// recently is dropped first.
 const MOST: usize = 256;
 
-/// A selection of checks by namespace, owner or name. Without any of these, all checks.
+/// A selection of checks by namespace, owner or both. Without either, all checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Selection {
     pub(super) namespace: Option<String>,
@@ -76,7 +76,7 @@ impl Answers {
 }
 
 impl Selections {
-    /// Caches without answers. Their texts count in the memory of this store.
+    /// Caches without answers, whose texts will count in the limits of `store`.
     pub(super) fn new(store: Store) -> Self {
         Self { all: Arc::new(Answers::new(&store)), parts: Mutex::default(), store }
     }
@@ -101,7 +101,7 @@ impl Selections {
     }
 
     fn add(&self, selection: &Selection) -> Arc<Answers> {
-        // Somebody else may have been quicker.
+        // Another request may have added the selection meanwhile.
         if let Some(answers) = self.recall(selection) {
             return answers;
         }

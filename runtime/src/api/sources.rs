@@ -1,4 +1,4 @@
-//! `/api/v1/sources`: where checks come from, and whether that can be reached.
+//! `/api/v1/sources`: the sources of checks, and whether each can be reached.
 
 use super::Api;
 use crate::board::Source;

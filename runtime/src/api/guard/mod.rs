@@ -1,4 +1,4 @@
-//! Who may ask, and how often.
+//! Access control: the credentials that a request needs, and the rate of requests of a client.
 
 mod rate;
 mod tokens;
@@ -28,7 +28,8 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// A guard that requires one of these credentials, if there are any, and allows requests at this rate.
+    /// A guard that requires one of these credentials, if there are any. With a `rate` it limits the requests
+    /// of each client.
     pub fn new(
         bearer: Option<Arc<ReloadingFile<Bearer>>>,
         basic: Option<Arc<ReloadingFile<Basic>>>,

@@ -1,4 +1,4 @@
-//! How many requests a client may make.
+//! The rate limit on the requests of each client.
 
 use crate::{api::client::Client, settings::Rate};
 use governor::{RateLimiter, clock::Clock, middleware::NoOpMiddleware, state::keyed::HashMapStateStore};
@@ -21,7 +21,7 @@ pub(super) struct RateLimit {
 struct Uptime(Instant);
 
 impl RateLimit {
-    /// A limit of which nothing was used yet.
+    /// A limit of `rate` for each client, of which nothing was used yet.
     pub(super) fn new(rate: Rate) -> Self {
         let clock = Uptime(Instant::now());
         let limiter = RateLimiter::hashmap_with_clock(rate.quota(), clock);

@@ -14,10 +14,11 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Bearer tokens, one in each line of a file; `#` begins a comment.
+/// Bearer tokens, one in each line of a file. A line that begins with `#` is a comment.
 pub struct Bearer(KnownTokens);
 
-/// Users with their passwords, `user:password` in each line of a file; `#` begins a comment.
+/// Users with their passwords, `user:password` in each line of a file. A line that begins with `#` is a
+/// comment.
 pub struct Basic(KnownTokens);
 
 /// Digests of the known tokens. Comparing digests takes the same time wherever they differ, and a memory dump
@@ -61,7 +62,8 @@ impl FileContent for Basic {
 }
 
 impl KnownTokens {
-    /// Checks that errors name lines by their number only, as their text is secret.
+    /// Parses the lines of files, except empty lines and comments. Errors name a line by its number, as its
+    /// text is secret, and say by `shape` what it should be.
     fn parse(contents: &[Vec<u8>], shape: &str, is_good: impl Fn(&str) -> bool) -> Result<Self, String> {
         let mut digests = Vec::new();
         for content in contents {

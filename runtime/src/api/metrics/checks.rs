@@ -1,4 +1,4 @@
-//! The series of every check, read from the board at each scrape, so that those of a removed check vanish at
+//! The metrics of all checks, read from the board at each scrape. The series of a removed check vanish at
 //! once.
 
 use super::{
@@ -114,7 +114,7 @@ const METRICS: [Metric<Row>; 10] = [
     },
 ];
 
-/// Writes a metric of which each check has samples with labels of their own.
+/// Writes one metric. `samples` gives the samples of a check, with labels beside those of the check.
 fn series<'r, L: EncodeLabelSet, S: IntoIterator<Item = (L, f64)>>(
     out: &mut DescriptorEncoder<'_>,
     (kind, name, help): (MetricType, &str, &str),
@@ -130,7 +130,7 @@ fn series<'r, L: EncodeLabelSet, S: IntoIterator<Item = (L, f64)>>(
     Ok(())
 }
 
-/// The metrics of checks that alerts use.
+/// Writes `aviary_check_info`, by whose label `severity` alerts tell checks apart.
 fn infos(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
     let head = (Gauge, "aviary_check_info", "The check, with its severity; always 1.");
     series(out, head, rows, |row| {
@@ -179,7 +179,8 @@ fn targets(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
     })
 }
 
-/// The first targets with shortened names; those that share a name are good only together.
+/// The names of the first [`MAX_TARGETS`] targets, cut to `longest` bytes, and whether each is good. Targets
+/// that share a cut name are good only if all of them are.
 fn merged(targets: &[Target], longest: usize) -> Vec<(&str, bool)> {
     let short = |target: &Target| target.name.floor_char_boundary(longest);
     let first = targets.iter().take(MAX_TARGETS);
@@ -215,7 +216,8 @@ fn denials(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
     })
 }
 
-/// The number of host calls with this result, for each capability.
+/// How many host calls of the check had this result, by capability. Capabilities without such calls are left
+/// out.
 fn calls(row: &Row, result: CallResult) -> impl Iterator<Item = (&'static str, f64)> {
     let calls = Capability::ALL
         .into_iter()
@@ -230,7 +232,8 @@ fn limit_hits(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
     })
 }
 
-/// Writes how many objects each check left behind, also checks that are gone and have no other series.
+/// Writes how many objects in the cluster each check left behind. Removed checks are included, which have no
+/// other series.
 fn leftovers(out: &mut DescriptorEncoder<'_>, board: &Board) -> fmt::Result {
     let help = "Objects that rounds which are over left behind in the cluster, where there are any.";
     let mut metric = out.encode_descriptor("aviary_leftover_objects", help, None, Gauge)?;

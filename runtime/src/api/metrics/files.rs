@@ -5,7 +5,7 @@ use crate::board::Board;
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType::Gauge};
 use std::{fmt, sync::Arc};
 
-/// The collector of the metrics of such files. Without files it writes nothing.
+/// The collector of the metrics of files that are read again. Writes nothing if the daemon has no such files.
 #[derive(Debug)]
 pub(super) struct Files(pub(super) Arc<Board>);
 

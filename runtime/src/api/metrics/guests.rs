@@ -1,7 +1,7 @@
 //! The metrics that guests made, as `aviary_custom_<name>`.
 //!
-//! One name is one metric for all checks. Where checks disagree about its kind, the check that used the name first
-//! decides, those that are trusted before all others; what does not agree is left out and counted.
+//! One name is one metric for all checks. Where checks disagree about its kind, the check that used the name
+//! first decides; trusted checks go before all others. Metrics of another kind are left out and counted.
 
 use super::{
     row::Row,
@@ -35,7 +35,7 @@ pub(super) fn encode(out: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Resu
             if head.kind != first.kind {
                 *left_out.entry(&row.entry.key).or_default() += 1;
             } else if let Some(family) = row.entry.usage.metrics.family(name) {
-                // One copy at a time: all of them together can be large.
+                // One copy at a time: the metrics of all checks together can be large.
                 series(&mut metric, row, &family)?;
             }
         }

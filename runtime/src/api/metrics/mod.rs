@@ -1,4 +1,4 @@
-//! `/metrics`: everything on the board for Prometheus.
+//! `/metrics`: metrics of the checks, the sources and the daemon itself, for Prometheus.
 
 mod checks;
 mod files;
@@ -42,7 +42,7 @@ enum Format {
     OpenMetrics,
 }
 
-/// The state that a scrape reads.
+/// The registry of all collectors, which read their values at each scrape.
 pub(super) fn registry(board: &Arc<Board>) -> Registry {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(process::Daemon));

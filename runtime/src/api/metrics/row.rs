@@ -21,7 +21,7 @@ impl Row {
         Self { view: entry.view(), entry }
     }
 
-    /// The values of the labels `namespace` and `check`.
+    /// The labels `namespace` and `check`, each with its value.
     pub(super) fn labels(&self) -> [(&str, &str); 2] {
         labels(&self.entry.key)
     }

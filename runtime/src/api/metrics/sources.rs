@@ -1,4 +1,4 @@
-//! Whether the sources of checks can be reached.
+//! The metrics of the sources of checks: whether each can be reached.
 
 use super::samples::{Metric, flag, unix};
 use crate::board::{Board, Source};

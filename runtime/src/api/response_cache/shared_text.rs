@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// For how many times the time that writing took an answer may be shared. So writing takes at most a
+/// For how many times its writing time a text is given to new requests. So writing takes at most a
 /// twenty-fifth of a processor, however many clients ask.
 const WORTH: u32 = 25;
 /// The longest time for which an answer may be shared.
@@ -38,12 +38,13 @@ enum Stage {
     Writing,
     /// The text is complete. Requests from this instant on get another text.
     Whole(Instant),
-    /// The text was dropped to make room for newer ones, or could not be written.
+    /// The text was withdrawn: it was too long, could not be written, or had to make room for newer ones.
     Gone,
 }
 
 impl SharedText {
-    /// Collects the pieces of an answer. `overflows` is set if they are too large to be shared.
+    /// Collects the pieces of the text. Withdraws the text if a piece fails, or if the text gets longer than
+    /// [`MAX_CACHED`], and then also sets `overflows`.
     pub(super) async fn collect(&self, head: &Head, mut pieces: Pieces, overflows: &AtomicBool) {
         while let Some(piece) = pieces.next().await {
             let Ok(piece) = piece else { return self.withdraw() };
@@ -58,8 +59,9 @@ impl SharedText {
         self.write(|text| text.stage = Stage::Whole(until));
     }
 
-    /// The pieces of the text, from the first one on. A connection that does not read on holds two pieces,
-    /// and not the whole text. `owner` lives until all pieces are read.
+    /// The pieces of the text from the first one on; an error if the text is withdrawn. A connection that
+    /// does not read on holds two pieces, and not the whole text. `owner` is kept until the stream ends or is
+    /// dropped.
     pub(super) fn read(&self, owner: impl Send + 'static) -> Pieces {
         let pieces = stream::try_unfold((owner, self.0.subscribe(), 0), async |(owner, mut text, index)| {
             let next = text.wait_for(|text| index < text.pieces.len() || text.stage != Stage::Writing).await;
@@ -103,7 +105,7 @@ impl SharedText {
         }
     }
 
-    /// Drops the text. Requests that still read it end early.
+    /// Withdraws the text. Requests that are still reading the text end with an error.
     pub(super) fn withdraw(&self) {
         self.0.send_modify(|text| *text = Text { stage: Stage::Gone, ..Text::default() });
     }

@@ -5,7 +5,7 @@ use http_body_util::BodyExt;
 use std::{io::Write, sync::atomic::AtomicU32};
 use tokio::time::sleep;
 
-/// Long enough for an answer to be good for the longest time.
+/// How long a test answer takes to write: enough for the answer to be shared for [`LONGEST`].
 const LABOUR: Duration = Duration::from_millis(50);
 const LARGE: usize = 30 * 1024 * 1024;
 

@@ -24,7 +24,7 @@ pub(super) struct ConnectionLimit {
     idle: Arc<Mutex<IdleConnections>>,
 }
 
-/// The connections that nobody owes an answer, in the order in which they fell idle.
+/// The idle connections, which have no request under way, in the order in which they became idle.
 #[derive(Default)]
 struct IdleConnections {
     permits: BTreeMap<u64, (ClientPermit, CancellationToken)>,
@@ -36,7 +36,7 @@ pub(super) struct Connection {
     idle: Arc<Mutex<IdleConnections>>,
     /// Cancelled when the connection has to leave.
     leave: CancellationToken,
-    /// The place among the idle connections, if this one is idle.
+    /// The key of this connection in [`IdleConnections::permits`], while the connection is idle.
     place: AtomicU64,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct RequestGuard {
     permit: Option<ClientPermit>,
 }
 
-/// The body of an answer. Once all of it has been taken, the connection is silent again.
+/// The body of an answer. The connection is idle again once this body is dropped.
 pub(super) struct Answer {
     pub(super) body: Body,
     pub(super) _guard: Option<RequestGuard>,
@@ -58,9 +58,10 @@ impl ConnectionLimit {
         Self { permits: ClientLimit::new(most, of_each), idle: Arc::default() }
     }
 
-    /// Gives a permit to a new connection of this client, or of a client without a share. Where the client has its
-    /// share already, its own connection that is idle for longest has to leave first. Where no permit is left at all,
-    /// it is the longest idle of all connections. `None` if no such connection is idle.
+    /// Gives a permit to a new connection of this client, or of a client without a share. Where the client
+    /// has its share already, its own connection that is idle for longest has to leave first. Where no permit
+    /// is left at all, the longest idle of all connections has to leave. `None` if no such connection is
+    /// idle.
     pub(super) fn admit(&self, client: Option<Client>) -> Option<Arc<Connection>> {
         let mut idle = lock(&self.idle);
         let permit = loop {

@@ -52,18 +52,18 @@ const MAX_BODY: usize = 64 * 1024;
 const MOST_TURNED_AWAY: usize = 256;
 /// How long a connection without a permit may take to send its request and to read its 503.
 const TURNING_AWAY: Duration = Duration::from_secs(5);
-/// The `Retry-After` for a client for whom there was no permit.
+/// The `Retry-After` for a client whose connection got no permit.
 const COME_AGAIN: Duration = Duration::from_secs(1);
-/// How long to wait when the machine has no file descriptor left for a connection.
+/// How long the server waits after an error of `accept`, such as a lack of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// Listens at this address.
+/// Listens for TCP connections at this address.
 ///
 /// # Errors
-/// When the address is not one of this machine, or another program listens there.
+/// When the address is not one of this machine, or another program listens at the address.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Else nobody could listen here for a minute after a daemon has ended.
+    // Without this, nobody could listen at the address for a minute after a daemon has ended.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -78,8 +78,9 @@ pub struct Entrance {
     pub proxies: TrustedProxies,
 }
 
-/// Serves HTTP/1.1 until `shutdown`, over TLS if there is a certificate. Then nothing more is accepted,
-/// requests under way get `close_after` to finish, and what is left is dropped.
+/// Serves HTTP/1.1 until `shutdown` is cancelled, over TLS if `entrance` has a certificate. Then no
+/// connection is accepted any more, and requests under way get `close_after` to finish. Connections that are
+/// still open after that are dropped.
 pub async fn serve(
     listener: TcpListener,
     entrance: Entrance,
@@ -102,13 +103,13 @@ pub async fn serve(
     server.close(close_after).await;
 }
 
-/// The open connections of the server.
+/// The server of one listener, with its open connections.
 struct Server {
     acceptor: Acceptor,
     router: Router,
     /// Answers connections without a permit with 503.
     full: Router,
-    /// The permits for such 503 answers.
+    /// The permits for connections that are answered with 503, [`MOST_TURNED_AWAY`] in all.
     waiting: Arc<Semaphore>,
     limit: ConnectionLimit,
     connections: JoinSet<()>,
@@ -135,7 +136,7 @@ impl Server {
 
     fn admit(&mut self, stream: TcpStream, address: IpAddr) {
         let acceptor = self.acceptor.clone();
-        // A proxy asks for many clients, each of which has its own limits.
+        // A trusted proxy asks for many clients, so its connections count in no client's share.
         let client = (!acceptor.entrance.proxies.trusts(address)).then(|| Client::of(address));
         if let Some(connection) = self.limit.admit(client) {
             let router = self.router.clone();

@@ -1,4 +1,4 @@
-//! TLS with a certificate that may change.
+//! TLS for the server, with a certificate that may change while the daemon runs.
 
 use super::write_timeout::WriteTimeout;
 use crate::api::reloading_file::FileContent;
@@ -17,16 +17,16 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use x509_parser::parse_x509_certificate;
 
-/// How long a handshake may take, the wait for its first byte included.
+/// How long a TLS handshake may take, the wait for its first byte included.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The first byte of a handshake.
+/// The first byte of a TLS handshake: the content type `handshake` of a record (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
-/// How much of a request in plain HTTP is read before it is refused, so that the answer arrives.
+/// How many bytes of a request in plain HTTP are read before the refusal, so that the answer arrives.
 const PLAIN_HEAD: usize = 4096;
 const PLAIN_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n\
     Connection: close\r\n\r\n{\"error\":\"this port speaks TLS: ask it with https://\"}\n";
 
-/// A certificate with its chain, and its key.
+/// The server's TLS certificate with its chain, and the private key.
 pub struct Tls {
     acceptor: TlsAcceptor,
     expires: Timestamp,

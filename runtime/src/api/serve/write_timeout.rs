@@ -90,7 +90,7 @@ impl AsyncWrite for WriteTimeout {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Whoever writes has nothing left.
+        // The writer flushes once it has nothing left to write.
         self.forgive();
         Pin::new(&mut self.stream).poll_flush(context)
     }

@@ -162,7 +162,7 @@ async fn a_run_that_cannot_be_or_does_not_end_says_so() {
     assert!(body.contains("a/broken is not loaded: test.wasm is not WebAssembly"), "{body}");
 }
 
-/// A check that runs whenever it is asked to, and how often it did.
+/// Puts a check on the board that runs on every demand. Returns the counter of its runs.
 fn obliging(board: &Board, key: &str) -> Arc<AtomicU32> {
     let (entry, runs) = (enter(board, check(key)), Arc::new(AtomicU32::new(0)));
     tokio::spawn({

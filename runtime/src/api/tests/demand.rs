@@ -19,7 +19,8 @@ async fn run_waits_for_fresh_outcomes_and_skips_suspended_checks() {
     task.await.expect("the check's task");
 }
 
-/// Asks one router for runs of all checks: how long it took, and the age that it tells.
+/// Requests a run of all checks. Returns how long the answer took, and its header `Age`, empty if there is
+/// none.
 async fn sweep(router: &axum::Router) -> (Duration, String) {
     let start = Instant::now();
     let request = Request::get("/health?run").body(Body::empty()).expect("a request");
@@ -90,7 +91,7 @@ async fn however_often_all_checks_are_to_run_the_board_is_walked_a_few_times_a_s
     assert!(many.iter().all(|(took, age)| *took == pause && age.is_empty()), "{many:?}");
 }
 
-/// Puts a check on the board whose latest run passed a good minute and a half ago.
+/// Puts the check `a/b` on the board, whose latest run passed 100 seconds ago.
 fn enter_old(board: &Board, timeout: Duration) -> Arc<Entry> {
     let mut check = check("a/b");
     Arc::make_mut(&mut check.program).timeout = timeout;
@@ -100,7 +101,8 @@ fn enter_old(board: &Board, timeout: Duration) -> Arc<Entry> {
     entry
 }
 
-/// The code of an answer, its age in tens of seconds, and how long it took.
+/// Sends a request. Returns the status code, the header `Age` in tens of seconds, and how long the answer
+/// took.
 async fn ask(board: &Arc<Board>, method: Method, uri: &str) -> (u16, Option<u64>, Duration) {
     let start = Instant::now();
     let response = send(board, method, uri, "*/*").await;

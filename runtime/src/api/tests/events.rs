@@ -4,7 +4,7 @@ use crate::api::{
     events::{LISTENERS_EACH, MAX_LISTENERS},
 };
 
-/// The next piece of the stream.
+/// The next piece of the response's event stream; none at the end.
 async fn piece(response: &mut Response) -> Option<String> {
     let frame = response.body_mut().frame().await?.expect("a frame");
     Some(String::from_utf8(frame.into_data().expect("data").to_vec()).expect("text"))
@@ -53,7 +53,7 @@ async fn a_slow_listener_is_told_how_much_it_missed() {
     assert!(piece(&mut stream).await.expect("an event").contains("a/6"));
 }
 
-/// Opens a stream as this client.
+/// Opens an event stream as the client with this number.
 async fn listen(router: &axum::Router, client: usize) -> Response {
     let mut request = Request::get("/api/v1/events").body(Body::empty()).expect("a request");
     request.extensions_mut().insert(Client::of((client as u32).to_be_bytes().into()));

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-/// Long enough for a file to be read again.
+/// How long tests wait for a file to be read again, which happens every five seconds.
 const A_WHILE: Duration = Duration::from_secs(6);
 
 pub(super) fn reloading_file<T: FileContent>(directory: &TempDir, text: &str) -> Arc<ReloadingFile<T>> {
@@ -70,7 +70,7 @@ async fn a_file_that_would_let_nobody_in_ends_the_start_with_its_name() {
     assert!(read().contains("tokens: it has no line"), "{}", read());
 }
 
-/// Whether a client with this token is answered.
+/// Whether a request with this bearer token is answered with 200.
 async fn is_known(router: &axum::Router, token: &str) -> bool {
     let request = Request::get("/health").header(header::AUTHORIZATION, format!("Bearer {token}"));
     let response = router.clone().oneshot(request.body(Body::empty()).expect("a request")).await;

@@ -11,7 +11,7 @@ async fn code(board: &Arc<Board>, uri: &str) -> u16 {
     get(board, uri).await.0.as_u16()
 }
 
-/// The body without the times in it.
+/// The JSON body of an answer, without the field `since` of each check.
 async fn body(board: &Arc<Board>, uri: &str, accept: &str) -> serde_json::Value {
     let text = text(send(board, Method::GET, uri, accept).await).await;
     let mut body: serde_json::Value = serde_json::from_str(&text).expect("JSON");

@@ -14,7 +14,7 @@ const OPEN: &str =
 /// The name of a sample and its labels, which have no order.
 type Series = (String, BTreeMap<String, String>);
 
-/// Samples, and the type of every metric.
+/// The parsed text of `/metrics`: the samples, and the type of every metric.
 #[derive(Debug, Default)]
 struct Parsed {
     samples: BTreeMap<Series, f64>,
@@ -27,7 +27,7 @@ impl Parsed {
     }
 }
 
-/// Reads what stands before a value. Whether a bound is written `1` or `1.0` does not matter.
+/// Reads the name and labels of a sample. The bounds `1` and `1.0` in the label `le` read the same.
 fn series(text: &str) -> Series {
     let (name, inner) = text.split_once('{').unwrap_or((text, "}"));
     let mut labels = labels(inner.strip_suffix('}').expect("a closing brace"));
@@ -42,7 +42,7 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || each == '_')
 }
 
-/// The labels between braces; panics where quotes or escapes are wrong.
+/// Reads the labels between braces; panics where quotes or escapes are wrong.
 fn labels(mut text: &str) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
     while !text.is_empty() {
@@ -69,8 +69,8 @@ fn labels(mut text: &str) -> BTreeMap<String, String> {
     labels
 }
 
-/// Reads either format and panics where it is not valid: metrics have a help, a type, follow each
-/// other without being mixed, and have no sample twice.
+/// Reads `/metrics` in either format, and panics where the text is not valid. Each metric has a help and a
+/// type, its samples stand together, and none comes twice.
 fn parse(text: &str, is_open: bool) -> Parsed {
     let mut parsed = Parsed::default();
     let (mut name, mut kind) = (String::new(), String::new());
@@ -282,7 +282,7 @@ async fn where_checks_disagree_about_a_name_the_first_user_decides_and_the_other
     assert_eq!(metrics.value(conflicts), Some(1.0));
 }
 
-/// A check of somebody who is not trusted.
+/// Puts a check on the board whose namespace is not trusted.
 fn enter_tenant(board: &Board, key: &str) -> Arc<Entry> {
     let mut check = check(key);
     let ceiling = Ceiling::tenant(check.key.namespace(), "cluster.local", Arc::default());
@@ -304,7 +304,7 @@ async fn who_is_trusted_decides_about_a_name_whoever_used_it_first() {
     assert_eq!(metrics.value(conflicts), Some(1.0));
 }
 
-/// Makes fifty histograms.
+/// Makes fifty histograms of one check; false if one of them is refused.
 fn make_many(entry: &Entry) -> bool {
     (0..50).all(|index| entry.usage.metrics.histogram(&format!("x{index}"), "", &[], 1.0, &[]).is_ok())
 }

@@ -1,4 +1,4 @@
-//! What clients see, through the router or over TCP.
+//! Tests of what clients of the API see, through the router or over TCP.
 
 mod checks;
 mod demand;
@@ -31,7 +31,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// A board whose sources have been read.
+/// A board that is ready, as if all sources had been read.
 fn board() -> Arc<Board> {
     let board = Arc::new(Board::default());
     board.set_ready(true);
@@ -43,12 +43,12 @@ fn check(key: &str) -> Check {
     Check::bare(key.parse().expect("a key"), module)
 }
 
-/// Where the checks of these tests are from.
+/// The origin of all checks in these tests.
 fn origin() -> Arc<Origin> {
     Arc::new(Origin::File("checks.yaml".into()))
 }
 
-/// Puts a check on the board that has not run.
+/// Puts a check on the board that has a module and has not run.
 fn enter(board: &Board, check: Check) -> Arc<Entry> {
     let check = Arc::new(check);
     let entry = board.enter(&check, &origin());
@@ -77,7 +77,7 @@ fn in_an_hour() -> Next {
     Next { run: Timestamp::now() + hour, fresh_until: Instant::now() + hour, quarantine: None }
 }
 
-/// Puts a check on the board that has run once.
+/// Puts a check on the board that has run once, with this verdict.
 fn enter_with(board: &Board, key: &str, verdict: Verdict) -> Arc<Entry> {
     let entry = enter(board, check(key));
     record(&entry, verdict);

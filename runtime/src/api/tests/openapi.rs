@@ -19,7 +19,7 @@ async fn described() -> Vec<(String, Vec<Method>)> {
     paths.iter().map(|(path, operations)| (path.clone(), methods(operations))).collect()
 }
 
-/// Everything that can be asked for, with what is said about it.
+/// All operations of the OpenAPI description: the method, the path and the description of each.
 async fn operations() -> Vec<(Method, String, Value)> {
     let description = json(&board(), "/api/v1/openapi.json").await;
     let mut all = Vec::new();
@@ -32,7 +32,7 @@ async fn operations() -> Vec<(Method, String, Value)> {
     all
 }
 
-/// Asks for everything, and tells the codes; each has to be described, with its media type.
+/// Requests every operation, and returns the status codes. Each has to be described with its media type.
 async fn ask_for_everything(router: &Router, namespace: &str, query: &str) -> BTreeSet<u16> {
     let mut codes = BTreeSet::new();
     for (method, path, operation) in operations().await {
@@ -115,7 +115,7 @@ async fn every_described_path_answers_its_methods_and_no_others() {
     for (path, methods) in described().await {
         for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             let code = code(&path, &method).await;
-            // Whatever answers GET answers HEAD.
+            // A path that answers GET answers HEAD as well.
             let is_head = method == Method::HEAD && methods.contains(&Method::GET);
             assert_eq!(methods.contains(&method) || is_head, code != 405, "{method} {path}: {code}");
             assert_ne!(code, 404, "{method} {path}");

@@ -1,4 +1,4 @@
-//! Whether Prometheus itself understands what it is told.
+//! Tests with `promtool` whether Prometheus understands the answers of `/metrics`.
 
 use super::*;
 use crate::{

@@ -51,7 +51,7 @@ async fn start_api() -> Server {
 }
 
 impl Server {
-    /// One request on a connection of its own.
+    /// Sends a GET request over a connection of its own, with `more` header lines. Returns the whole answer.
     pub(super) async fn get(&self, path: &str, more: &str) -> String {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n");
         rest(self.open(&request).await).await
@@ -61,7 +61,7 @@ impl Server {
         self.open_from(1, text).await
     }
 
-    /// A connection from another address of this machine.
+    /// Opens a connection from 127.0.0.`address`, and sends `text`.
     async fn open_from(&self, address: u8, text: &str) -> TcpStream {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.bind(SocketAddr::from(([127, 0, 0, address], 0))).expect("another address");
@@ -78,7 +78,7 @@ pub(super) async fn rest(mut stream: TcpStream) -> String {
     String::from_utf8(text).expect("text")
 }
 
-/// A router whose one path takes so long.
+/// A router whose only path, `/slow`, answers after this many seconds.
 fn slow(seconds: u64) -> Router {
     let answer = move || async move {
         sleep(Duration::from_secs(seconds)).await;
@@ -189,10 +189,10 @@ async fn a_body_that_never_comes_holds_nobody_up() {
 }
 
 const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-/// Answered after a long time.
+/// A request for a run of `a/hung` of [`start_hung`], which is answered only after a long time.
 const HUNG: &str = "GET /health/a/hung?run HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// A server with a check that is never run.
+/// A server with the check `a/hung`, which nothing runs.
 async fn start_hung() -> (Server, Arc<Entry>) {
     let board = board();
     let hung = enter_with(&board, "a/hung", outcome(Status::Pass, ""));
@@ -207,7 +207,7 @@ async fn a_client_with_too_many_requests_under_way_is_told_so_and_others_are_ans
     for _ in 0..64 {
         held.push(server.open(HUNG).await);
     }
-    // What has been sent is not yet read.
+    // The server may not have read all requests yet.
     while server.get("/health", "").await.starts_with("HTTP/1.1 200") {}
     let answer = server.get("/health", "").await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
@@ -279,7 +279,7 @@ async fn a_burst_of_connections_waits_to_be_accepted_and_none_is_lost() {
     let listener = listen_anywhere();
     let address = listener.local_addr().expect("an address");
     let burst = (0..burst).map(|_| TcpStream::connect(address));
-    // Where the queue is full, the kernel drops what comes, and nobody here makes room.
+    // Where the queue is full, the kernel drops connections, and nothing here accepts any.
     let connected = timeout(Duration::from_secs(10), futures_util::future::try_join_all(burst)).await;
     assert!(connected.is_ok_and(|connected| connected.is_ok()));
 }

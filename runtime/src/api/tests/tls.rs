@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// A certificate for localhost in files of their own.
+/// A temporary directory with the files of a certificate for localhost and its key.
 struct Files {
     directory: TempDir,
 }
