@@ -93,21 +93,30 @@ impl LabelledTarget {
 /// The metrics of the targets of one check. Where the check may have no more series, the others go on without.
 #[derive(Debug, Default)]
 pub struct TargetSeries {
+    /// The value of each series as it was set last, by its number; none if it was not set.
+    values: Vec<Option<f64>>,
     /// Whether the log of this round says already that series are missing.
     is_told: bool,
 }
 
 impl TargetSeries {
-    /// Sets the gauge `name` of a target to a value. `shown` is the target's name as it may be shown; `kind` is one
-    /// more label, if there is one.
+    /// Sets the gauge `name` of a target to a value, unless it has that value already. `number` is one for each series of
+    /// the check, from 0. `shown` is the target's name as it may be shown; `kind` is one more label, if there is one.
     pub fn gauge(
         &mut self,
+        number: usize,
         (name, help): (&str, &str),
         shown: &str,
         labels: &[(String, String)],
         kind: Option<(&str, &str)>,
         value: f64,
     ) {
+        if self.values.len() <= number {
+            self.values.resize(number + 1, None);
+        }
+        if self.values[number].replace(value) == Some(value) {
+            return;
+        }
         let mut metric = Metric::new(name, help).label("target", shorten(shown));
         for (key, value) in labels {
             metric = metric.label(key, shorten(value));
@@ -116,6 +125,7 @@ impl TargetSeries {
             metric = metric.label(key, value);
         }
         let Err(error) = metric.gauge(value) else { return };
+        self.values[number] = None;
         if !std::mem::replace(&mut self.is_told, true) {
             let advice = match error {
                 metrics::Error::TooManySeries => {

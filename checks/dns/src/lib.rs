@@ -25,11 +25,11 @@ impl Check for Settings {
     fn poll(&mut self) -> Result<Outcome, String> {
         let mut targets = Vec::new();
         let mut series = std::mem::take(&mut self.series);
-        for name in &self.names {
+        for (number, name) in self.names.iter().enumerate() {
             let reply = self.question(&name.name).ask();
             if let Ok(reply) = &reply {
                 let took = reply.duration().as_secs_f64();
-                series.gauge(DURATION, &name.name, &name.labels, None, took);
+                series.gauge(number, DURATION, &name.name, &name.labels, None, took);
             }
             let serials = self.expect.same_serial.then(|| serials::compare(self, &name.name));
             targets.push(judge(&self.expect, self.kind, name, &reply, serials));

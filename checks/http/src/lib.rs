@@ -39,13 +39,13 @@ impl Check for Settings {
             read_on(self, &mut answer.body);
         }
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO);
-        let pages = self.urls.iter().zip(&answers);
-        for (page, answer) in pages.clone() {
-            record(&mut self.series, page, answer);
+        let mut targets = Vec::new();
+        for (index, (page, answer)) in self.urls.iter().zip(&answers).enumerate() {
+            let target = judge(&self.expect, page, answer, now);
+            record(&mut self.series, index, &target.name, &page.labels, answer);
+            targets.push(target);
         }
-        Ok(Outcome::from_targets(
-            pages.map(|(page, answer)| judge(&self.expect, page, answer, now)).collect(),
-        ))
+        Ok(Outcome::from_targets(targets))
     }
 }
 
@@ -106,33 +106,40 @@ fn refused(pages: &[LabelledTarget], reason: &str) -> Outcome {
     Outcome::from_targets(pages.iter().map(target).collect())
 }
 
+/// The most series of a page.
+const SERIES: usize = 8;
+/// The phases of a request, as values of the label `phase`.
+const PHASES: [&str; 5] = ["resolve", "connect", "tls", "wait", "transfer"];
+
 /// Sets the series of a page. Without an answer they are 0, as those of blackbox_exporter are.
-fn record(series: &mut TargetSeries, page: &LabelledTarget, answer: &Result<Answer, Error>) {
-    let shown = url::masked(&page.name);
+fn record(
+    series: &mut TargetSeries,
+    index: usize,
+    shown: &str,
+    labels: &[(String, String)],
+    answer: &Result<Answer, Error>,
+) {
     let answer = answer.as_ref().ok();
-    let mut set = |metric, kind, value| series.gauge(metric, &shown, &page.labels, kind, value);
-    let status = ("http_status_code", "The status of the latest answer; 0 without an answer.");
-    set(status, None, answer.map_or(0.0, |answer| f64::from(answer.status)));
+    let mut set = |number, metric, kind, value| {
+        series.gauge(index * SERIES + number, metric, shown, labels, kind, value);
+    };
     let duration = ("http_duration_seconds", "How long each phase of the latest answer took.");
-    let timings = answer.map(|answer| answer.timings);
-    for (phase, time) in [
-        ("resolve", timings.map(|timings| timings.resolve_ns)),
-        ("connect", timings.map(|timings| timings.connect_ns)),
-        ("tls", timings.map(|timings| timings.tls_ns)),
-        ("wait", timings.map(|timings| timings.wait_ns)),
-        ("transfer", timings.map(|timings| timings.transfer_ns)),
-    ] {
-        let time = Duration::from_nanos(time.unwrap_or(0));
-        set(duration, Some(("phase", phase)), time.as_secs_f64());
+    let times = answer.map(|answer| answer.timings).map_or([0; PHASES.len()], |timings| {
+        [timings.resolve_ns, timings.connect_ns, timings.tls_ns, timings.wait_ns, timings.transfer_ns]
+    });
+    for (number, (phase, time)) in PHASES.into_iter().zip(times).enumerate() {
+        set(number, duration, Some(("phase", phase)), Duration::from_nanos(time).as_secs_f64());
     }
+    let status = ("http_status_code", "The status of the latest answer; 0 without an answer.");
+    set(5, status, None, answer.map_or(0.0, |answer| f64::from(answer.status)));
     let bytes = ("http_response_bytes", "How many bytes of the body of the latest answer were received.");
-    set(bytes, None, answer.map_or(0.0, |answer| answer.body.received as f64));
+    set(6, bytes, None, answer.map_or(0.0, |answer| answer.body.received as f64));
     if let Some(session) = answer.and_then(|answer| answer.tls.as_ref()) {
         let end = (
             "http_certificate_expiry_timestamp_seconds",
             "When the certificate of the server, or one of its path, ends; Unix seconds.",
         );
-        set(end, None, session.first_to_end.not_after as f64);
+        set(7, end, None, session.first_to_end.not_after as f64);
     }
 }
 

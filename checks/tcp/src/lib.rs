@@ -33,28 +33,33 @@ impl Check for Settings {
         };
         let seen: Vec<_> = self.targets.iter().map(talk).collect();
         let mut outcome = Vec::new();
-        for (target, seen) in self.targets.iter().zip(&seen) {
-            record(&mut self.series, target, seen.as_ref().ok());
+        for (index, (target, seen)) in self.targets.iter().zip(&seen).enumerate() {
+            record(&mut self.series, index, target, seen.as_ref().ok());
             outcome.push(judge(&self.expect, target, seen, now));
         }
         Ok(Outcome::from_targets(outcome))
     }
 }
 
+/// The most series of a target.
+const SERIES: usize = 3;
+
 /// Sets the series of a target. Where the conversation failed they are 0.
-fn record(series: &mut TargetSeries, target: &LabelledTarget, seen: Option<&Seen>) {
-    let mut set = |metric, value| series.gauge(metric, &target.name, &target.labels, None, value);
+fn record(series: &mut TargetSeries, index: usize, target: &LabelledTarget, seen: Option<&Seen>) {
+    let mut set = |number, metric, value| {
+        series.gauge(index * SERIES + number, metric, &target.name, &target.labels, None, value);
+    };
     let connect = seen.map_or(0.0, |seen| seen.connect.as_secs_f64());
-    set(("tcp_connect_duration_seconds", "How long resolving and connecting took."), connect);
+    set(0, ("tcp_connect_duration_seconds", "How long resolving and connecting took."), connect);
     if let Some(handshake) = seen.and_then(|seen| seen.handshake) {
-        set(("tcp_tls_duration_seconds", "How long the TLS handshake took."), handshake.as_secs_f64());
+        set(1, ("tcp_tls_duration_seconds", "How long the TLS handshake took."), handshake.as_secs_f64());
     }
     if let Some(session) = seen.and_then(|seen| seen.session.as_ref()) {
         let end = (
             "tcp_certificate_expiry_timestamp_seconds",
             "When the certificate of the server, or one of its path, ends; Unix seconds.",
         );
-        set(end, session.first_to_end.not_after as f64);
+        set(2, end, session.first_to_end.not_after as f64);
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
 use hyper::{HeaderMap, Version, body::Incoming};
 use std::{future::Future, net::SocketAddr};
 use tokio::{net::TcpStream, time::Instant};
+use url::Host;
 
 /// A request under way, with all that it needs.
 pub(super) struct Exchange<'a> {
@@ -101,7 +102,11 @@ impl Exchange<'_> {
         let (host, port) = outgoing.host()?;
         let namespace = self.client.authorization.namespace();
         let resolve = self.client.network.resolve(namespace, &host, outgoing.family, reach);
-        let addresses = self.progress.measure(Phase::Resolve, resolve).await;
+        let addresses = match host {
+            Host::Domain(_) => self.progress.measure(Phase::Resolve, resolve).await,
+            // An address needs no lookup, and so no time.
+            Host::Ipv4(_) | Host::Ipv6(_) => resolve.await,
+        };
         if let Some(proxy) = self.client.network.proxy_for(&addresses) {
             return self.open_through(proxy, outgoing).await;
         }
