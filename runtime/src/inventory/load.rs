@@ -80,8 +80,8 @@ impl Loader {
     }
 
     /// Makes a check ready to run, whose state the board shows in `entry`. If a version of the check is
-    /// `live`, the new one must also begin its round. When `stop` is cancelled, the load gives up and cleans
-    /// up.
+    /// `live`, the new one must also begin its round, unless it is suspended. When `stop` is cancelled, the load gives
+    /// up and cleans up.
     pub(super) async fn load(
         self,
         candidate: Candidate,

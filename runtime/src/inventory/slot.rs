@@ -24,7 +24,8 @@ pub(super) struct Slot {
     phase: Phase,
     /// Why a version newer than the desired candidate was refused. Kept until the load under way has ended.
     refusal: Option<Refusal>,
-    /// The version of the check that runs or is suspended; none before the first one was loaded.
+    /// The version of the check that was loaded last. None before the first one, and after a check that ran was
+    /// suspended, until a version is loaded again.
     live: Option<LiveVersion>,
     /// Whether the manifest in force suspends the check.
     is_suspended: bool,
@@ -81,7 +82,8 @@ pub(super) enum Action<R> {
     Enter(Arc<Check>, Arc<Origin>),
     /// Put the check on the board, and apply what its newest manifest says that needs no module.
     Adopt(Arc<Check>, Arc<Origin>),
-    /// Load this candidate. If a version is live, the new one has to begin its round beside the live one.
+    /// Load this candidate. If a version is live, the new one has to begin its round beside the live one, unless the
+    /// new one is suspended.
     Load { candidate: Candidate, live: Option<LiveVersion> },
     /// Cancel the load that is under way.
     GiveUp,
@@ -201,7 +203,7 @@ impl Slot {
     }
 
     /// The action that puts a check on the board. A suspended check that is to go on stays suspended until
-    /// its module was loaded.
+    /// the load of its module has ended, or its newest version is refused.
     fn enter<R>(&mut self, check: &Arc<Check>, origin: &Arc<Origin>) -> Actions<R> {
         match self.is_suspended && !check.suspend {
             true => vec![Action::Enter(Arc::clone(check), Arc::clone(origin))],

@@ -1,4 +1,4 @@
-//! What changes lead to while modules take long.
+//! Tests of changes that come while modules take long to load.
 
 use super::*;
 use crate::{
@@ -30,7 +30,7 @@ use tokio::{
 
 const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// Holds up whoever reads a module, until it is opened.
+/// A gate that blocks reads of modules until it is opened.
 #[derive(Default)]
 struct Gate {
     is_open: Mutex<bool>,
@@ -44,7 +44,7 @@ impl Gate {
         self.opened.notify_all();
     }
 
-    /// A check whose module is rubbish, and behind the gate.
+    /// The change that sets a check whose module is not valid, and is read only once the gate is open.
     fn check(self: &Arc<Self>, key: &str) -> Change {
         let gate = Arc::clone(self);
         let module = Packed::new(Digest::of(b"rubbish"), move || {
@@ -58,7 +58,7 @@ impl Gate {
     }
 }
 
-/// An empty component that holds a turn for which others wait.
+/// A fetched module that is an empty component, and keeps a permit until it is dropped.
 struct HeldModule {
     _turn: Arc<()>,
 }
@@ -69,7 +69,7 @@ impl FetchedModule for HeldModule {
     }
 }
 
-/// Counts how often its module is fetched.
+/// A module source that counts its fetches, and fails once the permit is dropped.
 struct CountedFetches {
     fetches: Arc<AtomicUsize>,
     turn: Weak<()>,
@@ -84,7 +84,7 @@ impl ModuleSource for CountedFetches {
     }
 }
 
-/// An inventory over one source.
+/// An inventory over one source, with its board and the sender of the changes.
 struct Fixture {
     board: Arc<Board>,
     changes: mpsc::Sender<Change>,
@@ -127,14 +127,14 @@ impl Fixture {
     }
 }
 
-/// A check as a manifest could want it, with this change.
+/// A check of the module `m.wasm`, after `change` has changed its manifest.
 fn check(key: &str, change: impl FnOnce(&mut Check)) -> Arc<Check> {
     let mut check = Check::bare(self::key(key), "m.wasm".parse().expect("a module"));
     change(&mut check);
     Arc::new(check)
 }
 
-/// The file whose checks change.
+/// The origin of all checks in these tests: the file `checks.yaml`.
 fn origin() -> Arc<Origin> {
     Arc::new(Origin::File("checks.yaml".into()))
 }
@@ -147,7 +147,7 @@ fn reject(key: &str, check: Option<Arc<Check>>, fault: Fault) -> Change {
     Change::Reject { key: self::key(key), origin: origin(), check, fault }
 }
 
-/// A compiler that never ends; it tells its process in the file.
+/// A compiler that sleeps for 100 s, and the path of the file to which it writes its process id.
 fn endless_compiler(directory: &Path) -> (CompilerConfig, PathBuf) {
     let (program, process) = (directory.join("compiler"), directory.join("process"));
     let script = format!("#!/bin/sh\necho $$ >{}\nexec /bin/sleep 100\n", process.display());

@@ -23,13 +23,13 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// The longest part of a ConfigMap's name that stands in the name of an event.
+/// The most bytes of a ConfigMap's name in the name of an event, which may have 253 bytes in Kubernetes.
 const LONGEST_NAME: usize = 200;
 /// The longest pause before an event that could not be written is tried again.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The status code of the API server for a name that exists already.
 const CONFLICT: u16 = 409;
-/// The component that writes the events, as in `reportingComponent`.
+/// The component that writes the events: the field `source.component` of each event.
 const COMPONENT: &str = "aviary";
 
 /// What became of a check or a ConfigMap.
@@ -120,7 +120,8 @@ async fn write(client: &Client, place: &ConfigMapName, event: &PendingEvent) -> 
     api.patch(&name, &params, &Patch::Merge(count)).await.map(drop)
 }
 
-/// The Event object to create. Its name follows from the message, so that equal events have the same name.
+/// The Event object to create. Its name follows from the ConfigMap, the reason and the message, so that equal events
+/// have the same name.
 pub(super) fn kubernetes_event(place: &ConfigMapName, event: &PendingEvent) -> Event {
     let reason = event.reason.label();
     let digest = Digest::of(format!("{} {reason} {}", event.uid, event.message).as_bytes());

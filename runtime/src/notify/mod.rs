@@ -25,14 +25,14 @@ pub struct Notifier {
     news: News,
 }
 
-/// The events from the board.
+/// The events and the notices from the board.
 struct News {
     events: Receiver<Arc<Event>>,
     notices: Receiver<Notice>,
 }
 
 impl Notifier {
-    /// Subscribes to the board from now on. The account of `client` may create and patch Events.
+    /// Subscribes to the board from now on. The account of `client` needs the rights to create and patch Events.
     pub fn new(client: Client, board: &Arc<Board>) -> Self {
         Self { client, board: Arc::clone(board), queue: EventQueue::default(), news: News::of(board) }
     }
@@ -67,7 +67,7 @@ async fn listen(News { mut events, mut notices }: News, board: &Board, queue: &E
             biased;
             event = events.recv() => match event {
                 Ok(event) => put_event(&event, queue),
-                // What was missed shows in how things are now.
+                // The state of all checks covers the events that were missed.
                 Err(RecvError::Lagged(_)) => put_states(board, queue),
                 Err(RecvError::Closed) => return,
             },

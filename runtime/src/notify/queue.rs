@@ -35,7 +35,7 @@ impl EventQueue {
 
     /// Adds an event about a check to the object that the check is from.
     pub(super) fn put_about(&self, origin: &Origin, check: &Key, reason: Reason, message: &str) {
-        // What befalls a module that runs does not replace that it was loaded.
+        // A denied grant or a quarantine has a topic of its own, so that it does not replace the event of the load.
         let apart = match reason {
             Reason::ModuleLoaded | Reason::ModuleRejected => "",
             Reason::GrantDenied | Reason::CheckQuarantined => reason.label(),

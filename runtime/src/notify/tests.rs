@@ -1,4 +1,4 @@
-//! What becomes an event, and of which name.
+//! Tests of which changes become Kubernetes Events, and of the names of those.
 
 use super::{
     event::{LONGEST_PAUSE, PendingEvent, kubernetes_event},
@@ -53,7 +53,7 @@ fn an_event_is_named_after_what_it_says() {
     assert!(name.len() < 253 && name.starts_with("aaa"), "{name}");
 }
 
-/// Puts the check `team-a/web` on the board, which is from the ConfigMap.
+/// Puts the check `team-a/web` on the board, with the ConfigMap `checks` as its origin.
 fn enter(board: &Board) -> Arc<Entry> {
     board.enter(&Arc::new(Check::bare(key(), "web.wasm".parse().expect("a module"))), &origin())
 }
@@ -70,7 +70,7 @@ fn load(entry: &Entry) {
     entry.accept(entry.view().check, module);
 }
 
-/// The guest of the check breaks down for the fifth time.
+/// Records the fifth breakdown of a check, which puts it in quarantine.
 fn quarantine(entry: &Entry) {
     let now = Instant::now();
     let until = "2026-11-21T12:00:00Z".parse().expect("a time");
@@ -85,7 +85,7 @@ fn spawn_listener(news: News, board: &Arc<Board>, queue: &Arc<EventQueue>) {
     tokio::spawn(async move { listen(news, &board, &queue).await });
 }
 
-/// What waits to be written.
+/// Takes all events that may be written now, each as its type, reason and message.
 fn waiting(queue: &EventQueue) -> Vec<(&'static str, &'static str, String)> {
     let next = || queue.waiting().take().ok();
     std::iter::from_fn(next)
@@ -194,7 +194,8 @@ async fn writing_that_breaks_down_begins_again() {
     notifier.await.expect("ended");
 }
 
-/// A client of an API server that answers with these codes in turn, and what it was asked: the method and the body.
+/// A client of an API server that answers with the status `codes` in turn. Also returns a receiver of the method and
+/// the body of each request.
 fn answering(codes: &'static [u16]) -> (Client, mpsc::Receiver<(Method, Value)>) {
     let (sender, asked) = mpsc::channel(8);
     let nth = Arc::new(AtomicUsize::new(0));
@@ -215,7 +216,7 @@ fn answering(codes: &'static [u16]) -> (Client, mpsc::Receiver<(Method, Value)>)
     (Client::new(api, "default"), asked)
 }
 
-/// Has events of these messages written about the ConfigMap, and tells the next requests.
+/// Has one event for each message written about the ConfigMap. Returns the first requests to the API server.
 async fn requests<const COUNT: usize>(codes: &'static [u16], messages: &[&str]) -> [(Method, Value); COUNT] {
     let (client, mut asked) = answering(codes);
     let board = Arc::new(Board::default());

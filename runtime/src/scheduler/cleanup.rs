@@ -7,7 +7,7 @@ use tokio::time::sleep;
 /// ever.
 const ATTEMPTS: u32 = 3;
 
-/// Ends a round, in three attempts with pauses. The board is told of each failed attempt. Returns whether one
+/// Ends a round, in at most three attempts with pauses. The board is told of each failed attempt. Returns whether one
 /// succeeded.
 pub(crate) async fn clean_up(round: &mut Round, entry: &Entry) -> bool {
     for attempt in 1..=ATTEMPTS {

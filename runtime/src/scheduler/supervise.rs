@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// Runs a task until it ends. After each panic, `recover` gets its message and the pause until the next
-/// start, and makes the task anew. The pauses grow, unless the task ran well for long. Returns nothing if the
-/// task panics while it has to stop.
+/// start, and makes the task anew. The pauses grow, unless the task ran well for long. Returns none if the
+/// task panics after `stop` was cancelled.
 pub(super) async fn supervise<S, T, F: Future<Output = T>>(
     first: S,
     stop: &CancellationToken,
@@ -22,7 +22,7 @@ pub(super) async fn supervise<S, T, F: Future<Output = T>>(
     let (mut subject, mut panics) = (first, 0);
     loop {
         let begun = Instant::now();
-        // What it shared with others is behind locks, and holds whatever it wrote.
+        // The state that the task shares with others is behind locks, and keeps what the task wrote before the panic.
         let panic = match AssertUnwindSafe(run(subject)).catch_unwind().await {
             Ok(ended) => return Some(ended),
             Err(panic) => panic,

@@ -96,7 +96,7 @@ impl Task {
         well
     }
 
-    /// Ends the round that the task may have begun. Returns whether the cleanup succeeded.
+    /// Ends the round that the task may have begun. Returns false if the cleanup failed, and true if none was needed.
     pub(super) async fn leave(mut self) -> bool {
         if !self.lifecycle.owes_cleanup() {
             return true;

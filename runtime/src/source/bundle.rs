@@ -149,7 +149,7 @@ impl Wishes {
             self.kept.extend(kept.into_iter().map(|(key, wish)| (key, bundle.with_module(wish, &mut named))));
             let broken = manifest.iter().filter_map(|document| document.as_ref().err());
             let modules = broken.filter_map(|broken| broken.named.module.as_ref());
-            // The files of such a check may be missing, and its module is no check of its own for that.
+            // The module of a check whose files of settings are missing does not become a check of its own.
             let unfilled = manifest.iter().filter_map(|document| document.as_ref().ok());
             let unfilled =
                 unfilled.filter(|check| !check.files.is_empty()).map(|check| &check.program.module);

@@ -50,7 +50,8 @@ pub fn decode(name: &str, bytes: Vec<u8>, limit: usize) -> Result<Vec<u8>, Decod
     if decoded.len() > limit { Err(too_large()) } else { Ok(decoded) }
 }
 
-/// Reads to the end, and stops with an error after more than `limit` bytes.
+/// Reads to the end, but at most one byte more than `limit`. The caller refuses a result that is longer than `limit`.
+/// The error says why the data cannot be decompressed.
 fn read(decoder: impl Read, limit: usize) -> io::Result<Vec<u8>> {
     let mut decoded = Vec::new();
     decoder.take(limit as u64 + 1).read_to_end(&mut decoded)?;

@@ -25,7 +25,7 @@ pub struct Packed {
     /// The digest of the decoded bytes, as the source found them.
     pub digest: Digest,
     source: Arc<dyn ModuleSource>,
-    /// The fetched module; none while it is laid aside.
+    /// The fetched module; none if it has to be fetched first.
     fetched: Option<Arc<dyn FetchedModule>>,
 }
 

@@ -1,9 +1,9 @@
-//! What follows from what happens to a check, without modules and without time.
+//! Tests of the actions that follow from events of one check, without modules and without time.
 
 use super::*;
 use crate::{outcome::Reason, source::Packed, value::Key};
 
-/// A slot, with what it wants to be done in words.
+/// A slot whose methods return the actions as words.
 #[derive(Default)]
 struct Fixture(Slot);
 
@@ -24,17 +24,17 @@ impl Fixture {
         words(self.0.retry())
     }
 
-    /// The load ends with this version of the check.
+    /// Ends the load with a new version, which is `check`.
     fn loads(&mut self, check: &Arc<Check>) -> Vec<String> {
         words(self.0.loaded(Loaded::New(version(check), owner(check).to_owned())))
     }
 
-    /// The load of this check fails.
+    /// Ends the load of `check` with a failure.
     fn fails(&mut self, check: &Arc<Check>, may_pass: bool) -> Vec<String> {
         words(self.0.loaded(Loaded::Failed { refusal: refusal(Some(check), "no"), may_pass }))
     }
 
-    /// A slot of which this check runs.
+    /// A fixture in which `check` was loaded and runs.
     fn running(check: &Arc<Check>) -> Self {
         let mut fixture = Self::default();
         fixture.want(check);
@@ -43,7 +43,7 @@ impl Fixture {
     }
 }
 
-/// A check that is told from others by its owner.
+/// The check `team-a/web` with this owner, by which tests tell versions apart.
 fn check(owner: &str) -> Arc<Check> {
     let key: Key = "team-a/web".parse().expect("a key");
     let module = "m.wasm".parse().expect("a module");

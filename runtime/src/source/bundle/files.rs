@@ -26,7 +26,7 @@ pub(in crate::source) struct Bundle<'a> {
     pub(in crate::source) manifests: BTreeMap<&'a str, &'a Manifest>,
     /// The manifests that may still be being written. A document that is missing in them may yet come.
     pub(in crate::source) unsettled: BTreeSet<&'a str>,
-    /// The modules that manifests named at the last reading.
+    /// The modules that manifests named at earlier readings.
     pub(in crate::source) named: &'a BTreeSet<String>,
     /// The digests of the modules, or why they cannot be read.
     pub(in crate::source) modules: BTreeMap<&'a str, &'a Result<Digest, String>>,

@@ -29,7 +29,7 @@ pub(super) struct Content {
     manifests: BTreeMap<String, Manifest>,
     digests: BTreeMap<String, Result<Digest, String>>,
     signatures: BTreeMap<String, Signature>,
-    /// The texts of the files that settings come from, or why they are none.
+    /// The texts of the files that settings come from, or that they are not UTF-8.
     texts: BTreeMap<String, Result<String, String>>,
     ceiling: Arc<Ceiling>,
     limit: usize,
@@ -81,7 +81,7 @@ impl Content {
             namespace: &self.place.namespace,
             ceiling: &self.ceiling,
             manifests: self.manifests.iter().map(|(name, manifest)| (name.as_str(), manifest)).collect(),
-            // The API server has no ConfigMap by halves.
+            // The API server replaces a ConfigMap as a whole, so that no manifest is half written.
             unsettled: BTreeSet::new(),
             named: &former.named,
             modules: self.digests.iter().map(|(name, digest)| (name.as_str(), digest)).collect(),
@@ -139,7 +139,7 @@ mod tests {
     use crate::source::bundle::Stored;
     use k8s_openapi::ByteString;
 
-    /// The bytes `one`.
+    /// The text `one`, compressed by gzip.
     const GZIPPED: &[u8] =
         b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\xcf\x4b\x05\x00\xf1\x86\x6c\x7a\x03\x00\x00\x00";
     const WEB: &str =

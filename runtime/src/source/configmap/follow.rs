@@ -75,13 +75,13 @@ enum Start {
 struct KnownConfigMap {
     /// The resource version that was last seen.
     version: String,
-    /// The resource version that was last read.
+    /// The resource version that was last read; none before the first read.
     read: Option<String>,
     /// The modules in the ConfigMap that its manifests name or named.
     named: BTreeSet<String>,
     began: Option<Instant>,
     is_due: bool,
-    /// The read that is under way.
+    /// The handle of the read that is under way; none without one.
     reading: Option<AbortHandle>,
     failures: u32,
 }
@@ -321,7 +321,7 @@ impl Follower {
     /// Tells a change, unless another source has the check.
     async fn tell(&self, key: &Key, change: Change) -> Result<(), Unheard> {
         let authorization = self.changes.reserve().await.map_err(|_| Unheard)?;
-        // HeldModules while sending: what a directory takes from now on, it tells of after this.
+        // Borrowed while sending: a check that a directory takes from now on, the directory tells of after this change.
         let taken = self.taken.borrow();
         if !taken.contains(key) {
             authorization.send(change);

@@ -27,7 +27,7 @@ pub(super) struct Liveness {
 }
 
 impl Liveness {
-    /// A check of the API server that asks for ConfigMaps of one namespace, or of all.
+    /// An instance that asks for the ConfigMaps of one namespace, or of all namespaces if `namespace` is none.
     pub(super) fn new(client: &Client, namespace: Option<&str>) -> Self {
         let heard = Mutex::new(Instant::now());
         Self { objects: Objects::new(client, namespace), heard, silent: watch::Sender::default() }

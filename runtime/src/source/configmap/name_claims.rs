@@ -51,12 +51,12 @@ struct NameClaim {
     place: ConfigMapName,
 }
 
-/// One ConfigMap.
+/// A ConfigMap that was read, with the checks that it asks for and the state of its claims.
 struct HeldConfigMap {
     age: Age,
     origin: Arc<Origin>,
     wishes: BTreeMap<Key, Desired>,
-    /// The number of checks that the ConfigMap asks for, whether or not the namespace may have so many.
+    /// The number of checks that the ConfigMap asks for, if its namespace has no room for so many; none otherwise.
     refused: Option<usize>,
     /// The checks that other ConfigMaps have, and the clash that was told for each.
     beaten: BTreeMap<Key, String>,
@@ -70,7 +70,7 @@ pub(super) struct Plan {
     pub(super) remove: Vec<Key>,
     /// The checks of the ConfigMap that was just read. They are told with its content.
     pub(super) tell: Vec<Key>,
-    /// The ConfigMaps to read again, as each has a check now that another ConfigMap had.
+    /// The ConfigMaps to read again. Their checks have to be told, or they were refused and may now have room.
     pub(super) read: BTreeSet<ConfigMapName>,
     /// The ConfigMaps that are refused a check, and why.
     pub(super) clashes: Vec<(ConfigMapName, String)>,
@@ -127,7 +127,7 @@ impl NameClaims {
     pub(super) fn leave(&mut self, taken: Taken) -> Plan {
         let mut touched = taken.differs(&self.taken);
         if taken.hides_some(&self.taken) {
-            // It has ended them, whichever they are. What is told again without need changes nothing.
+            // Which checks the other source has ended is unknown. To tell a check again without need changes nothing.
             touched.extend(self.told.keys().cloned());
             self.told.retain(|key, _| taken.contains(key));
         }
@@ -157,7 +157,8 @@ impl NameClaims {
         self.maps.get(place).map(|held| &held.origin)
     }
 
-    /// The ConfigMap that has a check, which is the oldest that asks for it.
+    /// The ConfigMap that has a check, and what it asks for: the oldest with a real check, else the oldest. None if no
+    /// ConfigMap asks for the check, or if another source has taken it.
     pub(super) fn owner(&self, key: &Key) -> Option<(&ConfigMapName, &Desired)> {
         if self.taken.contains(key) {
             return None;
@@ -295,7 +296,7 @@ impl NameClaims {
                     held.beaten.remove(key);
                     continue;
                 }
-                // Another one's check has the name, so that the board does not tell.
+                // The check of another ConfigMap or source has the name, so that the board does not show this fault.
                 (_, Some(fault)) => fault.message.clone(),
                 (Some(winner), None) => format!(
                     "{key} is wanted by the ConfigMap {winner} too, which is older and so has it: rename one"

@@ -40,7 +40,7 @@ pub(super) struct Reader {
     reads: Arc<Semaphore>,
 }
 
-/// The result of reading a ConfigMap; none if it is gone.
+/// The result of reading a ConfigMap; none if it is gone. The error says why it cannot be read.
 pub(super) type Read = Result<Option<WantedConfigMap>, String>;
 
 /// A ConfigMap that was read, and the checks that it asks for.
@@ -52,8 +52,7 @@ pub(super) struct WantedConfigMap {
     pub(super) modules: HeldModules,
 }
 
-/// The modules of a ConfigMap, and how to read it again. Whoever waits for one module keeps all of them in
-/// memory.
+/// The modules of a ConfigMap, and how to read it again. All modules stay in memory while one of them is in use.
 pub(super) struct HeldModules {
     modules: Arc<(Modules, FairPermit)>,
     place: ConfigMapName,

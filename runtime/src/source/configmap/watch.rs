@@ -85,7 +85,7 @@ enum Lost {
 }
 
 impl Lost {
-    /// How long the API server asks to wait before the next try; none if it does not say.
+    /// How long the API server asks to wait before the next try; zero if the API server does not say.
     fn asked_pause(&self) -> Duration {
         if let Self::Failed(error) = self { asked_pause(error) } else { Duration::ZERO }
     }

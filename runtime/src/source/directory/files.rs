@@ -35,7 +35,7 @@ pub(super) struct Identity {
     pub(super) place: PathBuf,
 }
 
-/// A manifest, module or signature in a directory.
+/// A file in a directory: a manifest, a module, a signature, or a file that settings come from.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) name: String,
@@ -95,7 +95,7 @@ pub(super) fn entry(place: &Path, name: String) -> Option<Entry> {
         Ok(_) => return None,
         // The link itself is there, whatever has become of its target for now: nothing was deleted here.
         Err(error) if is_gone(&error) && is_link => Err(io::Error::other("it is a link that leads nowhere")),
-        // It may vanish between listing and looking.
+        // The file may vanish between the listing and the reading of its metadata.
         Err(error) if is_gone(&error) => return None,
         Err(error) => Err(error),
     };

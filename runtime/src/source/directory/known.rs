@@ -60,7 +60,7 @@ impl<T> KnownFiles<T> {
             .map(|(entry, known)| (entry.name.as_str(), &known.content, known.since))
     }
 
-    /// Drops the contents of files that no scan has seen since the last call.
+    /// Drops the contents of files that do not exist any more.
     pub(super) fn tidy(&mut self) {
         self.0.retain(|path, _| !fs::symlink_metadata(path).is_err_and(|error| is_gone(&error)));
     }

@@ -28,7 +28,7 @@ use std::{
 };
 use tokio::{sync::watch, time::Instant};
 
-/// How often a directory is read again that is replaced while it is read.
+/// How many times a directory is read at most, if it is replaced each time while it is read.
 const LOOKS: u32 = 3;
 /// How long a manifest file has to be unchanged before a check ends whose document has vanished. The file may
 /// still be being written.
@@ -64,7 +64,7 @@ pub(super) struct Scanned {
     pub(super) heard: bool,
     /// When to scan again even if no change is noticed; none if the regular scans are enough.
     pub(super) again: Option<Instant>,
-    /// The manifests, modules and signatures that are links.
+    /// The paths of the manifests, modules, signatures and files of settings that are symbolic links.
     pub(super) links: Vec<PathBuf>,
 }
 
@@ -151,7 +151,8 @@ impl Scanner {
         entries.extend(files);
     }
 
-    /// Whether an empty directory has replaced one with checks, as happens when a volume is unmounted.
+    /// Notes which directory a path leads to. An error if an empty directory has replaced one with checks, as happens
+    /// when a volume is unmounted.
     fn require_home(&mut self, path: &Path, directory: (u64, u64), is_empty: bool) -> io::Result<()> {
         match self.homes.get_mut(path) {
             Some(home) if is_empty && home.directory != directory => Err(io::Error::other(
@@ -235,7 +236,7 @@ fn links(entries: &[Entry]) -> impl Iterator<Item = PathBuf> {
     entries.iter().filter(|entry| entry.is_link).map(|entry| entry.path.clone())
 }
 
-/// Why a directory is not read whole: the first of its files that cannot even be looked at.
+/// Why a directory is not read whole: the first of its files whose metadata cannot be read. None if all can be.
 fn unreadable(entries: &[Entry]) -> Option<String> {
     let of = |entry: &Entry| {
         entry.stamp.as_ref().err().map(|error| (entry.path.display().to_string(), error.to_string()))

@@ -1,4 +1,4 @@
-//! What a directory's files tell, scan after scan.
+//! Tests of the changes that scans of a directory tell.
 
 mod broken;
 mod clashes;
@@ -25,10 +25,10 @@ use std::{
 use tempfile::TempDir;
 use tokio::{sync::watch, time::Instant};
 
-/// What stands on the board for a directory that cannot be read.
+/// The start of what a scan tells of a directory that cannot be read.
 const STAND_IN: &str = "!default/unreadable-directory ";
 
-/// A directory, and what was told about it since the last look.
+/// A temporary directory, with a scanner of it and the time of the next scan.
 struct Fixture {
     directory: TempDir,
     scanner: Scanner,
@@ -48,7 +48,7 @@ impl Fixture {
         Self::of(directory, paths)
     }
 
-    /// Looks at these directories.
+    /// A fixture whose scanner reads the directories `paths`.
     fn of(directory: TempDir, paths: Vec<PathBuf>) -> Self {
         let names = paths.iter().map(|path| path.display().to_string());
         let contact = Arc::new(SourceStatus::new("directory", names));

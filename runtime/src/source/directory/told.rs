@@ -73,7 +73,7 @@ impl Told {
                 let file = ModuleFile { path: wish.origin.with_file_name(name), limit };
                 Packed::new(digest, file.clone()).at_hand(file)
             };
-            // The same check in another file is told again, with that.
+            // A check that has moved to another file is told again, with its new origin.
             let before = self.wishes.get(&key).filter(|before| file(&before.origin) == file(&wish.origin));
             if wish.is_news(before) && !wish.changes(&key, &origin(&wish.origin), before, pack).all(&mut tell)
             {
@@ -156,7 +156,7 @@ mod tests {
         let begun = Instant::now();
         let former = told.by_file();
         assert!((0..20_000).all(|number| former.of(&origin(number)).len() == 1));
-        // Looking through all for each takes a hundred times as long.
+        // A search through all checks for each file takes a hundred times as long.
         assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Watching {
     trouble: Option<String>,
 }
 
-/// Which events in watched directories count. No path in it contains a link.
+/// Which events in watched directories count. A path in it may itself be a link, but none of its parents is one.
 #[derive(Default)]
 struct Interest {
     /// The directories of which every file counts.
@@ -70,13 +70,13 @@ impl Watching {
             .then(|| format!("links lead to more than {MOST_WATCHED} directories, too many to watch"));
         places.truncate(MOST_WATCHED);
         for place in self.watched.keys().filter(|place| !places.contains(place)) {
-            // It may be gone with its directory.
+            // The watch may be gone with its directory.
             let _ = watcher.unwatch(place);
         }
         let before = mem::take(&mut self.watched);
         for place in places {
             let identity = fs::metadata(&place).map(|metadata| (metadata.dev(), metadata.ino())).ok();
-            // Also what is watched already: it may be another directory now.
+            // Paths that are watched already too, as another directory may be there now.
             match watcher.watch(&place, RecursiveMode::NonRecursive) {
                 Ok(()) => {
                     self.watched.insert(place, identity);

@@ -1,4 +1,4 @@
-//! What reads that are slow lead to.
+//! Tests of reads of ConfigMaps that take long.
 
 use super::*;
 use crate::{policy::Policy, settings::Namespaces, source::configmap::Age, value::Digest};
@@ -14,8 +14,7 @@ use tokio::{
 };
 use tower::service_fn;
 
-/// A follower, what it sees, what it tells, and an API server that gives each ConfigMap with a module of its own
-/// when it is let.
+/// A follower with the ends of its channels, and an API server that answers a read once the test permits that.
 struct Fixture {
     sightings: mpsc::Sender<Sighting>,
     changes: mpsc::Receiver<Change>,
@@ -24,7 +23,7 @@ struct Fixture {
     board: Arc<Board>,
 }
 
-/// An API server whose nth answer waits for a permit, and holds a module that says the number.
+/// An API server whose nth answer waits for a permit, and holds a module with the number as its text.
 struct Server {
     asked: AtomicUsize,
     answers: [Semaphore; 4],

@@ -1,4 +1,4 @@
-//! Who has which check, change after change.
+//! Tests of which ConfigMap has which check, through a series of changes.
 
 use super::*;
 use crate::{manifest::Check, source::bundle::Stored};
@@ -21,7 +21,7 @@ fn seen(name: &str, created: i64) -> Seen {
     Seen { place: place(name), age: Age { created, uid: format!("uid-{name}") }, version: String::new() }
 }
 
-/// A wish for each check, whose module is the given text.
+/// A wish for each pair of a check name and the text of its module.
 fn wishes(checks: &[(&str, &str)]) -> BTreeMap<Key, Desired> {
     let wish = |(name, module): &(&str, &str)| {
         let check = Arc::new(Check::bare(key(name), "m.wasm".parse().expect("a module")));
@@ -35,7 +35,8 @@ fn wishes(checks: &[(&str, &str)]) -> BTreeMap<Key, Desired> {
     checks.iter().map(wish).collect()
 }
 
-/// What is told when this ConfigMap has been read, as `+key`, `-key`, `!key`, `?configmap` to be read again.
+/// Notes a read of a ConfigMap. Returns the changes as `+name`, `-name` and `!name`, then `?configmap` for each one to
+/// read again, then `clash configmap`.
 fn put(claims: &mut NameClaims, name: &str, created: i64, wishes: BTreeMap<Key, Desired>) -> Vec<String> {
     let plan = claims.put(&seen(name, created), wishes, MOST);
     done(claims, &plan)
@@ -168,7 +169,7 @@ fn a_manifest_that_changes_while_its_module_is_missing_is_told() {
     assert_eq!(put(&mut claims, "one", 1, missing(true)), ["!a"]);
 }
 
-/// A wish that only stands for a broken manifest.
+/// The wishes of a ConfigMap with one broken manifest, which is refused because of `why`.
 fn broken(name: &str, why: &str) -> BTreeMap<Key, Desired> {
     let trouble = Some(Fault::new(Reason::Manifest, why));
     BTreeMap::from([(key(name), Desired { trouble, ..Desired::default() })])
@@ -233,7 +234,7 @@ fn however_many_configmaps_are_refused_few_of_them_stand_on_the_board() {
     assert_eq!(put(&mut claims, "last", 2, many(5..6)), ["clash last"], "an Event only");
 }
 
-/// Which checks are told of, and with what trouble.
+/// The number of checks that were told without trouble, and of those with trouble.
 fn on_the_board(claims: &NameClaims) -> (usize, usize) {
     let troubles = claims.told.values().filter(|(_, wish)| wish.trouble.is_some()).count();
     (claims.told.len() - troubles, troubles)

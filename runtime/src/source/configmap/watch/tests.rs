@@ -1,4 +1,4 @@
-//! What an API server may answer to a watch.
+//! Tests of a watch, with the answers that an API server may give.
 
 use super::*;
 use crate::{
@@ -31,7 +31,7 @@ fn metadata(name: &str) -> Value {
         "creationTimestamp": "2026-01-01T00:00:00Z" } })
 }
 
-/// An API server: the first watch tells of a change and then expires, later ones say nothing.
+/// A client of an API server whose first watch tells of a change and then expires. Later watches tell nothing.
 async fn serve() -> Client {
     let (lists, watches) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let answer = move |RawQuery(query): RawQuery| {
@@ -77,7 +77,7 @@ fn watch(client: &Client, contact: &Arc<SourceStatus>) -> (Watch, mpsc::Receiver
     (Watch::new(client, namespace, "a=b", contact, sender, listing, liveness), sightings)
 }
 
-/// Waits until the API server is told to be lost, for a reason that has this in it.
+/// Waits until the source is reported as lost, with an error that contains `why`.
 async fn until_lost(contact: &SourceStatus, why: &str) {
     let lost = async {
         while !contact.source().error.contains(why) {
@@ -87,7 +87,8 @@ async fn until_lost(contact: &SourceStatus, why: &str) {
     timeout(Duration::from_secs(10), lost).await.unwrap_or_else(|_| panic!("{}", contact.source().error));
 }
 
-/// An API server that lists nothing, and answers to watches and to later lists like this.
+/// A client of an API server whose first list is empty, with the number of lists so far. `watches` answers each
+/// watch, and `later` each later list.
 async fn that_then(watches: fn() -> Body, later: fn() -> Body) -> (Client, Arc<AtomicUsize>) {
     let lists = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&lists);
@@ -103,7 +104,7 @@ async fn that_then(watches: fn() -> Body, later: fn() -> Body) -> (Client, Arc<A
     (client_of(get(answer)).await, lists)
 }
 
-/// An answer of which nothing comes.
+/// The body of an answer that never sends a byte and never ends.
 fn nothing() -> Body {
     Body::from_stream(stream::pending::<Result<Vec<u8>, Infallible>>())
 }

@@ -1,4 +1,4 @@
-//! What is wrong or missing, and what goes on all the same.
+//! Tests of files that are broken or missing, and of the checks that go on.
 
 use super::*;
 

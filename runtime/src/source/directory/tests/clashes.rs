@@ -1,4 +1,4 @@
-//! Checks that are wanted more than once.
+//! Tests of checks that several files ask for.
 
 use super::*;
 

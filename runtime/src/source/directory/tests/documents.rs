@@ -1,4 +1,4 @@
-//! Files of several documents, each of which is judged by itself.
+//! Tests of manifest files with several documents.
 
 use super::*;
 

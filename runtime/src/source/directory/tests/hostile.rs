@@ -1,4 +1,4 @@
-//! What somebody may write who means no good.
+//! Tests of files that somebody writes to do harm.
 
 use super::*;
 use crate::text::is_odd;

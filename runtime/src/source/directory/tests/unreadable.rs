@@ -1,4 +1,4 @@
-//! What cannot be read, which is not the same as what is gone.
+//! Tests of files and directories that exist and cannot be read.
 
 use super::*;
 use std::{
@@ -7,8 +7,7 @@ use std::{
     thread,
 };
 
-/// A fixture with the check `web`, and what of it can be swapped for a link to itself: that cannot be read, whoever
-/// asks.
+/// A fixture whose directory has the check `web`, with the files `a.yaml` and `m.wasm`.
 fn web() -> Fixture {
     let mut fixture = Fixture::new();
     fixture.manifest("a.yaml", "web", "m.wasm");

@@ -1,14 +1,14 @@
-//! What is noticed while it is watched.
+//! Tests of the changes that are noticed in directories that are watched.
 
 use super::*;
 use crate::board::Board;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Well below the time after which everything is looked at anyway.
+/// How long to wait for a change: well below 30 s, after which directories are read without a notice.
 const SOON: Duration = Duration::from_secs(10);
 
-/// Directories that are watched.
+/// A watch of a directory, and the changes that it tells.
 struct Watched {
     home: TempDir,
     changes: mpsc::Receiver<Change>,
@@ -16,7 +16,7 @@ struct Watched {
 }
 
 impl Watched {
-    /// Watches the directory that `checks` leads to below a new one, as `prepare` leaves it.
+    /// Watches the path `checks` in a new temporary directory, after `prepare` has filled that directory.
     async fn over(prepare: impl FnOnce(&Path)) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         prepare(home.path());
@@ -38,13 +38,13 @@ impl Watched {
         self.home.path().join(name)
     }
 
-    /// Waits until this is told.
+    /// Waits until the change `expected` is told, as `+name module`, `-name`, `!name` or `synced`.
     async fn until(&mut self, expected: &str) {
         loop {
             let change = timeout(SOON, self.changes.recv()).await.expect(expected).expect("a source");
             let told = match change {
                 Change::Set(candidate) => {
-                    // It may have changed once more since.
+                    // The module may have changed once more since the change was told.
                     let module =
                         candidate.module.read().map(|module| module.bytes().to_vec()).unwrap_or_default();
                     format!("+{} {}", candidate.check.key.name(), String::from_utf8_lossy(&module))
