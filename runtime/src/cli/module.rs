@@ -113,7 +113,7 @@ pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<Found>> {
     let text = String::from_utf8(bytes).context("is not UTF-8")?;
     let documents = manifest::documents(&text, "default", &Ceiling::open()).into_iter();
     let found = documents.map(|document| match document {
-        Ok(check) => (check.key.to_string(), with_module(check, path, limit)),
+        Ok(check) => (check.key.to_string(), with_module(&check, path, limit)),
         Err(Refused { error, named }) => {
             let name = named.key.map_or_else(|| path.display().to_string(), |key| key.to_string());
             (name, Err(error.into()))
@@ -123,7 +123,7 @@ pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<Found>> {
 }
 
 /// A check of a manifest file with the module and the files for settings that lie beside it.
-fn with_module(check: Check, manifest: &Path, limit: usize) -> Result<Subject> {
+fn with_module(check: &Check, manifest: &Path, limit: usize) -> Result<Subject> {
     let check = with_files(check, manifest)?;
     let names = check.program.module.file_names();
     let found = names.iter().map(|name| manifest.with_file_name(name)).find(|module| module.exists());
@@ -134,7 +134,7 @@ fn with_module(check: Check, manifest: &Path, limit: usize) -> Result<Subject> {
 }
 
 /// The check with the settings that come from files beside the manifest.
-fn with_files(check: Check, manifest: &Path) -> Result<Check> {
+fn with_files(check: &Check, manifest: &Path) -> Result<Check> {
     let texts: HashMap<_, _> = check
         .files
         .iter()

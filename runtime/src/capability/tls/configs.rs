@@ -60,7 +60,7 @@ impl Trust {
             return Self { verify: trust.verify, options: None };
         }
         let mut digest = Sha256::new();
-        let version = minimum_version.map(|version| version.name());
+        let version = minimum_version.map(TlsVersion::name);
         let identity = client_certificate.as_ref();
         for part in [
             ca,

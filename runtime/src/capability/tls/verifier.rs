@@ -57,7 +57,7 @@ impl Verifier {
             .verify_for_usage(algorithms, &roots.store.roots, others, now, usage, None, None)
             .map_err(explain)?;
         leaf.verify_is_valid_for_subject_name(name).map_err(explain)?;
-        let between: Vec<_> = path.intermediate_certificates().map(|between| between.der()).collect();
+        let between: Vec<_> = path.intermediate_certificates().map(webpki::Cert::der).collect();
         let validities = between.iter().filter_map(|der| Some((der, certificate::validity(der)?)));
         Certificates::of(own, validities.chain(roots.find(path.anchor())))
     }
