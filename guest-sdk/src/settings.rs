@@ -35,7 +35,20 @@ fn explain(text: &str, error: &serde_json::Error) -> String {
     // The position is left out: it is one in JSON, which the operator, who wrote YAML, has never seen.
     let message = error.to_string();
     let message = message.rfind(" at line ").map_or(message.as_str(), |end| &message[..end]);
-    format!("settings{}: {message}", path_to_end(read))
+    let path = path_to_end(read);
+    let is_delicate = DELICATE.iter().any(|part| path.contains(part));
+    let message = if is_delicate { &without_quote(message) } else { message };
+    format!("settings{path}: {message}")
+}
+
+/// Parts of keys whose values may hold a secret.
+const DELICATE: [&str; 4] = [".auth", "Certificate", "ecret", "oken"];
+
+/// The message without what it quotes first, which is the wrong value.
+fn without_quote(message: &str) -> String {
+    let Some(start) = message.find(['"', '`']) else { return message.to_owned() };
+    let end = message[start + 1..].find(['"', '`']).map_or(message.len(), |end| start + end + 2);
+    format!("{}***{}", &message[..start], &message[end..])
 }
 
 /// The path of the value in which a JSON text breaks off: `.targets[1].port`.
@@ -142,6 +155,21 @@ mod tests {
         assert_eq!(
             error("{\n\"targets\": [\n{\"port\":\n70000}\n]\n}"),
             "settings.targets[0].port: invalid value: integer `70000`, expected u16"
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_that_may_be_a_secret_is_not_repeated() {
+        #[derive(Debug, Deserialize)]
+        struct Delicate {
+            #[serde(rename = "auth")]
+            _auth: u16,
+        }
+        let error = parse::<Delicate>(r#"{"auth": "s3cr3t"}"#).expect_err("invalid settings");
+        assert_eq!(error, "settings.auth: invalid type: string ***, expected u16");
+        assert_eq!(
+            without_quote("unknown variant `s3cr3t`, expected `a`"),
+            "unknown variant ***, expected `a`"
         );
     }
 

@@ -194,6 +194,10 @@ mod tests {
                 json!({"urls": [url], "headers": {"authorization": "a"}, "auth": {"bearer": {"secret": "b"}}}),
                 "settings.auth: there is an `authorization` header",
             ),
+            (
+                json!({"urls": [url], "method": "HEAD", "expect": {"body": {"notMatches": ["a"]}}}),
+                "settings.expect: an answer to HEAD has no body",
+            ),
             (json!({"urls": [{"url": url, "labels": {"le": "1"}}]}), "settings.urls[0]: labels: \"le\""),
         ] {
             let error = init(settings).expect_err(key);

@@ -179,6 +179,9 @@ impl Settings {
                 good.and_then(|()| refuse_placeholder(&target.name).map_err(|reason| in_place(&reason)));
             good.map_err(|reason| format!("settings.urls[{index}]: {reason}"))?;
         }
+        if self.method == Method::Head && self.expect.is_about_body() {
+            return Err("settings.expect: an answer to HEAD has no body".into());
+        }
         self.headers.validate()?;
         refuse_placeholder(self.body.as_deref().unwrap_or_default())
             .map_err(|reason| format!("settings.body: {}", in_place(&reason)))?;

@@ -2,14 +2,16 @@
 //!
 //! The YAML reader makes 64 bits of a number. What is beyond them is taken from the text.
 
-use crate::manifest::{places::Places, read};
+use crate::manifest::{build::MOST_SETTINGS, places::Places, read};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::{Location, Spanned};
 
 /// The settings of a document as JSON with all digits of their numbers; none if the reader has kept them all. `text` is
 /// the file, and `document` the number of the document in it.
 pub(super) fn json(settings: &Map<String, Value>, text: &str, document: usize) -> Option<String> {
-    if !settings.values().any(may_have_lost_digits) {
+    // Settings that are too large are refused, and not worth another look.
+    let is_small = || serde_json::to_string(settings).is_ok_and(|json| json.len() <= MOST_SETTINGS);
+    if !settings.values().any(may_have_lost_digits) || !is_small() {
         return None;
     }
     let documents: Vec<Spanned<Places>> = read(text).ok()?;
@@ -63,9 +65,9 @@ fn write_map(map: &Map<String, Value>, places: &Places, text: &str, json: &mut S
 
 /// The characters of a number at a place of the text.
 fn literal(text: &str, place: Location) -> Option<String> {
-    let (line, column) = (usize::try_from(place.line()).ok()?, usize::try_from(place.column()).ok()?);
-    let line = text.lines().nth(line.checked_sub(1)?)?.chars().skip(column.checked_sub(1)?);
-    Some(line.take_while(|letter| letter.is_ascii_digit() || "+-.eE".contains(*letter)).collect())
+    let start = usize::try_from(place.span().byte_offset()?).ok()?;
+    let letters = text.get(start..)?.chars();
+    Some(letters.take_while(|letter| letter.is_ascii_digit() || "+-.eE".contains(*letter)).collect())
 }
 
 /// Whether characters are a number of JSON, and the one that the reader has read.

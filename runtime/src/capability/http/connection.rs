@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response,
-    body::Incoming,
+    body::{Body as _, Incoming},
     client::conn::{http1, http2},
     rt::Executor,
 };
@@ -116,7 +116,11 @@ impl HttpConnection {
                 return Ok(Some(data));
             }
         }
-        Ok(None)
+        // A stream that is reset without an error has not ended as its body should.
+        match self.is_http2() && !body.is_end_stream() {
+            true => Err(Error::Closed),
+            false => Ok(None),
+        }
     }
 
     /// Whether the connection can take another request at once.

@@ -26,7 +26,13 @@ pub(super) fn decode(
     most: usize,
 ) -> Result<Text, String> {
     let (encoding, is_declared, mark) = match given {
-        Some(label) => (labelled(label)?, true, 0),
+        Some(label) => match (labelled(label)?, Encoding::for_bom(bytes)) {
+            // The mark is no letter, and says which byte comes first.
+            (encoding, Some((marked, mark))) if [UTF_8, UTF_16LE, UTF_16BE].contains(&encoding) => {
+                (marked, true, mark)
+            }
+            (encoding, _) => (encoding, true, 0),
+        },
         None => find(bytes, content_type)?,
     };
     let bytes = bytes.get(mark..).unwrap_or_default();

@@ -2,7 +2,10 @@
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use flate2::{Decompress, FlushDecompress, Status, bufread::GzDecoder};
-use hyper::{HeaderMap, header::CONTENT_ENCODING};
+use hyper::{
+    HeaderMap,
+    header::{CONTENT_ENCODING, TRANSFER_ENCODING},
+};
 use ruzstd::decoding::{
     FrameDecoder, StreamingDecoder,
     errors::{FrameDecoderError, ReadFrameHeaderError},
@@ -46,6 +49,14 @@ impl Coding {
     /// The codings that the headers of a response declare, the one applied last at the end. The error names one
     /// that is unknown.
     pub(super) fn declared(headers: &HeaderMap) -> Result<Vec<Self>, String> {
+        for value in headers.get_all(TRANSFER_ENCODING) {
+            let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+            if value.split(',').any(|name| !matches!(name.trim(), "" | "chunked" | "identity")) {
+                return Err(
+                    "it has a transfer encoding other than `chunked`, which is not decoded".to_owned()
+                );
+            }
+        }
         let mut codings = Vec::new();
         for value in headers.get_all(CONTENT_ENCODING) {
             let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();

@@ -201,6 +201,9 @@ fn a_charset_that_the_guest_gives_overrides_all_others() {
     };
     assert_eq!(format("latin1").read(b"\x89PNG\0\xe9", true, MOST), Ok(("\u{2030}PNG\0é".to_owned(), false)));
     assert!(format("klingon").read(b"a", true, MOST).is_err());
+    let marked = |charset: &str, bytes: &[u8]| format(charset).read(bytes, true, MOST).map(|(text, _)| text);
+    assert_eq!(marked("utf-16", b"\xfe\xff\0d\0o"), Ok("do".to_owned()));
+    assert_eq!(marked("utf-8", b"\xef\xbb\xbf^"), Ok("^".to_owned()));
 }
 
 #[test]
@@ -216,6 +219,18 @@ fn text_that_grows_by_its_charset_is_cut_between_characters() {
     let format = format("text/plain; charset=latin1", "");
     let (text, is_cut) = format.read(&[0xe9; 100], true, 99).expect("text");
     assert_eq!((text, is_cut), ("é".repeat(49), true));
+}
+
+#[test]
+fn a_transfer_encoding_that_nobody_undoes_is_an_error() {
+    for (value, readable) in
+        [("chunked", true), ("Chunked", true), ("deflate, chunked", false), ("gzip", false)]
+    {
+        let mut headers = HeaderMap::new();
+        headers.insert("transfer-encoding", HeaderValue::from_str(value).expect("a header"));
+        let read = Format::of(&headers, None).read(b"fine", true, MOST);
+        assert_eq!(read.is_ok(), readable, "{value}: {read:?}");
+    }
 }
 
 #[test]
