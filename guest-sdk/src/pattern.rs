@@ -41,6 +41,14 @@ impl Pattern {
         self.0.is_match(text)
     }
 
+    /// Whether the expression matches a text of which this is the start, whatever comes after it.
+    #[must_use]
+    pub fn matches_start(&self, start: &str) -> bool {
+        // `$`, `\b` and the like look at what comes next. Where nothing has come yet, they may be wrong.
+        let looks_ahead = || ["$", "\\b", "\\B", "\\z", "\\>"].iter().any(|sign| self.as_str().contains(sign));
+        self.find_end(start, 0).is_some_and(|end| end < start.len() || !looks_ahead())
+    }
+
     /// The end in bytes of the first match that starts at byte `from` or later.
     #[must_use]
     pub fn find_end(&self, text: &str, from: usize) -> Option<usize> {
@@ -120,6 +128,27 @@ mod tests {
     #[test]
     fn a_line_may_end_as_on_the_wire() {
         assert!(Pattern::new("^ok$").expect("valid").matches("220\r\nok\r\n"));
+    }
+
+    #[test]
+    fn the_start_of_a_text_is_enough_only_where_nothing_after_it_can_change_the_match() {
+        for (text, start, is_enough) in [
+            ("ok", "ok", true),
+            ("o.*", "ok", true),
+            ("^ok$", "ok", false),
+            ("^ok$", "ok\r\n", true),
+            ("ok\\b", "ok", false),
+            ("ok\\b", "ok,", true),
+            ("ok\\B", "ok", false),
+            ("ok\\z", "ok", false),
+            ("ok\\b{end}", "ok", false),
+            ("ok\\>", "ok", false),
+            ("ok($|[^a-z])", "ok", false),
+            ("ok", "", false),
+        ] {
+            let pattern = Pattern::new(text).expect(text);
+            assert_eq!(pattern.matches_start(start), is_enough, "{text} {start:?}");
+        }
     }
 
     #[test]

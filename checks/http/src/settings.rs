@@ -227,7 +227,7 @@ impl Expectations {
     /// Whether nothing that comes after this start of a body can change the verdict.
     #[must_use]
     pub fn is_settled(&self, text: &str) -> bool {
-        self.may_stop_early() && self.body.matches.iter().all(|pattern| pattern.matches(text))
+        self.may_stop_early() && self.body.matches.iter().all(|pattern| pattern.matches_start(text))
     }
 }
 

@@ -178,6 +178,15 @@ fn the_start_of_an_endless_body_is_enough_once_all_is_found_and_nothing_is_forbi
 }
 
 #[test]
+fn the_start_of_a_body_is_not_taken_for_its_end() {
+    let rule = || json!({"body": {"matches": ["^good$"]}});
+    fails(rule(), response(200, "good, but the database is down"));
+    fails(rule(), ended(200, "good", BodyEnd::Truncated));
+    passes(rule(), ended(200, "good\n", BodyEnd::Truncated));
+    passes(rule(), response(200, "good"));
+}
+
+#[test]
 fn json_values_are_found_by_pointer() {
     let body = r#"{"items": [{"ok": true, "n": 3}], "a/b": null}"#;
     passes(json!({"json": {"/items/0/ok": true, "/items/0/n": 3, "/a~1b": null}}), response(200, body));
