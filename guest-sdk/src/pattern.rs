@@ -45,7 +45,8 @@ impl Pattern {
     #[must_use]
     pub fn matches_start(&self, start: &str) -> bool {
         // `$`, `\b` and the like look at what comes next. Where nothing has come yet, they may be wrong.
-        let looks_ahead = || ["$", "\\b", "\\B", "\\z", "\\>"].iter().any(|sign| self.as_str().contains(sign));
+        let looks_ahead =
+            || ["$", "\\b", "\\B", "\\z", "\\>"].iter().any(|sign| self.as_str().contains(sign));
         self.find_end(start, 0).is_some_and(|end| end < start.len() || !looks_ahead())
     }
 

@@ -28,40 +28,39 @@ impl Path {
         &self.text
     }
 
-    /// The values that the path leads to, each with its own path. Empty if there are none.
-    #[must_use]
-    pub fn find<'a>(&self, document: &'a Value) -> Vec<(String, &'a Value)> {
-        let mut found = vec![(String::new(), document)];
-        for part in &self.parts {
-            let mut next = Vec::new();
-            for (path, value) in found {
-                step(&path, value, part, &mut next);
-            }
-            found = next;
-        }
-        found
+    /// Looks at each value that the path leads to, and at its own path, until `look` returns false. Where an element has
+    /// nothing at the rest of the path, it looks at none.
+    pub fn visit(&self, document: &Value, look: &mut Look<'_>) {
+        step(document, &self.parts, &mut String::new(), look);
     }
 }
 
-fn step<'a>(path: &str, value: &'a Value, part: &str, next: &mut Vec<(String, &'a Value)>) {
-    let below = |key: &str| format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"));
-    match (value, part) {
+/// What looks at a value and at its path; false ends the visit.
+pub type Look<'a> = dyn FnMut(&str, Option<&Value>) -> bool + 'a;
+
+fn step(value: &Value, parts: &[String], at: &mut String, look: &mut Look<'_>) -> bool {
+    let Some((part, rest)) = parts.split_first() else { return look(at, Some(value)) };
+    let mut below = |key: &str, item: Option<&Value>, rest: &[String]| {
+        let length = at.len();
+        for key in [key].into_iter().chain(rest.iter().filter(|_| item.is_none()).map(String::as_str)) {
+            at.push('/');
+            at.push_str(&key.replace('~', "~0").replace('/', "~1"));
+        }
+        let goes_on = match item {
+            Some(item) => step(item, rest, at, look),
+            None => look(at, None),
+        };
+        at.truncate(length);
+        goes_on
+    };
+    match (value, part.as_str()) {
         (Value::Array(items), "*") => {
-            for (index, item) in items.iter().enumerate() {
-                next.push((below(&index.to_string()), item));
-            }
+            items.iter().enumerate().all(|(index, item)| below(&index.to_string(), Some(item), rest))
         }
-        (Value::Object(map), "*") => {
-            for (key, item) in map {
-                next.push((below(key), item));
-            }
-        }
-        (value, part) => {
-            let pointer = below(part);
-            if let Some(found) = value.pointer(&pointer[path.len()..]) {
-                next.push((pointer, found));
-            }
-        }
+        (Value::Object(map), "*") => map.iter().all(|(key, item)| below(key, Some(item), rest)),
+        (Value::Object(map), key) => below(key, map.get(key), rest),
+        (Value::Array(_), index) => below(index, value.pointer(&format!("/{index}")), rest),
+        (_, key) => below(key, None, rest),
     }
 }
 
@@ -87,7 +86,7 @@ pub fn parse(body: &str) -> Result<Value, String> {
         let reason = message.rfind(" at line ").map_or(message.as_str(), |end| &message[..end]);
         let reason = match reason {
             "trailing characters" => "there is more after the end of the document",
-            "recursion limit exceeded" => "it is nested more than 128 deep",
+            "recursion limit exceeded" => "it is nested more than 127 deep",
             "expected value" | "expected ident" => "no JSON value begins here",
             early if early.starts_with("EOF") => "the document ends too early",
             other => other,
@@ -131,25 +130,45 @@ mod tests {
 
     use super::*;
 
-    fn found(path: &str, document: &Value) -> Vec<(String, Value)> {
-        let found = Path::new(path).expect("a path").find(document);
-        found.into_iter().map(|(path, value)| (path, value.clone())).collect()
+    fn found(path: &str, document: &Value) -> Vec<(String, Option<Value>)> {
+        let mut found = Vec::new();
+        Path::new(path).expect("a path").visit(document, &mut |at, value| {
+            found.push((at.to_owned(), value.cloned()));
+            true
+        });
+        found
     }
 
     #[test]
     fn a_path_leads_to_one_value_or_to_every_element() {
         let document = json!({"items": [{"ok": true}, {"ok": false}, {}], "a/b": {"c~d": 1}, "": 2});
-        assert_eq!(found("/items/0/ok", &document), [("/items/0/ok".into(), json!(true))]);
+        let some = |path: &str, value| (path.to_owned(), Some(value));
+        assert_eq!(found("/items/0/ok", &document), [some("/items/0/ok", json!(true))]);
         assert_eq!(
             found("/items/*/ok", &document),
-            [("/items/0/ok".into(), json!(true)), ("/items/1/ok".into(), json!(false))]
+            [
+                some("/items/0/ok", json!(true)),
+                some("/items/1/ok", json!(false)),
+                ("/items/2/ok".into(), None)
+            ]
         );
-        assert_eq!(found("/a~1b/*", &document), [("/a~1b/c~0d".into(), json!(1))]);
-        assert_eq!(found("/", &document), [("/".into(), json!(2))]);
-        assert_eq!(found("", &document), [(String::new(), document.clone())]);
-        for nowhere in ["/items/3", "/items/01", "/items/-", "/x", "/items/0/ok/x"] {
-            assert_eq!(found(nowhere, &document), [], "{nowhere}");
+        assert_eq!(found("/a~1b/*", &document), [some("/a~1b/c~0d", json!(1))]);
+        assert_eq!(found("/", &document), [some("/", json!(2))]);
+        assert_eq!(found("", &document), [some("", document.clone())]);
+        for nowhere in ["/items/3", "/items/01", "/items/-", "/x", "/x/*/y", "/items/0/ok/x", "/items/0/ok/*"]
+        {
+            assert_eq!(found(nowhere, &document), [(nowhere.into(), None)]);
         }
+    }
+
+    #[test]
+    fn a_visit_ends_when_enough_has_been_seen() {
+        let mut seen = 0;
+        Path::new("/*/*").expect("a path").visit(&json!([[1, 2, 3], [4]]), &mut |_, _| {
+            seen += 1;
+            seen < 2
+        });
+        assert_eq!(seen, 2);
     }
 
     #[test]
@@ -174,7 +193,7 @@ mod tests {
             (")]}',\n{}", "line 1 column 1: no JSON value begins here"),
             ("{\"a\"", "line 1 column 4: the document ends too early"),
             ("{\"a\":nothing}", "line 1 column 7: no JSON value begins here"),
-            (&deep, "line 1 column 128: it is nested more than 128 deep"),
+            (&deep, "line 1 column 128: it is nested more than 127 deep"),
         ] {
             assert_eq!(parse(body), Err(reason.to_owned()), "{body:.20}");
         }

@@ -10,6 +10,8 @@ use serde::de::{Deserialize, Deserializer, Error};
 use crate::document::Path;
 use crate::number::{Decimal, same};
 
+/// The most problems of one rule that are told.
+const MOST_TOLD: usize = 3;
 /// How many characters of a value are shown.
 const LONGEST_SHOWN: usize = 100;
 
@@ -104,7 +106,7 @@ impl JsonRule {
             ("absent", Value::Bool(absent)) => self.absent = absent,
             ("equals", value) => self.equals = Some(value),
             ("notEquals", value) => self.not_equals = Some(value),
-            ("oneOf", Value::Array(values)) => self.one_of = values,
+            ("oneOf", Value::Array(values)) if !values.is_empty() => self.one_of = values,
             ("matches", Value::String(text)) => self.matches = Some(Pattern::new(&text)?),
             ("notMatches", Value::String(text)) => self.not_matches = Some(Pattern::new(&text)?),
             ("length", Value::Object(bounds)) => {
@@ -114,7 +116,7 @@ impl JsonRule {
             }
             ("path" | "matches" | "notMatches", _) => return Err(broken("a text")),
             ("any" | "absent", _) => return Err(broken("true or false")),
-            ("oneOf", _) => return Err(broken("a list of values")),
+            ("oneOf", _) => return Err(broken("a list of at least one value")),
             ("length", _) => return Err(broken("a map with `atLeast`, `atMost`, `above` or `below`")),
             (key, value) => self.bounds.push(bound(key, &value)?),
         }
@@ -135,31 +137,39 @@ fn bound(key: &str, value: &Value) -> Result<(Bound, Decimal), String> {
 }
 
 impl JsonRule {
-    /// The problems of a document with this rule, each in words. Empty if the rule holds.
+    /// The problems of a document with this rule, each in words, and at most three. Empty if the rule holds.
     #[must_use]
     pub fn judge(&self, document: &Value) -> Vec<String> {
-        let found = self.path.find(document);
+        let (mut problems, mut has_looked, mut fits) = (Vec::new(), false, false);
+        self.path.visit(document, &mut |at, value| {
+            has_looked = true;
+            match self.problem(at, value) {
+                Some(problem) if problems.len() < MOST_TOLD => problems.push(problem),
+                Some(_) => {}
+                None => fits = true,
+            }
+            // Nothing that follows can change the verdict.
+            if self.any { !fits } else { problems.len() < MOST_TOLD }
+        });
         let path = self.path.text();
-        let mut problems = Vec::new();
-        for (at, value) in &found {
-            let problem = match self.absent {
-                true => Some(format!("{at} is there: {}", shorten(value))),
-                false => self.problem(at, value),
-            };
-            problems.extend(problem);
-        }
-        if found.is_empty() && !self.absent {
-            problems.push(format!("{path} is missing"));
-        } else if self.any && problems.len() < found.len() {
+        if self.any && fits {
             problems.clear();
-        } else if self.any && !self.absent {
+        } else if !has_looked && !self.absent {
+            problems.push(format!("{path} is missing"));
+        } else if self.any {
             problems.truncate(1);
             problems = problems.iter().map(|first| format!("no value of {path} fits: {first}")).collect();
         }
         problems
     }
 
-    fn problem(&self, at: &str, value: &Value) -> Option<String> {
+    fn problem(&self, at: &str, value: Option<&Value>) -> Option<String> {
+        let value = match value {
+            Some(value) if self.absent => return Some(format!("{at} is there: {}", shorten(value))),
+            None if self.absent => return None,
+            None => return Some(format!("{at} is missing")),
+            Some(value) => value,
+        };
         let shown = || format!("{at} is {}", shorten(value));
         if let Some(wanted) = self.equals.as_ref().filter(|wanted| !same(wanted, value)) {
             return Some(format!("{}, not {}", shown(), shorten(wanted)));
@@ -171,11 +181,14 @@ impl JsonRule {
             let wanted = Value::Array(self.one_of.clone());
             return Some(format!("{}, not one of {}", shown(), shorten(&wanted)));
         }
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        if let Some(pattern) = self.matches.as_ref().filter(|pattern| !pattern.matches(&text)) {
+        let matches = |pattern: &Pattern| match value {
+            Value::String(text) => pattern.matches(text),
+            other => pattern.matches(&other.to_string()),
+        };
+        if let Some(pattern) = self.matches.as_ref().filter(|pattern| !matches(pattern)) {
             return Some(format!("{}, which does not match {pattern}", shown()));
         }
-        if let Some(pattern) = self.not_matches.as_ref().filter(|pattern| pattern.matches(&text)) {
+        if let Some(pattern) = self.not_matches.as_ref().filter(|pattern| matches(pattern)) {
             return Some(format!("{}, which matches {pattern}", shown()));
         }
         self.out_of_bounds(at, value).or_else(|| self.wrong_length(at, value))

@@ -6,7 +6,7 @@ use super::*;
 
 fn judge(rule: Value) -> Vec<String> {
     let document = json!({
-        "items": [{"ready": true, "n": 1}, {"ready": false, "n": 2}], "name": "alpha", "load": 4.5,
+        "empty": [], "items": [{"ready": true, "n": 1, "new": true}, {"ready": false, "n": 2}], "name": "alpha", "load": 4.5,
         "none": null, "status": "UP",
     });
     from_value::<JsonRule>(rule).expect("a rule").judge(&document)
@@ -21,7 +21,10 @@ fn rules_that_hold_say_nothing() {
         json!({"path": "/items/*/n", "atLeast": 1}),
         json!({"path": "/items/*/ready", "any": true, "equals": true}),
         json!({"path": "/none", "equals": null}),
+        json!({"path": "/items/*/new", "any": true, "equals": true}),
+        json!({"path": "/items/*/new", "any": true, "absent": true}),
         json!({"path": "/old", "absent": true}),
+        json!({"path": "/items/*/old", "absent": true}),
         json!({"path": "/status", "oneOf": ["UP", "OK"], "notEquals": "DOWN"}),
         json!({"path": "/load", "matches": "^4"}),
         json!({"path": "/name"}),
@@ -48,11 +51,26 @@ fn a_rule_that_is_broken_says_what_is_there_and_what_should_be() {
             json!({"path": "/items/*/n", "any": true, "above": 2}),
             "no value of /items/*/n fits: /items/0/n is 1, not greater than 2",
         ),
-        (json!({"path": "/items/*/x", "equals": 1}), "/items/*/x is missing"),
+        (json!({"path": "/items/*/new", "equals": true}), "/items/1/new is missing"),
+        (
+            json!({"path": "/items/*/x", "any": true, "equals": 1}),
+            "no value of /items/*/x fits: /items/0/x is missing",
+        ),
+        (json!({"path": "/empty/*", "equals": 1}), "/empty/* is missing"),
+        (json!({"path": "/x/*/y", "equals": 1}), "/x/*/y is missing"),
         (json!({"path": "/none", "absent": true}), "/none is there: null"),
     ] {
         assert_eq!(judge(rule.clone()), [problem], "{rule}");
     }
+}
+
+#[test]
+fn of_the_problems_of_a_rule_the_first_three_are_told() {
+    let rule: JsonRule = from_value(json!({"path": "/*/*", "above": 1})).expect("a rule");
+    let long = "k".repeat(300_000);
+    let problems = rule.judge(&json!({"a": vec![2; 100_000], "b": vec![0; 100_000], (long): vec![0; 1_000]}));
+    assert_eq!(problems.len(), 3);
+    assert_eq!(problems[0], "/b/0 is 0, not greater than 1");
 }
 
 #[test]
@@ -62,6 +80,7 @@ fn a_rule_that_makes_no_sense_is_refused() {
         json!({"path": "name"}),
         json!({"path": "/a", "above": "4"}),
         json!({"path": "/a", "is": 1}),
+        json!({"path": "/a", "oneOf": []}),
     ] {
         assert!(from_value::<JsonRule>(rule.clone()).is_err(), "{rule}");
     }
