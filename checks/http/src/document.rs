@@ -59,9 +59,15 @@ fn step(value: &Value, parts: &[String], at: &mut String, look: &mut Look<'_>) -
         }
         (Value::Object(map), "*") => map.iter().all(|(key, item)| below(key, Some(item), rest)),
         (Value::Object(map), key) => below(key, map.get(key), rest),
-        (Value::Array(_), index) => below(index, value.pointer(&format!("/{index}")), rest),
+        (Value::Array(items), index) => below(index, position(index).and_then(|at| items.get(at)), rest),
         (_, key) => below(key, None, rest),
     }
+}
+
+/// The number of an element (RFC 6901, section 4); none if the part is no number, or has zeros in front.
+fn position(part: &str) -> Option<usize> {
+    let is_plain = part == "0" || part.starts_with(|first: char| matches!(first, '1'..='9'));
+    part.parse().ok().filter(|_| is_plain)
 }
 
 /// The JSON Pointer that somebody meant who wrote another kind of path: `$.a.b[0]` is `/a/b/0`.

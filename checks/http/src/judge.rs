@@ -7,9 +7,8 @@ use aviary_guest::targets::LabelledTarget;
 use aviary_guest::url::masked;
 use aviary_guest::{Finding, Target, tls};
 
-use crate::document;
-use crate::number::same;
-use crate::rules::shorten;
+use crate::document::{self, Path};
+use crate::rules::JsonRule;
 use crate::settings::{Expectations, Family, HeaderRule, HttpVersion};
 use crate::status::StatusClass;
 
@@ -100,12 +99,13 @@ fn judge_json(expect: &Expectations, body: &str, findings: &mut Vec<Finding>) {
         Err(reason) => return findings.push(Finding::fail(format!("the body is no JSON: {reason}"))),
     };
     for (pointer, expected) in &expect.json {
-        let problem = match document.pointer(pointer) {
-            Some(actual) if same(actual, expected) => continue,
-            Some(actual) => format!("{pointer} is {}, not {expected}", shorten(actual)),
-            None => format!("{pointer} is missing"),
+        let problems = match Path::new(pointer) {
+            Ok(path) => {
+                JsonRule { path, equals: Some(expected.clone()), ..JsonRule::default() }.judge(&document)
+            }
+            Err(reason) => vec![reason],
         };
-        findings.push(Finding::fail(problem));
+        findings.extend(problems.into_iter().map(Finding::fail));
     }
     for rule in &expect.json_rules {
         findings.extend(rule.judge(&document).into_iter().map(Finding::fail));

@@ -5,9 +5,6 @@ use std::fmt::{self, Display, Formatter};
 
 use aviary_guest::json::{Number, Value};
 
-/// The most digits of a number that are compared.
-const MOST_DIGITS: usize = 10_000;
-
 /// A decimal number: `0.<digits> × 10^exponent`, without zeros at the ends of the digits.
 #[derive(Debug, Clone)]
 pub struct Decimal {
@@ -19,16 +16,13 @@ pub struct Decimal {
 }
 
 impl Decimal {
-    /// The value of a number; none if it has too many digits.
+    /// The value of a number; none if its exponent does not fit 64 bits. It may have as many digits as a body has bytes.
     #[must_use]
     pub fn of(number: &Number) -> Option<Self> {
         let text = number.to_string();
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((&text, "0"));
         let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let whole_digits = whole.trim_start_matches('-');
-        if whole_digits.len() + part.len() > MOST_DIGITS {
-            return None;
-        }
         let digits: Vec<u8> = whole_digits.bytes().chain(part.bytes()).collect();
         let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
         let end = digits.iter().rposition(|digit| *digit != b'0').map_or(zeros, |last| last + 1);
@@ -142,6 +136,13 @@ mod tests {
         ] {
             assert!(!alike(one, other), "{one} {other}");
         }
+    }
+
+    #[test]
+    fn all_digits_of_a_number_count_however_many_there_are() {
+        let zeros = "0".repeat(100_000);
+        assert!(alike("1", &format!("1.{zeros}")));
+        assert!(!alike("1", &format!("1.{zeros}1")));
     }
 
     #[test]

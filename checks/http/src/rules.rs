@@ -218,7 +218,7 @@ impl JsonRule {
 }
 
 /// The value as JSON, cut where it is long.
-pub(crate) fn shorten(value: &Value) -> String {
+fn shorten(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(LONGEST_SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -198,6 +198,7 @@ fn json_values_are_found_by_pointer() {
         fails(json!({"json": {"/items/1/ok": true}}), response(200, body)),
         "status 200; /items/1/ok is missing"
     );
+    passes(json!({"json": {"/items/*/ok": true}}), response(200, body));
     let message = fails(json!({"json": {"/a": 1}}), response(200, "<html>"));
     assert_eq!(message, "status 200; the body is no JSON: line 1 column 1: no JSON value begins here");
 }
