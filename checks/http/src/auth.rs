@@ -8,6 +8,8 @@ use aviary_guest::secrets::SecretRef;
 use aviary_guest::url;
 use serde::Deserialize;
 
+use crate::headers::refuse_placeholder;
+
 /// How long before its end a token is asked for anew.
 const EARLY: Duration = Duration::from_secs(10);
 /// The most bytes of the answer of a token server.
@@ -72,6 +74,14 @@ struct Token {
 impl Auth {
     /// An error if the settings cannot be used.
     pub fn validate(&self) -> Result<(), String> {
+        let texts = match self {
+            Self::Basic(basic) => &[&basic.username][..],
+            Self::Bearer(_) => &[],
+            Self::Oauth2(client) => &[&client.token_url, &client.client_id],
+        };
+        for text in texts {
+            refuse_placeholder(text).map_err(|reason| format!("settings.auth: {reason}"))?;
+        }
         match self {
             Self::Basic(basic) if basic.username.contains(':') => {
                 Err("settings.auth.basic.username: a user name has no colon".into())

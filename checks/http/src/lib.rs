@@ -187,6 +187,15 @@ mod tests {
                 "settings.headers.A.prefix: `${…}`",
             ),
             (
+                json!({"urls": [url], "auth": {"basic": {"username": "${x}", "password": {"secret": "a"}}}}),
+                "settings.auth: `${…}`",
+            ),
+            (
+                json!({"urls": [url], "auth": {"oauth2": {
+                    "tokenUrl": "http://a/${x}", "clientId": "a", "clientSecret": {"secret": "a"}}}}),
+                "settings.auth: `${…}`",
+            ),
+            (
                 json!({"urls": [url], "expect": {"json": {"status": "ok"}}}),
                 "settings.expect.json: \"status\"",
             ),
