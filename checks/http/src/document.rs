@@ -72,9 +72,8 @@ fn position(part: &str) -> Option<usize> {
 
 /// The JSON Pointer that somebody meant who wrote another kind of path: `$.a.b[0]` is `/a/b/0`.
 fn as_pointer(text: &str) -> String {
-    let text = text.strip_prefix('$').unwrap_or(text).replace("['", ".").replace("']", "");
-    let text = text.replace('[', ".").replace(']', "");
-    let parts = text.split(['.', '/']).filter(|part| !part.is_empty());
+    let text = text.strip_prefix('$').unwrap_or(text);
+    let parts = text.split(['.', '/', '[', ']', '\'', '"']).filter(|part| !part.is_empty());
     parts.map(|part| format!("/{part}")).collect()
 }
 
@@ -180,7 +179,7 @@ mod tests {
     #[test]
     fn a_path_of_another_kind_is_refused_with_the_right_spelling() {
         for (wrong, right) in
-            [("status", "/status"), ("$.a.b[0]", "/a/b/0"), ("$['a']['b']", "/a/b"), ("a/b", "/a/b")]
+            [("status", "/status"), ("$.a.b[0]", "/a/b/0"), ("$['a'][\"b\"]", "/a/b"), ("a/b", "/a/b")]
         {
             let error = Path::new(wrong).expect_err(wrong);
             assert_eq!(error, format!("{wrong:?} is no JSON Pointer: write {right:?}"));
