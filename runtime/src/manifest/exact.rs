@@ -63,10 +63,10 @@ fn write_map(map: &Map<String, Value>, places: &Places, text: &str, json: &mut S
     json.push('}');
 }
 
-/// The characters of a number at a place of the text.
+/// The characters of a number at a place of the text. YAML lets a number begin with a plus, and JSON does not.
 fn literal(text: &str, place: Location) -> Option<String> {
     let start = usize::try_from(place.span().byte_offset()?).ok()?;
-    let letters = text.get(start..)?.chars();
+    let letters = text.get(start..)?.chars().skip_while(|letter| *letter == '+');
     Some(letters.take_while(|letter| letter.is_ascii_digit() || "+-.eE".contains(*letter)).collect())
 }
 
@@ -97,6 +97,7 @@ mod tests {
             ),
             ("{a: 1.50, b: 1e3}", "{\"a\":1.50,\"b\":1e3}"),
             ("{a: .5}", "{\"a\":0.5}"),
+            ("{a: +123456789012345678901234567890}", "{\"a\":123456789012345678901234567890}"),
         ] {
             assert_eq!(exact(written).as_deref(), Some(kept), "{written}");
         }
