@@ -14,6 +14,8 @@ use crate::number::{Decimal, same};
 const MOST_TOLD: usize = 3;
 /// How many characters of a value are shown.
 const LONGEST_SHOWN: usize = 100;
+/// How many characters of a problem are told, as a path holds keys of the body.
+const LONGEST_PROBLEM: usize = 500;
 
 /// A rule for the values at a path of a JSON document. All that it says has to hold, for every value of the path.
 #[derive(Debug, Default)]
@@ -144,7 +146,7 @@ impl JsonRule {
         self.path.visit(document, &mut |at, value| {
             has_looked = true;
             match self.problem(at, value) {
-                Some(problem) if problems.len() < MOST_TOLD => problems.push(problem),
+                Some(problem) if problems.len() < MOST_TOLD => problems.push(cut(problem, LONGEST_PROBLEM)),
                 Some(_) => {}
                 None => fits = true,
             }
@@ -219,8 +221,11 @@ impl JsonRule {
 
 /// The value as JSON, cut where it is long.
 fn shorten(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(LONGEST_SHOWN) {
+    cut(value.to_string(), LONGEST_SHOWN)
+}
+
+fn cut(text: String, most: usize) -> String {
+    match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
