@@ -42,13 +42,13 @@ fn step(value: &Value, parts: &[String], at: &mut String, look: &mut Look<'_>) -
     let Some((part, rest)) = parts.split_first() else { return look(at, Some(value)) };
     let mut below = |key: &str, item: Option<&Value>, rest: &[String]| {
         let length = at.len();
-        for key in [key].into_iter().chain(rest.iter().filter(|_| item.is_none()).map(String::as_str)) {
-            at.push('/');
-            at.push_str(&key.replace('~', "~0").replace('/', "~1"));
-        }
+        push(at, key);
         let goes_on = match item {
             Some(item) => step(item, rest, at, look),
-            None => look(at, None),
+            None => {
+                rest.iter().for_each(|part| push(at, part));
+                look(at, None)
+            }
         };
         at.truncate(length);
         goes_on
@@ -61,6 +61,18 @@ fn step(value: &Value, parts: &[String], at: &mut String, look: &mut Look<'_>) -
         (Value::Object(map), key) => below(key, map.get(key), rest),
         (Value::Array(items), index) => below(index, position(index).and_then(|at| items.get(at)), rest),
         (_, key) => below(key, None, rest),
+    }
+}
+
+/// Puts a part at the end of a path, escaped (RFC 6901, section 3).
+fn push(path: &mut String, part: &str) {
+    path.push('/');
+    for letter in part.chars() {
+        match letter {
+            '~' => path.push_str("~0"),
+            '/' => path.push_str("~1"),
+            letter => path.push(letter),
+        }
     }
 }
 

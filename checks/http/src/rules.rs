@@ -158,9 +158,10 @@ impl JsonRule {
             problems.clear();
         } else if !has_looked && !self.absent {
             problems.push(format!("{path} is missing"));
-        } else if self.any {
-            problems.truncate(1);
-            problems = problems.iter().map(|first| format!("no value of {path} fits: {first}")).collect();
+        } else if self.any
+            && let Some(first) = problems.first()
+        {
+            problems = vec![format!("no value of {path} fits: {first}")];
         }
         problems
     }
