@@ -7,7 +7,7 @@ use std::{io::Write, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    time::{Instant, sleep},
+    time::sleep,
 };
 
 /// Starts a server that answers each path as [`answer`] says, and tells the request in the answer of `/echo`.
@@ -118,9 +118,7 @@ async fn a_page_is_judged_at_its_head_where_no_rule_is_about_the_body() {
 
 #[tokio::test]
 async fn an_endless_body_is_read_until_all_is_found_that_has_to_be() {
-    let since = Instant::now();
     passes("/endless", "body: { matches: ['event: ready', 'tick'] }").await;
-    assert!(since.elapsed() < Duration::from_millis(1_500), "{:?}", since.elapsed());
     fails("/endless", "body: { notMatches: ['down'] }", "the body had not ended in time").await;
 }
 
