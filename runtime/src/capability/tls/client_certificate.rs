@@ -12,27 +12,33 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-/// A client without a certificate, which notes whether the server has asked for one.
-#[derive(Debug, Default)]
-pub(super) struct NoCertificate {
+/// The choice of the client certificate in one handshake, which notes whether the server has asked for one.
+#[derive(Debug)]
+pub(super) struct Choice {
+    config: Arc<dyn ResolvesClientCert>,
     is_asked_for: AtomicBool,
 }
 
-impl NoCertificate {
+impl Choice {
+    /// Chooses for one handshake as the configuration does.
+    pub(super) fn new(config: Arc<dyn ResolvesClientCert>) -> Self {
+        Self { config, is_asked_for: AtomicBool::new(false) }
+    }
+
     /// Whether the server has asked for a client certificate.
     pub(super) fn is_asked_for(&self) -> bool {
         self.is_asked_for.load(Relaxed)
     }
 }
 
-impl ResolvesClientCert for NoCertificate {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+impl ResolvesClientCert for Choice {
+    fn resolve(&self, authorities: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.is_asked_for.store(true, Relaxed);
-        None
+        self.config.resolve(authorities, schemes)
     }
 
     fn has_certs(&self) -> bool {
-        false
+        self.config.has_certs()
     }
 }
 

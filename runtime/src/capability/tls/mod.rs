@@ -7,6 +7,7 @@ mod roots;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod verifier;
 mod words;
 
@@ -15,10 +16,10 @@ pub use stream::Stream;
 pub use words::of_stream as error_of_stream;
 
 use super::bindings::aviary::check::tls::{TlsClient, TlsError, TlsSession, TlsVersion};
-use client_certificate::NoCertificate;
-use rustls::{ClientConnection, ProtocolVersion, pki_types::ServerName};
+use client_certificate::Choice;
+use rustls::{ClientConnection, ProtocolVersion, client::ResolvesClientCert, pki_types::ServerName};
 use std::{net::IpAddr, sync::Arc};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::TlsConnector;
 use url::Host;
 use verifier::{Certificates, Verifier};
@@ -32,7 +33,8 @@ pub enum Alpn {
     None,
 }
 
-/// Makes the TLS handshake with a server that has to prove `server`, which is a name or an address.
+/// Makes the TLS handshake with a server that has to prove `server`, which is a name or an address. A server that has
+/// asked for a client certificate has also judged it then.
 pub async fn handshake(
     config: &TlsConfig,
     server: ServerName<'static>,
@@ -42,15 +44,19 @@ pub async fn handshake(
     let algorithms = own.crypto_provider().signature_verification_algorithms;
     let verifier = Arc::new(Verifier::new(config.roots.clone(), algorithms));
     own.dangerous().set_certificate_verifier(Arc::clone(&verifier) as _);
-    let nothing = Arc::new(NoCertificate::default());
-    if !own.client_auth_cert_resolver.has_certs() {
-        own.client_auth_cert_resolver = Arc::clone(&nothing) as _;
-    }
+    let choice = Arc::new(Choice::new(Arc::clone(&own.client_auth_cert_resolver)));
+    let has_certificate = choice.has_certs();
+    own.client_auth_cert_resolver = Arc::clone(&choice) as _;
+    let explain = |error| words::of_handshake(&error, choice.is_asked_for() && !has_certificate);
+    let since = Instant::now();
     let connected = TlsConnector::from(Arc::new(own)).connect(server, stream).await;
-    let stream = match (connected, verifier.found()) {
+    let mut stream = match (connected, verifier.found()) {
         (_, Some(Err(refused))) => return Err(refused.clone()),
-        (connected, _) => connected.map_err(|error| words::of_handshake(&error, nothing.is_asked_for()))?,
+        (connected, _) => connected.map_err(explain)?,
     };
+    if choice.is_asked_for() && stream.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
+        verdict::wait(&mut stream, since.elapsed()).await.map_err(explain)?;
+    }
     let Some(Ok(found)) = verifier.found() else {
         return Err(TlsError::Handshake("the server showed no certificate".to_owned()));
     };

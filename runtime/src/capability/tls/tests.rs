@@ -191,10 +191,74 @@ async fn a_server_that_wants_a_client_certificate_gets_it_or_is_understood() {
     stream.read_exact(&mut hello).await.expect("a greeting");
     assert_eq!(&hello, b"hello");
     // In TLS 1.3 the server refuses only after the client's handshake is over.
-    let (mut stream, _) = shake(address, &root.options()).await.expect("a session");
-    let error = stream.read_exact(&mut hello).await.expect_err("an alert");
-    let Some(TlsError::Handshake(words)) = error_of_stream(&error) else { panic!("{error}") };
+    let refused = shake(address, &root.options()).await.map(drop);
+    let Err(TlsError::Handshake(words)) = refused else { panic!("{refused:?}") };
     assert_eq!(words, "the server wants a client certificate: give one with `tls.clientCertificate`");
+}
+
+#[tokio::test]
+async fn a_client_certificate_that_the_server_does_not_trust_is_refused_before_anything_is_said() {
+    let (root, clients) = (root("root", (2010, 2080)), root("clients", (2010, 2080)));
+    let leaf = root.issue(params("leaf", (2020, 2050), false));
+    let stranger = root.issue(params("stranger", (2020, 2050), false));
+    let address = serve(&leaf, &[], Some(&clients)).await;
+    let own =
+        ClientCertificate { chain: stranger.certificate.pem(), key: stranger.issuer.key().serialize_pem() };
+    let with = TlsClient { client_certificate: Some(own), ..root.options() };
+    let refused = shake(address, &with).await.map(drop);
+    let Err(TlsError::Handshake(words)) = refused else { panic!("{refused:?}") };
+    assert!(words.contains("refuses the client certificate"), "{words}");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_client_certificate_and_goes_on_without_is_not_lost_a_word_of() {
+    let (root, clients) = (root("root", (2010, 2080)), root("clients", (2010, 2080)));
+    let leaf = root.issue(params("leaf", (2020, 2050), false));
+    let provider = Arc::new(ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(clients.der()).expect("a root");
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+    let verifier = verifier.allow_unauthenticated().build().expect("a verifier");
+    for (tickets, says) in [(2, true), (0, true), (0, false)] {
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let config = config.with_safe_default_protocol_versions().expect("versions");
+        let config = config.with_client_cert_verifier(Arc::clone(&verifier));
+        let mut config = config.with_single_cert(vec![leaf.der()], leaf.key()).expect("a pair");
+        config.send_tls13_tickets = tickets;
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let address = listen(move |stream| {
+            let acceptor = acceptor.clone();
+            async move {
+                let mut stream = acceptor.accept(stream).await.expect("a handshake");
+                if !says {
+                    let _ = stream.read_u8().await;
+                }
+                let _ = stream.write_all(b"hello").await;
+            }
+        })
+        .await;
+        let (mut stream, _) = shake(address, &root.options()).await.expect("a session");
+        if !says {
+            stream.write_all(b"?").await.expect("sent");
+            stream.flush().await.expect("sent");
+        }
+        let mut hello = [0; 5];
+        stream.read_exact(&mut hello).await.expect("a greeting");
+        assert_eq!(&hello, b"hello", "{tickets} tickets");
+    }
+}
+
+#[test]
+fn an_alert_that_ends_a_stream_later_has_words_too() {
+    use rustls::{AlertDescription, Error};
+    use std::io;
+    let alert = Error::AlertReceived(AlertDescription::CertificateRequired);
+    let ended = error_of_stream(&io::Error::new(io::ErrorKind::InvalidData, alert));
+    assert!(
+        matches!(&ended, Some(TlsError::Handshake(words)) if words.contains("`tls.clientCertificate`")),
+        "{ended:?}"
+    );
+    assert!(error_of_stream(&io::Error::from(io::ErrorKind::ConnectionReset)).is_none());
 }
 
 #[tokio::test]
