@@ -33,6 +33,8 @@ pub struct TlsConfig {
     pub(super) config: ClientConfig,
     /// The root certificates; none accepts any certificate.
     pub(super) roots: Option<Arc<Roots>>,
+    /// The lowest version that is offered.
+    pub(super) minimum: TlsVersion,
 }
 
 /// The TLS configurations of the client. Building one costs more than a handshake.
@@ -142,9 +144,10 @@ fn build(
     client: Option<&TlsClient>,
     alpn: Alpn,
 ) -> Result<Arc<TlsConfig>, String> {
-    let versions: &[_] = match client.and_then(|client| client.minimum_version) {
-        Some(TlsVersion::Tls13) => &[&TLS13],
-        Some(TlsVersion::Tls12) | None => &[&TLS13, &TLS12],
+    let minimum = client.and_then(|client| client.minimum_version).unwrap_or(TlsVersion::Tls12);
+    let versions: &[_] = match minimum {
+        TlsVersion::Tls13 => &[&TLS13],
+        TlsVersion::Tls12 => &[&TLS13, &TLS12],
     };
     let builder = ClientConfig::builder_with_provider(Arc::clone(provider)).with_protocol_versions(versions);
     let builder = builder.map_err(|error| error.to_string())?;
@@ -163,5 +166,5 @@ fn build(
     if alpn == Alpn::Http {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     }
-    Ok(Arc::new(TlsConfig { config, roots: roots.cloned() }))
+    Ok(Arc::new(TlsConfig { config, roots: roots.cloned(), minimum }))
 }

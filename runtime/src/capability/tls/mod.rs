@@ -47,7 +47,8 @@ pub async fn handshake(
     let choice = Arc::new(Choice::new(Arc::clone(&own.client_auth_cert_resolver)));
     let has_certificate = choice.has_certs();
     own.client_auth_cert_resolver = Arc::clone(&choice) as _;
-    let explain = |error| words::of_handshake(&error, choice.is_asked_for() && !has_certificate);
+    let explain =
+        |error| words::of_handshake(&error, choice.is_asked_for() && !has_certificate, config.minimum);
     let since = Instant::now();
     let connected = TlsConnector::from(Arc::new(own)).connect(server, stream).await;
     let mut stream = match (connected, verifier.found()) {

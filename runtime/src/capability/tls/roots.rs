@@ -36,13 +36,17 @@ impl Roots {
     pub(super) fn add(&mut self, pem: &str) -> Result<(), String> {
         let before = self.certificates.len();
         for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-            let certificate =
-                certificate.map_err(|error| format!("the CA certificates are no PEM: {error}"))?;
-            self.add_one(certificate).map_err(|error| format!("a CA certificate cannot be used: {error}"))?;
+            let number = self.certificates.len() - before + 1;
+            let certificate = certificate.map_err(|_| {
+                format!("the CA certificates are no PEM: block {number} is cut off, or is no base64")
+            })?;
+            self.add_one(certificate).map_err(|_| {
+                format!("CA certificate {number} cannot be read: take it anew from its authority, as PEM")
+            })?;
         }
         match self.certificates.len() > before {
             true => Ok(()),
-            false => Err("the CA certificates hold no PEM certificate".to_owned()),
+            false => Err("the CA certificates hold no PEM block `CERTIFICATE`".to_owned()),
         }
     }
 

@@ -1,41 +1,61 @@
 //! The words for what goes wrong with TLS. Nothing of a library's own text is shown.
 
 use super::certificate;
-use crate::capability::bindings::aviary::check::tls::TlsError;
+use crate::capability::bindings::aviary::check::tls::{TlsError, TlsVersion};
 use rustls::{
     AlertDescription as Alert, CertificateError, Error, InvalidMessage, PeerIncompatible,
-    pki_types::{CertificateDer, UnixTime},
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use std::io;
 use webpki::Error as Path;
 
 /// What this client offers in a handshake.
 const OFFER: &str = "TLS 1.2 and 1.3 with ECDHE and AES-GCM or ChaCha20-Poly1305";
+/// What this client offers in a handshake where TLS 1.3 is the minimum.
+const OFFER_OF_TLS13: &str = "TLS 1.3 with AES-GCM or ChaCha20-Poly1305";
+/// The most names of a certificate that a message shows.
+const SHOWN_NAMES: usize = 5;
+/// The most characters of a name that a message shows.
+const SHOWN_LENGTH: usize = 200;
 
 /// Why a handshake failed. `wants_certificate` says that the server asked for a client certificate and got none: before
 /// TLS 1.3 it refuses that with an alert that says nothing more.
-pub(super) fn of_handshake(error: &io::Error, wants_certificate: bool) -> TlsError {
-    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
-    if wants_certificate && matches!(cause, Some(Error::AlertReceived(Alert::HandshakeFailure))) {
-        return TlsError::Handshake(of_alert(Alert::CertificateRequired));
-    }
-    of_stream(error).unwrap_or_else(|| {
-        TlsError::Handshake(match error.kind() {
+pub(super) fn of_handshake(error: &io::Error, wants_certificate: bool, minimum: TlsVersion) -> TlsError {
+    let offer = match minimum {
+        TlsVersion::Tls12 => OFFER,
+        TlsVersion::Tls13 => OFFER_OF_TLS13,
+    };
+    TlsError::Handshake(match cause_of(error) {
+        Some(Error::AlertReceived(Alert::HandshakeFailure)) if wants_certificate => {
+            of_alert(Alert::CertificateRequired, offer)
+        }
+        Some(Error::AlertReceived(Alert::ProtocolVersion)) if minimum == TlsVersion::Tls13 => {
+            of_error(&PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig.into(), offer)
+        }
+        Some(cause) => of_error(cause, offer),
+        None => match error.kind() {
             io::ErrorKind::UnexpectedEof => "the server ended the connection".to_owned(),
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                 "the server reset the connection".to_owned()
             }
             _ => format!("the connection broke: {error}"),
-        })
+        },
     })
 }
 
 /// Why TLS ended a stream, also after the handshake: with TLS 1.3, a server refuses a client certificate only then.
 /// None if the error is not one of TLS.
 pub fn of_stream(error: &io::Error) -> Option<TlsError> {
-    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>())?;
-    let words = match cause {
-        Error::AlertReceived(alert) => of_alert(*alert),
+    Some(TlsError::Handshake(of_error(cause_of(error)?, OFFER)))
+}
+
+fn cause_of(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn of_error(error: &Error, offer: &str) -> String {
+    match error {
+        Error::AlertReceived(alert) => of_alert(*alert, offer),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             "the server does not speak TLS".to_owned()
         }
@@ -45,12 +65,12 @@ pub fn of_stream(error: &io::Error) -> Option<TlsError> {
             "the server sent what is no message of TLS at this point".to_owned()
         }
         Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
-            format!("the server speaks older versions of TLS only; offered are {OFFER}")
+            format!("the server speaks older versions of TLS only; offered are {offer}")
         }
         Error::PeerIncompatible(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig) => {
             "the server does not speak TLS 1.3, which is the minimum here".to_owned()
         }
-        Error::PeerIncompatible(_) => format!("the server chose what was not offered; offered are {OFFER}"),
+        Error::PeerIncompatible(_) => format!("the server chose what was not offered; offered are {offer}"),
         Error::PeerMisbehaved(_) => "the server broke the rules of TLS".to_owned(),
         Error::NoCertificatesPresented => "the server showed no certificate".to_owned(),
         Error::InvalidCertificate(CertificateError::BadSignature) => {
@@ -64,15 +84,14 @@ pub fn of_stream(error: &io::Error) -> Option<TlsError> {
         }
         Error::NoApplicationProtocol => "the server speaks none of the offered protocols".to_owned(),
         _ => "the handshake could not be made".to_owned(),
-    };
-    Some(TlsError::Handshake(words))
+    }
 }
 
-fn of_alert(alert: Alert) -> String {
+fn of_alert(alert: Alert, offer: &str) -> String {
     let name = name(alert);
     match alert {
         Alert::HandshakeFailure | Alert::ProtocolVersion | Alert::InsufficientSecurity => {
-            format!("the server accepts none of what is offered, {OFFER}; it answered `{name}`")
+            format!("the server accepts none of what is offered, {offer}; it answered `{name}`")
         }
         Alert::CertificateRequired => {
             "the server wants a client certificate: give one with `tls.clientCertificate`".to_owned()
@@ -118,12 +137,13 @@ pub(super) fn of_certificate(
     error: &Path,
     own: &CertificateDer<'_>,
     others: &[CertificateDer<'_>],
+    name: &ServerName<'_>,
     now: UnixTime,
 ) -> TlsError {
     let words = match error {
         Path::CertExpired { .. } => return of_validity(own, others, now, TlsError::Expired),
         Path::CertNotValidYet { .. } => return of_validity(own, others, now, TlsError::NotYetValid),
-        Path::CertNotValidForName(_) => return TlsError::WrongName,
+        Path::CertNotValidForName(_) => return TlsError::BadCertificate(of_names(own, &name.to_str())),
         // A signature that does not fit comes from another authority of the same name.
         Path::UnknownIssuer | Path::InvalidSignatureForPublicKey => return TlsError::UnknownIssuer,
         Path::CertRevoked => return TlsError::Revoked,
@@ -157,6 +177,31 @@ pub(super) fn of_certificate(
     TlsError::BadCertificate(words.to_owned())
 }
 
+/// For which names a certificate is, where `wanted` is none of them.
+fn of_names(own: &CertificateDer<'_>, wanted: &str) -> String {
+    let names = certificate::read(own).map(|facts| facts.names).unwrap_or_default();
+    if names.is_empty() {
+        return format!(
+            "it has no alternative names, and its common name does not count: issue one with the alternative name \
+             {wanted}"
+        );
+    }
+    let listed: Vec<_> = names.iter().take(SHOWN_NAMES).map(|name| shown(name)).collect();
+    let more = match names.len().saturating_sub(SHOWN_NAMES) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "it is for {}{more}, and not for {wanted}: issue one for that name, or choose another by `tls.serverName`",
+        listed.join(", ")
+    )
+}
+
+/// The start of a name that a server has chosen, with nothing in it that disturbs a line of text.
+fn shown(name: &str) -> String {
+    name.chars().take(SHOWN_LENGTH).flat_map(char::escape_debug).collect()
+}
+
 /// The error for a date in the path: `own`, if it is that of the server's certificate; else one with words.
 fn of_validity(
     der: &CertificateDer<'_>,
@@ -174,7 +219,7 @@ fn of_validity(
         .and_then(|other| certificate::read(other))
     {
         Some(other) => {
-            let subject: String = other.subject.chars().take(200).flat_map(char::escape_debug).collect();
+            let subject = shown(&other.subject);
             let when = if other.not_after < now { "has expired" } else { "is not valid yet" };
             TlsError::BadCertificate(format!("the certificate of its authority {subject} {when}"))
         }
