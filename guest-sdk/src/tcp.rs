@@ -91,7 +91,7 @@ impl Connection {
 pub enum Error {
     /// The address or the number of calls is not granted; the text says what would allow it.
     Denied(String),
-    /// The address cannot be used.
+    /// The address or an option cannot be used; the text says why.
     Invalid(String),
     /// The name has no address; the text is the resolver's.
     Resolve(String),
@@ -129,14 +129,13 @@ impl Display for Error {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Denied(reason) => write!(f, "denied: {reason}"),
-            Self::Invalid(reason) => write!(f, "the address is invalid: {reason}"),
             Self::Resolve(reason) => write!(f, "the name was not resolved: {reason}"),
             Self::Timeout => f.write_str("timed out"),
             Self::Refused => f.write_str("connection refused"),
             Self::Unreachable => f.write_str("the address is unreachable"),
             Self::Closed => f.write_str("the peer closed the connection"),
             Self::Tls(error) => error.fmt(f),
-            Self::Io(reason) => f.write_str(reason),
+            Self::Invalid(reason) | Self::Io(reason) => f.write_str(reason),
         }
     }
 }

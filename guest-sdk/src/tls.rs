@@ -120,9 +120,11 @@ impl Display for TlsError {
             Self::Expired => f.write_str("the certificate has expired"),
             Self::NotYetValid => f.write_str("the certificate is not valid yet"),
             Self::WrongName => f.write_str("the certificate is for other names"),
-            Self::UnknownIssuer => f.write_str("nobody trusted vouches for the certificate"),
+            Self::UnknownIssuer => {
+                f.write_str("nobody trusted vouches for the certificate: give its root as `tls.ca`")
+            }
             Self::Revoked => f.write_str("the certificate was revoked"),
-            Self::BadCertificate(reason) => write!(f, "the certificate is broken: {reason}"),
+            Self::BadCertificate(reason) => write!(f, "the certificate is not accepted: {reason}"),
             Self::Handshake(reason) => write!(f, "the TLS handshake failed: {reason}"),
         }
     }
