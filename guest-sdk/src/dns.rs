@@ -15,9 +15,10 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
+pub use crate::address_family::AddressFamily;
 pub use crate::bindings::aviary::check::dns::{
-    AddressFamily, Answer, AnyData, AnyRecord, Caa, Mx, Query, Question, RecordData, RecordType, Reply,
-    ResourceRecord, ResponseCode, Soa, Srv, Transport,
+    Answer, AnyData, AnyRecord, Caa, Mx, Query, Question, RecordData, RecordType, Reply, ResourceRecord,
+    ResponseCode, Soa, Srv, Transport,
 };
 
 use crate::bindings::aviary::check::dns as raw;

@@ -47,6 +47,7 @@ pub mod tcp;
 pub mod tls;
 pub mod url;
 
+mod address_family;
 // Public only for the code that `export!` expands to.
 #[doc(hidden)]
 pub mod bindings;

@@ -20,7 +20,7 @@ use crate::bindings::aviary::check::tcp as raw;
 use crate::duration::milliseconds;
 use crate::tls::{Certificate, TlsClient, TlsError, TlsOptions, TlsSession};
 
-pub use crate::bindings::aviary::check::tcp::AddressFamily;
+pub use crate::address_family::AddressFamily;
 
 /// An open connection, which is closed when it is dropped. Without a timeout, a call may take until the run's
 /// own deadline.

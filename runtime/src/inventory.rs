@@ -30,38 +30,44 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, time::DelayQueue};
 
-/// How long the daemon waits for the first loads before it calls itself ready without them.
+/// How long the daemon waits for the checks that it found at its start before it is ready without them.
 const LONGEST_START: Duration = Duration::from_secs(60);
 
 /// Turns changes at the sources into running checks.
 ///
-/// Each check loads by itself, so that a slow one delays no other; of several changes to one
-/// check only the newest matters. What cannot be loaded leaves the former one running.
+/// Each check is loaded in a task of its own, so that a slow load delays no other check. Of several changes to one
+/// check only the newest counts. A version that cannot be loaded leaves the running version as it is.
 pub struct Inventory {
     loader: Loader,
     board: Arc<Board>,
     scheduler: Scheduler,
     slots: HashMap<Key, Slot>,
+    /// The loads under way, one at most for each check.
     loads: JoinSet<(Key, Loaded<Ready>)>,
-    /// The checks that are being loaded, each once, with what tells the load to give up.
+    /// The token that cancels each load under way, by check.
     loading: HashMap<Key, CancellationToken>,
+    /// The checks whose load failed, until each is tried again.
     retries: DelayQueue<Key>,
+    /// How many sources have not told all of their checks yet.
     unsynced: usize,
-    /// The loads that the start waits for. `None` until all sources have been read.
+    /// The loads that the daemon waits for before it is ready; none until every source has told all of its checks.
     start: Option<Start>,
-    /// Tells loads that the daemon stops.
+    /// Cancels all loads when the daemon stops.
     stop: CancellationToken,
 }
 
-/// The loads that were under way when all sources had been read: they may last for so long before the daemon is
-/// ready. What comes later keeps nobody waiting, or a tenant could.
+/// What the daemon waits for before it is ready. Checks that are added later are not waited for, as tenants could
+/// add them on and on.
 struct Start {
+    /// The checks that were being loaded when every source had told all of its checks, and still are.
     loads: HashSet<Key>,
+    /// When the daemon is ready even if some of them are still being loaded.
     until: Instant,
 }
 
 impl Inventory {
-    /// An empty inventory over `sources` sources, which admits what one of the keys has signed.
+    /// An inventory without checks, for the changes of so many `sources`. Modules have to be signed by a key of the
+    /// `keyring`, if it has any.
     pub fn new(
         sandbox: Arc<Sandbox>,
         keyring: Keyring,
@@ -85,8 +91,8 @@ impl Inventory {
         }
     }
 
-    /// Follows the sources until it is told to stop; then lets every check end within `patience`.
-    /// True if all ended clean.
+    /// Takes the changes of the sources until `stop` is cancelled. Then ends all loads and checks within `patience`.
+    /// Returns whether every load had ended and every check was cleaned up by then.
     pub async fn run(
         mut self,
         mut changes: mpsc::Receiver<Change>,
@@ -110,7 +116,7 @@ impl Inventory {
 
     async fn shutdown(mut self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
-        // One that is about to begin a round gives up and cleans up.
+        // A load that has begun a round cleans up what that has made.
         self.stop.cancel();
         let enough = Instant::now() + patience / 2;
         while let Ok(Some(ended)) = timeout_at(enough, self.loads.join_next()).await {
@@ -137,7 +143,7 @@ impl Inventory {
         }
     }
 
-    /// Lets an event happen to a check, and does what follows.
+    /// Hands an event to the state machine of a check, and takes the actions that it returns.
     fn on(&mut self, key: &Key, event: impl FnOnce(&mut Slot) -> Actions<Ready>) {
         let slot = self.slots.entry(key.clone()).or_default();
         let actions = event(slot);
@@ -184,7 +190,7 @@ impl Inventory {
     }
 
     fn loaded(&mut self, ended: Result<(Key, Loaded<Ready>), JoinError>) {
-        // Loads are not aborted, and tell of their panics themselves.
+        // A load is never aborted, and returns its panics as failures.
         let Ok((key, loaded)) = ended else { return };
         self.loading.remove(&key);
         if let Some(start) = &mut self.start {
@@ -223,7 +229,7 @@ impl Inventory {
         }
     }
 
-    /// Ends the round that a load may have begun.
+    /// Ends a version that was loaded and shall not run: its round, which the load may have begun, is cleaned up.
     fn end(&mut self, ready: Ready) {
         let key = ready.entry.key.clone();
         self.scheduler.start(ready);
@@ -252,7 +258,7 @@ impl Inventory {
     }
 }
 
-/// Waits until the daemon has started as far as anybody should wait for it.
+/// Waits until no load of the start is under way, or until their time is over. Never ends before `start` is known.
 async fn start_is_over(start: Option<&Start>) {
     match start {
         Some(start) if start.loads.is_empty() => {}

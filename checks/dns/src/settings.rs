@@ -23,7 +23,7 @@ pub struct Settings {
     #[serde(default)]
     pub server: Option<String>,
     /// Which address of a server with a name to ask; without it, any.
-    #[serde(default = "any", with = "FamilyName")]
+    #[serde(default)]
     pub ip_family: AddressFamily,
     /// Whether to ask over UDP or TCP; without it, UDP.
     #[serde(default = "udp", with = "TransportName")]
@@ -74,14 +74,6 @@ impl Settings {
 }
 
 #[derive(Deserialize)]
-#[serde(remote = "AddressFamily", rename_all = "lowercase")]
-enum FamilyName {
-    Any,
-    Ipv4,
-    Ipv6,
-}
-
-#[derive(Deserialize)]
 #[serde(remote = "Transport", rename_all = "lowercase")]
 enum TransportName {
     Udp,
@@ -90,10 +82,6 @@ enum TransportName {
 
 fn a() -> Kind {
     Kind::A
-}
-
-fn any() -> AddressFamily {
-    AddressFamily::Any
 }
 
 fn udp() -> Transport {

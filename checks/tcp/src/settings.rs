@@ -22,7 +22,7 @@ pub struct Settings {
     /// The addresses to connect to as `host:port`, each one a target.
     pub targets: Vec<LabelledTarget>,
     /// Which addresses may be dialled.
-    #[serde(default = "any", with = "FamilyName")]
+    #[serde(default)]
     pub ip_family: AddressFamily,
     /// How long each step may take, connecting included; the run's own deadline holds in any case.
     #[serde(default, deserialize_with = "duration::optional")]
@@ -141,18 +141,6 @@ pub struct Expectations {
     /// How long the certificates of the server have to be good for.
     #[serde(default)]
     pub certificate: Expiry,
-}
-
-#[derive(Deserialize)]
-#[serde(remote = "AddressFamily", rename_all = "lowercase")]
-enum FamilyName {
-    Any,
-    Ipv4,
-    Ipv6,
-}
-
-fn any() -> AddressFamily {
-    AddressFamily::Any
 }
 
 #[cfg(test)]

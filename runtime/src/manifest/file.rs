@@ -160,9 +160,7 @@ fn parts(text: &str) -> Result<Vec<Part<'_>>, Error> {
         .collect())
 }
 
-/// The lines of a text, each with its end. YAML lets that be `
-/// `, `\r
-/// ` or `\r`.
+/// The lines of a text, each with its end: a line feed, a carriage return, or both (YAML 1.2.2, section 5.4).
 fn lines(mut text: &str) -> impl Iterator<Item = &str> {
     iter::from_fn(move || {
         let end = text.find(['\n', '\r']).unwrap_or(text.len());

@@ -7,7 +7,7 @@ use std::{io::Write, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 /// Starts a server that answers each path as [`answer`] says, and tells the request in the answer of `/echo`.
@@ -71,12 +71,17 @@ async fn judged(path: &str, expect: &str) -> Outcome {
 }
 
 async fn judged_with(path: &str, expect: &str, settings: &str, spec: &str) -> Outcome {
+    subject(path, expect, settings, spec).await.run().await.expect("an outcome")
+}
+
+/// A check that asks for one path of a server of its own.
+async fn subject(path: &str, expect: &str, settings: &str, spec: &str) -> support::Subject {
     let origin = format!("http://{}", server().await);
     let spec = format!(
         "  timeout: 2s\n  grants: {{ http: [{{ hosts: ['{origin}'] }}] }}\n{spec}  settings: {{ urls: ['{origin}{path}'], \
          {settings} expect: {{ {expect} }} }}"
     );
-    support::outcome(guests::CHECK_HTTP, &spec).await
+    support::Subject::load(guests::CHECK_HTTP, &spec).await.expect("a guest")
 }
 
 async fn fails(path: &str, expect: &str, words: &str) {
@@ -118,7 +123,12 @@ async fn a_page_is_judged_at_its_head_where_no_rule_is_about_the_body() {
 
 #[tokio::test]
 async fn an_endless_body_is_read_until_all_is_found_that_has_to_be() {
-    passes("/endless", "body: { matches: ['event: ready', 'tick'] }").await;
+    let rule = "body: { matches: ['event: ready', 'tick'] }";
+    let subject = subject("/endless", rule, "", "").await;
+    let since = Instant::now();
+    let outcome = subject.run().await.expect("an outcome");
+    assert!(since.elapsed() < Duration::from_millis(1_500), "{:?}", since.elapsed());
+    assert_eq!(outcome.status, Status::Pass, "{}", outcome.message);
     fails("/endless", "body: { notMatches: ['down'] }", "the body had not ended in time").await;
 }
 

@@ -16,7 +16,7 @@ use super::{
     },
     call_end::end_calls,
     dial::Network,
-    milliseconds, shorten,
+    milliseconds, nanoseconds, shorten,
 };
 use crate::{
     capability::HostState,
@@ -146,10 +146,6 @@ async fn send(
         }
     };
     Ok((reply, since.elapsed()))
-}
-
-fn nanoseconds(took: Duration) -> u64 {
-    u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The question on the wire for a guest's query.

@@ -3,10 +3,7 @@
 use super::exchange::Question;
 use crate::{
     capability::{
-        bindings::aviary::check::{
-            dns::{AddressFamily, Error},
-            http::IpFamily,
-        },
+        bindings::aviary::check::dns::{AddressFamily, Error},
         dial::{DialError, Network},
     },
     grant::{Authorization, address::Reach, trim},
@@ -128,14 +125,4 @@ fn named(text: &str) -> Option<Server> {
     let name = super::domain(name)?.to_ascii();
     let name = trim(&name);
     matches!(Host::parse(name), Ok(Host::Domain(_))).then(|| Server::Named(name.to_owned(), port))
-}
-
-impl From<AddressFamily> for IpFamily {
-    fn from(family: AddressFamily) -> Self {
-        match family {
-            AddressFamily::Any => Self::Any,
-            AddressFamily::Ipv4 => Self::Ipv4,
-            AddressFamily::Ipv6 => Self::Ipv6,
-        }
-    }
 }

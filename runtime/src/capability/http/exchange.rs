@@ -10,6 +10,7 @@ use crate::{
             tls::TlsSession,
         },
         dial::{DialError, connect},
+        nanoseconds,
         tls::{Alpn, Stream, handshake, server_name},
     },
     fair_semaphore::FairPermit,
@@ -202,7 +203,7 @@ impl Progress {
             Phase::Wait => &mut self.timings.wait_ns,
             Phase::Transfer => &mut self.timings.transfer_ns,
         };
-        *spent += u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        *spent += nanoseconds(since.elapsed());
         result
     }
 }

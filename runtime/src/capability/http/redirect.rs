@@ -43,8 +43,8 @@ pub fn next(
     if followed >= outgoing.redirects { Err(Error::TooManyRedirects(url.into())) } else { Ok(Some(url)) }
 }
 
-/// Changes the request into the one for the next URL, as browsers do. Another origin sees nothing of what was meant
-/// for the first one.
+/// Changes the request into the one for the next URL, as browsers do. Another origin gets only harmless headers, no
+/// server name and no client certificate, but the body of a request that status 307 or 308 sends on.
 pub(super) fn follow(outgoing: &mut Outgoing, url: Url, status: StatusCode, headers: &HeaderMap) {
     if let Some(cookies) = &mut outgoing.cookies {
         cookies.keep(&outgoing.url, headers);

@@ -13,7 +13,7 @@ use super::{
         tls::{Certificate, TlsClient, TlsOptions, TlsSession},
     },
     call_end::end_calls,
-    milliseconds, shorten,
+    milliseconds, nanoseconds, shorten,
 };
 use crate::{capability::HostState, grant::Capability};
 use tokio::time::Instant;
@@ -53,12 +53,7 @@ impl HostConnection for HostState {
         family: AddressFamily,
         timeout_ms: Option<u32>,
     ) -> Result<Resource<Connection>, Failure> {
-        let family = match family {
-            AddressFamily::Any => IpFamily::Any,
-            AddressFamily::Ipv4 => IpFamily::Ipv4,
-            AddressFamily::Ipv6 => IpFamily::Ipv6,
-        };
-        self.dial(&address, family, timeout_ms).await
+        self.dial(&address, family.into(), timeout_ms).await
     }
 
     fn remote_address(&mut self, this: Resource<Connection>) -> wasmtime::Result<String> {
@@ -66,7 +61,7 @@ impl HostConnection for HostState {
     }
 
     fn connect_ns(&mut self, this: Resource<Connection>) -> wasmtime::Result<u64> {
-        Ok(u64::try_from(self.table.get(&this)?.took.as_nanos()).unwrap_or(u64::MAX))
+        Ok(nanoseconds(self.table.get(&this)?.took))
     }
 
     async fn send(

@@ -50,7 +50,7 @@ impl Verifier {
             let validities = others.iter().filter_map(|der| Some((der, certificate::validity(der)?)));
             return Certificates::of(own, validities);
         };
-        let explain = |error| words::of_certificate(&error, own, others, name, now);
+        let explain = |error| words::of_certificate(&error, own, others, now);
         let leaf = EndEntityCert::try_from(own).map_err(explain)?;
         let (algorithms, usage) = (self.algorithms.all, KeyUsage::server_auth());
         let path = leaf

@@ -4,7 +4,7 @@ use super::certificate;
 use crate::capability::bindings::aviary::check::tls::{TlsError, TlsVersion};
 use rustls::{
     AlertDescription as Alert, CertificateError, Error, InvalidMessage, PeerIncompatible,
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    pki_types::{CertificateDer, UnixTime},
 };
 use std::io;
 use webpki::Error as Path;
@@ -13,10 +13,6 @@ use webpki::Error as Path;
 const OFFER: &str = "TLS 1.2 and 1.3 with ECDHE and AES-GCM or ChaCha20-Poly1305";
 /// What this client offers in a handshake where TLS 1.3 is the minimum.
 const OFFER_OF_TLS13: &str = "TLS 1.3 with AES-GCM or ChaCha20-Poly1305";
-/// The most names of a certificate that a message shows.
-const SHOWN_NAMES: usize = 5;
-/// The most characters of a name that a message shows.
-const SHOWN_LENGTH: usize = 200;
 
 /// Why a handshake failed. `wants_certificate` says that the server asked for a client certificate and got none: before
 /// TLS 1.3 it refuses that with an alert that says nothing more.
@@ -137,13 +133,12 @@ pub(super) fn of_certificate(
     error: &Path,
     own: &CertificateDer<'_>,
     others: &[CertificateDer<'_>],
-    name: &ServerName<'_>,
     now: UnixTime,
 ) -> TlsError {
     let words = match error {
         Path::CertExpired { .. } => return of_validity(own, others, now, TlsError::Expired),
         Path::CertNotValidYet { .. } => return of_validity(own, others, now, TlsError::NotYetValid),
-        Path::CertNotValidForName(_) => return TlsError::BadCertificate(of_names(own, &name.to_str())),
+        Path::CertNotValidForName(_) => return TlsError::WrongName,
         // A signature that does not fit comes from another authority of the same name.
         Path::UnknownIssuer | Path::InvalidSignatureForPublicKey => return TlsError::UnknownIssuer,
         Path::CertRevoked => return TlsError::Revoked,
@@ -177,31 +172,6 @@ pub(super) fn of_certificate(
     TlsError::BadCertificate(words.to_owned())
 }
 
-/// For which names a certificate is, where `wanted` is none of them.
-fn of_names(own: &CertificateDer<'_>, wanted: &str) -> String {
-    let names = certificate::read(own).map(|facts| facts.names).unwrap_or_default();
-    if names.is_empty() {
-        return format!(
-            "it has no alternative names, and its common name does not count: issue one with the alternative name \
-             {wanted}"
-        );
-    }
-    let listed: Vec<_> = names.iter().take(SHOWN_NAMES).map(|name| shown(name)).collect();
-    let more = match names.len().saturating_sub(SHOWN_NAMES) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!(
-        "it is for {}{more}, and not for {wanted}: issue one for that name, or choose another by `tls.serverName`",
-        listed.join(", ")
-    )
-}
-
-/// The start of a name that a server has chosen, with nothing in it that disturbs a line of text.
-fn shown(name: &str) -> String {
-    name.chars().take(SHOWN_LENGTH).flat_map(char::escape_debug).collect()
-}
-
 /// The error for a date in the path: `own`, if it is that of the server's certificate; else one with words.
 fn of_validity(
     der: &CertificateDer<'_>,
@@ -219,7 +189,7 @@ fn of_validity(
         .and_then(|other| certificate::read(other))
     {
         Some(other) => {
-            let subject = shown(&other.subject);
+            let subject: String = other.subject.chars().take(200).flat_map(char::escape_debug).collect();
             let when = if other.not_after < now { "has expired" } else { "is not valid yet" };
             TlsError::BadCertificate(format!("the certificate of its authority {subject} {when}"))
         }

@@ -320,11 +320,11 @@ impl Follower {
 
     /// Tells a change, unless another source has the check.
     async fn tell(&self, key: &Key, change: Change) -> Result<(), Unheard> {
-        let authorization = self.changes.reserve().await.map_err(|_| Unheard)?;
+        let permit = self.changes.reserve().await.map_err(|_| Unheard)?;
         // Borrowed while sending: a check that a directory takes from now on, the directory tells of after this change.
         let taken = self.taken.borrow();
         if !taken.contains(key) {
-            authorization.send(change);
+            permit.send(change);
         }
         Ok(())
     }

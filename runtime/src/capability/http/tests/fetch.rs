@@ -18,16 +18,7 @@ fn job(url: impl Into<String>) -> Job {
 }
 
 async fn receive(job: Job, deadline: Instant) -> Result<Received, Error> {
-    let (network, authorization, connections) = (network(), authorization(ALL), Connections::default());
-    let (in_flight, open_bodies) = (InFlightBytes::new(None, Arc::default()), Semaphore::new(1));
-    let client = Client {
-        network: &network,
-        authorization: &authorization,
-        connections: &connections,
-        in_flight: &in_flight,
-        open_bodies: &open_bodies,
-    };
-    client.receive(job, deadline, MOST_KEPT).await
+    Guest::new(1).client().receive(job, deadline, MOST_KEPT).await
 }
 
 fn read(received: Received) -> Read {
@@ -103,16 +94,7 @@ async fn a_guest_that_may_hold_no_more_bodies_waits_for_the_end() {
     let address = script(&b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"[..]).await;
     let text = TextOptions { charset: None, pause_ms: Some(1) };
     let job = Job { body: Wanted::Text(text), ..job(format!("http://{address}/")) };
-    let (network, authorization, connections) = (network(), authorization(ALL), Connections::default());
-    let (in_flight, open_bodies) = (InFlightBytes::new(None, Arc::default()), Semaphore::new(0));
-    let client = Client {
-        network: &network,
-        authorization: &authorization,
-        connections: &connections,
-        in_flight: &in_flight,
-        open_bodies: &open_bodies,
-    };
-    let received = client.receive(job, soon(), MOST_KEPT).await.expect("an answer");
+    let received = Guest::new(0).client().receive(job, soon(), MOST_KEPT).await.expect("an answer");
     assert!(matches!(read(received).end, BodyEnd::Complete));
 }
 

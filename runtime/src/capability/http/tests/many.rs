@@ -13,16 +13,7 @@ async fn send_all(requests: Vec<Result<(Request, Instant), Error>>) -> Vec<Resul
     let booked =
         requests.into_iter().map(|request| request.map(|(request, deadline)| (request.into(), deadline)));
     let limits = BatchLimits { at_once: 8, bodies: MOST_KEPT_TOGETHER };
-    let (network, authorization, connections) = (network(), authorization(ALL), Connections::default());
-    let (in_flight, open_bodies) = (InFlightBytes::new(None, Arc::default()), Semaphore::new(0));
-    let client = Client {
-        network: &network,
-        authorization: &authorization,
-        connections: &connections,
-        in_flight: &in_flight,
-        open_bodies: &open_bodies,
-    };
-    let received = client.receive_all(booked.collect(), limits).await;
+    let received = Guest::new(0).client().receive_all(booked.collect(), limits).await;
     received.into_iter().map(|result| result.map(Response::from)).collect()
 }
 

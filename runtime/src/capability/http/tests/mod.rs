@@ -44,6 +44,38 @@ fn get(url: impl Into<String>) -> Request {
     }
 }
 
+/// A guest that may send to every server of the tests, and hold all of their answers.
+struct Guest {
+    network: Network,
+    authorization: Authorization,
+    connections: Connections,
+    in_flight: InFlightBytes,
+    open_bodies: Semaphore,
+}
+
+impl Guest {
+    /// A guest that may keep so many bodies open.
+    fn new(open_bodies: usize) -> Self {
+        Self {
+            network: network(),
+            authorization: authorization(ALL),
+            connections: Connections::default(),
+            in_flight: InFlightBytes::new(None, Arc::default()),
+            open_bodies: Semaphore::new(open_bodies),
+        }
+    }
+
+    fn client(&self) -> Client<'_> {
+        Client {
+            network: &self.network,
+            authorization: &self.authorization,
+            connections: &self.connections,
+            in_flight: &self.in_flight,
+            open_bodies: &self.open_bodies,
+        }
+    }
+}
+
 /// Sends a request for a guest that may hold all of the answer.
 async fn send(
     network: &Network,

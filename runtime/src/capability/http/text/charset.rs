@@ -99,7 +99,12 @@ fn declared_inside(bytes: &[u8]) -> Option<Cow<'static, str>> {
     let xml = start.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>"));
     let label = match xml {
         Some((declaration, _)) => value_of("encoding", declaration),
-        None => start.split("<meta").skip(1).find_map(|tag| value_of("charset", tag.split('>').next()?)),
+        // A `<meta name=…>` is about the page, and may speak of a charset in prose.
+        None => start
+            .split("<meta")
+            .skip(1)
+            .filter_map(|tag| tag.split('>').next().filter(|tag| value_of("name", tag).is_none()))
+            .find_map(|tag| value_of("charset", tag)),
     };
     label.map(|label| label.to_owned().into())
 }

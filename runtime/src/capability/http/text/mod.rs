@@ -16,15 +16,14 @@ pub(super) struct Format {
     codings: Result<Vec<Coding>, String>,
     /// The label of the charset that the guest gave.
     charset: Option<String>,
-    content_type: Option<String>,
+    /// The content type, or why it cannot be told.
+    content_type: Result<Option<String>, String>,
 }
 
 impl Format {
     /// How to read the body of a response with these headers. A charset that the guest gives overrides theirs.
     pub(super) fn of(headers: &HeaderMap, charset: Option<String>) -> Self {
-        let content_type = headers.get(CONTENT_TYPE);
-        let content_type = content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-        Self { codings: Coding::declared(headers), charset, content_type }
+        Self { codings: Coding::declared(headers), charset, content_type: content_type(headers) }
     }
 
     /// Whether reading takes so long that it needs a thread of its own.
@@ -47,8 +46,22 @@ impl Format {
             (decoded, is_cut) = (Some(next.bytes), is_cut || next.is_cut);
         }
         let bytes = decoded.as_deref().unwrap_or(bytes);
-        let (given, kind) = (self.charset.as_deref(), self.content_type.as_deref());
+        let given = self.charset.as_deref();
+        let kind = match given {
+            Some(_) => None,
+            None => self.content_type.as_ref().map_err(Clone::clone)?.as_deref(),
+        };
         let Text { text, is_cut: more } = charset::decode(bytes, given, kind, whole && !is_cut, most)?;
         Ok((text, is_cut || more))
     }
+}
+
+/// The content type of a response. An error if there are several that differ, as clients do not agree on which counts.
+fn content_type(headers: &HeaderMap) -> Result<Option<String>, String> {
+    let mut declared = headers.get_all(CONTENT_TYPE).iter();
+    let first = declared.next();
+    if declared.any(|other| Some(other) != first) {
+        return Err("it has several headers `content-type` that differ".to_owned());
+    }
+    Ok(first.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()))
 }

@@ -177,6 +177,33 @@ fn a_charset_is_that_of_the_mark_the_content_type_or_the_document() {
 }
 
 #[test]
+fn what_a_page_says_of_itself_in_prose_declares_no_charset() {
+    let page =
+        b"<meta name=description content='set charset = latin1'><meta charset=windows-1252>caf\xe9 \x80";
+    let read = text("text/html", page).expect("text");
+    assert!(read.ends_with("caf\u{e9} \u{20ac}"), "{read}");
+    let page = b"<meta name=description content='set charset = latin1'>caf\xe9";
+    let error = text("text/html", page).expect_err("it declares nothing");
+    assert!(error.ends_with("and no charset is declared"), "{error}");
+}
+
+#[test]
+fn content_types_that_differ_declare_nothing_unless_the_guest_knows_better() {
+    let read = |kinds: [&str; 2], given: Option<&str>| {
+        let mut headers = HeaderMap::new();
+        for kind in kinds {
+            headers.append(CONTENT_TYPE, HeaderValue::from_str(kind).expect("a header"));
+        }
+        Format::of(&headers, given.map(str::to_owned)).read(b"caf\xe9", true, MOST)
+    };
+    let (latin, utf) = ("text/html; charset=latin1", "text/html; charset=utf-8");
+    let cafe = Ok(("caf\u{e9}".to_owned(), false));
+    assert_eq!(read([latin, utf], None), Err("it has several headers `content-type` that differ".to_owned()));
+    assert_eq!(read([latin, latin], None), cafe);
+    assert_eq!(read([latin, utf], Some("latin1")), cafe);
+}
+
+#[test]
 fn a_charset_that_does_not_exist_is_named() {
     let error = text("text/html; charset=utf-9", HTML).expect_err("there is none");
     assert_eq!(error, "its charset `utf-9` is unknown");
