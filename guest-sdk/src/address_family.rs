@@ -6,7 +6,6 @@ use crate::settings::Text;
 
 pub use crate::bindings::aviary::check::types::AddressFamily;
 
-#[expect(clippy::derivable_impls, reason = "the type is made from `wit/`")]
 impl Default for AddressFamily {
     fn default() -> Self {
         Self::Any
